@@ -1,0 +1,1 @@
+"""Who is asking? The first authenticator that recognises the caller wins."""

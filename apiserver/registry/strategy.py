@@ -1,0 +1,97 @@
+"""The hooks that a kind may fill in; every one has a harmless default.
+
+A strategy has no state and does no I/O. Validation itself stands with the noun in `kubarium/api/<group>/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apiserver.request import RequestContext
+from kubarium.apimachinery import names
+from kubarium.apimachinery.field_path import FieldError
+from kubarium.apimachinery.fields import FieldGetter
+from kubarium.apimachinery.object import Object, copy, generation_of, metadata_of
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `kubectl get`. `priority` 0 is always shown, others with `-o wide`."""
+
+    name: str
+    cell: Callable[[Object], Any]
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+def _no_validation(obj: Object) -> Sequence[FieldError]:
+    return ()
+
+
+def _no_update_validation(new: Object, old: Object) -> Sequence[FieldError]:
+    return ()
+
+
+def _no_defaults(obj: Object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What is special about a kind. Most kinds only name functions; some subclass."""
+
+    defaults: Callable[[Object], None] = _no_defaults  # fills absent fields in place
+    validate: Callable[[Object], Sequence[FieldError]] = _no_validation
+    validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_update_validation
+    validate_status_update: Callable[[Object, Object], Sequence[FieldError]] = _no_update_validation
+    name_errors: Callable[[str], list[str]] = names.dns_subdomain_errors
+    has_status: bool = True  # `status` is written through the status subresource only
+    has_generation: bool = False  # metadata.generation counts changes of the wish
+    allow_create_on_update: bool = False
+    allow_unconditional_update: bool = True
+    graceful_deletion: bool = False  # only pods
+    orphans_by_default: bool = False
+    columns: Sequence[Column] = ()
+    selectable_fields: Mapping[str, FieldGetter] = field(default_factory=dict)  # besides metadata.name and .namespace
+    warnings: Callable[[Object, Object | None], Sequence[str]] = lambda new, old: ()
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        """Clear what a client may not set; set what the server knows."""
+        if self.has_status:
+            obj.pop("status", None)
+        if self.has_generation:
+            metadata_of(obj)["generation"] = 1
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        """Carry over what this endpoint must not change; count the generation."""
+        if self.has_status:
+            keep(new, old, "status")
+        if self.has_generation:
+            generation = generation_of(old)
+            if self.wish_of(new) != self.wish_of(old):
+                generation += 1
+            metadata_of(new)["generation"] = generation
+
+    def prepare_for_status_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        """On the status subresource everything but status and some metadata stays as it was."""
+        for field_name in [name for name in {*new, *old} if name not in ("status", "metadata", "apiVersion", "kind")]:
+            keep(new, old, field_name)
+
+    def wish_of(self, obj: Object) -> Any:
+        """The part whose change counts as a new generation."""
+        return obj.get("spec")
+
+    def after_begin_delete(self, context: RequestContext, obj: Object) -> None:
+        """Called on the copy that gets its deletionTimestamp, before it is kept."""
+
+
+def keep(new: Object, old: Object, field_name: str) -> None:
+    """Overwrite a field of the new object with the old one's."""
+    if field_name in old:
+        new[field_name] = copy({"x": old[field_name]})["x"]
+    else:
+        new.pop(field_name, None)

@@ -1,0 +1,131 @@
+"""Where in an object something is wrong, and what: `spec.containers[0].name: Required value`.
+
+The texts are those of `k8s.io/apimachinery/pkg/util/validation/field`: tests and people compare them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPath:
+    """A place in an object. `root / "spec" / "containers" % 0 / "name"`; map keys with `key()`."""
+
+    text: str = ""
+
+    def __truediv__(self, name: str) -> FieldPath:
+        return FieldPath(f"{self.text}.{name}" if self.text else name)
+
+    def __mod__(self, index: int) -> FieldPath:
+        return FieldPath(f"{self.text}[{index}]")
+
+    def key(self, key: str) -> FieldPath:
+        """An entry of a map: `metadata.labels[app]`."""
+        return FieldPath(f"{self.text}[{key}]")
+
+    def __str__(self) -> str:
+        return self.text or "<nil>"
+
+
+ROOT = FieldPath()
+SPEC = FieldPath("spec")
+METADATA = FieldPath("metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One broken rule at one place. `type` is the cause's reason in a `Status`, `body` its message."""
+
+    type: str
+    path: FieldPath
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.body}"
+
+
+def required(path: FieldPath, detail: str = "") -> FieldError:
+    """The field must be given."""
+    return FieldError("FieldValueRequired", path, _with("Required value", detail))
+
+
+def invalid(path: FieldPath, value: Any, detail: str) -> FieldError:
+    """The value breaks a rule."""
+    return FieldError("FieldValueInvalid", path, _with(f"Invalid value: {_show(value)}", detail))
+
+
+def not_supported(path: FieldPath, value: Any, allowed: Iterable[str]) -> FieldError:
+    """The value is none of the allowed ones."""
+    choices = ", ".join(json.dumps(choice) for choice in allowed)
+    detail = f"supported values: {choices}" if choices else ""
+    return FieldError("FieldValueNotSupported", path, _with(f"Unsupported value: {_show(value)}", detail))
+
+
+def duplicate(path: FieldPath, value: Any) -> FieldError:
+    """The value stands twice where it may stand once."""
+    return FieldError("FieldValueDuplicate", path, f"Duplicate value: {_show(value)}")
+
+
+def forbidden(path: FieldPath, detail: str) -> FieldError:
+    """The field may not be given here, or may not change."""
+    return FieldError("FieldValueForbidden", path, _with("Forbidden", detail))
+
+
+def not_found(path: FieldPath, value: Any) -> FieldError:
+    """The value refers to something that is not there."""
+    return FieldError("FieldValueNotFound", path, f"Not found: {_show(value)}")
+
+
+def too_long(path: FieldPath, maximum: int) -> FieldError:
+    """The text has too many bytes."""
+    unit = "byte" if maximum == 1 else "bytes"
+    return FieldError("FieldValueTooLong", path, f"Too long: may not be more than {maximum} {unit}")
+
+
+def too_many(path: FieldPath, actual: int, maximum: int) -> FieldError:
+    """The list has too many items."""
+    unit = "item" if maximum == 1 else "items"
+    return FieldError("FieldValueTooMany", path, f"Too many: {actual}: must have at most {maximum} {unit}")
+
+
+def type_invalid(path: FieldPath, value: Any, detail: str) -> FieldError:
+    """The value is of the wrong type."""
+    return FieldError("FieldValueTypeInvalid", path, _with(f"Invalid value: {_show(value)}", detail))
+
+
+def internal(path: FieldPath, error: BaseException | str) -> FieldError:
+    """A rule could not be checked."""
+    return FieldError("InternalError", path, f"Internal error: {error}")
+
+
+IMMUTABLE = "field is immutable"
+
+
+def immutable(path: FieldPath, new: Any, old: Any, detail: str = IMMUTABLE) -> list[FieldError]:
+    """An error if the value has changed."""
+    return [] if new == old else [invalid(path, new, detail)]
+
+
+def _with(head: str, detail: str) -> str:
+    return f"{head}: {detail}" if detail else head
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, separators=(",", ":"), sort_keys=isinstance(value, dict))
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def flatten(groups: Iterable[Sequence[FieldError]]) -> list[FieldError]:
+    """Several lists of errors as one."""
+    return [error for group in groups for error in group]

@@ -1,0 +1,83 @@
+"""`/healthz`, `/livez` and `/readyz` built from named checks, and `/metrics`.
+
+The texts are upstream's: `ok` alone, or with `?verbose` one `[+]name ok` line per check. A single check is
+served below the page (`/readyz/etcd`), and `?exclude=name` leaves one out.
+Source: https://kubernetes.io/docs/reference/using-api/health-checks/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+import prometheus_client
+
+from kubarium.component_base.serving import Page, Scope
+
+Check = Callable[[], Awaitable[None]]
+"""Returns when all is well; raises an exception whose text says what is not."""
+
+
+async def always_well() -> None:
+    """The check called `ping`."""
+
+
+class Health:
+    """The checks of one process; a part adds its own when it is built."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, dict[str, Check]] = {
+            page: {"ping": always_well} for page in ("healthz", "livez", "readyz")
+        }
+
+    def add(self, name: str, check: Check, *pages: str) -> None:
+        """Let a check count on these pages; on all three when none is named."""
+        for page in pages or tuple(self._checks):
+            self._checks[page][name] = check
+
+    async def answer(self, page: str, scope: Scope) -> tuple[int, str, bytes]:
+        """Run the checks of one page."""
+        query = parse_qs(scope.get("query_string", b"").decode(), keep_blank_values=True)
+        rest = scope["path"].rstrip("/").partition(f"/{page}/")[2]
+        checks = self._checks[page]
+        if rest:
+            if rest not in checks:
+                return 404, "text/plain; charset=utf-8", b"404 page not found\n"
+            checks = {rest: checks[rest]}
+        excluded = {name for text in query.get("exclude", []) for name in text.split(",")}
+        lines, failed = [], []
+        for name, check in checks.items():
+            if name in excluded:
+                lines.append(f"[+]{name} excluded: ok")
+                continue
+            try:
+                await check()
+                lines.append(f"[+]{name} ok")
+            except Exception:  # a check may fail in any way; that is what it is for
+                failed.append(name)
+                lines.append(f"[-]{name} failed: reason withheld")
+        if failed:
+            text = "\n".join([*lines, f"{page} check failed", ""])
+            return 500, "text/plain; charset=utf-8", text.encode()
+        if "verbose" in query:
+            text = "\n".join([*lines, f"{page} check passed", ""])
+            return 200, "text/plain; charset=utf-8", text.encode()
+        return 200, "text/plain; charset=utf-8", b"ok"
+
+    def pages(self) -> dict[str, Page]:
+        """The table for `serving.pages`: health and metrics."""
+
+        def page_of(name: str) -> Page:
+            async def page(scope: Scope) -> tuple[int, str, bytes]:
+                return await self.answer(name, scope)
+
+            return page
+
+        table = {f"/{name}": page_of(name) for name in self._checks}
+        table |= {f"/{name}/": page_of(name) for name in self._checks}
+        return {**table, "/metrics": metrics_page}
+
+
+async def metrics_page(scope: Scope) -> tuple[int, str, bytes]:
+    """Everything that this process measures, in Prometheus' text form."""
+    return 200, "text/plain; version=0.0.4; charset=utf-8", prometheus_client.generate_latest()

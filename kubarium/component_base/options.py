@@ -1,0 +1,109 @@
+"""A frozen dataclass becomes `--flags` and `--help` text.
+
+    @dataclass(frozen=True)
+    class Options:
+        secure_port: int = flag(6443, "The port on which to serve HTTPS.")
+        etcd_servers: tuple[str, ...] = flag((), "etcd endpoints, comma separated.")
+
+    options = parse(Options, argv, program="kube-apiserver")
+
+Names, forms and units of flags are those of upstream's component of the same name: a boolean may be given as
+`--flag`, `--flag=true` or `--flag=false`; a list as `a,b` or by repeating the flag; a mapping as `k=v,k2=v2`;
+a duration (`Duration`) as `1m30s`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, NewType, TypeVar
+
+Duration = NewType("Duration", float)
+"""Seconds, written on the command line as Go writes durations: `300ms`, `1m30s`, `2h`."""
+
+T = TypeVar("T")
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+
+
+def flag(default: Any, help: str = "", *, name: str | None = None, group: str = "Generic flags") -> Any:
+    """Declare a field of an options class."""
+    metadata = {"help": help, "name": name, "group": group}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse_duration(text: str) -> Duration:
+    """`1m30s` -> 90.0. Raises ValueError for anything else than a Go duration."""
+    if text in ("0", ""):
+        return Duration(0.0)
+    sign = -1.0 if text.startswith("-") else 1.0
+    body = text.lstrip("+-")
+    if not re.fullmatch(f"(?:{_DURATION.pattern})+", body):
+        raise ValueError(f"time: invalid duration {text!r}")
+    return Duration(sign * sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(body)))
+
+
+def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | None = None) -> T:
+    """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given."""
+    parser = argparse.ArgumentParser(prog=program, allow_abbrev=False)
+    hints = typing.get_type_hints(options)
+    groups: dict[str, Any] = {}
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    for field in fields:
+        title = field.metadata.get("group", "Generic flags")
+        group = groups.setdefault(title, parser.add_argument_group(title))
+        names = ["--" + (field.metadata.get("name") or field.name.replace("_", "-"))]
+        if field.name == "verbosity":
+            names = ["-v", "--v"]
+        group.add_argument(*names, dest=field.name, help=field.metadata.get("help"), **_argument(hints[field.name]))
+    given = {key: value for key, value in vars(parser.parse_args(list(argv))).items() if value is not None}
+    for field in fields:
+        if field.name in given:
+            given[field.name] = _collect(hints[field.name], given[field.name])
+    if defaults is not None:
+        return dataclasses.replace(defaults, **given)  # type: ignore[type-var]
+    return options(**given)
+
+
+def _argument(hint: Any) -> dict[str, Any]:
+    hint = _without_none(hint)
+    if hint is bool:
+        return {"nargs": "?", "const": True, "type": _parse_bool, "metavar": "true|false"}
+    if hint is Duration:
+        return {"type": parse_duration, "metavar": "duration"}
+    if typing.get_origin(hint) in (tuple, dict):
+        return {"action": "append", "metavar": "strings" if typing.get_origin(hint) is tuple else "mapStringString"}
+    return {"type": hint, "metavar": {"str": "string"}.get(hint.__name__, hint.__name__)}
+
+
+def _collect(hint: Any, value: Any) -> Any:
+    hint = _without_none(hint)
+    if typing.get_origin(hint) is tuple:
+        return tuple(part for text in value for part in text.split(",") if part)
+    if typing.get_origin(hint) is dict:
+        pairs = [part.partition("=") for text in value for part in text.split(",") if part]
+        kind = typing.get_args(hint)[1]
+        return {key: _parse_bool(text) if kind is bool else kind(text) for key, _, text in pairs}
+    return value
+
+
+def _without_none(hint: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return hint
+
+
+def _parse_bool(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("true", "t", "1", "yes"):
+        return True
+    if lowered in ("false", "f", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"invalid boolean value {text!r}")
