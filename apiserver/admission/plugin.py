@@ -26,7 +26,9 @@ class Attributes:
     obj: Object | None  # None for DELETE
     old: Object | None  # None for CREATE; read-only
     options: Object = field(default_factory=dict)  # CreateOptions, UpdateOptions, PatchOptions, DeleteOptions
-    undo: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # run if the write fails after admission
+    undo: list[Callable[[], Awaitable[None]]] = field(
+        default_factory=list
+    )  # run if the write fails after admission
 
     @property
     def user(self) -> User:

@@ -56,7 +56,9 @@ class Strategy:
     graceful_deletion: bool = False  # only pods
     orphans_by_default: bool = False
     columns: Sequence[Column] = ()
-    selectable_fields: Mapping[str, FieldGetter] = field(default_factory=dict)  # besides metadata.name and .namespace
+    selectable_fields: Mapping[str, FieldGetter] = field(
+        default_factory=dict
+    )  # besides metadata.name and .namespace
     warnings: Callable[[Object, Object | None], Sequence[str]] = lambda new, old: ()
 
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
@@ -78,7 +80,9 @@ class Strategy:
 
     def prepare_for_status_update(self, context: RequestContext, new: Object, old: Object) -> None:
         """On the status subresource everything but status and some metadata stays as it was."""
-        for field_name in [name for name in {*new, *old} if name not in ("status", "metadata", "apiVersion", "kind")]:
+        for field_name in [
+            name for name in {*new, *old} if name not in ("status", "metadata", "apiVersion", "kind")
+        ]:
             keep(new, old, field_name)
 
     def wish_of(self, obj: Object) -> Any:

@@ -1,5 +1,5 @@
 """Objects by key and revision: one protocol, three implementations stacked or alone.
 
-    cacher.py   lists, gets and watches from memory, writes passed down   ─▶  etcd.py   transactions
-    memory.py   the same in a dict, for tests                                   etcd_client.py   the door
+cacher.py   lists, gets and watches from memory, writes passed down   ─▶  etcd.py   transactions
+memory.py   the same in a dict, for tests                                   etcd_client.py   the door
 """

@@ -158,7 +158,9 @@ class Storage(Protocol):
         """
         ...
 
-    async def delete(self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None) -> Stored:
+    async def delete(
+        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
+    ) -> Stored:
         """Remove an object for which `check` does not raise; returns its last state at the deletion's revision."""
         ...
 

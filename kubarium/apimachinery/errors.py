@@ -37,7 +37,9 @@ class StatusError(Exception):
     code = 500
     reason = ""
 
-    def __init__(self, message: str, details: Object | None = None, *, code: int = 0, reason: str | None = None) -> None:
+    def __init__(
+        self, message: str, details: Object | None = None, *, code: int = 0, reason: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
@@ -48,7 +50,13 @@ class StatusError(Exception):
 
     def status(self) -> Object:
         """This failure as a `Status` object."""
-        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
+        body: Object = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
         if self.reason:
             body["reason"] = self.reason
         if self.details:
@@ -125,7 +133,9 @@ class MethodNotAllowed(StatusError):
 
     code, reason = 405, "MethodNotAllowed"
 
-    def __init__(self, message: str = "the server does not allow this method on the requested resource") -> None:
+    def __init__(
+        self, message: str = "the server does not allow this method on the requested resource"
+    ) -> None:
         super().__init__(message, {})
 
 
@@ -158,7 +168,9 @@ class Conflict(StatusError):
         return cls(message, _details(name, group, resource))
 
 
-MODIFIED_MEANWHILE = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED_MEANWHILE = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 """Why an update with an old resourceVersion conflicts."""
 
 
@@ -208,7 +220,9 @@ class TooManyRequests(StatusError):
     code, reason = 429, "TooManyRequests"
 
     @classmethod
-    def after(cls, seconds: int, message: str = "Too many requests, please try again later.") -> TooManyRequests:
+    def after(
+        cls, seconds: int, message: str = "Too many requests, please try again later."
+    ) -> TooManyRequests:
         """With the seconds to wait."""
         return cls(message, {"retryAfterSeconds": seconds} if seconds else {})
 
@@ -262,5 +276,7 @@ def from_status(status: Object) -> StatusError:
     reason, code = status.get("reason") or "", int(status.get("code") or 500)
     cls = _BY_REASON.get(reason) or _BY_CODE.get(code) or StatusError
     error = cls.__new__(cls)
-    StatusError.__init__(error, status.get("message") or reason, status.get("details"), code=code, reason=reason)
+    StatusError.__init__(
+        error, status.get("message") or reason, status.get("details"), code=code, reason=reason
+    )
     return error

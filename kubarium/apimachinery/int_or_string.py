@@ -12,6 +12,8 @@ def scaled(value: IntOrString, total: int, *, round_up: bool) -> int:
     if isinstance(value, int):
         return value
     if not value.endswith("%") or not value[:-1].isdigit():
-        raise ValueError(f"invalid value for IntOrString: invalid type: string is not a percentage: {value!r}")
+        raise ValueError(
+            f"invalid value for IntOrString: invalid type: string is not a percentage: {value!r}"
+        )
     share = int(value[:-1]) * total / 100
     return math.ceil(share) if round_up else math.floor(share)

@@ -100,11 +100,20 @@ def from_label_selector(selector: Object | None) -> Selector:
 
 def requirement_of(expression: Object) -> Requirement:
     """A `{key, operator, values}` object: `LabelSelectorRequirement` or `NodeSelectorRequirement`. Raises ValueError."""
-    operators = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt"}
+    operators = {
+        "In": "in",
+        "NotIn": "notin",
+        "Exists": "exists",
+        "DoesNotExist": "!",
+        "Gt": "gt",
+        "Lt": "lt",
+    }
     operator = expression.get("operator") or ""
     if operator not in operators:
         raise ValueError(f'"{operator}" is not a valid label selector operator')
-    return Requirement(expression.get("key") or "", operators[operator], tuple(expression.get("values") or ()))
+    return Requirement(
+        expression.get("key") or "", operators[operator], tuple(expression.get("values") or ())
+    )
 
 
 _TOKEN = re.compile(r"\s*(?:(\()|(\))|(,)|(!=|==|=|!|>|<)|([^\s(),!=<>]+))")
@@ -212,4 +221,6 @@ def _check(requirement: Requirement) -> None:
     for index, value in enumerate(requirement.values):
         problems = names.label_value_errors(value)
         if problems:
-            raise ParseError(f'values[{index}][{requirement.key}]: Invalid value: "{value}": {"; ".join(problems)}')
+            raise ParseError(
+                f'values[{index}][{requirement.key}]: Invalid value: "{value}": {"; ".join(problems)}'
+            )

@@ -32,9 +32,7 @@ _RFC1035_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
     "and end with an alphanumeric character"
 )
-_QUALIFIED_RULE = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-)
+_QUALIFIED_RULE = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 _LABEL_VALUE_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
     "end with an alphanumeric character"
@@ -99,7 +97,9 @@ def qualified_name_errors(text: str) -> list[str]:
             found += [f"prefix part {problem}" for problem in dns_subdomain_errors(prefix)]
     else:
         rule = _example(_QUALIFIED_RULE, _QUALIFIED, "MyName", "my.name", "123-abc")
-        return [f"a qualified name {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
+        return [
+            f"a qualified name {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        ]
     if not name:
         found.append("name part must be non-empty")
     elif len(name) > MAX_LABEL:

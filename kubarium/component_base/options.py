@@ -62,7 +62,9 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
         names = ["--" + (field.metadata.get("name") or field.name.replace("_", "-"))]
         if field.name == "verbosity":
             names = ["-v", "--v"]
-        group.add_argument(*names, dest=field.name, help=field.metadata.get("help"), **_argument(hints[field.name]))
+        group.add_argument(
+            *names, dest=field.name, help=field.metadata.get("help"), **_argument(hints[field.name])
+        )
     given = {key: value for key, value in vars(parser.parse_args(list(argv))).items() if value is not None}
     for field in fields:
         if field.name in given:
@@ -79,7 +81,10 @@ def _argument(hint: Any) -> dict[str, Any]:
     if hint is Duration:
         return {"type": parse_duration, "metavar": "duration"}
     if typing.get_origin(hint) in (tuple, dict):
-        return {"action": "append", "metavar": "strings" if typing.get_origin(hint) is tuple else "mapStringString"}
+        return {
+            "action": "append",
+            "metavar": "strings" if typing.get_origin(hint) is tuple else "mapStringString",
+        }
     return {"type": hint, "metavar": {"str": "string"}.get(hint.__name__, hint.__name__)}
 
 

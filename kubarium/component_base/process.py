@@ -1,11 +1,11 @@
 """One process: signals, one group of tasks, an ordered stop.
 
-    async def main(process: Process) -> None:
-        ...build the parts...
-        process.start("reflector pods", reflector.run())
-        await process.stopped()
+async def main(process: Process) -> None:
+    ...build the parts...
+    process.start("reflector pods", reflector.run())
+    await process.stopped()
 
-    sys.exit(run(main))
+sys.exit(run(main))
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def pages(table: Mapping[str, Page]) -> App:
         path = scope["path"]
         page = table.get(path) or table.get(path.rstrip("/"))
         if page is None:
-            page = next((table[prefix] for prefix in table if prefix.endswith("/") and path.startswith(prefix)), None)
+            page = next(
+                (table[prefix] for prefix in table if prefix.endswith("/") and path.startswith(prefix)), None
+            )
         if page is None:
             await respond(send, 404, "text/plain; charset=utf-8", b"404 page not found\n")
             return
