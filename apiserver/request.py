@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
+from kubarium.apimachinery import fields
 from kubarium.component_base.clock import Clock
 
 
@@ -74,3 +76,85 @@ class RequestContext:
 
 CONTEXT = "kubarium.request"
 """Where a filter finds the `RequestContext` in an ASGI scope."""
+
+_VERBS = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+_NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+_WATCH_IN_PATH, _PROXY_IN_PATH = "watch", "proxy"  # /api/v1/watch/pods: the older form of ?watch=1
+
+
+def parse_query(query_string: bytes) -> dict[str, list[str]]:
+    """The query of a URL; empty values count."""
+    return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True) if query_string else {}
+
+
+def first(query: Mapping[str, list[str]], key: str) -> str:
+    """The first value of a query parameter, or nothing."""
+    values = query.get(key)
+    return values[0] if values else ""
+
+
+def is_true(query: Mapping[str, list[str]], key: str) -> bool:
+    """Is a boolean query parameter set? A bare `?watch` counts as true."""
+    values = query.get(key)
+    return bool(values) and values[0].lower() not in ("0", "false")
+
+
+def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:
+    """Understand a URL and a method, by the rules of upstream's `RequestInfoFactory`."""
+    parts = [part for part in path.split("/") if part]
+    plain = RequestInfo(path, method.lower())
+    if len(parts) < 3 or parts[0] not in ("api", "apis"):
+        return plain
+    prefix, *parts = parts
+    group = ""
+    if prefix == "apis":
+        if len(parts) < 3:
+            return plain
+        group, *parts = parts
+    version, *parts = parts
+    verb = _VERBS.get(method, "")
+    if parts[0] in (_WATCH_IN_PATH, _PROXY_IN_PATH):
+        verb, *parts = parts
+        if not parts:
+            return plain
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 1:
+        namespace = parts[1]
+        if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
+            parts = parts[2:]
+    resource = parts[0]
+    name = parts[1] if len(parts) > 1 else ""
+    subresource = parts[2] if len(parts) > 2 and verb != _PROXY_IN_PATH else ""
+    if not name:
+        verb = _verb_of_many(verb, query)
+    label_selector = field_selector = ""
+    if verb in ("list", "watch", "deletecollection"):
+        label_selector, field_selector = first(query, "labelSelector"), first(query, "fieldSelector")
+        name = name or _name_demanded(field_selector)
+    return RequestInfo(
+        path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(parts[3:]),
+        label_selector, field_selector,
+    )  # fmt: skip
+
+
+def _verb_of_many(verb: str, query: Mapping[str, list[str]]) -> str:
+    if verb == "get":
+        return "watch" if is_true(query, "watch") else "list"
+    return "deletecollection" if verb == "delete" else verb
+
+
+def _name_demanded(field_selector: str) -> str:
+    """A list restricted to one name is authorised like a get of that name."""
+    if "metadata.name" not in field_selector:
+        return ""
+    try:
+        return fields.parse(field_selector).exact("metadata.name") or ""
+    except fields.ParseError:
+        return ""

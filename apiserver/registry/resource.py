@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver.registry.strategy import Strategy
+from apiserver.request import RequestContext
+from kubarium.apimachinery.field_path import FieldError
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
+from kubarium.apimachinery.object import Object
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -16,13 +19,20 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 class Subresource:
     """`status`, `scale`, `binding` …: its own kind of body, its own verbs.
 
-    `handle` answers POST-only subresources (binding, eviction, token); `status` and `scale` are built in.
+    Three sorts: a part of the object (`status`, `resize`: `prepare` and `validate_update` guard it), another kind that is a
+    window on the object (`scale`: `view` shows it, `merge` writes it back), and an action (`binding`, `eviction`,
+    `token`: POST goes to `handle`). What is none of these (`exec`, `log`, `proxy`) belongs to `endpoints/connect.py`.
     """
 
     name: str
     kind: GroupVersionKind
     verbs: tuple[str, ...] = ("get", "patch", "update")
     handle: Callable[..., Awaitable[Any]] | None = None
+    prepare: Callable[[RequestContext, Object, Object], None] | None = None  # new, old
+    validate_update: Callable[[Object, Object], Sequence[FieldError]] | None = None
+    view: Callable[[Object], Object] | None = None  # what a GET shows instead of the object
+    merge: Callable[[Object, Object], Object] | None = None  # (stored, window) -> new object
+    connects: bool = False  # handed to the kubelet or a pod as a stream
 
 
 @dataclass(frozen=True)

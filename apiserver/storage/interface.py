@@ -158,6 +158,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def replace(self, key: str, obj: Object, revision: int) -> Stored:
+        """Keep a new state of an object that is still at `revision`. Raises RevisionConflict, KeyNotFound."""
+        ...
+
     async def delete(
         self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
     ) -> Stored:
