@@ -1,0 +1,147 @@
+"""Tell users what happened to an object: Events, aggregated and sent in the background.
+
+The same thing said again within ten minutes becomes a higher `count` of the first Event. When an object causes too
+many, the rest is dropped: 25 at once per object, then one every five minutes, as upstream's recorder does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kubarium.apimachinery import errors, time
+from kubarium.apimachinery.object import Object, name_of, namespace_of, resource_version_of, uid_of
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
+
+log = logging.get(__name__)
+
+BURST = 25  # events of one object at once
+REFILL = 300.0  # seconds until an object may cause one more
+REMEMBER = 4096  # distinct events whose count can still grow
+REMEMBER_SECONDS = 600.0
+QUEUE = 1000  # events not yet sent; more are dropped
+
+
+class _Identity(NamedTuple):
+    uid: str
+    name: str
+    namespace: str
+    field: str
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Known:
+    event: Object
+    last: float
+
+
+class EventRecorder:
+    """Fire and forget: `event()` never waits and never fails; `run()` sends."""
+
+    def __init__(
+        self, client: Client, component: str, instance: str = "", clock: Clock | None = None
+    ) -> None:
+        self._events = client.resource("v1", "events")
+        self._component, self._instance = component, instance
+        self._clock = clock or RealClock()
+        self._known: OrderedDict[_Identity, _Known] = OrderedDict()
+        self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._outgoing: asyncio.Queue[tuple[_Identity, Object]] = asyncio.Queue(maxsize=QUEUE)
+
+    def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
+        """Say something about an object. `type` is Normal or Warning; `field_path` names a part of it (a container)."""
+        if not self._allowed(obj):
+            return
+        message = message[:1024]
+        identity = _Identity(uid_of(obj), name_of(obj), namespace_of(obj), field_path, type, reason, message)
+        try:
+            self._outgoing.put_nowait((identity, self._reference(obj, field_path)))
+        except asyncio.QueueFull:
+            log.debug("event %s about %s dropped: too many are waiting", reason, logging.name(obj))
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            identity, reference = await self._outgoing.get()
+            try:
+                await self._send(identity, reference)
+            except (errors.StatusError, ConnectionError, TimeoutError) as error:
+                log.debug("event %s about %s not recorded: %s", identity.reason, identity.name, error)
+            finally:
+                self._outgoing.task_done()
+
+    async def flush(self) -> None:
+        """Wait until everything said so far has been sent."""
+        await self._outgoing.join()
+
+    async def _send(self, identity: _Identity, reference: Object) -> None:
+        now = self._clock.monotonic()
+        known = self._known.get(identity)
+        if known is not None and now - known.last < REMEMBER_SECONDS:
+            known.last = now
+            change = {"count": known.event["count"] + 1, "lastTimestamp": time.format_time(self._clock.now())}
+            try:
+                known.event = await self._events.patch(
+                    known.event["metadata"]["name"], change, known.event["metadata"]["namespace"]
+                )
+                return
+            except errors.NotFound:
+                pass  # it has expired; say it anew
+        event = await self._events.create(self._new_event(identity, reference))
+        self._known[identity] = _Known(event, now)
+        if len(self._known) > REMEMBER:
+            self._known.popitem(last=False)
+
+    def _new_event(self, identity: _Identity, reference: Object) -> Object:
+        moment = self._clock.now()
+        stamp = format(int(moment.timestamp() * 1e9), "x")
+        namespace = identity.namespace or "default"
+        source = {"component": self._component}
+        if self._instance:
+            source["host"] = self._instance
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{identity.name}.{stamp}", "namespace": namespace},
+            "involvedObject": reference,
+            "reason": identity.reason,
+            "message": identity.message,
+            "source": source,
+            "firstTimestamp": time.format_time(moment),
+            "lastTimestamp": time.format_time(moment),
+            "count": 1,
+            "type": identity.type,
+            "eventTime": None,
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+        }
+
+    @staticmethod
+    def _reference(obj: Object, field_path: str) -> Object:
+        reference = {
+            "kind": obj.get("kind"),
+            "namespace": namespace_of(obj),
+            "name": name_of(obj),
+            "uid": uid_of(obj),
+            "apiVersion": obj.get("apiVersion"),
+            "resourceVersion": resource_version_of(obj),
+            "fieldPath": field_path,
+        }
+        return {key: value for key, value in reference.items() if value}
+
+    def _allowed(self, obj: Object) -> bool:
+        now = self._clock.monotonic()
+        owner = uid_of(obj) or f"{namespace_of(obj)}/{name_of(obj)}"
+        tokens, since = self._tokens.pop(owner, (float(BURST), now))
+        tokens = min(float(BURST), tokens + (now - since) / REFILL)
+        self._tokens[owner] = (tokens - 1.0 if tokens >= 1.0 else tokens, now)
+        if len(self._tokens) > REMEMBER:
+            self._tokens.popitem(last=False)
+        return tokens >= 1.0

@@ -1,0 +1,142 @@
+"""Kubeconfig files and in-cluster tokens become a `ClientConfig`.
+
+Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class ConfigError(Exception):
+    """The kubeconfig cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """Where the API server is and how to prove who we are."""
+
+    server: str
+    ca_file: str = ""
+    ca_data: bytes = b""
+    cert_file: str = ""
+    cert_data: bytes = b""
+    key_file: str = ""
+    key_data: bytes = b""
+    token: str = ""
+    token_file: str = ""
+    insecure_skip_tls_verify: bool = False
+    tls_server_name: str = ""
+    namespace: str = "default"
+    impersonate: str = ""
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """TLS settings for this server; None for plain HTTP."""
+        if not self.server.startswith("https"):
+            return None
+        context = ssl.create_default_context(
+            cafile=self.ca_file or None, cadata=self.ca_data.decode() if self.ca_data else None
+        )
+        if self.insecure_skip_tls_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        elif self.cert_data:
+            _load_from_memory(context, self.cert_data, self.key_data)
+        return context
+
+    def bearer_token(self) -> str:
+        """The token to send, read anew from its file each time: tokens of pods rotate."""
+        return Path(self.token_file).read_text().strip() if self.token_file else self.token
+
+
+def _load_from_memory(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
+    """OpenSSL reads key pairs from files only; the file is gone when this returns."""
+    with tempfile.NamedTemporaryFile(prefix="kubarium-") as file:  # created with mode 0600
+        file.write(cert + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+def default_path() -> str:
+    """`$KUBECONFIG` (its first existing file), else `~/.kube/config`."""
+    named = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    existing = [path for path in named if Path(path).exists()]
+    return (existing or named or [str(Path.home() / ".kube" / "config")])[0]
+
+
+def load(path: str | None = None, context: str | None = None) -> ClientConfig:
+    """Read a kubeconfig file. Raises ConfigError."""
+    path = path or default_path()
+    try:
+        document = yaml.safe_load(Path(path).read_text()) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"stat {path}: no such file or directory") from error
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f'error loading config file "{path}": {error}') from error
+    chosen = context or document.get("current-context") or ""
+    entry = _named(document, "contexts", "context", chosen)
+    cluster = _named(document, "clusters", "cluster", entry.get("cluster", ""))
+    user = _named(document, "users", "user", entry.get("user", "")) if entry.get("user") else {}
+    base = Path(path).resolve().parent
+    return ClientConfig(
+        server=cluster["server"].rstrip("/"),
+        ca_file=_file(base, cluster.get("certificate-authority")),
+        ca_data=_data(cluster.get("certificate-authority-data")),
+        cert_file=_file(base, user.get("client-certificate")),
+        cert_data=_data(user.get("client-certificate-data")),
+        key_file=_file(base, user.get("client-key")),
+        key_data=_data(user.get("client-key-data")),
+        token=user.get("token") or "",
+        token_file=_file(base, user.get("tokenFile")),
+        insecure_skip_tls_verify=bool(cluster.get("insecure-skip-tls-verify")),
+        tls_server_name=cluster.get("tls-server-name") or "",
+        namespace=entry.get("namespace") or "default",
+        impersonate=user.get("as") or "",
+    )
+
+
+def in_cluster() -> ClientConfig:
+    """The service account that is mounted into this pod. Raises ConfigError outside of a pod."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port:
+        raise ConfigError(
+            "unable to load in-cluster configuration, "
+            "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"
+        )
+    if ":" in host:
+        host = f"[{host}]"
+    return ClientConfig(
+        server=f"https://{host}:{port}",
+        ca_file=str(SERVICE_ACCOUNT / "ca.crt"),
+        token_file=str(SERVICE_ACCOUNT / "token"),
+        namespace=(SERVICE_ACCOUNT / "namespace").read_text().strip(),
+    )
+
+
+def _named(document: Mapping[str, Any], section: str, kind: str, name: str) -> dict[str, Any]:
+    for entry in document.get(section) or []:
+        if entry.get("name") == name:
+            found: dict[str, Any] = entry.get(kind) or {}
+            return found
+    raise ConfigError(f'invalid configuration: {kind} "{name}" does not exist')
+
+
+def _file(base: Path, path: str | None) -> str:
+    return str(base / path) if path else ""
+
+
+def _data(text: str | None) -> bytes:
+    return base64.b64decode(text) if text else b""

@@ -1,0 +1,156 @@
+"""One HTTP request in, one object or `StatusError` out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+
+from kubarium.apimachinery import errors
+from kubarium.client.kubeconfig import ClientConfig
+from kubarium.client.transport import Answer, NetworkTransport, Transport
+
+if TYPE_CHECKING:
+    from kubarium.client.resource import ResourceClient
+
+MAX_RETRIES = 10  # of answers that ask for patience (429, 503 with Retry-After)
+DEFAULT_TIMEOUT = 60.0  # seconds; watches and streams have none
+
+Query = Mapping[str, str | int | bool | list[str] | None]
+
+
+class Client:
+    """A connection pool to one API server with one identity."""
+
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        user_agent: str = "kubarium",
+        transport: Transport | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config = config or ClientConfig(server="https://loopback")
+        self.transport = transport or NetworkTransport(self.config.server, self.config.ssl_context())
+        self._headers = {"Accept": "application/json", "User-Agent": user_agent, **(headers or {})}
+        if self.config.impersonate:
+            self._headers["Impersonate-User"] = self.config.impersonate
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.transport.close()
+
+    def resource(self, api_version: str, plural: str) -> ResourceClient:
+        """A handle for one kind: `client.resource("apps/v1", "deployments")`."""
+        from kubarium.client.resource import ResourceClient
+
+        return ResourceClient(self, api_version, plural)
+
+    def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The headers of every request: identity, agent, what is accepted."""
+        found = {**self._headers, **(more or {})}
+        if token := self.config.bearer_token():
+            found["Authorization"] = f"Bearer {token}"
+        return found
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Answer:
+        """Send a request; its answer when that is a success. Raises StatusError, ConnectionError, TimeoutError."""
+        target = path + _query_text(query)
+        given = self.headers(headers)
+        data = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
+        if data is not None:
+            given.setdefault("Content-Type", "application/json")
+        for attempt in range(MAX_RETRIES + 1):
+            answer = await self.transport.send(method, target, given, data, timeout)
+            if answer.status < 400:
+                return answer
+            error = error_of(answer.status, await answer.read())
+            patience = _patience(answer, error)
+            if patience is None or attempt == MAX_RETRIES:
+                raise error
+            await asyncio.sleep(patience)
+        raise AssertionError("unreachable")
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Any:
+        """Send a request; the decoded JSON answer, or its text when it is something else."""
+        answer = await self.send(method, path, query=query, body=body, headers=headers, timeout=timeout)
+        content = await answer.read()
+        if "json" in answer.headers.get("content-type", ""):
+            return orjson.loads(content)
+        return content.decode(errors="replace")
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, query: Query | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Answer]:
+        """An answer whose body goes on and on: watches, followed logs."""
+        answer = await self.send(method, path, query=query, headers=headers, timeout=None)
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+
+def error_of(status: int, content: bytes) -> errors.StatusError:
+    """The error in a failed answer, whether or not the server wrote a `Status`."""
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        body = None
+    if isinstance(body, dict) and body.get("kind") == "Status":
+        return errors.from_status(body)
+    text = content.decode(errors="replace").strip()
+    return errors.from_status(
+        {"code": status, "message": text or f"the server answered {status}", "reason": ""}
+    )
+
+
+def _patience(answer: Answer, error: errors.StatusError) -> float | None:
+    after = answer.headers.get("retry-after")
+    if after is None and error.code != 429:
+        return None
+    if error.code not in (429, 503) and not error.retry_after:
+        return None
+    if error.causes():  # an eviction refused by a disruption budget is for the caller to decide
+        return None
+    return float(after or error.retry_after or 1)
+
+
+def _query_text(query: Query | None) -> str:
+    if not query:
+        return ""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        if value is None or value == "":
+            continue
+        items = value if isinstance(value, list) else [value]
+        pairs += [(name, str(item).lower() if isinstance(item, bool) else str(item)) for item in items]
+    return "?" + urlencode(pairs) if pairs else ""
