@@ -6,8 +6,8 @@
     assert api.actions == [Action("create", "pods", "default", "web-1", "")]
     assert api.get("v1", "pods", "default", "web-1")["spec"]["nodeName"] == "n1"
 
-What it does: get, list, watch, create, update, patch (json, merge, strategic and apply as merge), delete, deletecollection,
-`status` and `scale`-less subresources, resource versions, generateName, finalizers and graceful deletion of pods, bindings.
+What it does: get, list, watch, create, update, patch (json; merge, strategic and apply as merge), delete,
+deletecollection, the status subresource, resource versions, generateName, finalizers, graceful deletion of pods, bindings.
 What it does not: defaults, validation, admission, access control.
 """
 
@@ -30,10 +30,16 @@ from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock, RealClock
 
 PLURALS = {
-    "Endpoints": "endpoints", "Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "StorageClass": "storageclasses",
-    "PriorityClass": "priorityclasses", "RuntimeClass": "runtimeclasses", "IngressClass": "ingressclasses",
-    "ServiceCIDR": "servicecidrs", "IPAddress": "ipaddresses", "CSIStorageCapacity": "csistoragecapacities",
-}  # fmt: skip
+    "Endpoints": "endpoints",
+    "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "StorageClass": "storageclasses",
+    "PriorityClass": "priorityclasses",
+    "RuntimeClass": "runtimeclasses",
+    "IngressClass": "ingressclasses",
+    "IPAddress": "ipaddresses",
+    "CSIStorageCapacity": "csistoragecapacities",
+}
 
 
 class Action(NamedTuple):
