@@ -3,7 +3,8 @@
 Upstream reads a body into Go structs: a null means that the field is absent, unknown fields are lost, optional
 lists and maps that are empty are not written again, quantities and times come out in their canonical form, and a
 value of the wrong type ends the request with a 400. Here the same happens to the plain dict, in place, by functions
-that are compiled once for each definition. """
+that are compiled once for each definition.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +44,7 @@ class _Wrong(Exception):
 
 
 def normalize_builtin(obj: Object, gvk: GroupVersionKind, catalog: Catalog) -> tuple[Object, list[str]]:
-    """The object as upstream would have decoded it (changed in place), and the paths of the fields that no one
-    knows.
-    """
+    """The object as upstream would have decoded it, in place, and the paths of unknown fields."""
     name = catalog.definition_name(gvk)
     if name is None:
         return obj, []
