@@ -1,12 +1,15 @@
-"""The protocol of authorizers."""
+"""The protocol of authorizers, and several of them one after another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from apiserver.request import RequestInfo, User
+from kubarium.api.authentication import users
+from kubarium.apimachinery import errors
 
 
 class Decision(Enum):
@@ -31,6 +34,7 @@ class Verdict:
 
 
 NO_OPINION = Verdict(Decision.NO_OPINION)
+ALLOWED = Verdict(Decision.ALLOW)
 
 
 class Authorizer(Protocol):
@@ -39,3 +43,79 @@ class Authorizer(Protocol):
     def authorize(self, user: User, info: RequestInfo) -> Verdict:
         """Allow, deny or no opinion."""
         ...
+
+
+class RemoteAuthorizer(Protocol):
+    """Judges by asking somebody else over the network."""
+
+    async def decide(self, user: User, info: RequestInfo) -> Verdict:
+        """Allow, deny or no opinion."""
+        ...
+
+
+class AlwaysAllow:
+    """`--authorization-mode=AlwaysAllow`, for tests."""
+
+    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+        return ALLOWED
+
+
+class AlwaysDeny:
+    """`--authorization-mode=AlwaysDeny`, for tests."""
+
+    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+        return Verdict(Decision.NO_OPINION, "Everything is forbidden.")
+
+
+class Authorizers:
+    """One after another; the first that has an opinion decides. `system:masters` may do everything, always."""
+
+    def __init__(self, authorizers: Sequence[Authorizer | RemoteAuthorizer]) -> None:
+        self._all = tuple(authorizers)
+        self._local = tuple(one for one in authorizers if not hasattr(one, "decide"))
+        self.remote = len(self._local) != len(self._all)  # is somebody asked over the network?
+
+    def authorize(self, user: User, info: RequestInfo) -> Verdict:
+        """What those say that answer from memory."""
+        if users.MASTERS in user.groups:
+            return ALLOWED
+        reasons: list[str] = []
+        for authorizer in self._local:
+            verdict = authorizer.authorize(user, info)
+            if verdict.decision is not Decision.NO_OPINION:
+                return verdict
+            if verdict.reason:
+                reasons.append(verdict.reason)
+        return Verdict(Decision.NO_OPINION, ", ".join(reasons)) if reasons else NO_OPINION
+
+    async def decide(self, user: User, info: RequestInfo) -> Verdict:
+        """What all say, in order, also those that have to be asked over the network."""
+        if not self.remote or users.MASTERS in user.groups:
+            return self.authorize(user, info)
+        reasons: list[str] = []
+        for authorizer in self._all:
+            if hasattr(authorizer, "decide"):
+                verdict = await authorizer.decide(user, info)
+            else:
+                verdict = authorizer.authorize(user, info)
+            if verdict.decision is not Decision.NO_OPINION:
+                return verdict
+            if verdict.reason:
+                reasons.append(verdict.reason)
+        return Verdict(Decision.NO_OPINION, ", ".join(reasons))
+
+
+def forbidden(user: User, info: RequestInfo, reason: str = "") -> errors.Forbidden:
+    """The refusal, in upstream's words."""
+    text = _what(user, info) + (f": {reason}" if reason else "")
+    if not info.is_resource:
+        return errors.Forbidden(f"forbidden: {text}", {})
+    return errors.Forbidden.of(info.group, info.resource, info.name, text)
+
+
+def _what(user: User, info: RequestInfo) -> str:
+    if not info.is_resource:
+        return f'User "{user.name}" cannot {info.verb} path "{info.path}"'
+    resource = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
+    where = f'in the namespace "{info.namespace}"' if info.namespace else "at the cluster scope"
+    return f'User "{user.name}" cannot {info.verb} resource "{resource}" in API group "{info.group}" {where}'

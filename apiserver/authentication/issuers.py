@@ -1,0 +1,33 @@
+"""Which authority signed a certificate: TLS trusts several, and they vouch for different things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+
+class Issuers:
+    """The certificates of one CA file."""
+
+    def __init__(self, authorities: list[x509.Certificate]) -> None:
+        self._authorities = authorities
+
+    @classmethod
+    def load(cls, path: str) -> Issuers:
+        """Read a PEM bundle."""
+        return cls(x509.load_pem_x509_certificates(Path(path).read_bytes()))
+
+    def issued(self, der: bytes) -> bool:
+        """Did one of these authorities sign the certificate?"""
+        certificate = x509.load_der_x509_certificate(der)
+        return any(_signed_by(certificate, authority) for authority in self._authorities)
+
+
+def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

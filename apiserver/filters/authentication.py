@@ -1,0 +1,67 @@
+"""Who is asking? Nobody knows: 401."""
+
+from __future__ import annotations
+
+import base64
+
+from apiserver.authentication.authenticator import Authenticator, Credentials
+from apiserver.request import CONTEXT, RequestContext, User
+from kubarium.apimachinery import errors
+from kubarium.component_base import logging
+from kubarium.component_base.serving import App, Receive, Scope, Send
+
+log = logging.get(__name__)
+
+USER = "kubarium.user"
+"""The scope key under which a caller in this process (`client/loopback.py`) says who it is."""
+
+_SUBPROTOCOL_TOKEN = "base64url.bearer.authorization.k8s.io."
+_SECRET_HEADERS = frozenset({b"authorization"})
+
+
+class Authentication:
+    """Asks the authenticators and notes the user."""
+
+    def __init__(self, app: App, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: RequestContext = scope[CONTEXT]
+        known: User | None = scope.get(USER)
+        if known is None:
+            credentials = credentials_of(scope, context.source_ip)
+            known = await self._authenticator.authenticate(credentials)
+            if known is None:
+                raise errors.Unauthorized()
+            if "authorization" in credentials.headers:
+                # The proof was meant for us; whatever we proxy to must not see it.
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _SECRET_HEADERS]
+        context.user = known
+        await self._app(scope, receive, send)
+
+
+def credentials_of(scope: Scope, source_ip: str = "") -> Credentials:
+    """What a connection and a request offer as proof. The server's protocol puts the certificate into `state`."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}\0{value}" if name in headers else value
+    if scope["type"] == "websocket" and "authorization" not in headers:
+        token = _token_of_subprotocols(scope.get("subprotocols") or ())
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+    state = scope.get("state") or {}
+    return Credentials(headers, state.get("client_cert"), state.get("client_cert_der"), source_ip)
+
+
+def _token_of_subprotocols(subprotocols: tuple[str, ...] | list[str]) -> str:
+    """Browsers cannot set headers on WebSockets: they offer the token as one more subprotocol."""
+    for offered in subprotocols:
+        if offered.startswith(_SUBPROTOCOL_TOKEN):
+            encoded = offered.removeprefix(_SUBPROTOCOL_TOKEN)
+            try:
+                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            except ValueError:
+                raise errors.Unauthorized() from None
+    return ""

@@ -1,0 +1,39 @@
+"""May they? If nobody allows it: 403."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from apiserver.authorization.authorizer import Authorizers, forbidden
+from apiserver.request import CONTEXT, RequestContext, RequestInfo
+from kubarium.component_base.serving import App, Receive, Scope, Send
+
+_STREAMS = frozenset({"exec", "attach", "portforward"})
+
+
+class Authorization:
+    """Asks the authorizers, in order."""
+
+    def __init__(self, app: App, authorizer: Authorizers) -> None:
+        self._app = app
+        self._authorizer = authorizer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: RequestContext = scope[CONTEXT]
+        await self._check(context, context.info)
+        if (
+            context.info.verb == "get"
+            and context.info.subresource in _STREAMS
+            and context.info.resource == "pods"
+        ):
+            # A stream over WebSocket arrives as GET, but does what POST does (KEP-4006).
+            await self._check(context, dataclasses.replace(context.info, verb="create"))
+        await self._app(scope, receive, send)
+
+    async def _check(self, context: RequestContext, info: RequestInfo) -> None:
+        authorizer, user = self._authorizer, context.user
+        verdict = (
+            await authorizer.decide(user, info) if authorizer.remote else authorizer.authorize(user, info)
+        )
+        if not verdict.allowed:
+            raise forbidden(user, info, verdict.reason)

@@ -1,0 +1,50 @@
+"""Is there room? Each request takes a seat of its priority level, waits for one, or gets 429."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from apiserver.filters.priority_levels import Place, PriorityLevels
+from apiserver.filters.read_request_info import is_long_running
+from apiserver.request import CONTEXT, RequestContext
+from kubarium.apimachinery import errors
+from kubarium.component_base.serving import App, Receive, Scope, Send
+
+
+class Fairness:
+    """Seats requests by the flow schemas; says in the headers which schema and level it was."""
+
+    def __init__(self, app: App, levels: PriorityLevels) -> None:
+        self._app = app
+        self._levels = levels
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: RequestContext = scope[CONTEXT]
+        place = self._levels.place_of(context.user, context.info)
+        if place is None:
+            await self._app(scope, receive, send)
+            return
+
+        async def stamped(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_headers(place)]
+            await send(message)
+
+        # Streams last: they would hold their seats for ever.
+        if place.level.exempt or is_long_running(context.info):
+            await self._app(scope, receive, stamped)
+            return
+        if not await place.level.enter(place.flow):
+            raise errors.TooManyRequests.after(1)
+        try:
+            await self._app(scope, receive, stamped)
+        finally:
+            place.level.leave()
+
+
+def _headers(place: Place) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-kubernetes-pf-flowschema-uid", place.schema_uid.encode()),
+        (b"x-kubernetes-pf-prioritylevel-uid", place.level.uid.encode()),
+    ]

@@ -1,0 +1,76 @@
+"""URL and method -> `RequestInfo`, in the context that all other filters share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from apiserver.request import (
+    ANONYMOUS,
+    CONTEXT,
+    RequestContext,
+    RequestInfo,
+    parse_query,
+    parse_request,
+)
+from kubarium.component_base.clock import Clock
+from kubarium.component_base.serving import App, Receive, Scope, Send
+
+_LONG_VERBS = frozenset({"watch", "proxy"})
+_LONG_SUBRESOURCES = frozenset({"attach", "exec", "proxy", "log", "portforward"})
+_NO_QUERY: Mapping[str, list[str]] = {}
+
+
+def is_long_running(info: RequestInfo) -> bool:
+    """Watches and streams last as long as they last."""
+    return info.verb in _LONG_VERBS or info.subresource in _LONG_SUBRESOURCES
+
+
+class ReadRequestInfo:
+    """Puts a `RequestContext` into the scope, and what it collects into the answer's headers."""
+
+    def __init__(self, app: App, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        context = scope[CONTEXT] = self._context_of(scope)
+
+        async def stamped(message: MutableMapping[str, Any]) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                message["headers"] = [*message.get("headers", ()), *_common_headers(context)]
+            await send(message)
+
+        await self._app(scope, receive, stamped)
+
+    def _context_of(self, scope: Scope) -> RequestContext:
+        raw = scope.get("query_string")
+        query = parse_query(raw) if raw else _NO_QUERY
+        user_agent = audit_id = ""
+        for name, value in scope["headers"]:
+            if name == b"user-agent":
+                user_agent = value.decode("latin-1")
+            elif name == b"audit-id":
+                audit_id = value.decode("latin-1")[:64]
+        client = scope.get("client")
+        return RequestContext(
+            info=parse_request(scope.get("method", "GET"), scope["path"], query),
+            user=ANONYMOUS,
+            clock=self._clock,
+            query=query,
+            user_agent=user_agent,
+            source_ip=client[0] if client else "",
+            audit_id=audit_id or str(uuid.uuid4()),
+        )
+
+
+def _common_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
+    found = [(b"audit-id", context.audit_id.encode()), (b"cache-control", b"no-cache, private")]
+    for text in context.warnings:
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        found.append((b"warning", f'299 - "{quoted}"'.encode("utf-8", "replace")))
+    return found
