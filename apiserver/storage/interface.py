@@ -6,11 +6,18 @@ Keys are etcd keys: `/registry/pods/default/web`. A revision is etcd's: one coun
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from apiserver.storage.stored import Stored
 from kubarium.apimachinery.object import Object
+
+__all__ = [
+    "NO_HINTS",
+    "Change", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
+    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Watch",
+]  # fmt: skip
 
 
 class StorageError(Exception):
@@ -49,30 +56,6 @@ class StorageUnavailable(StorageError):
     """etcd does not answer."""
 
 
-class Stored(Protocol):
-    """One object at one revision. Decoding happens when `obj` is first asked for, and once."""
-
-    @property
-    def key(self) -> str:
-        """Where it is kept."""
-        ...
-
-    @property
-    def revision(self) -> int:
-        """The revision of its last change."""
-        ...
-
-    @property
-    def obj(self) -> Object:
-        """The object with its `resourceVersion`; shared, read-only."""
-        ...
-
-    @property
-    def json(self) -> bytes:
-        """The object as it goes to clients: JSON with its `resourceVersion`."""
-        ...
-
-
 Predicate = Callable[[Stored], bool]
 
 
@@ -82,6 +65,9 @@ class Hints:
 
     name: str | None = None
     node_name: str | None = None  # spec.nodeName
+
+
+NO_HINTS = Hints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +80,7 @@ class Page:
     remaining: int = 0  # objects after this page; not counted through a predicate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Change:
     """One step in the life of one key.
 
@@ -106,10 +92,36 @@ class Change:
     key: str
     current: Stored | None
     previous: Stored | None
+    wire: dict[Any, bytes] = field(default_factory=dict, repr=False)
+    """The change as events, one for each form that a watcher asked for: encoded once, sent to all."""
+
+
+class Watch(Protocol):
+    """Changes after a revision, in order, for ever; ends when the watcher is too slow or the history has a gap.
+
+    Whoever opens a watch closes it. After the end a new watch may find its revision forgotten: then list again.
+    """
+
+    def __aiter__(self) -> Watch:
+        """Batches of changes; what gathered while the last batch was worked on comes as one."""
+        ...
+
+    async def __anext__(self) -> Sequence[Change]:
+        """The next batch."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Every change up to this revision has been handed out: good for a bookmark."""
+        ...
+
+    def close(self) -> None:
+        """No more changes."""
+        ...
 
 
 Modify = Callable[[Object, int], "Object | None"]
-"""Gets a copy of the stored object (with `resourceVersion`) and its revision; returns what to keep, or None for no change.
+"""Gets a copy of the stored object (with `resourceVersion`) and its revision; returns what to keep, or None.
 
 May raise whatever it likes; it is called again with the newer object after a conflict.
 """
@@ -131,26 +143,23 @@ class Storage(Protocol):
         start_key: str = "",
         limit: int = 0,
         predicate: Predicate | None = None,
-        hints: Hints = Hints(),
+        hints: Hints = NO_HINTS,
     ) -> Page:
-        """Objects whose keys start with `prefix` (which ends in `/`), in key order. Raises RevisionCompacted, RevisionTooLarge."""
+        """Objects whose keys start with `prefix` (which ends in `/`), in the order of keys.
+
+        Raises RevisionCompacted, RevisionTooLarge.
+        """
         ...
 
-    def watch(
-        self,
-        prefix: str,
-        *,
-        after_revision: int,
-        hints: Hints = Hints(),
-    ) -> AsyncIterator[Sequence[Change]]:
-        """Batches of changes after a revision, in order, for ever. Raises RevisionCompacted when the start is too old."""
+    async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:
+        """Changes after a revision. Raises RevisionCompacted when the start is too old."""
         ...
 
-    async def create(self, key: str, obj: Object) -> Stored:
-        """Keep a new object. Raises KeyExists."""
+    async def create(self, key: str, obj: Object, *, ttl: int = 0) -> Stored:
+        """Keep a new object, for `ttl` seconds if that is given. Raises KeyExists."""
         ...
 
-    async def update(self, key: str, modify: Modify) -> Stored:
+    async def update(self, key: str, modify: Modify, *, ttl: int = 0) -> Stored:
         """Change an object with a function, again and again until nobody was faster. Raises KeyNotFound.
 
         The first try is made on the cached object. When `modify` returns None or an equal object nothing is written
