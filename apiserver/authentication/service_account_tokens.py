@@ -1,8 +1,8 @@
 """Tokens of service accounts: issue them, and know them again.
 
-A token is a signed statement (JWT): who it is for, how long, and to which pod, node or secret it is bound. Knowing it again
-means: signature, issuer, audience, times; then that the account still exists with the same uid, and so does what
-the token is bound to. Whoever asks often is answered by `token_cache.py`.
+A token is a signed statement (JWT): who it is for, how long, and to which pod, node or secret it is bound.
+Knowing it again means: signature, issuer, audience, times; then that the account still exists with the same uid, and so
+does what the token is bound to. Whoever asks often is answered by `token_cache.py`.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
 """
@@ -292,6 +292,6 @@ def discovery_documents(issuer: str, keys: Keys) -> dict[str, tuple[str, Object]
 
 def _web_key(name: str, key: PublicKey) -> Object:
     algorithm = jwt.get_algorithm_by_name(_algorithm(key))
-    found: Object = algorithm.to_jwk(key, as_dict=True)  # type: ignore[attr-defined]
+    found: Object = algorithm.to_jwk(key, as_dict=True)
     return {"use": "sig", "kty": found["kty"], "kid": name, "alg": _algorithm(key),
             **{part: found[part] for part in ("crv", "x", "y", "n", "e") if part in found}}  # fmt: skip
