@@ -5,8 +5,9 @@ A strategy has no state and does no I/O. Validation itself stands with the noun 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from apiserver.request import RequestContext
@@ -26,6 +27,9 @@ class Column:
     format: str = ""
     description: str = ""
     priority: int = 0
+
+
+Undo = Callable[[], Awaitable[None]]
 
 
 def _no_validation(obj: Object) -> Sequence[FieldError]:
@@ -53,13 +57,16 @@ class Strategy:
     has_generation: bool = False  # metadata.generation counts changes of the wish
     allow_create_on_update: bool = False
     allow_unconditional_update: bool = True
-    graceful_deletion: bool = False  # only pods
     orphans_by_default: bool = False
     columns: Sequence[Column] = ()
     selectable_fields: Mapping[str, FieldGetter] = field(
         default_factory=dict
     )  # besides metadata.name and .namespace
     warnings: Callable[[Object, Object | None], Sequence[str]] = lambda new, old: ()
+
+    has_transactions: bool = False  # begin_create, begin_update and after_delete do something
+    never_collected: bool = False  # events: the garbage collector does not look at them
+    returns_deleted: bool = False  # a deletion answers with the object instead of a Status
 
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         """Clear what a client may not set; set what the server knows."""
@@ -89,8 +96,38 @@ class Strategy:
         """The part whose change counts as a new generation."""
         return obj.get("spec")
 
+    def grace_seconds(self, obj: Object, asked: int | None) -> int:
+        """How long the object may live on after a deletion was asked for; 0 for everything but pods."""
+        return 0
+
+    def must_wait(self, obj: Object) -> bool:
+        """Does something other than finalizers and grace keep the object from going at once? Namespaces."""
+        return False
+
     def after_begin_delete(self, context: RequestContext, obj: Object) -> None:
         """Called on the copy that gets its deletionTimestamp, before it is kept."""
+
+    def is_finished(self, obj: Object) -> bool:
+        """Is this the state of a deleted object that nobody waits for any more?"""
+        metadata = obj["metadata"]
+        return bool(
+            metadata.get("deletionTimestamp")
+            and not metadata.get("finalizers")
+            and not metadata.get("deletionGracePeriodSeconds")
+        )
+
+    async def begin_create(self, registry: Any, context: RequestContext, obj: Object) -> Undo | None:
+        """Take what the new object needs; returns how to give it back if the object is not kept after all."""
+        return None
+
+    async def begin_update(
+        self, registry: Any, context: RequestContext, new: Object, old: Object
+    ) -> Undo | None:
+        """The same for a change."""
+        return None
+
+    async def after_delete(self, registry: Any, context: RequestContext, obj: Object) -> None:
+        """Give back what the object had."""
 
 
 def keep(new: Object, old: Object, field_name: str) -> None:
@@ -99,3 +136,31 @@ def keep(new: Object, old: Object, field_name: str) -> None:
         new[field_name] = copy({"x": old[field_name]})["x"]
     else:
         new.pop(field_name, None)
+
+
+def of_noun(noun: ModuleType, **special: Any) -> Strategy:
+    """A strategy with what a noun's module in `kubarium/api/` offers, and what is special besides.
+
+    The module may have `fill_defaults(obj)`, `validate(obj)`, `validate_update(new, old)`,
+    `validate_status_update(new, old)` and `warnings(new, old)`.
+    """
+    return Strategy(**offers_of(noun) | special)
+
+
+def offers_of(noun: ModuleType) -> dict[str, Any]:
+    """The functions of a noun's module, as arguments of a strategy."""
+    found = {}
+    for argument, function in _OFFERS.items():
+        offered = getattr(noun, function, None)
+        if offered is not None:
+            found[argument] = offered
+    return found
+
+
+_OFFERS = {
+    "defaults": "fill_defaults",
+    "validate": "validate",
+    "validate_update": "validate_update",
+    "validate_status_update": "validate_status_update",
+    "warnings": "warnings",
+}

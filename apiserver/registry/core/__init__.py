@@ -1,0 +1,1 @@
+"""Strategies and subresources of the core group. `simple.py` holds those of a few lines each."""

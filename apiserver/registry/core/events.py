@@ -1,0 +1,70 @@
+"""Events, which v1 and events.k8s.io/v1 show in two forms; kept as v1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apiserver.registry.strategy import Strategy
+from kubarium.apimachinery.fields import FieldGetter
+from kubarium.apimachinery.object import Object
+
+_PARTS = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+# (events.k8s.io/v1, v1): fields that only have other names
+_NAMES = {
+    "regarding": "involvedObject",
+    "note": "message",
+    "reportingController": "reportingComponent",
+    "deprecatedSource": "source",
+    "deprecatedFirstTimestamp": "firstTimestamp",
+    "deprecatedLastTimestamp": "lastTimestamp",
+    "deprecatedCount": "count",
+}
+_CORE_NAMES = {core: new for new, core in _NAMES.items()} | {"reportingInstance": "reportingInstance"}
+
+
+def to_core(event: Object) -> Object:
+    """events.k8s.io/v1 -> v1."""
+    return {_NAMES.get(name, name): value for name, value in event.items()} | {"apiVersion": "v1"}
+
+
+def from_core(event: Object) -> Object:
+    """v1 -> events.k8s.io/v1."""
+    return {_CORE_NAMES.get(name, name): value for name, value in event.items()} | {
+        "apiVersion": "events.k8s.io/v1"
+    }
+
+
+def _reference(part: str) -> FieldGetter:
+    return lambda event: (event.get("involvedObject") or {}).get(part) or ""
+
+
+def _text(field_name: str) -> FieldGetter:
+    return lambda event: event.get(field_name) or ""
+
+
+def _source(event: Object) -> str:
+    return (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
+
+
+SELECTABLE: Mapping[str, FieldGetter] = {
+    **{f"involvedObject.{part}": _reference(part) for part in _PARTS},
+    "reason": _text("reason"),
+    "reportingComponent": _text("reportingComponent"),
+    "source": _source,
+    "type": _text("type"),
+}
+NEW_SELECTABLE: Mapping[str, FieldGetter] = {
+    **{f"regarding.{part}": _reference(part) for part in _PARTS},
+    "reason": _text("reason"),
+    "reportingController": _text("reportingComponent"),
+    "type": _text("type"),
+}
+"""What can be selected on events.k8s.io/v1, read from the kept v1 form."""
+
+EVENT = Strategy(
+    has_status=False, allow_create_on_update=True, never_collected=True, selectable_fields=SELECTABLE
+)
+NEW_EVENT = Strategy(
+    has_status=False, allow_create_on_update=True, never_collected=True, selectable_fields=NEW_SELECTABLE
+)

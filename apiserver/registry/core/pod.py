@@ -1,0 +1,142 @@
+"""Pods: phase, grace, generation, and the subresources that change a part of a pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from apiserver.registry.strategy import Strategy, keep
+from apiserver.request import RequestContext
+from kubarium.api.core.pod import resources
+from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
+from kubarium.apimachinery.fields import FieldGetter
+from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
+
+DEFAULT_GRACE_SECONDS = 30
+FINISHED_PHASES = ("Succeeded", "Failed")
+
+
+def _spec(name: str, default: str = "") -> FieldGetter:
+    return lambda pod: spec_of(pod).get(name) or default
+
+
+def _status(name: str) -> FieldGetter:
+    return lambda pod: status_of(pod).get(name) or ""
+
+
+SELECTABLE: Mapping[str, FieldGetter] = {
+    "spec.nodeName": _spec("nodeName"),
+    "spec.restartPolicy": _spec("restartPolicy"),
+    "spec.schedulerName": _spec("schedulerName"),
+    "spec.serviceAccountName": _spec("serviceAccountName"),
+    "spec.hostNetwork": lambda pod: "true" if spec_of(pod).get("hostNetwork") else "false",
+    "status.phase": _status("phase"),
+    "status.podIP": _status("podIP"),
+    "status.nominatedNodeName": _status("nominatedNodeName"),
+}
+
+
+@dataclass(frozen=True)
+class PodStrategy(Strategy):
+    """A new pod is Pending; a deleted one lives on until its kubelet has stopped it."""
+
+    has_generation: bool = True
+    returns_deleted: bool = True
+    selectable_fields: Mapping[str, FieldGetter] = field(default_factory=lambda: SELECTABLE)
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        metadata_of(obj)["generation"] = 1
+        obj["status"] = {"phase": "Pending", "qosClass": resources.qos_class(obj)}
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        keep(new, old, "status")
+        _count(new, old)
+
+    def prepare_for_status_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        keep(new, old, "spec")
+        metadata = metadata_of(new)
+        # Only the pod itself may lose its deletion mark or change owners, never its status.
+        for field_name in ("deletionTimestamp", "ownerReferences"):
+            _keep_metadata(metadata, old["metadata"], field_name)
+        if "qosClass" in status_of(old):
+            new.setdefault("status", {})["qosClass"] = status_of(old)["qosClass"]
+
+    def grace_seconds(self, obj: Object, asked: int | None) -> int:
+        """What was asked, or what the pod wishes; nothing where no container can be running."""
+        spec, status = spec_of(obj), status_of(obj)
+        if not spec.get("nodeName") or status.get("phase") in FINISHED_PHASES:
+            return 0
+        seconds = asked if asked is not None else spec.get("terminationGracePeriodSeconds")
+        if seconds is None:
+            seconds = DEFAULT_GRACE_SECONDS
+        return 1 if seconds < 0 else int(seconds)
+
+
+def prepare_ephemeral_containers(context: RequestContext, new: Object, old: Object) -> None:
+    """Only the ephemeral containers come from the request."""
+    wanted = spec_of(new).get("ephemeralContainers")
+    _restore(new, old)
+    if wanted:
+        new["spec"]["ephemeralContainers"] = wanted
+    else:
+        new["spec"].pop("ephemeralContainers", None)
+    _count(new, old)
+
+
+def prepare_resize(context: RequestContext, new: Object, old: Object) -> None:
+    """Only resources and resize policies of containers come from the request."""
+    wanted = spec_of(new)
+    _restore(new, old)
+    for list_name in ("containers", "initContainers"):
+        asked = {container.get("name"): container for container in wanted.get(list_name) or ()}
+        for container in new["spec"].get(list_name) or ():
+            source = asked.get(container.get("name"))
+            for field_name in ("resources", "resizePolicy") if source is not None else ():
+                if field_name in source:
+                    container[field_name] = source[field_name]
+                else:
+                    container.pop(field_name, None)
+    _count(new, old)
+
+
+def _restore(new: Object, old: Object) -> None:
+    keep(new, old, "spec")
+    keep(new, old, "status")
+
+
+def _count(new: Object, old: Object) -> None:
+    metadata_of(new)["generation"] = generation_of(old) + (new.get("spec") != old.get("spec"))
+
+
+def _keep_metadata(new: Object, old: Object, field_name: str) -> None:
+    if field_name in old:
+        new[field_name] = old[field_name]
+    else:
+        new.pop(field_name, None)
+
+
+def ephemeral_containers_errors(new: Object, old: Object) -> Sequence[FieldError]:
+    """Ephemeral containers may be added, never changed or taken away."""
+    path = SPEC / "ephemeralContainers"
+    before = spec_of(old).get("ephemeralContainers") or []
+    now = {container.get("name"): container for container in spec_of(new).get("ephemeralContainers") or []}
+    found: list[FieldError] = []
+    for container in before:
+        name = container.get("name")
+        if name not in now:
+            found.append(forbidden(path, f'existing ephemeral containers "{name}" may not be removed\n'))
+        elif now[name] != container:
+            found.append(forbidden(path, f'existing ephemeral containers "{name}" may not be changed\n'))
+    return found
+
+
+def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:
+    """A resize keeps the quality of service class."""
+    before = status_of(old).get("qosClass") or resources.qos_class(old)
+    if resources.qos_class(new) != before:
+        text = "Pod QOS Class may not change as a result of resizing"
+        return [invalid(SPEC, resources.qos_class(new), text)]
+    return []
+
+
+STRATEGY = PodStrategy()

@@ -1,0 +1,28 @@
+"""Kinds of the core group whose strategy is a line or two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apiserver.registry.strategy import Strategy, of_noun
+from kubarium.api.core import config_map, secret
+from kubarium.apimachinery.fields import FieldGetter
+from kubarium.apimachinery.object import name_of, status_of
+
+SECRET_FIELDS: Mapping[str, FieldGetter] = {"type": lambda obj: obj.get("type") or ""}
+CONTROLLER_FIELDS: Mapping[str, FieldGetter] = {
+    "status.replicas": lambda controller: str(status_of(controller).get("replicas") or 0),
+}
+VOLUME_FIELDS: Mapping[str, FieldGetter] = {"name": name_of}
+
+CONFIG_MAP = of_noun(config_map, has_status=False)
+SECRET = of_noun(secret, has_status=False, selectable_fields=SECRET_FIELDS)
+ENDPOINTS = Strategy(has_status=False, allow_create_on_update=True)
+LIMIT_RANGE = Strategy(has_status=False, allow_create_on_update=True)
+RESOURCE_QUOTA = Strategy(returns_deleted=True)
+POD_TEMPLATE = Strategy(
+    has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True
+)
+SERVICE_ACCOUNT = Strategy(has_status=False, returns_deleted=True)
+VOLUME = Strategy(returns_deleted=True, selectable_fields=VOLUME_FIELDS)
+CLAIM = Strategy(returns_deleted=True, selectable_fields=VOLUME_FIELDS)

@@ -1,0 +1,10 @@
+"""Disruption budgets, roles and bindings."""
+
+from __future__ import annotations
+
+from apiserver.registry.strategy import Strategy
+from kubarium.apimachinery import names
+
+DISRUPTION_BUDGET = Strategy(has_generation=True, allow_unconditional_update=False)
+_RBAC = Strategy(has_status=False, allow_create_on_update=True, name_errors=names.path_segment_errors)
+ROLE = CLUSTER_ROLE = ROLE_BINDING = CLUSTER_ROLE_BINDING = _RBAC
