@@ -1,0 +1,343 @@
+"""Who owns which field after each write.
+
+An entry of `metadata.managedFields` is one manager's set of fields. A manager is known by its name, its operation
+(Apply or Update), its subresource, and for Updates its apiVersion. Whoever changes a field by an Update takes it
+from all others; whoever applies a value that another manager owns gets a conflict, unless the values agree or it
+insists.
+
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from kubarium.apimachinery.apply import field_set
+from kubarium.apimachinery.apply import merge as merging
+from kubarium.apimachinery.apply.field_set import FieldSet, Path
+from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
+from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid
+from kubarium.apimachinery.object import Object, copy
+from kubarium.apimachinery.schema.structural import ANY, Structural
+
+MOST_UPDATERS = 10
+ANCIENT = "ancient-changes"
+BEFORE_APPLY = "before-first-apply"
+KUBECTL = "kubectl"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes, and when. `time` is the RFC 3339 text of now."""
+
+    manager: str
+    api_version: str
+    time: str
+    subresource: str = ""
+
+
+class _Manager(NamedTuple):
+    """What tells managers apart."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str
+
+    def __str__(self) -> str:
+        text = orjson.dumps(self.name).decode()
+        if self.subresource:
+            text += f" with subresource {orjson.dumps(self.subresource).decode()}"
+        return f"{text} using {self.api_version}" if self.operation == "Update" else text
+
+
+_Entries = dict[_Manager, Object]
+
+
+def update(
+    live: Object | None,
+    new: Object,
+    writer: Writer,
+    schema: Structural | None,
+    reset: Sequence[tuple[str, ...]] = (),
+) -> None:
+    """Write `new.metadata.managedFields` after a create, an update or a patch.
+
+    `live` is what was stored before, None at creation. Fields below the paths in `reset` are not owned through this
+    endpoint, for instance `(("status",),)` where a write to the main resource leaves the status alone.
+    """
+    entries = _entries_for_update(live, new)
+    difference = merging.compare(live or {}, new, schema or ANY)
+    if not difference.is_same():
+        difference = _without(difference, reset)
+        taken = field_set.union(difference.added, difference.modified)
+        mine = _Manager(writer.manager, "Update", writer.api_version, writer.subresource)
+        _take_away(entries, mine, taken, difference.removed)
+        if taken:
+            before = entries.get(mine)
+            fields = field_set.union(before["fieldsV1"], taken) if before is not None else taken
+            entries[mine] = _entry(mine, fields, writer.api_version, writer.time)
+            _merge_ancient(entries)
+    _write(new, entries)
+
+
+def apply(
+    live: Object | None,
+    config: Object,
+    writer: Writer,
+    schema: Structural | None,
+    force: bool = False,
+    reset: Sequence[tuple[str, ...]] = (),
+) -> Object:
+    """Server-side apply: the object as it should be now, with its managed fields.
+
+    1. The configuration may contain only what the schema declares.
+    2. It is merged into the live object.
+    3. What this manager applied before, does not apply now, and nobody else owns, goes.
+    4. What changes and belongs to others is a conflict, unless `force` takes it from them.
+    """
+    schema = schema or ANY
+    _check_config(config, schema)  # 1
+    before = live or {}
+    entries = _entries_of(before)
+    if live is not None and not entries:
+        entries = _entries_before_first_apply(live, writer, schema)
+    mine = _Manager(writer.manager, "Apply", "", writer.subresource)
+    last = entries.get(mine)
+    applied = _ownable(field_set.of_object(config, schema), reset)
+    merged: Object = merging.merge(before, config, schema)  # 2
+    if last is not None:
+        merged = _remove_unowned(merged, schema, entries, mine, applied)  # 3
+    difference = _without(merging.compare(before, merged, schema), reset)
+    taken = field_set.union(difference.added, difference.modified)
+    _raise_conflicts(entries, mine, taken, before, schema, force)  # 4
+    _take_away(entries, mine, taken, difference.removed)
+    time = last["time"] if last is not None and "time" in last and difference.is_same() else writer.time
+    if applied:
+        entries[mine] = _entry(mine, applied, writer.api_version, time)
+    else:
+        entries.pop(mine, None)
+    result = copy(merged)
+    _write(result, entries)
+    return result
+
+
+def validate(entries: Any, path: FieldPath) -> list[FieldError]:
+    """The errors in managed fields that a client sent."""
+    errors: list[FieldError] = []
+    for index, entry in enumerate(entries or ()):
+        where = path % index
+        operation, fields_type = entry.get("operation"), entry.get("fieldsType")
+        if operation not in ("Apply", "Update"):
+            errors.append(invalid(where / "operation", operation or "", "must be `Apply` or `Update`"))
+        if fields_type not in (None, "", "FieldsV1"):
+            errors.append(invalid(where / "fieldsType", fields_type, "must be `FieldsV1`"))
+        if len(manager := entry.get("manager") or "") > 128:
+            errors.append(invalid(where / "manager", manager, "may not be more than 128 bytes"))
+    return errors
+
+
+def _entries_of(obj: Object) -> _Entries:
+    """The managers of an object; entries that upstream could not read either are left out."""
+    entries: _Entries = {}
+    for entry in (obj.get("metadata") or {}).get("managedFields") or ():
+        operation, fields = entry.get("operation"), entry.get("fieldsV1")
+        if operation not in ("Apply", "Update") or not isinstance(fields, dict):
+            continue
+        version = entry.get("apiVersion") or "" if operation == "Update" else ""
+        manager = _Manager(entry.get("manager") or "", operation, version, entry.get("subresource") or "")
+        entries[manager] = entry
+    return entries
+
+
+def _entries_for_update(live: Object | None, new: Object) -> _Entries:
+    """A client may send managed fields with an update; an empty list starts them anew, none means those that are."""
+    sent = (new.get("metadata") or {}).get("managedFields")
+    if live is None:
+        return _entries_of(new)
+    if sent is not None and (not sent or sent == [{}]):
+        return {}
+    return _entries_of(new) or _entries_of(live)
+
+
+def _entries_before_first_apply(live: Object, writer: Writer, schema: Structural) -> _Entries:
+    manager = _Manager(BEFORE_APPLY, "Update", writer.api_version, "")
+    difference = merging.compare({}, live, schema)
+    fields = field_set.union(difference.added, difference.modified)
+    return {manager: _entry(manager, fields, writer.api_version, writer.time)} if fields else {}
+
+
+def _entry(manager: _Manager, fields: FieldSet, api_version: str, time: str) -> Object:
+    entry: Object = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": api_version,
+        "time": time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+    if manager.subresource:
+        entry["subresource"] = manager.subresource
+    return entry
+
+
+def _with_fields(entry: Object, fields: FieldSet) -> Object:
+    return {**entry, "fieldsV1": fields}
+
+
+def _without(difference: merging.Comparison, reset: Sequence[tuple[str, ...]]) -> merging.Comparison:
+    if not reset:
+        return difference
+    paths = [field_set.field_path(*names) for names in reset]
+    return merging.Comparison(*(field_set.without(fields, paths) for fields in difference))
+
+
+_NOT_OWNED: list[Path] = [
+    field_set.field_path("apiVersion"),
+    field_set.field_path("kind"),
+    *(field_set.field_path("metadata", name) for name in sorted(merging.NOT_OWNED)),
+]
+
+
+def _ownable(fields: FieldSet, reset: Sequence[tuple[str, ...]]) -> FieldSet:
+    fields = field_set.without(fields, [*_NOT_OWNED, *(field_set.field_path(*names) for names in reset)])
+    if fields.get("f:metadata") == {}:
+        return {step: node for step, node in fields.items() if step != "f:metadata"}
+    return fields
+
+
+def _take_away(entries: _Entries, mine: _Manager, taken: FieldSet, removed: FieldSet) -> None:
+    """Others lose what the writer has changed; everybody loses what is no longer there."""
+    for manager, entry in list(entries.items()):
+        fields = before = entry["fieldsV1"]
+        if taken and manager != mine:
+            fields = field_set.difference(fields, taken)
+        if removed:
+            fields = field_set.difference(fields, removed)
+        if not fields:
+            del entries[manager]
+        elif fields is not before:
+            entries[manager] = _with_fields(entry, fields)
+
+
+def _merge_ancient(entries: _Entries) -> None:
+    """More than ten updaters: the oldest of each version become one."""
+    updaters = [manager for manager in entries if manager.operation == "Update"]
+    count = len(updaters)
+    if count <= MOST_UPDATERS:
+        return
+    updaters.sort(key=lambda manager: (entries[manager].get("time") or "", manager))
+    first: dict[str, _Manager] = {}
+    for manager in updaters:
+        if count <= MOST_UPDATERS:
+            return
+        version = manager.api_version
+        if version not in first:
+            first[version] = manager
+            continue
+        bucket = _Manager(ANCIENT, "Update", version, "")
+        if bucket not in entries:
+            oldest = entries.pop(first[version])
+            entries[bucket] = _entry(bucket, oldest["fieldsV1"], version, oldest.get("time") or "")
+        if manager == bucket:
+            continue
+        entry = entries.pop(manager)
+        fields = field_set.union(entries[bucket]["fieldsV1"], entry["fieldsV1"])
+        entries[bucket] = _entry(bucket, fields, version, entry.get("time") or "")
+        count -= 1
+
+
+def _write(obj: Object, entries: _Entries) -> None:
+    metadata = obj.setdefault("metadata", {})
+    if entries:
+        metadata["managedFields"] = sorted(entries.values(), key=_order) if len(entries) > 1 else [*entries.values()]
+    else:
+        metadata.pop("managedFields", None)
+
+
+def _order(entry: Object) -> tuple[str, str, str, str, str]:
+    return (
+        entry["operation"],
+        entry.get("time") or "",
+        entry.get("manager") or "",
+        entry.get("apiVersion") or "",
+        entry.get("subresource") or "",
+    )
+
+
+def _check_config(config: Object, schema: Structural) -> None:
+    metadata = config.get("metadata") or {}
+    if metadata.get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    problems = merging.undeclared(config, schema)
+    if not problems:
+        return
+    api_version, kind = config.get("apiVersion") or "", config.get("kind") or ""
+    namespace, name = metadata.get("namespace") or "", metadata.get("name") or ""
+    who = f"{namespace}/{name}; {api_version}, Kind={kind}"
+    shown = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
+    # Upstream has no reason for this one: clients print it as "Error from server: failed to create ...".
+    raise StatusError(f"failed to create typed patch object ({who}): {shown}", code=500, reason="")
+
+
+def _remove_unowned(
+    merged: Object, schema: Structural, entries: _Entries, mine: _Manager, applied: FieldSet
+) -> Object:
+    owned = applied
+    for manager, entry in entries.items():
+        if manager != mine:
+            owned = field_set.union(owned, entry["fieldsV1"])
+    kept: Object = merging.remove(merged, schema, entries[mine]["fieldsV1"], owned)
+    return kept
+
+
+def _raise_conflicts(
+    entries: _Entries, mine: _Manager, taken: FieldSet, live: Object, schema: Structural, force: bool
+) -> None:
+    if force or not taken:
+        return
+    conflicts: list[tuple[_Manager, Path]] = []
+    for manager, entry in entries.items():
+        if manager != mine:
+            common = field_set.intersection(entry["fieldsV1"], taken)
+            conflicts += [(manager, path) for path in field_set.paths(common)]
+    if conflicts and not _kubectl_may(mine, conflicts, live, schema):
+        raise _conflict(conflicts)
+
+
+def _kubectl_may(mine: _Manager, conflicts: Sequence[tuple[_Manager, Path]], live: Object, schema: Structural) -> bool:
+    """`kubectl apply --server-side` may take over what `kubectl apply` has applied from the client before."""
+    annotation = ((live.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
+    if mine.name != KUBECTL or not annotation:
+        return False
+    try:
+        applied = set(field_set.paths(field_set.of_object(orjson.loads(annotation), schema)))
+    except orjson.JSONDecodeError:
+        return False
+    return all(path in applied for _, path in conflicts)
+
+
+def _conflict(conflicts: Sequence[tuple[_Manager, Path]]) -> Conflict:
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f"conflict with {manager}",
+            "field": field_set.path_text(path),
+        }
+        for manager, path in conflicts
+    ]
+    if len(conflicts) == 1:
+        manager, path = conflicts[0]
+        message = f"Apply failed with 1 conflict: conflict with {manager}: {field_set.path_text(path)}"
+    else:
+        lines = []
+        for manager in sorted({manager for manager, _ in conflicts}):
+            lines.append(f"conflicts with {manager}:")
+            lines += [f"- {field_set.path_text(path)}" for owner, path in conflicts if owner == manager]
+        message = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+    return Conflict(message, {"causes": causes})

@@ -1,0 +1,249 @@
+"""Two objects of one kind: what differs between them, and the second merged into the first.
+
+Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/ ("Merge strategy").
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from kubarium.apimachinery.apply.field_set import (
+    MEMBER,
+    SELF,
+    FieldSet,
+    everything,
+    is_atomic,
+    is_member,
+    item_step,
+    path_text,
+)
+from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.schema.structural import ANY, Structural
+
+_ABSENT = object()
+
+_EMBEDDED_STRUCTS = frozenset(
+    (
+        "metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate", "resources",
+        "loadBalancer", "nodeInfo", "daemonEndpoints", "kubeletEndpoint", "names", "acceptedNames", "conversion",
+    )
+)  # fmt: skip
+"""Fields that upstream's structs always contain: they are never added, only what is in them."""
+
+NOT_OWNED = frozenset(
+    (
+        "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink", "managedFields",
+        "clusterName",
+    )
+)  # fmt: skip
+"""Metadata that nobody owns."""
+
+
+class Comparison(NamedTuple):
+    """What differs between two objects, as sets of fields."""
+
+    added: FieldSet
+    modified: FieldSet
+    removed: FieldSet
+
+    def is_same(self) -> bool:
+        """Nothing differs."""
+        return not (self.added or self.modified or self.removed)
+
+
+def compare(old: Object, new: Object, schema: Structural) -> Comparison:
+    """What differs in the fields that can be owned (see NOT_OWNED)."""
+    difference = Comparison({}, {}, {})
+    for key in {**old, **new}:
+        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        if before == after or key in ("apiVersion", "kind"):
+            continue
+        if key == "metadata":
+            before, after = _ownable(before), _ownable(after)
+            _compare_objects(before, after, schema.child(key) or ANY, _Below(difference, "f:metadata"))
+        else:
+            _compare_field(before, after, key, schema, _Below(difference, ""))
+    return difference
+
+
+def _ownable(metadata: Any) -> Object:
+    if not isinstance(metadata, dict):
+        return {}
+    return {key: value for key, value in metadata.items() if key not in NOT_OWNED}
+
+
+class _Below:
+    """Where differences below some path are written; the nodes on the way are made when there is something to say."""
+
+    __slots__ = ("_nodes", "_parent", "_step")
+
+    def __init__(self, parent: _Below | Comparison, step: str) -> None:
+        self._parent = parent
+        self._step = step
+        self._nodes: list[FieldSet | None] = [None, None, None]
+
+    def node(self, side: int) -> FieldSet:
+        """The dict of this path in `added` (0), `modified` (1) or `removed` (2)."""
+        node = self._nodes[side]
+        if node is None:
+            parent = self._parent[side] if isinstance(self._parent, Comparison) else self._parent.node(side)
+            node = parent.setdefault(self._step, {}) if self._step else parent
+            self._nodes[side] = node
+        return node
+
+
+def _compare_objects(old: Object, new: Object, schema: Structural, below: _Below) -> None:
+    for key, after in new.items():
+        before = old.get(key, _ABSENT)
+        if before is not after and before != after:
+            _compare_field(before, after, key, schema, below)
+    for key, before in old.items():
+        if key not in new:
+            _compare_field(before, _ABSENT, key, schema, below)
+
+
+def _compare_field(before: Any, after: Any, key: str, schema: Structural, below: _Below) -> None:
+    known = schema.properties.get(key)
+    child = known or schema.additional or ANY
+    if known is not None and schema.name and (key in _EMBEDDED_STRUCTS or key in schema.required):
+        if before is _ABSENT and isinstance(after, dict | list) and not is_atomic(after, child):
+            before = type(after)()
+        elif after is _ABSENT and isinstance(before, dict | list) and not is_atomic(before, child):
+            after = type(before)()
+    _compare_values(before, after, child, f"f:{key}", below)
+
+
+def _compare_values(before: Any, after: Any, schema: Structural, step: str, below: _Below) -> None:
+    if before is _ABSENT:
+        below.node(0)[step] = everything(after, schema)
+    elif after is _ABSENT:
+        below.node(2)[step] = everything(before, schema)
+    elif isinstance(after, dict) and isinstance(before, dict) and not is_atomic(after, schema):
+        _compare_objects(before, after, schema, _Below(below, step))
+    elif isinstance(after, list) and isinstance(before, list) and not is_atomic(after, schema):
+        _compare_lists(before, after, schema, _Below(below, step))
+    else:
+        below.node(1)[step] = MEMBER
+
+
+def _compare_lists(old: list[Any], new: list[Any], schema: Structural, below: _Below) -> None:
+    items = schema.items or ANY
+    before = {item_step(item, schema): item for item in old}
+    after = {item_step(item, schema): item for item in new}
+    for step, item in after.items():
+        there = before.get(step, _ABSENT)
+        if there is not item and there != item:
+            _compare_values(there, item, items, step, below)
+    for step, item in before.items():
+        if step not in after:
+            below.node(2)[step] = everything(item, items)
+
+
+def merge(live: Any, config: Any, schema: Structural) -> Any:
+    """The live value with the applied one merged into it. Shares parts with both."""
+    if isinstance(live, dict) and isinstance(config, dict) and not is_atomic(config, schema):
+        merged = dict(live)
+        for key, value in config.items():
+            merged[key] = merge(live[key], value, schema.child(key) or ANY) if key in live else value
+        return merged
+    if isinstance(live, list) and isinstance(config, list) and not is_atomic(config, schema):
+        return _merge_lists(live, config, schema)
+    return config
+
+
+def _merge_lists(live: list[Any], config: list[Any], schema: Structural) -> list[Any]:
+    """The applied items keep their order; items of the live list that are not applied stay near their neighbours."""
+    items = schema.items or ANY
+    before = [(item_step(item, schema), item) for item in live]
+    live_items = dict(before)
+    after = [(item_step(item, schema), item) for item in config]
+    applied = dict(after)
+    merged: list[Any] = []
+    left = 0
+    done: set[str] = set()
+    for step, item in after:
+        while left < len(before) and (before[left][0] not in applied or before[left][0] in done):
+            if before[left][0] not in applied:
+                merged.append(before[left][1])
+            left += 1
+        merged.append(merge(live_items[step], item, items) if step in live_items else item)
+        done.add(step)
+        if left < len(before) and before[left][0] == step:
+            left += 1
+    merged += [item for step, item in before[left:] if step not in applied]
+    return merged
+
+
+def remove(value: Any, schema: Structural, last: FieldSet, owned: FieldSet) -> Any:
+    """The merged value without what its applier applied last time and nobody owns any more."""
+    if isinstance(value, dict) and not is_atomic(value, schema):
+        return _remove_fields(value, schema, last, owned)
+    if isinstance(value, list) and not is_atomic(value, schema):
+        items = schema.items or ANY
+        steps = [(item_step(item, schema), item) for item in value]
+        kept = [(step, item) for step, item in steps if not _is_gone(step, last, owned, is_field=False)]
+        return [_remove_below(item, items, step, last, owned) for step, item in kept]
+    return value
+
+
+def _remove_fields(value: Object, schema: Structural, last: FieldSet, owned: FieldSet) -> Object:
+    kept: Object = {}
+    for key, child in value.items():
+        step, known = f"f:{key}", schema.properties.get(key)
+        if not _is_gone(step, last, owned, is_field=known is not None):
+            kept[key] = _remove_below(child, known or schema.additional or ANY, step, last, owned)
+    return kept
+
+
+def _remove_below(value: Any, schema: Structural, step: str, last: FieldSet, owned: FieldSet) -> Any:
+    below = last.get(step)
+    return remove(value, schema, below, owned.get(step) or {}) if below else value
+
+
+def _is_gone(step: str, last: FieldSet, owned: FieldSet, *, is_field: bool) -> bool:
+    """Was it applied, and is it owned by nobody now? A struct's field counts as soon as something below it does."""
+    before, now = last.get(step), owned.get(step)
+    if before is None or not (is_field or is_member(before)):
+        return False
+    return now is None or not (is_field or is_member(now))
+
+
+def undeclared(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> list[str]:
+    """What an applied configuration may not contain, in upstream's words: unknown fields, items that stand twice."""
+    problems: list[str] = []
+    if isinstance(value, dict):
+        for key, child in value.items():
+            step = (*path, f"f:{key}")
+            known = schema.child(key)
+            if known is not None:
+                problems += undeclared(child, known, step)
+            elif schema.properties and not schema.preserve_unknown and not schema.embedded:
+                problems.append(f"{path_text(step)}: field not declared in schema")
+    elif isinstance(value, list) and schema.items is not None:
+        problems += _list_problems(value, schema, path)
+    return problems
+
+
+def _list_problems(value: list[Any], schema: Structural, path: tuple[str, ...]) -> list[str]:
+    problems: list[str] = []
+    items = schema.items or ANY
+    if schema.list_type == "atomic":
+        for index, item in enumerate(value):
+            problems += undeclared(item, items, (*path, f"i:{index}"))
+        return problems
+    seen: set[str] = set()
+    for item in value:
+        step = item_step(item, schema)
+        if step == "k:{}":
+            problems.append(
+                f"{path_text(path)}: element 0: associative list with keys has an element that omits all keys"
+            )
+            continue
+        if step in seen:
+            problems.append(f"{path_text(path)}: duplicate entries for key {path_text((step,))}")
+        seen.add(step)
+        problems += undeclared(item, items, (*path, step))
+    return problems
+
+
+__all__ = ["SELF", "Comparison", "compare", "merge", "remove", "undeclared"]
