@@ -4,13 +4,49 @@ from __future__ import annotations
 
 from apiserver.registry.core.simple import CONTROLLER_FIELDS
 from apiserver.registry.strategy import Strategy, of_noun
-from kubarium.api.apps import controller_revision, deployment, replica_set
+from kubarium.api.apps import controller_revision, defaults, validation
+from kubarium.api.core import replication_controller
 
 CONTROLLER_REVISION = of_noun(controller_revision, has_status=False)
-DAEMON_SET = Strategy(has_generation=True)
-DEPLOYMENT = of_noun(deployment, has_generation=True)
-REPLICA_SET = of_noun(replica_set, has_generation=True, selectable_fields=CONTROLLER_FIELDS)
-STATEFUL_SET = Strategy(has_generation=True)
+DAEMON_SET = Strategy(
+    defaults=defaults.fill_daemon_set,
+    validate=validation.validate_daemon_set,
+    validate_update=validation.validate_daemon_set_update,
+    has_generation=True,
+    initial_status={
+        "currentNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberReady": 0,
+    },
+)
+DEPLOYMENT = Strategy(
+    defaults=defaults.fill_deployment,
+    validate=validation.validate_deployment,
+    validate_update=validation.validate_deployment_update,
+    has_generation=True,
+)
+REPLICA_SET = Strategy(
+    defaults=defaults.fill_replica_set,
+    validate=validation.validate_replica_set,
+    validate_update=validation.validate_replica_set_update,
+    has_generation=True,
+    selectable_fields=CONTROLLER_FIELDS,
+    initial_status={"replicas": 0},
+)
+STATEFUL_SET = Strategy(
+    defaults=defaults.fill_stateful_set,
+    validate=validation.validate_stateful_set,
+    validate_update=validation.validate_stateful_set_update,
+    has_generation=True,
+    initial_status={"replicas": 0, "availableReplicas": 0},
+)
 REPLICATION_CONTROLLER = Strategy(
-    has_generation=True, orphans_by_default=True, selectable_fields=CONTROLLER_FIELDS
+    defaults=replication_controller.fill_defaults,
+    validate=validation.validate_replication_controller,
+    validate_update=lambda new, old: validation.validate_replication_controller(new),
+    has_generation=True,
+    orphans_by_default=True,
+    selectable_fields=CONTROLLER_FIELDS,
+    initial_status={"replicas": 0},
 )

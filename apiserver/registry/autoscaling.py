@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import orjson
 
-from apiserver.registry.strategy import Strategy
+from apiserver.registry.strategy import of_noun
+from kubarium.api.autoscaling import defaults
 from kubarium.apimachinery.object import Object, copy
 
-STRATEGY = Strategy()
+STRATEGY = of_noun(defaults)
 
 _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"

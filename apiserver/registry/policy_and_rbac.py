@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apiserver.registry.strategy import Strategy
+from kubarium.api.rbac import defaults
 from kubarium.apimachinery import names
 
 DISRUPTION_BUDGET = Strategy(has_generation=True, allow_unconditional_update=False)
 _RBAC = Strategy(has_status=False, allow_create_on_update=True, name_errors=names.path_segment_errors)
-ROLE = CLUSTER_ROLE = ROLE_BINDING = CLUSTER_ROLE_BINDING = _RBAC
+ROLE = CLUSTER_ROLE = _RBAC
+ROLE_BINDING = CLUSTER_ROLE_BINDING = replace(_RBAC, defaults=defaults.fill_defaults)

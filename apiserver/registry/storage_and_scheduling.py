@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from apiserver.registry.strategy import Strategy
+from dataclasses import replace
 
-CSI_DRIVER = Strategy(
-    has_status=False, has_generation=True, allow_unconditional_update=False, returns_deleted=True
+from apiserver.registry.strategy import Strategy, of_noun
+from kubarium.api.admissionregistration import defaults as admission
+from kubarium.api.apiextensions import custom_resource_definition
+from kubarium.api.scheduling import priority_class
+from kubarium.api.storage import csi, storage_class
+
+CSI_DRIVER = of_noun(
+    csi, has_status=False, has_generation=True, allow_unconditional_update=False, returns_deleted=True
 )
 CSI_NODE = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
 CSI_STORAGE_CAPACITY = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
-STORAGE_CLASS = Strategy(has_status=False, returns_deleted=True)
+STORAGE_CLASS = of_noun(storage_class, has_status=False, returns_deleted=True)
 VOLUME_ATTACHMENT = Strategy(allow_unconditional_update=False, returns_deleted=True)
 VOLUME_ATTRIBUTES_CLASS = Strategy(has_status=False, returns_deleted=True)
 
-PRIORITY_CLASS = Strategy(has_status=False, has_generation=True)
+PRIORITY_CLASS = of_noun(priority_class, has_status=False, has_generation=True)
 RUNTIME_CLASS = Strategy(has_status=False, allow_unconditional_update=False)
 
 DEVICE_CLASS = Strategy(has_status=False, has_generation=True)
@@ -29,11 +35,16 @@ RESOURCE_SLICE = Strategy(
 )
 
 _CONFIGURATION = Strategy(has_status=False, has_generation=True, allow_unconditional_update=False)
-MUTATING_WEBHOOK = VALIDATING_WEBHOOK = _CONFIGURATION
-MUTATING_POLICY = MUTATING_BINDING = VALIDATING_BINDING = _CONFIGURATION
-VALIDATING_POLICY = Strategy(has_generation=True, allow_unconditional_update=False)
+MUTATING_WEBHOOK = VALIDATING_WEBHOOK = replace(_CONFIGURATION, defaults=admission.fill_webhooks)
+MUTATING_BINDING = VALIDATING_BINDING = replace(_CONFIGURATION, defaults=admission.fill_policy_binding)
+MUTATING_POLICY = replace(_CONFIGURATION, defaults=admission.fill_policy)
+VALIDATING_POLICY = Strategy(
+    defaults=admission.fill_policy, has_generation=True, allow_unconditional_update=False
+)
 
-CUSTOM_RESOURCE_DEFINITION = Strategy(has_generation=True, allow_unconditional_update=False)
+CUSTOM_RESOURCE_DEFINITION = of_noun(
+    custom_resource_definition, has_generation=True, allow_unconditional_update=False
+)
 API_SERVICE = Strategy(allow_unconditional_update=False)
 
 FLOW_SCHEMA = Strategy(has_generation=True, allow_unconditional_update=False)

@@ -58,6 +58,7 @@ class Strategy:
     allow_create_on_update: bool = False
     allow_unconditional_update: bool = True
     orphans_by_default: bool = False
+    initial_status: Mapping[str, Any] = field(default_factory=dict)  # what a new object's status says
     columns: Sequence[Column] = ()
     selectable_fields: Mapping[str, FieldGetter] = field(
         default_factory=dict
@@ -72,6 +73,8 @@ class Strategy:
         """Clear what a client may not set; set what the server knows."""
         if self.has_status:
             obj.pop("status", None)
+            if self.initial_status:
+                obj["status"] = copy(dict(self.initial_status))
         if self.has_generation:
             metadata_of(obj)["generation"] = 1
 

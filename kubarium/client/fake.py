@@ -7,7 +7,8 @@
     assert api.get("v1", "pods", "default", "web-1")["spec"]["nodeName"] == "n1"
 
 What it does: get, list, watch, create, update, patch (json; merge, strategic and apply as merge), delete,
-deletecollection, the status subresource, resource versions, generateName, finalizers, graceful deletion of pods, bindings.
+deletecollection, the status subresource, resource versions, generateName, finalizers, graceful deletion of pods,
+bindings.
 What it does not: defaults, validation, admission, access control.
 """
 

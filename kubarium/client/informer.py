@@ -149,8 +149,14 @@ class Informer:
 class Informers:
     """All informers of a process; asking twice for the same one gives the same one."""
 
-    def __init__(self, client: Client, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock | None = None,
+        transform: Callable[[Object], Object] | None = None,
+    ) -> None:
         self._client = client
+        self._transform = transform  # applied by every informer that has none of its own
         self._clock = clock or RealClock()
         self._informers: dict[tuple[object, ...], Informer] = {}
         self._tasks: dict[tuple[object, ...], asyncio.Task[None]] = {}
@@ -180,10 +186,14 @@ class Informers:
                 label_selector=label_selector,
                 field_selector=field_selector,
                 metadata_only=metadata_only,
-                transform=transform,
+                transform=transform or self._transform,
             )
             self._added.set()
         return found
+
+    def has(self, api_version: str, plural: str) -> bool:
+        """Does somebody follow the whole of this kind, with full objects?"""
+        return (api_version, plural, "", "", "", False) in self._informers
 
     def forget(self, informer: Informer) -> None:
         """Stop following a kind."""

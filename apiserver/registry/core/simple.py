@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apiserver.registry.strategy import Strategy, of_noun
-from kubarium.api.core import config_map, secret
+from kubarium.api.core import (
+    config_map,
+    endpoints,
+    limit_range,
+    persistent_volume,
+    persistent_volume_claim,
+    pod_template,
+    secret,
+)
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import name_of, status_of
 
@@ -17,12 +25,22 @@ VOLUME_FIELDS: Mapping[str, FieldGetter] = {"name": name_of}
 
 CONFIG_MAP = of_noun(config_map, has_status=False)
 SECRET = of_noun(secret, has_status=False, selectable_fields=SECRET_FIELDS)
-ENDPOINTS = Strategy(has_status=False, allow_create_on_update=True)
-LIMIT_RANGE = Strategy(has_status=False, allow_create_on_update=True)
+ENDPOINTS = of_noun(endpoints, has_status=False, allow_create_on_update=True)
+LIMIT_RANGE = of_noun(limit_range, has_status=False, allow_create_on_update=True)
 RESOURCE_QUOTA = Strategy(returns_deleted=True)
-POD_TEMPLATE = Strategy(
-    has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True
+POD_TEMPLATE = of_noun(
+    pod_template, has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True
 )
 SERVICE_ACCOUNT = Strategy(has_status=False, returns_deleted=True)
-VOLUME = Strategy(returns_deleted=True, selectable_fields=VOLUME_FIELDS)
-CLAIM = Strategy(returns_deleted=True, selectable_fields=VOLUME_FIELDS)
+VOLUME = of_noun(
+    persistent_volume,
+    returns_deleted=True,
+    selectable_fields=VOLUME_FIELDS,
+    initial_status={"phase": "Pending"},
+)
+CLAIM = of_noun(
+    persistent_volume_claim,
+    returns_deleted=True,
+    selectable_fields=VOLUME_FIELDS,
+    initial_status={"phase": "Pending"},
+)

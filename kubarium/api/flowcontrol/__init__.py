@@ -1,1 +1,1 @@
-"""flowcontrol.apiserver.k8s.io: who waits for whom."""
+"""The nouns of flowcontrol.apiserver.k8s.io: whose requests go first."""

@@ -60,9 +60,7 @@ def path_rule_allows(rule: Object, verb: str, path: str) -> bool:
 
 def path_matches(pattern: str, path: str) -> bool:
     """`*` at the end of a pattern stands for anything."""
-    return (
-        pattern in (ALL, path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
-    )
+    return pattern in (ALL, path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
 
 
 def uncovered(wanted: Sequence[Object], held: Sequence[Object]) -> list[Object]:

@@ -1,0 +1,1 @@
+"""The nouns of apiextensions.k8s.io: definitions of further nouns."""

@@ -1,0 +1,76 @@
+"""CustomResourceDefinition: how a cluster learns a new noun."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery.field_path import (
+    METADATA,
+    SPEC,
+    FieldError,
+    immutable,
+    invalid,
+    not_supported,
+    required,
+)
+from kubarium.apimachinery.object import Object, name_of
+
+
+def fill_defaults(definition: Object) -> None:
+    """Singular and list kind follow from the kind; versions are not converted."""
+    spec = definition.setdefault("spec", {})
+    wanted = spec.setdefault("names", {})
+    if not wanted.get("singular"):
+        wanted["singular"] = (wanted.get("kind") or "").lower()
+    if not wanted.get("listKind") and wanted.get("kind"):
+        wanted["listKind"] = wanted["kind"] + "List"
+    if not spec.get("conversion"):
+        spec["conversion"] = {"strategy": "None"}
+    service = ((spec["conversion"].get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service is not None and service.get("port") is None:
+        service["port"] = 443
+
+
+def validate(definition: Object) -> list[FieldError]:
+    """Names, scope, exactly one storage version, a schema for each version."""
+    spec = definition.get("spec") or {}
+    wanted = spec.get("names") or {}
+    found: list[FieldError] = []
+    expected = f"{wanted.get('plural') or ''}.{spec.get('group') or ''}"
+    if name_of(definition) != expected:
+        found.append(
+            invalid(METADATA / "name", name_of(definition), 'must be spec.names.plural+"."+spec.group')
+        )
+    if not spec.get("group"):
+        found.append(required(SPEC / "group"))
+    elif "." not in spec["group"]:
+        found.append(invalid(SPEC / "group", spec["group"], "should be a domain with at least one dot"))
+    if spec.get("scope") not in ("Cluster", "Namespaced"):
+        found.append(not_supported(SPEC / "scope", spec.get("scope") or "", ("Cluster", "Namespaced")))
+    for field in ("plural", "singular", "kind", "listKind"):
+        if not wanted.get(field):
+            found.append(required(SPEC / "names" / field))
+    versions = spec.get("versions") or []
+    if sum(1 for version in versions if version.get("storage")) != 1:
+        found.append(
+            invalid(SPEC / "versions", versions, "must have exactly one version marked as storage version")
+        )
+    for index, version in enumerate(versions):
+        schema = (version.get("schema") or {}).get("openAPIV3Schema")
+        at = SPEC / "versions" % index / "schema" / "openAPIV3Schema"
+        if schema is None:
+            found.append(required(at, "schemas are required"))
+        elif schema.get("type") != "object":
+            found.append(required(at / "type", "must not be empty at the root") if not schema.get("type")
+                         else invalid(at / "type", schema["type"], "must be object at the root"))  # fmt: skip
+    return found
+
+
+def validate_update(new: Object, old: Object) -> list[FieldError]:
+    """Group, scope and names stay once they are in use."""
+    after, before = new.get("spec") or {}, old.get("spec") or {}
+    found = validate(new)
+    for field in ("group", "scope"):
+        found += immutable(SPEC / field, after.get(field), before.get(field))
+    for field in ("kind", "plural"):
+        at = SPEC / "names" / field
+        found += immutable(at, (after.get("names") or {}).get(field), (before.get("names") or {}).get(field))
+    return found

@@ -1,0 +1,1 @@
+"""The nouns of apiregistration.k8s.io: other API servers."""

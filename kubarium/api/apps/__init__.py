@@ -1,0 +1,1 @@
+"""The nouns of the group apps: Deployment, ReplicaSet, StatefulSet, DaemonSet, ControllerRevision."""

@@ -1,0 +1,66 @@
+"""`ControllerRevision`: a stored template, for rollback."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from kubarium.apimachinery import names
+from kubarium.apimachinery.object import Object, annotations_of, copy, labels_of, name_of, namespace_of
+
+HASH_LABEL = "controller.kubernetes.io/hash"
+REVISION_LABEL = "controller-revision-hash"
+"""Label on a pod (and on DaemonSet revisions): which revision it was made from."""
+
+NOT_COPIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def new(
+    owner: Object, reference: Object, data: Object, number: int, labels: dict[str, str], collisions: int
+) -> Object:
+    """A revision that holds `data`, owned by `owner`."""
+    digest = data_hash(data, collisions)
+    annotations = {key: value for key, value in annotations_of(owner).items() if key != NOT_COPIED}
+    metadata: Object = {
+        "name": f"{name_of(owner)[:223]}-{digest}",
+        "namespace": namespace_of(owner),
+        "labels": {**labels, HASH_LABEL: digest},
+        "ownerReferences": [reference],
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "data": data,
+        "revision": number,
+    }
+
+
+def renamed(revision: Object, owner_name: str, collisions: int) -> Object:
+    """The same revision under the name that follows from this number of collisions."""
+    digest = data_hash(revision["data"], collisions)
+    found = copy(revision)
+    found["metadata"]["name"] = f"{owner_name[:223]}-{digest}"
+    found["metadata"]["labels"][HASH_LABEL] = digest
+    return found
+
+
+def data_hash(data: Object, collisions: int) -> str:
+    """A short name for the content."""
+    digest = hashlib.blake2s(orjson.dumps(data, option=orjson.OPT_SORT_KEYS), digest_size=4)
+    if collisions:
+        digest.update(str(collisions).encode())
+    return names.safe_encode(str(int.from_bytes(digest.digest(), "big")))
+
+
+def same_data(one: Object, other: Object) -> bool:
+    """Do two revisions hold the same template?"""
+    return bool(one.get("data") == other.get("data"))
+
+
+def hash_of(revision: Object) -> str:
+    """The short name of its content."""
+    return labels_of(revision).get(HASH_LABEL) or ""

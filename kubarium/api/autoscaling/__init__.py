@@ -1,0 +1,1 @@
+"""The nouns of the group autoscaling: HorizontalPodAutoscaler and Scale."""

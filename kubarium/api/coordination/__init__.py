@@ -1,0 +1,1 @@
+"""The nouns of coordination.k8s.io: leases."""

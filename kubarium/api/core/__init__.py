@@ -1,0 +1,1 @@
+"""The nouns of the core group: pods, nodes, services and what they lean on."""

@@ -1,0 +1,166 @@
+"""What an absent field of a pod means.
+
+Source: the field descriptions of `PodSpec` in the API reference; kubelet, scheduler and controllers may rely on these
+being filled in, for nobody else fills them.
+"""
+
+from __future__ import annotations
+
+from kubarium.apimachinery.object import Object
+
+DEFAULT_MODE = 0o644
+TOKEN_SECONDS = 3600
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+
+
+def fill(pod: Object) -> None:
+    """A pod as it is created."""
+    spec = pod.setdefault("spec", {})
+    fill_spec(spec)
+    spec.setdefault("enableServiceLinks", True)
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        _requests_from_limits(container.get("resources") or {})
+        _fill_resize_policy(container)
+    if spec.get("resources"):
+        _requests_from_limits(spec["resources"])
+
+
+def fill_template(template: Object | None) -> None:
+    """The pod inside a Deployment, a Job and their kind."""
+    if template is not None:
+        template.setdefault("metadata", {})
+        fill_spec(template.setdefault("spec", {}))
+
+
+def fill_spec(spec: Object) -> None:
+    """What pods and templates share."""
+    _default(spec, "dnsPolicy", "ClusterFirst")
+    _default(spec, "restartPolicy", "Always")
+    _default(spec, "schedulerName", "default-scheduler")
+    if spec.get("terminationGracePeriodSeconds") is None:
+        spec["terminationGracePeriodSeconds"] = 30
+    if spec.get("securityContext") is None:
+        spec["securityContext"] = {}
+    if spec.get("serviceAccountName") and not spec.get("serviceAccount"):
+        spec["serviceAccount"] = spec["serviceAccountName"]
+    elif spec.get("serviceAccount") and not spec.get("serviceAccountName"):
+        spec["serviceAccountName"] = spec["serviceAccount"]
+    for volume in spec.get("volumes") or []:
+        fill_volume(volume)
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(field) or []:
+            fill_container(container)
+            if spec.get("hostNetwork"):
+                for port in container.get("ports") or []:
+                    if not port.get("hostPort"):
+                        port["hostPort"] = port.get("containerPort", 0)
+
+
+def fill_container(container: Object) -> None:
+    """Pull policy by tag, termination message, probes, ports."""
+    _default(container, "terminationMessagePath", "/dev/termination-log")
+    _default(container, "terminationMessagePolicy", "File")
+    _default(container, "imagePullPolicy", pull_policy(container.get("image") or ""))
+    if container.get("resources") is None:
+        container["resources"] = {}
+    for port in container.get("ports") or []:
+        _default(port, "protocol", "TCP")
+    for variable in container.get("env") or []:
+        _fill_field_ref((variable.get("valueFrom") or {}).get("fieldRef"))
+        file_key = (variable.get("valueFrom") or {}).get("fileKeyRef")
+        if file_key is not None:
+            file_key.setdefault("optional", False)
+    for name in _PROBES:
+        if container.get(name):
+            _fill_probe(container[name])
+    for hook in (container.get("lifecycle") or {}).values():
+        if isinstance(hook, dict):
+            _fill_http_get(hook.get("httpGet"))
+    security = container.get("securityContext")
+    if security is not None and "procMount" in security and security["procMount"] is None:
+        del security["procMount"]
+
+
+def pull_policy(image: str) -> str:
+    """Always for `latest`, said or unsaid; else once is enough."""
+    if "@" in image:
+        return "IfNotPresent"
+    tag = image.rpartition("/")[2].partition(":")[2] or "latest"
+    return "Always" if tag == "latest" else "IfNotPresent"
+
+
+def fill_volume(volume: Object) -> None:
+    """A volume that names no source is an emptyDir."""
+    if set(volume) <= {"name"}:
+        volume["emptyDir"] = {}
+    for source in ("secret", "configMap", "downwardAPI", "projected"):
+        if volume.get(source) is not None and volume[source].get("defaultMode") is None:
+            volume[source]["defaultMode"] = DEFAULT_MODE
+    for item in (volume.get("downwardAPI") or {}).get("items") or []:
+        _fill_field_ref(item.get("fieldRef"))
+    for part in (volume.get("projected") or {}).get("sources") or []:
+        for item in (part.get("downwardAPI") or {}).get("items") or []:
+            _fill_field_ref(item.get("fieldRef"))
+        token = part.get("serviceAccountToken")
+        if token is not None and token.get("expirationSeconds") is None:
+            token["expirationSeconds"] = TOKEN_SECONDS
+    if volume.get("hostPath") is not None and volume["hostPath"].get("type") is None:
+        volume["hostPath"]["type"] = ""
+    if volume.get("iscsi") is not None:
+        _default(volume["iscsi"], "iscsiInterface", "default")
+    if volume.get("image") is not None:
+        _default(volume["image"], "pullPolicy", pull_policy(volume["image"].get("reference") or ""))
+    claim = ((volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}).get("spec")
+    if claim is not None:
+        _default(claim, "volumeMode", "Filesystem")
+
+
+def _fill_probe(probe: Object) -> None:
+    for field, value in (
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ):
+        if not probe.get(field):
+            probe[field] = value
+    _fill_http_get(probe.get("httpGet"))
+    if probe.get("grpc") is not None and probe["grpc"].get("service") is None:
+        probe["grpc"]["service"] = ""
+
+
+def _fill_http_get(action: Object | None) -> None:
+    if action is not None:
+        _default(action, "path", "/")
+        _default(action, "scheme", "HTTP")
+
+
+def _fill_field_ref(reference: Object | None) -> None:
+    if reference is not None:
+        _default(reference, "apiVersion", "v1")
+
+
+def _requests_from_limits(resources: Object) -> None:
+    """A limit without a request is also the request."""
+    for name, quantity in (resources.get("limits") or {}).items():
+        requests = resources.get("requests")
+        if requests is None:
+            requests = resources["requests"] = {}
+        requests.setdefault(name, quantity)
+
+
+def _fill_resize_policy(container: Object) -> None:
+    resources = container.get("resources") or {}
+    named = {name for part in ("requests", "limits") for name in resources.get(part) or {}}
+    policies = container.get("resizePolicy") or []
+    stated = {policy.get("resourceName") for policy in policies}
+    for name in ("cpu", "memory"):
+        if name in named and name not in stated:
+            policies.append({"resourceName": name, "restartPolicy": "NotRequired"})
+    if policies:
+        container["resizePolicy"] = policies
+
+
+def _default(target: Object, field: str, value: str) -> None:
+    if not target.get(field):
+        target[field] = value

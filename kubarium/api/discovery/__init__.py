@@ -1,0 +1,1 @@
+"""The nouns of the group discovery.k8s.io: EndpointSlice."""

@@ -1,0 +1,1 @@
+"""The nouns of networking.k8s.io: ways in, policies, address ranges."""

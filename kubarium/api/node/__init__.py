@@ -1,0 +1,1 @@
+"""The nouns of node.k8s.io: runtime classes."""

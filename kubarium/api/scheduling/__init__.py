@@ -1,0 +1,1 @@
+"""The nouns of scheduling.k8s.io: priorities."""

@@ -1,0 +1,1 @@
+"""The nouns of storage.k8s.io: classes, drivers, attachments."""

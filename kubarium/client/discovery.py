@@ -1,0 +1,93 @@
+"""What the API server serves, read from its aggregated discovery documents.
+
+Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from kubarium.apimachinery import group_version
+from kubarium.apimachinery.object import Object
+from kubarium.client.rest import Client
+
+ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """One kind in the version that the server prefers."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    verbs: frozenset[str]
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `apps/v1`."""
+        return group_version.join(self.group, self.version)
+
+    @property
+    def group_resource(self) -> str:
+        """`pods` or `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+class Discovery:
+    """Asks again each time, but reads the documents only when they have changed."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._documents: dict[str, tuple[str, Object]] = {}
+
+    async def kinds(self, failures: list[str] | None = None) -> list[Discovered]:
+        """Every kind once. Groups whose server does not answer are named in `failures`."""
+        found: list[Discovered] = []
+        for path in ("/api", "/apis"):
+            document = await self._read(path)
+            for group in document.get("items") or []:
+                found += _kinds_of(group, failures if failures is not None else [])
+        return found
+
+    async def namespaced(self, failures: list[str] | None = None) -> list[Discovered]:
+        """Every kind that lives in namespaces."""
+        return [kind for kind in await self.kinds(failures) if kind.namespaced]
+
+    async def _read(self, path: str) -> Object:
+        tag, document = self._documents.get(path, ("", {}))
+        headers = {"Accept": ACCEPT, **({"If-None-Match": tag} if tag else {})}
+        answer = await self._client.send("GET", path, headers=headers)
+        body = await answer.read()
+        if answer.status == 304:
+            return document
+        document = orjson.loads(body)
+        self._documents[path] = (answer.headers.get("etag") or "", document)
+        return document
+
+
+def _kinds_of(group: Object, failures: list[str]) -> Iterable[Discovered]:
+    name = (group.get("metadata") or {}).get("name") or ""
+    seen: dict[str, Discovered] = {}
+    for version in group.get("versions") or []:
+        if version.get("freshness") == "Stale":
+            failures.append(f"{group_version.join(name, version['version'])}: stale GroupVersion discovery")
+            continue
+        for resource in version.get("resources") or []:
+            plural = resource["resource"]
+            if plural in seen or not resource.get("responseKind"):
+                continue
+            seen[plural] = Discovered(
+                name,
+                version["version"],
+                plural,
+                resource["responseKind"]["kind"],
+                resource.get("scope") == "Namespaced",
+                frozenset(resource.get("verbs") or ()),
+            )
+    return seen.values()
