@@ -1,0 +1,297 @@
+"""`kubarium`: the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kubarium.client.kubeconfig import ConfigError
+from kubarium.cluster import health, launcher, processes, state, terminal
+from kubarium.cluster.launcher import LaunchError
+from kubarium.cluster.shell import CommandError
+from kubarium.cluster.state import DEFAULT_NAME, Cluster
+from kubarium.component_base import logging
+
+T = TypeVar("T")
+
+name_option = click.option(
+    "--name", default=lambda: os.environ.get("KUBARIUM_NAME", DEFAULT_NAME), help="Which cluster."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "verbosity", default=0, help="2 and more shows debug lines.")
+def cli(verbosity: int) -> None:
+    """A whole Kubernetes under glass."""
+    if verbosity:
+        logging.setup("kubarium", verbosity)
+
+
+@cli.command()
+@name_option
+@click.option(
+    "--nodes", default=None, type=click.IntRange(1, 100), help="How many nodes a new cluster has (3)."
+)
+@click.option(
+    "--proxy-mode", type=click.Choice(["iptables", "nftables"]), help="How kube-proxy writes its rules."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PROGRAM:FLAG=VALUE", help="One more flag for a program."
+)
+@click.option("--wait/--no-wait", default=True, help="End when all nodes are Ready.")
+def up(name: str, nodes: int | None, proxy_mode: str | None, settings: tuple[str, ...], wait: bool) -> None:
+    """Start a cluster, or start it again as it was."""
+    launcher.check_machine()
+    home = state.home()
+    with state.locked(home / f"{name}.lock"):
+        run(_up(home, name, nodes, proxy_mode, parse_settings(settings), wait))
+
+
+async def _up(
+    home: Path,
+    name: str,
+    nodes: int | None,
+    proxy_mode: str | None,
+    extra: dict[str, dict[str, str]],
+    wait: bool,
+) -> None:
+    began, progress = time.monotonic(), terminal.TerminalProgress()
+    cluster = state.load(home, name)
+    if cluster is None:
+        cluster = await launcher.create(home, name, nodes or 3, proxy_mode or "iptables", extra)
+    elif nodes is not None and nodes != len(cluster.nodes):
+        terminal.console.print(
+            f"Cluster {name} has {len(cluster.nodes)} nodes; see: kubarium node add|remove"
+        )
+    if processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
+        terminal.console.print(
+            f"Cluster [bold]{name}[/] is up: {len(cluster.nodes)} nodes. See: kubarium status"
+        )
+        return
+    cluster = launcher.with_settings(cluster, proxy_mode, extra)
+    cluster = await launcher.start(cluster, progress)
+    if wait:
+        await launcher.wait_ready(cluster, progress)
+        terminal.started(cluster, time.monotonic() - began)
+
+
+@cli.command()
+@name_option
+@click.option("--wipe", is_flag=True, help="Forget the cluster's data, too.")
+def down(name: str, wipe: bool) -> None:
+    """Stop a cluster; its data stays, unless --wipe."""
+    home = state.home()
+    with state.locked(home / f"{name}.lock"):
+        cluster = state.load(home, name)
+        if cluster is None:
+            terminal.console.print(f"There is no cluster {name} in {home}.")
+            return
+        run(launcher.stop(cluster, terminal.TerminalProgress()))
+        if wipe:
+            launcher.wipe(cluster)
+        terminal.console.print(f"Cluster [bold]{name}[/] is down{' and forgotten' if wipe else ''}.")
+
+
+@cli.command()
+@name_option
+def status(name: str) -> None:
+    """Show every process: pid, memory, health, log file."""
+    cluster = known(name)
+    terminal.status(cluster, run(health.of_all(cluster)))
+
+
+@cli.command()
+@name_option
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines.")
+@click.option("--tail", default=None, type=int, help="Only that many lines from the end.")
+@click.argument("component")
+def logs(name: str, component: str, follow: bool, tail: int | None) -> None:
+    """Print the log of a program (etcd, kube-apiserver, node-1/kubelet)."""
+    path = report(known(name), component).log
+    if not path.exists():
+        raise LaunchError(f"{component} has not written anything yet")
+    lines = "+1" if tail is None else str(tail)
+    os.execvp("tail", ["tail", "-n", lines, *(["-F"] if follow else []), str(path)])
+
+
+@cli.command()
+@name_option
+@click.argument("component")
+def kill(name: str, component: str) -> None:
+    """SIGKILL a program; its keeper starts it again."""
+    signal_component(known(name), component, signal.SIGKILL)
+
+
+@cli.command()
+@name_option
+@click.argument("component")
+def restart(name: str, component: str) -> None:
+    """Ask a program to end; its keeper starts it again."""
+    signal_component(known(name), component, signal.SIGTERM)
+
+
+@cli.group()
+def node() -> None:
+    """Add, remove, power off and start nodes."""
+
+
+@node.command("add")
+@name_option
+@click.argument("node_name", metavar="NAME", required=False)
+def node_add(name: str, node_name: str | None) -> None:
+    """Plug in one more node."""
+    cluster = known(name)
+    new_name = node_name or f"node-{cluster.free_index()}"
+    progress = terminal.TerminalProgress()
+
+    async def work() -> None:
+        await launcher.wait_ready(await launcher.add_node(cluster, new_name), progress)
+
+    with state.locked(cluster.home / f"{name}.lock"):
+        run(work())
+    terminal.console.print(f"{new_name} is Ready.")
+
+
+@node.command("remove")
+@name_option
+@click.argument("node_name", metavar="NAME")
+def node_remove(name: str, node_name: str) -> None:
+    """Take a node out of the cluster."""
+    cluster = known(name)
+    with state.locked(cluster.home / f"{name}.lock"):
+        run(launcher.remove_node(cluster, node_name))
+    terminal.console.print(f"{node_name} is gone.")
+
+
+@node.command("kill")
+@name_option
+@click.argument("node_name", metavar="NAME")
+def node_kill(name: str, node_name: str) -> None:
+    """Power a node off: one SIGKILL, and nothing in it runs any more."""
+    cluster = known(name)
+    with state.locked(cluster.home / f"{name}.lock"):
+        run(launcher.switch(cluster, node_name, on=False))
+    terminal.console.print(f"{node_name} is off.")
+
+
+@node.command("start")
+@name_option
+@click.argument("node_name", metavar="NAME")
+def node_start(name: str, node_name: str) -> None:
+    """Power a node on again."""
+    cluster = known(name)
+    with state.locked(cluster.home / f"{name}.lock"):
+        run(launcher.switch(cluster, node_name, on=True))
+    terminal.console.print(f"{node_name} is on.")
+
+
+@cli.command()
+@name_option
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(name: str, archive: Path) -> None:
+    """Import an image archive (docker save, OCI) on every node."""
+    found = run(launcher.load(known(name), archive))
+    for node_name, image_names in found.items():
+        terminal.console.print(f"{node_name}: {', '.join(image_names) or 'nothing new'}")
+
+
+@cli.command()
+@name_option
+def kubeconfig(name: str) -> None:
+    """Print the path of the admin kubeconfig."""
+    click.echo(known(name).admin_conf)
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}, add_help_option=False
+)
+@name_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def kubectl(name: str, arguments: tuple[str, ...]) -> None:
+    """Run the bundled client against the cluster."""
+    environment = {**os.environ, "KUBECONFIG": str(known(name).admin_conf)}
+    os.execve(sys.executable, [sys.executable, "-m", "kubarium.kubectl", *arguments], environment)
+
+
+@cli.command("list")
+def list_clusters() -> None:
+    """Show the clusters of this home."""
+    home = state.home()
+    for name in state.names(home):
+        cluster = state.load(home, name)
+        if cluster is not None:
+            word = "up" if processes.keeper_pid(cluster) is not None else "down"
+            terminal.console.print(f"{name}  {word}  {len(cluster.nodes)} nodes  {cluster.subnet}")
+
+
+def known(name: str) -> Cluster:
+    """The cluster of that name; an error when there is none."""
+    cluster = state.load(state.home(), name)
+    if cluster is None:
+        raise LaunchError(f"there is no cluster {name!r} in {state.home()}; start one with: kubarium up")
+    return cluster
+
+
+def report(cluster: Cluster, component: str) -> processes.Report:
+    """The program of that name; an error when there is none."""
+    found = processes.report_of(cluster, component)
+    if found is None:
+        names = ", ".join(each.name for each in processes.reports(cluster))
+        raise LaunchError(f"there is no component {component!r}; there are: {names}")
+    return found
+
+
+def signal_component(cluster: Cluster, component: str, number: signal.Signals) -> None:
+    """Send a signal to a program of the cluster."""
+    found = report(cluster, component)
+    if found.pid is None:
+        raise LaunchError(f"{found.name} does not run")
+    if cluster.node(found.name) is not None and number != signal.SIGKILL:
+        inner = processes.node_pid(cluster, next(each for each in cluster.nodes if each.name == found.name))
+        processes.kill(inner or found.pid, number)
+    else:
+        processes.kill(found.pid, number)
+    terminal.console.print(f"sent {number.name} to {found.name} (pid {found.pid})")
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """`kubelet:max-pods=20` -> {"kubelet": {"max-pods": "20"}}."""
+    found: dict[str, dict[str, str]] = {}
+    for text in settings:
+        program, colon, rest = text.partition(":")
+        flag, equals, value = rest.partition("=")
+        if not (colon and equals and program and flag):
+            raise LaunchError(f"{text!r} is not of the form PROGRAM:FLAG=VALUE")
+        found.setdefault(program, {})[flag.lstrip("-")] = value
+    return found
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run one command's work."""
+    return asyncio.run(work)
+
+
+def main() -> None:
+    """The command `kubarium`."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (LaunchError, CommandError, ConfigError, PermissionError) as error:
+        terminal.console.print(f"[red]error:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What every cluster gets besides its programs: the manifests in `manifests/`, filled in and applied."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+import yaml
+
+from kubarium.apimachinery.errors import AlreadyExists
+from kubarium.apimachinery.object import Object
+from kubarium.client.rest import Client
+from kubarium.cluster import images, programs
+from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, Cluster
+
+MANIFESTS = Path(__file__).parent / "manifests"
+PLURALS = {
+    "ServiceAccount": "serviceaccounts",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "Service": "services",
+    "Deployment": "deployments",
+}
+
+
+async def apply(client: Client, cluster: Cluster) -> bool:
+    """Make the add-ons, or bring those that are there to this version."""
+    for obj in objects(cluster):
+        resource = client.resource(obj["apiVersion"], PLURALS[obj["kind"]])
+        try:
+            await resource.create(obj)
+        except AlreadyExists:
+            metadata = obj["metadata"]
+            await resource.patch(metadata["name"], obj, namespace=metadata.get("namespace", ""), type="merge")
+    return True
+
+
+def objects(cluster: Cluster) -> Iterator[Object]:
+    """All objects of all manifests."""
+    names = values(cluster)
+    for path in sorted(MANIFESTS.glob("*.yaml")):
+        for obj in yaml.safe_load_all(Template(path.read_text()).substitute(names)):
+            if obj:
+                yield obj
+
+
+def values(cluster: Cluster) -> dict[str, str]:
+    """What stands for the `$names` in the manifests."""
+    folders = mounted_folders()
+    mounts = [
+        {"name": f"host-{i}", "mountPath": folder, "readOnly": True} for i, folder in enumerate(folders)
+    ]
+    volumes = [{"name": f"host-{i}", "hostPath": {"path": folder}} for i, folder in enumerate(folders)]
+    return {
+        "dns_service": DNS_SERVICE,
+        "dns_domain": DNS_DOMAIN,
+        "dns_replicas": str(min(2, max(1, len(cluster.nodes)))),
+        "host_image": images.HOST_IMAGE,
+        "python": sys.executable,
+        "source": str(programs.source_folder()),
+        "mounts": json.dumps(mounts),
+        "volumes": json.dumps(volumes),
+    }
+
+
+def mounted_folders() -> list[str]:
+    """The folders of the node without which its Python does not run."""
+    wanted = ["/usr", *(f"/{name}" for name in ("bin", "lib", "lib64")), sys.base_prefix, sys.prefix]
+    folders = [path for path in [*wanted, str(programs.source_folder())] if os.path.isdir(path)]
+    real = [path for path in dict.fromkeys(folders) if not os.path.islink(path)]
+    return [path for path in real if not any(path.startswith(other + "/") for other in real)]

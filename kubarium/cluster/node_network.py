@@ -1,0 +1,234 @@
+"""The pod network: a CNI configuration for each node here, and a route to the pods of every other node.
+
+    python -m kubarium.cluster.node_network --kubeconfig=… --cluster=cluster.json     all nodes of this machine
+    python -m kubarium.cluster.node_network --kubeconfig=… --node-name=node-1         the machine it runs on
+
+A node's pod network is ready when the controller manager has given the Node its `spec.podCIDR`; until then the
+runtime says NetworkReady=false and the kubelet says NotReady. Pods are reached by plain routes through node
+addresses: no tunnel. Upstream leaves this part to a network add-on; this one does what flannel calls `host-gw`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubarium.apimachinery.object import Object
+from kubarium.client import kubeconfig
+from kubarium.client.informer import Informer, Informers
+from kubarium.client.rest import Client
+from kubarium.cluster import processes, state
+from kubarium.cluster.shell import run
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.options import flag, parse
+from kubarium.component_base.process import Process
+from kubarium.component_base.process import run as run_process
+
+log = logging.get(__name__)
+
+PROTOCOL = "188"  # marks our routes (see /etc/iproute2/rt_protos), so that stale ones can be told from others
+RESYNC_SECONDS = 30.0
+CNI_FILE = "10-kubarium.conflist"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flags of the program."""
+
+    kubeconfig: str = flag("", "Path to the kubeconfig with which to watch nodes.")
+    cluster: str = flag("", "A cluster.json: serve the host and all nodes of that cluster on this machine.")
+    node_name: str = flag("", "Serve only this node, on whose machine the program runs.")
+    cni_conf_dir: str = flag("/etc/cni/net.d", "Where the node's CNI configuration goes.")
+    verbosity: int = flag(0, "Number for the log level verbosity.")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a Node object says about where its pods are."""
+
+    name: str
+    address: str
+    pod_cidr: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One place that needs routes: the host, or a node."""
+
+    name: str  # "" for a host that is no node
+    netns: str = ""  # "" for the namespace this program runs in
+    cni_conf_dir: Path | None = None
+
+
+def placement_of(node: Object) -> Placement | None:
+    """A node's address and pod network, once it has both."""
+    addresses = (node.get("status") or {}).get("addresses") or []
+    address = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "")
+    pod_cidr = (node.get("spec") or {}).get("podCIDR", "")
+    return Placement(node["metadata"]["name"], address, pod_cidr) if address and pod_cidr else None
+
+
+def wanted_routes(machine: Machine, placements: Iterable[Placement]) -> dict[str, str]:
+    """Pod network -> gateway, for all nodes but the machine itself."""
+    return {each.pod_cidr: each.address for each in placements if each.name != machine.name}
+
+
+def route_commands(wanted: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """What `ip -batch` must do to get from the present routes to the wanted ones."""
+    stale = [f"route delete {cidr} proto {PROTOCOL}" for cidr in present if cidr not in wanted]
+    changed = [
+        f"route replace {cidr} via {gateway} proto {PROTOCOL}"
+        for cidr, gateway in wanted.items()
+        if present.get(cidr) != gateway
+    ]
+    return stale + changed
+
+
+def cni_configuration(pod_cidr: str, mtu: int) -> str:
+    """The plugins that give a pod its cable, its address and its host ports."""
+    bridge = {
+        "type": "bridge",
+        "bridge": "cni0",
+        "isDefaultGateway": True,
+        "ipMasq": False,
+        "hairpinMode": True,
+        "mtu": mtu,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/var/lib/cni/networks",
+            "ranges": [[{"subnet": pod_cidr}]],
+        },
+    }
+    portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return json.dumps({"cniVersion": "0.4.0", "name": "kubarium", "plugins": [bridge, portmap]}, indent=1)
+
+
+class NodeNetwork:
+    """Brings every machine here in line with the Node objects; nothing is remembered in between."""
+
+    def __init__(self, options: Options, nodes: Informer, clock: Clock) -> None:
+        self._options = options
+        self._nodes = nodes
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._seen: dict[str, tuple[object, ...]] = {}
+        nodes.add_handler(
+            on_add=lambda node, initial: self._look(node),
+            on_update=lambda old, node: self._look(node),
+            on_delete=lambda node: self._changed.set(),
+        )
+
+    async def run(self) -> None:
+        """Follow the nodes."""
+        await self._nodes.synced()
+        while True:
+            self._changed.clear()
+            try:
+                await self._sync()
+            except (
+                Exception
+            ) as error:  # the edge of this loop: a node that is being switched off may fail anyhow
+                log.warning("sync failed, trying again: %s", error)
+                await self._clock.sleep(1.0)
+                continue
+            await self._until_changed()
+
+    async def _until_changed(self) -> None:
+        wake = asyncio.ensure_future(self._changed.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(RESYNC_SECONDS))
+        await asyncio.wait([wake, timer], return_when=asyncio.FIRST_COMPLETED)
+        for task in (wake, timer):
+            task.cancel()
+
+    def _look(self, node: Object) -> None:
+        """Heartbeats change a Node often; only a change of place matters here, and a node that comes back."""
+        name, placement = node["metadata"]["name"], placement_of(node)
+        marks = (placement, (node.get("status") or {}).get("nodeInfo", {}).get("bootID"), is_ready(node))
+        if self._seen.get(name) != marks:
+            self._seen[name] = marks
+            self._changed.set()
+
+    async def _sync(self) -> None:
+        placements = [
+            place for node in self._nodes.lister.list() if (place := placement_of(node)) is not None
+        ]
+        for machine in machines(self._options):
+            await self._sync_routes(machine, placements)
+            own = next((place for place in placements if place.name == machine.name), None)
+            if own is not None and machine.cni_conf_dir is not None:
+                write_cni(machine.cni_conf_dir, own)
+
+    async def _sync_routes(self, machine: Machine, placements: Sequence[Placement]) -> None:
+        where = ["-netns", machine.netns] if machine.netns else []
+        listed = await run("ip", "-json", *where, "route", "show", "proto", PROTOCOL)
+        present = {route["dst"]: route.get("gateway", "") for route in json.loads(listed or "[]")}
+        commands = route_commands(wanted_routes(machine, placements), present)
+        if commands:
+            await run("ip", *where, "-force", "-batch", "-", stdin="\n".join(commands) + "\n")
+            log.info("routes of %s: %s", machine.name or "the host", "; ".join(commands))
+
+
+def is_ready(node: Object) -> bool:
+    """Does the kubelet say that the node is ready?"""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def machines(options: Options) -> list[Machine]:
+    """Everything here that needs routes. Read again each time: nodes are added, switched off and on."""
+    if not options.cluster:
+        conf_dir = Path(options.cni_conf_dir) if options.cni_conf_dir else None
+        return [Machine(options.node_name, cni_conf_dir=conf_dir)]
+    folder = Path(options.cluster).parent
+    cluster = state.load(folder.parent.parent, folder.name)
+    if cluster is None:
+        return []
+    found = [Machine("")]
+    for node in cluster.nodes:
+        pid = processes.node_pid(cluster, node)
+        if pid is not None and Path("/run/netns", cluster.netns(node)).exists():
+            found.append(Machine(node.name, cluster.netns(node), Path(f"/proc/{pid}/root/etc/cni/net.d")))
+    return found
+
+
+def write_cni(folder: Path, placement: Placement) -> None:
+    """Write the node's CNI configuration, if it is not there yet."""
+    path = folder / CNI_FILE
+    content = cni_configuration(placement.pod_cidr, uplink_mtu())
+    if path.exists() and path.read_text() == content:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{CNI_FILE}.draft"
+    draft.write_text(content)
+    os.replace(draft, path)
+    log.info("pod network of %s is %s", placement.name, placement.pod_cidr)
+
+
+def uplink_mtu() -> int:
+    """The largest packet that every way out of this machine takes."""
+    sizes = [int((link / "mtu").read_text()) for link in Path("/sys/class/net").glob("eth*")]
+    return min([1500, *sizes])
+
+
+async def main(process: Process, options: Options) -> None:
+    """Build the parts and run until asked to stop."""
+    client = Client(kubeconfig.load(options.kubeconfig), user_agent="node-network")
+    clock = RealClock()
+    informers = Informers(client, clock)
+    network = NodeNetwork(options, informers.informer("v1", "nodes"), clock)
+    process.start("informers", informers.run())
+    process.start("network", network.run())
+    await process.stopped()
+    await client.close()
+
+
+if __name__ == "__main__":
+    chosen = parse(Options, sys.argv[1:], "node-network")
+    logging.setup("node-network", chosen.verbosity)
+    sys.exit(run_process(lambda process: main(process, chosen)))

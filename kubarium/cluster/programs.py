@@ -1,0 +1,264 @@
+"""Which programs a cluster consists of, and the flags of each: two tables, the host's and a node's.
+
+Every program gets exactly the credentials of its upstream namesake. Users may add or replace flags:
+`kubarium up --set kube-controller-manager:node-monitor-grace-period=10s`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import kubarium
+from kubarium.cluster.keeper import Program
+from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, SERVICE_CIDR, Cluster, Node
+
+HOST_PROGRAMS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "cloud-controller-manager",
+    "node-network",
+)
+NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
+CLUSTER_MARK = "KUBARIUM_CLUSTER"  # in the environment of every process of a cluster
+PORTS = {
+    "apiserver": 6443,
+    "etcd": 2379,
+    "etcd-peer": 2380,
+    "controller-manager": 10257,
+    "cloud-controller-manager": 10258,
+    "scheduler": 10259,
+}
+CRI_SOCKET = "/run/containerd/containerd.sock"
+
+Flags = dict[str, str]
+
+
+def source_folder() -> Path:
+    """Where the programs' packages lie."""
+    return Path(kubarium.__file__).parent.parent
+
+
+def host_programs(cluster: Cluster) -> list[Program]:
+    """Control plane and nodes: what the keeper on the host keeps alive."""
+    table = [
+        _program(cluster, "etcd", ["etcd"], etcd(cluster), rank=1),
+        _python(cluster, "kube-apiserver", "apiserver", apiserver(cluster), rank=2),
+        _python(
+            cluster, "kube-controller-manager", "controller_manager", controller_manager(cluster), rank=3
+        ),
+        _python(cluster, "kube-scheduler", "scheduler", scheduler(cluster), rank=3),
+        _python(cluster, "cloud-controller-manager", "cloud_controller_manager", cloud(cluster), rank=3),
+        _python(cluster, "node-network", "kubarium.cluster.node_network", node_network(cluster), rank=3),
+    ]
+    return [*table, *(node_outside(cluster, node) for node in cluster.nodes)]
+
+
+def node_outside(cluster: Cluster, node: Node) -> Program:
+    """A node as the host sees it: one process; SIGKILL is the power switch."""
+    argv = [
+        "nsenter",
+        f"--net=/run/netns/{cluster.netns(node)}",
+        *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"),
+        *(sys.executable, "-m", "kubarium.cluster.node", str(cluster.node_dir(node) / "plan.json")),
+    ]
+    log = str(cluster.logs / f"{node.name}.log")
+    power_off = int(signal.SIGTERM if node.on else signal.SIGKILL)
+    return Program(
+        node.name,
+        tuple(argv),
+        log,
+        _environment(cluster),
+        rank=4,
+        wanted=node.on,
+        off_signal=power_off,
+        grace=20.0,
+    )
+
+
+def node_programs(cluster: Cluster, node: Node) -> list[Program]:
+    """What the keeper inside a node keeps alive."""
+    logs = cluster.node_dir(node) / "logs"
+    containerd = ["containerd", "--config", "/etc/containerd/config.toml"]
+    return [
+        _program(cluster, "containerd", containerd, {}, rank=1, logs=logs),
+        _python(cluster, "kubelet", "kubelet", kubelet(cluster, node), rank=2, logs=logs),
+        _python(cluster, "kube-proxy", "kube_proxy", kube_proxy(cluster, node), rank=2, logs=logs),
+    ]
+
+
+def etcd(cluster: Cluster) -> Flags:
+    """One member on loopback, for clients with a certificate."""
+    pki = cluster.pki / "etcd"
+    client, peer = (f"https://127.0.0.1:{cluster.ports[name]}" for name in ("etcd", "etcd-peer"))
+    return {
+        "name": cluster.name,
+        "data-dir": str(cluster.dir / "etcd"),
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"{cluster.name}={peer}",
+        "cert-file": str(pki / "server.crt"),
+        "key-file": str(pki / "server.key"),
+        "trusted-ca-file": str(pki / "ca.crt"),
+        "client-cert-auth": "true",
+        "peer-cert-file": str(pki / "peer.crt"),
+        "peer-key-file": str(pki / "peer.key"),
+        "peer-trusted-ca-file": str(pki / "ca.crt"),
+        "peer-client-cert-auth": "true",
+        "logger": "zap",
+        "log-level": "warn",
+    }
+
+
+def apiserver(cluster: Cluster) -> Flags:
+    """The door to etcd."""
+    pki = cluster.pki
+    return {
+        "advertise-address": cluster.address,
+        "bind-address": "0.0.0.0",  # the bridge and loopback; every request needs credentials
+        "secure-port": str(cluster.ports["apiserver"]),
+        "etcd-servers": f"https://127.0.0.1:{cluster.ports['etcd']}",
+        "etcd-cafile": str(pki / "etcd/ca.crt"),
+        "etcd-certfile": str(pki / "apiserver-etcd-client.crt"),
+        "etcd-keyfile": str(pki / "apiserver-etcd-client.key"),
+        "client-ca-file": str(pki / "ca.crt"),
+        "tls-cert-file": str(pki / "apiserver.crt"),
+        "tls-private-key-file": str(pki / "apiserver.key"),
+        "kubelet-certificate-authority": str(pki / "ca.crt"),
+        "kubelet-client-certificate": str(pki / "apiserver-kubelet-client.crt"),
+        "kubelet-client-key": str(pki / "apiserver-kubelet-client.key"),
+        "kubelet-preferred-address-types": "InternalIP,Hostname",
+        "requestheader-client-ca-file": str(pki / "front-proxy-ca.crt"),
+        "requestheader-allowed-names": "front-proxy-client",
+        "requestheader-username-headers": "X-Remote-User",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "proxy-client-cert-file": str(pki / "front-proxy-client.crt"),
+        "proxy-client-key-file": str(pki / "front-proxy-client.key"),
+        "service-account-issuer": f"https://kubernetes.default.svc.{DNS_DOMAIN}",
+        "service-account-key-file": str(pki / "sa.pub"),
+        "service-account-signing-key-file": str(pki / "sa.key"),
+        "service-cluster-ip-range": SERVICE_CIDR,
+        "authorization-mode": "Node,RBAC",
+        "enable-admission-plugins": "NodeRestriction",
+        "allow-privileged": "true",
+    }
+
+
+def controller_manager(cluster: Cluster) -> Flags:
+    """The many small loops."""
+    pki = cluster.pki
+    return _control_loop(cluster, "controller-manager") | {
+        "allocate-node-cidrs": "true",
+        "cluster-cidr": cluster.pod_cidr,
+        "service-cluster-ip-range": SERVICE_CIDR,
+        "cluster-name": cluster.name,
+        "root-ca-file": str(pki / "ca.crt"),
+        "service-account-private-key-file": str(pki / "sa.key"),
+        "cluster-signing-cert-file": str(pki / "ca.crt"),
+        "cluster-signing-key-file": str(pki / "ca.key"),
+        "use-service-account-credentials": "true",
+        "controllers": "*,bootstrapsigner,tokencleaner",
+    }
+
+
+def scheduler(cluster: Cluster) -> Flags:
+    """The one loop."""
+    return _control_loop(cluster, "scheduler")
+
+
+def cloud(cluster: Cluster) -> Flags:
+    """The loops that need a cloud; here the cloud is this machine."""
+    return _control_loop(cluster, "cloud-controller-manager") | {
+        "cloud-provider": "local",
+        "cluster-name": cluster.name,
+        "cluster-cidr": cluster.pod_cidr,
+        "configure-cloud-routes": "false",  # node-network does it
+    }
+
+
+def node_network(cluster: Cluster) -> Flags:
+    """Routes and CNI settings for all nodes of this machine."""
+    return {"kubeconfig": str(cluster.dir / "proxy.conf"), "cluster": str(cluster.dir / "cluster.json")}
+
+
+def kubelet(cluster: Cluster, node: Node) -> Flags:
+    """The agent of a node; paths are those inside the node."""
+    return {
+        "kubeconfig": "/etc/kubernetes/kubelet.conf",
+        "hostname-override": node.name,
+        "node-ip": cluster.node_address(node),
+        "root-dir": "/var/lib/kubelet",
+        "container-runtime-endpoint": f"unix://{CRI_SOCKET}",
+        "client-ca-file": "/etc/kubernetes/pki/ca.crt",
+        "tls-cert-file": "/var/lib/kubelet/pki/kubelet.crt",
+        "tls-private-key-file": "/var/lib/kubelet/pki/kubelet.key",
+        "anonymous-auth": "false",
+        "authentication-token-webhook": "true",
+        "authorization-mode": "Webhook",
+        "cluster-dns": DNS_SERVICE,
+        "cluster-domain": DNS_DOMAIN,
+        "cgroup-driver": "cgroupfs",
+        "cgroup-root": f"{cluster.cgroup}/{node.name}",
+        "pod-manifest-path": "/etc/kubernetes/manifests",
+        "provider-id": f"local://{cluster.name}/{node.name}",
+    }
+
+
+def kube_proxy(cluster: Cluster, node: Node) -> Flags:
+    """The writer of kernel rules of a node."""
+    return {
+        "kubeconfig": "/etc/kubernetes/kube-proxy.conf",
+        "hostname-override": node.name,
+        "proxy-mode": cluster.proxy_mode,
+        "cluster-cidr": cluster.pod_cidr,
+    }
+
+
+def _control_loop(cluster: Cluster, name: str) -> Flags:
+    config = str(cluster.dir / f"{name}.conf")
+    return {
+        "kubeconfig": config,
+        "authentication-kubeconfig": config,
+        "authorization-kubeconfig": config,
+        "bind-address": "127.0.0.1",
+        "secure-port": str(cluster.ports[name]),
+        "tls-cert-file": str(cluster.pki / f"{name}.crt"),
+        "tls-private-key-file": str(cluster.pki / f"{name}.key"),
+        "client-ca-file": str(cluster.pki / "ca.crt"),
+        "leader-elect": "true",
+    }
+
+
+def _python(
+    cluster: Cluster, name: str, module: str, flags: Flags, rank: int, logs: Path | None = None
+) -> Program:
+    return _program(cluster, name, [sys.executable, "-m", module], flags, rank, logs)
+
+
+def _program(
+    cluster: Cluster, name: str, command: list[str], flags: Flags, rank: int, logs: Path | None = None
+) -> Program:
+    chosen = flags | cluster.extra.get(name, {})
+    argv = (*command, *(f"--{flag}={value}" for flag, value in chosen.items()))
+    return Program(name, argv, str((logs or cluster.logs) / f"{name}.log"), _environment(cluster), rank)
+
+
+def _environment(cluster: Cluster) -> Mapping[str, str]:
+    paths = [str(source_folder()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    search = dict.fromkeys(
+        ["/usr/local/sbin", "/usr/sbin", "/sbin", *os.environ.get("PATH", "/usr/bin:/bin").split(":")]
+    )
+    return {
+        CLUSTER_MARK: cluster.uid,
+        "PYTHONPATH": ":".join(dict.fromkeys(paths)),
+        "PYTHONUNBUFFERED": "1",
+        "PATH": ":".join(search),
+    }
