@@ -1,13 +1,13 @@
 """Where a pod wants to be: node selector, affinity, tolerations, spread constraints, as pure questions.
 
-`node_selector_accepts` and `untolerated_taint` are the plain answer for one pod and one node; the scheduler asks the same for all
-nodes at once.
+`node_selector_accepts` and `untolerated_taint` are the plain answer for one pod and one node; the scheduler
+asks the same for all nodes at once.
 Source: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.object import Object, labels_of, name_of
@@ -46,7 +46,7 @@ def _compares(operator: str, taint_value: str, bound: str) -> bool:
 
 
 def untolerated_taint(
-    taints: Iterable[Object], tolerations: Iterable[Object], effects: Iterable[str] = BLOCKING_EFFECTS
+    taints: Iterable[Object], tolerations: Iterable[Object], effects: Container[str | None] = BLOCKING_EFFECTS
 ) -> Object | None:
     """The first taint with one of these effects that nothing tolerates."""
     for taint in taints:

@@ -1,7 +1,7 @@
 """How much a pod asks for: effective requests and limits, and its quality of service class.
 
-Amounts are whole numbers in the unit in which the scheduler and the kubelet count: millicores for `cpu`, bytes or pieces
-for everything else.
+Amounts are whole numbers in the unit in which the scheduler and the kubelet count: millicores for `cpu`,
+bytes or pieces for everything else.
 Source: https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
 """
 
@@ -41,7 +41,9 @@ def requests_of(pod: Object) -> Amounts:
 
 
 def limits_of(pod: Object) -> Amounts:
-    """The most that the pod may use; a resource that some container leaves unlimited is still summed over the others."""
+    """The most that the pod may use; a resource that some container leaves unlimited is still summed over
+    the others.
+    """
     return _effective(pod.get("spec") or {}, "limits", {})
 
 
@@ -95,7 +97,9 @@ def _larger(left: Amounts, right: Amounts) -> Amounts:
 
 
 def qos_class(pod: Object) -> str:
-    """`Guaranteed`, `Burstable` or `BestEffort`, from the cpu and memory of all containers (or of the pod as a whole)."""
+    """`Guaranteed`, `Burstable` or `BestEffort`, from the cpu and memory of all containers (or of the pod
+    as a whole).
+    """
     spec = pod.get("spec") or {}
     if spec.get("resources"):
         parts = [spec["resources"]]

@@ -1,0 +1,210 @@
+"""Builds the scheduler from its options: informers, cache, queue, profiles, the loop, and its own pages."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+
+from kubarium.apimachinery.object import Object, ObjectKey
+from kubarium.client import kubeconfig
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.leader_election import LeaderElector
+from kubarium.client.rest import Client
+from kubarium.component_base import certificates, logging, serving
+from kubarium.component_base.backoff import Backoff
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.health import Health
+from kubarium.component_base.process import Process
+from scheduler import journal as journals
+from scheduler import profiles as profile_table
+from scheduler.cache import Cache
+from scheduler.event_handlers import LIVING_PODS, EventHandlers, without_managed_fields
+from scheduler.extender import Extender
+from scheduler.framework import metrics
+from scheduler.framework.interface import Handle, Status
+from scheduler.framework.nodes import Nodes
+from scheduler.framework.nominator import Nominator
+from scheduler.framework.pod_info import PodInfo
+from scheduler.framework.waiting_pods import WaitingPods
+from scheduler.journal import Journal
+from scheduler.options import Configuration, Options, new_identity
+from scheduler.queue import SchedulingQueue
+from scheduler.schedule_one import Scheduler
+
+log = logging.get(__name__)
+
+
+class SchedulerApp:
+    """All parts of one scheduler, connected. `start` sets them going."""
+
+    def __init__(
+        self, client: Client, configuration: Configuration, clock: Clock, *, keep_journal: bool = True
+    ) -> None:
+        self.client, self.clock = client, clock
+        self.nodes = Nodes()
+        self.cache = Cache(self.nodes)
+        self.informers = Informers(client, clock)
+        self.recorders: dict[str, EventRecorder] = {
+            profile.scheduler_name: EventRecorder(client, profile.scheduler_name, clock=clock)
+            for profile in configuration.profiles
+        }
+        handle = Handle(
+            client=client,
+            informers=self.informers,
+            clock=clock,
+            nodes=self.nodes,
+            nominator=Nominator(),
+            waiting=WaitingPods(),
+            record=self._record,
+        )
+        self.profiles = profile_table.build(configuration, handle)
+        first = next(iter(self.profiles.values()))
+        self.queue = SchedulingQueue(
+            clock,
+            handle.nominator,
+            sort_key=first.queue_sort_plugins[0].sort_key,
+            pre_enqueue=self._pre_enqueue,
+            hints=profile_table.event_hints(self.profiles.values()),
+            backoff=Backoff(initial=configuration.initial_backoff, maximum=configuration.maximum_backoff),
+        )
+        handlers = EventHandlers(self.cache, self.queue, self.nodes.counts, self.profiles)
+        handlers.register(self.informers)
+        self.extenders = [Extender(settings) for settings in configuration.extenders]
+        self.journal = Journal(self.nodes) if keep_journal else None
+        self.scheduler = Scheduler(
+            client=client,
+            clock=clock,
+            cache=self.cache,
+            queue=self.queue,
+            profiles=self.profiles,
+            extenders=self.extenders,
+            pods=self.informers.informer(
+                "v1", "pods", field_selector=LIVING_PODS, transform=without_managed_fields
+            ),
+            journal=self.journal,
+            bindings=configuration.parallelism,
+        )
+        metrics.cache_size.labels("nodes").set_function(lambda: self.nodes.count)
+        metrics.cache_size.labels("pods").set_function(lambda: self.cache.pod_count)
+        metrics.cache_size.labels("assumed_pods").set_function(lambda: self.cache.assumed_count)
+
+    def start(self, process: Process) -> None:
+        """Follow the cluster and send events; scheduling itself starts with `lead`."""
+        process.start("informers", self.informers.run())
+        for name, recorder in self.recorders.items():
+            process.start(f"events {name}", recorder.run())
+        process.start("queue", self.queue.run())
+
+    async def lead(self) -> None:
+        """Schedule, once the first picture of the cluster is complete."""
+        await self.informers.synced()
+        log.info("scheduling with profiles %s", ", ".join(self.profiles))
+        await self.scheduler.run()
+
+    async def close(self) -> None:
+        """Close connections."""
+        for extender in self.extenders:
+            await extender.close()
+
+    def _record(self, obj: Object, type: str, reason: str, message: str) -> None:
+        name = (obj.get("spec") or {}).get("schedulerName") or "default-scheduler"
+        recorder = self.recorders.get(name) or next(iter(self.recorders.values()))
+        recorder.event(obj, type, reason, message)
+
+    def _pre_enqueue(self, pod: PodInfo) -> Status | None:
+        framework = self.profiles.get(pod.scheduler_name)
+        return None if framework is None else framework.pre_enqueue(pod)
+
+
+async def run(
+    process: Process,
+    options: Options,
+    configuration: Configuration,
+    *,
+    client: Client | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """The whole program: serve pages, compete for the lease, schedule while it is ours."""
+    clock = clock or RealClock()
+    client = client or Client(
+        kubeconfig.load(options.kubeconfig) if options.kubeconfig else kubeconfig.in_cluster(),
+        user_agent="kube-scheduler",
+    )
+    async with client:
+        app = SchedulerApp(client, configuration, clock, keep_journal=options.journal)
+        app.start(process)
+        process.start("scheduling", _lead(options, client, clock, app.lead))
+        with tempfile.TemporaryDirectory(prefix="kube-scheduler-") as scratch:
+            if options.secure_port:
+                process.start("pages", _serve(options, app, Path(options.cert_dir or scratch)))
+            await process.stopped()
+            await process.close()
+        await app.close()
+
+
+async def _lead(options: Options, client: Client, clock: Clock, lead: Callable[[], Awaitable[None]]) -> None:
+    if not options.leader_elect:
+        await lead()
+        return
+    elector = LeaderElector(
+        client,
+        options.leader_elect_resource_name,
+        new_identity(),
+        clock,
+        namespace=options.leader_elect_resource_namespace,
+        lease_duration=options.leader_elect_lease_duration,
+        renew_deadline=options.leader_elect_renew_deadline,
+        retry_period=options.leader_elect_retry_period,
+    )
+    await elector.run(lead)
+
+
+async def _serve(options: Options, app: SchedulerApp, directory: Path) -> None:
+    cert, key = options.tls_cert_file, options.tls_private_key_file
+    if not cert:
+        cert, key = _self_signed(directory)
+    tls = serving.TLS(cert, key, options.client_ca_file or None)
+    health = Health()
+
+    async def informers_synced() -> None:
+        await app.informers.synced()
+
+    health.add("informer-sync", informers_synced, "readyz")
+    table = {
+        **health.pages(),
+        "/debug/decisions": app_decisions(app),
+        "/debug/decisions/": app_decisions(app),
+    }
+    await serving.serve(serving.pages(table), options.bind_address, options.secure_port, tls)
+
+
+def _self_signed(directory: Path) -> tuple[str, str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    cert, key = directory / "kube-scheduler.crt", directory / "kube-scheduler.key"
+    if not cert.exists():
+        authority = certificates.Authority.create("kube-scheduler-ca")
+        authority.server("kube-scheduler", ["localhost", "127.0.0.1"]).write(cert, key)
+    return str(cert), str(key)
+
+
+def app_decisions(app: SchedulerApp) -> serving.Page:
+    """`/debug/decisions` lists pods, `/debug/decisions/NAMESPACE/POD` tells why one is where it is."""
+
+    async def page(scope: serving.Scope) -> tuple[int, str, bytes]:
+        if app.journal is None:
+            return 404, "text/plain; charset=utf-8", b"the journal is off\n"
+        parts = scope["path"].rstrip("/").split("/")[3:]
+        if len(parts) != 2:
+            body: Object = {"pods": [str(key) for key in app.journal.pods()]}
+            return 200, "application/json", orjson.dumps(body)
+        attempts = app.journal.attempts(ObjectKey(parts[0], parts[1]))
+        if not attempts:
+            return 404, "text/plain; charset=utf-8", b"no decision about this pod is kept\n"
+        shown = {"decisions": [journals.show(decision) for decision in attempts]}
+        return 200, "application/json", orjson.dumps(shown)
+
+    return page

@@ -1,0 +1,91 @@
+"""What the scheduler measures, under upstream's names.
+
+Source: https://kubernetes.io/docs/reference/instrumentation/metrics/
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+
+def _doubling(first: float, count: int) -> list[float]:
+    return [first * 2**power for power in range(count)]
+
+
+schedule_attempts = Counter(
+    "scheduler_schedule_attempts",
+    "Number of attempts to schedule pods, by the result.",
+    ["profile", "result"],
+)
+attempt_seconds = Histogram(
+    "scheduler_scheduling_attempt_duration_seconds",
+    "Scheduling attempt latency in seconds (scheduling algorithm + binding).",
+    ["profile", "result"],
+    buckets=_doubling(0.001, 15),
+)
+algorithm_seconds = Histogram(
+    "scheduler_scheduling_algorithm_duration_seconds",
+    "Scheduling algorithm latency in seconds.",
+    buckets=_doubling(0.001, 15),
+)
+sli_seconds = Histogram(
+    "scheduler_pod_scheduling_sli_duration_seconds",
+    "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue, over all attempts.",
+    ["attempts"],
+    buckets=_doubling(0.01, 20),
+)
+scheduling_attempts = Histogram(
+    "scheduler_pod_scheduling_attempts",
+    "Number of attempts to successfully schedule a pod.",
+    buckets=[1, 2, 4, 8, 16],
+)
+extension_point_seconds = Histogram(
+    "scheduler_framework_extension_point_duration_seconds",
+    "Latency for running all plugins of a specific extension point.",
+    ["extension_point", "profile", "status"],
+    buckets=_doubling(0.0001, 12),
+)
+plugin_seconds = Histogram(
+    "scheduler_plugin_execution_duration_seconds",
+    "Duration for running a plugin at a specific extension point.",
+    ["extension_point", "plugin", "status"],
+    buckets=[0.00001 * 1.5**power for power in range(20)],
+)
+plugin_evaluations = Counter(
+    "scheduler_plugin_evaluation",
+    "Number of attempts to schedule pods by each plugin and the extension point.",
+    ["extension_point", "plugin", "profile"],
+)
+pending_pods = Gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"])
+incoming_pods = Counter(
+    "scheduler_queue_incoming_pods",
+    "Number of pods added to scheduling queues by event and queue type.",
+    ["event", "queue"],
+)
+unschedulable_pods = Gauge(
+    "scheduler_unschedulable_pods",
+    "The number of unschedulable pods broken down by plugin name.",
+    ["plugin", "profile"],
+)
+preemption_attempts = Counter(
+    "scheduler_preemption_attempts", "Total preemption attempts in the cluster till now."
+)
+preemption_victims = Histogram(
+    "scheduler_preemption_victims",
+    "Number of selected preemption victims.",
+    buckets=[1, 2, 4, 8, 16, 32, 64],
+)
+permit_wait_seconds = Histogram(
+    "scheduler_permit_wait_duration_seconds",
+    "Duration of waiting on permit.",
+    ["result"],
+    buckets=_doubling(0.001, 15),
+)
+goroutines = Gauge(
+    "scheduler_goroutines",
+    "Number of running tasks split by the work they do such as binding.",
+    ["operation"],
+)
+cache_size = Gauge(
+    "scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.", ["type"]
+)

@@ -1,0 +1,285 @@
+"""Runs the plugins of one profile, point by point."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from scheduler.framework import metrics
+from scheduler.framework.columns import Mask
+from scheduler.framework.interface import (
+    BindPlugin,
+    Code,
+    CycleState,
+    FilterPlugin,
+    Handle,
+    PermitPlugin,
+    Plugin,
+    PostBindPlugin,
+    PostFilterPlugin,
+    PostFilterResult,
+    PreBindPlugin,
+    PreEnqueuePlugin,
+    PreFilterPlugin,
+    PreScorePlugin,
+    QueueSortPlugin,
+    ReservePlugin,
+    ScorePlugin,
+    Scores,
+    Status,
+)
+from scheduler.framework.nodes import Nodes
+from scheduler.framework.pod_info import PodInfo
+from scheduler.framework.verdict import Refused, Verdict
+from scheduler.framework.waiting_pods import WaitingPod
+
+P = TypeVar("P", bound=Plugin)
+
+MEASURED_SHARE = 16  # one cycle in so many has its plugins measured
+
+
+class PluginScores(dict[str, Scores]):
+    """The weighted scores of each plugin, by name."""
+
+
+class Framework:
+    """One profile: its name and its plugins, sorted into extension points.
+
+    Within a point the plugins run in the order of the profile; the first refusal of a node is the one that counts.
+    """
+
+    def __init__(
+        self, name: str, handle: Handle, plugins: Iterable[tuple[Plugin, frozenset[str] | None, float]]
+    ) -> None:
+        """`plugins`: instances with the extension points in which they are enabled (None: all) and their weight."""
+        self.name = name
+        self.handle = handle
+        entries = list(plugins)
+        self.plugins = [plugin for plugin, _, _ in entries]
+        self.weights = {plugin.name: weight for plugin, _, weight in entries}
+
+        def at(point: str, kind: type[P]) -> list[P]:
+            return [
+                p for p, points, _ in entries if isinstance(p, kind) and (points is None or point in points)
+            ]
+
+        self.pre_enqueue_plugins = at("preEnqueue", PreEnqueuePlugin)
+        self.queue_sort_plugins = at("queueSort", QueueSortPlugin)
+        self.pre_filter_plugins = at("preFilter", PreFilterPlugin)
+        self.filter_plugins = at("filter", FilterPlugin)
+        self.post_filter_plugins = at("postFilter", PostFilterPlugin)
+        self.pre_score_plugins = at("preScore", PreScorePlugin)
+        self.score_plugins = [p for p in at("score", ScorePlugin) if self.weights[p.name]]
+        self.reserve_plugins = at("reserve", ReservePlugin)
+        self.permit_plugins = at("permit", PermitPlugin)
+        self.pre_bind_plugins = at("preBind", PreBindPlugin)
+        self.bind_plugins = at("bind", BindPlugin)
+        self.post_bind_plugins = at("postBind", PostBindPlugin)
+        self._cycles = 0
+        self._point_metrics: dict[tuple[str, str], Any] = {}
+        handle.framework = self
+
+    # ---- before the cycle
+
+    def pre_enqueue(self, pod: PodInfo) -> Status | None:
+        """The first objection to letting the pod into the queue."""
+        for plugin in self.pre_enqueue_plugins:
+            status = plugin.pre_enqueue(pod)
+            if status is not None:
+                return Status(status.code, status.reason, plugin.name)
+        return None
+
+    # ---- filtering
+
+    def find_nodes(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Verdict:
+        """PreFilter and Filter: which nodes are left, and why not the others."""
+        self._cycles += 1
+        measured = self._cycles % MEASURED_SHARE == 0
+        started = time.perf_counter() if measured else 0.0
+        refused = self._pre_filter(state, pod, nodes)
+        if measured:
+            now = time.perf_counter()
+            self._observe("PreFilter", "Success" if refused is None else "Unschedulable", now - started)
+            started = now
+        if refused is not None:
+            verdict = Verdict(np.zeros(nodes.length, dtype=np.bool_), nodes.count)
+            verdict.pre_filter_reason = refused.reason
+            verdict.pre_filter_resolvable = refused.code is not Code.UNRESOLVABLE
+            verdict.plugins.add(refused.plugin)
+            return verdict
+        verdict = self._filter_respecting_nominations(state, pod, nodes)
+        if measured:
+            self._observe(
+                "Filter",
+                "Success" if verdict.feasible.any() else "Unschedulable",
+                time.perf_counter() - started,
+            )
+        return verdict
+
+    def _pre_filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Status | None:
+        for plugin in self.pre_filter_plugins:
+            status = plugin.pre_filter(state, pod, nodes)
+            if status is None:
+                continue
+            if status.code is Code.SKIP:
+                state.skip_filter.add(plugin.name)
+            else:
+                return Status(status.code, status.reason, plugin.name)
+        return None
+
+    def _filter_respecting_nominations(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Verdict:
+        """Nodes must accept the pod both with and without the pods to which room on them was promised.
+
+        With them, because they will come; without, because they may not, and affinity must not lean on them.
+        """
+        verdict = self.filter(state, pod, nodes)
+        promised = [
+            (nodes.index[node], other)
+            for node, other in self.handle.nominator.ahead_of(pod)
+            if node in nodes.index and other.node < 0
+        ]
+        if not promised or not verdict.feasible.any():
+            return verdict
+        for place, other in promised:
+            nodes.put_pod(other, place)
+        try:
+            crowded = self.filter(CycleState(), pod, nodes, fresh=True)
+        finally:
+            for _, other in promised:
+                nodes.take_pod(other)
+        for entry in crowded.refused:
+            newly = entry.nodes & verdict.feasible
+            if newly.any():
+                verdict.refused.append(entry._replace(nodes=newly))
+                verdict.plugins.add(entry.plugin)
+        verdict.feasible &= crowded.feasible
+        return verdict
+
+    def filter(
+        self, state: CycleState, pod: PodInfo, nodes: Nodes, *, fresh: bool = False, only_pods: bool = False
+    ) -> Verdict:
+        """Filter alone. `fresh`: run PreFilter first; `only_pods`: only plugins whose verdict depends on
+        placed pods.
+        """
+        if fresh and self._pre_filter(state, pod, nodes) is not None:
+            return Verdict(np.zeros(nodes.length, dtype=np.bool_), nodes.count)
+        feasible = nodes.valid.copy()
+        verdict = Verdict(feasible, nodes.count)
+        for plugin in self.filter_plugins:
+            if plugin.name in state.skip_filter or (only_pods and not plugin.depends_on_pods):
+                continue
+            before: Mask | None = None
+            for refusal in plugin.filter(state, pod, nodes):
+                if before is None:
+                    before = feasible.copy()
+                newly = refusal.nodes & before
+                if newly.any():
+                    verdict.refused.append(Refused(plugin.name, refusal.reason, refusal.resolvable, newly))
+                    verdict.plugins.add(plugin.name)
+                    feasible &= ~newly
+        return verdict
+
+    async def post_filter(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
+        """Ask each plugin to make room; the first that succeeds ends it."""
+        messages: list[str] = []
+        result = PostFilterResult()
+        for plugin in self.post_filter_plugins:
+            result = await plugin.post_filter(state, pod, verdict)
+            if result.message:
+                messages.append(result.message)
+            if result.success:
+                break
+        return result._replace(message=", ".join(messages))
+
+    # ---- scoring
+
+    def score(
+        self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask
+    ) -> tuple[Scores, PluginScores]:
+        """The sum of all weighted scores, and each plugin's part of it."""
+        measured = self._cycles % MEASURED_SHARE == 0
+        started = time.perf_counter() if measured else 0.0
+        for pre_score in self.pre_score_plugins:
+            if pre_score.pre_score(state, pod, nodes, feasible) is not None:
+                state.skip_score.add(pre_score.name)
+        total = np.zeros(nodes.length)
+        parts = PluginScores()
+        for plugin in self.score_plugins:
+            if plugin.name in state.skip_score:
+                continue
+            scores = plugin.normalize(state, plugin.score(state, pod, nodes, feasible), feasible)
+            weight = self.weights[plugin.name]
+            parts[plugin.name] = scores * weight if weight != 1 else scores
+            total += parts[plugin.name]
+        if measured:
+            self._observe("Score", "Success", time.perf_counter() - started)
+        return total, parts
+
+    # ---- a node is chosen
+
+    def reserve(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
+        """Let every plugin take what belongs to the node; the first that cannot ends it."""
+        for plugin in self.reserve_plugins:
+            status = plugin.reserve(state, pod, node)
+            if status is not None:
+                return Status(status.code, status.reason, plugin.name)
+        return None
+
+    def unreserve(self, state: CycleState, pod: PodInfo, node: str) -> None:
+        """Give everything back, in reverse order."""
+        for plugin in reversed(self.reserve_plugins):
+            plugin.unreserve(state, pod, node)
+
+    def permit(self, state: CycleState, pod: PodInfo, node: str) -> Status | WaitingPod | None:
+        """None: go on. A status: go back. A waiting pod: somebody wants to think about it."""
+        holders: dict[str, float] = {}
+        for plugin in self.permit_plugins:
+            status = plugin.permit(state, pod, node)
+            if status is None:
+                continue
+            if status.code is not Code.WAIT:
+                return Status(status.code, status.reason, plugin.name)
+            holders[plugin.name] = status.seconds
+        if not holders:
+            return None
+        waiting = WaitingPod(pod, node, holders)
+        self.handle.waiting.add(waiting)
+        return waiting
+
+    async def wait_on_permit(self, waiting: WaitingPod) -> Status | None:
+        """Wait for the decision about a waiting pod."""
+        started = time.perf_counter()
+        try:
+            rejected = await waiting.decision(self.handle.clock)
+        finally:
+            self.handle.waiting.remove(waiting.pod)
+        result = "Success" if rejected is None else "Unschedulable"
+        metrics.permit_wait_seconds.labels(result).observe(time.perf_counter() - started)
+        return None if rejected is None else Status(Code.UNSCHEDULABLE, rejected[1], rejected[0])
+
+    async def bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
+        """PreBind, Bind and PostBind."""
+        for pre_bind in self.pre_bind_plugins:
+            status = await pre_bind.pre_bind(state, pod, node)
+            if status is not None:
+                return Status(status.code, status.reason, pre_bind.name)
+        for plugin in self.bind_plugins:
+            status = await plugin.bind(state, pod, node)
+            if status is not None and status.code is Code.SKIP:
+                continue
+            if status is not None:
+                return Status(status.code, status.reason, plugin.name)
+            break
+        for post_bind in self.post_bind_plugins:
+            post_bind.post_bind(state, pod, node)
+        return None
+
+    def _observe(self, point: str, status: str, seconds: float) -> None:
+        child = self._point_metrics.get((point, status))
+        if child is None:
+            child = metrics.extension_point_seconds.labels(point, self.name, status)
+            self._point_metrics[point, status] = child
+        child.observe(seconds)

@@ -1,0 +1,66 @@
+"""Prefer nodes whose cpu and memory would be used evenly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kubarium.apimachinery.object import Object
+from scheduler.framework.columns import Mask
+from scheduler.framework.interface import (
+    MAX_SCORE,
+    SKIP,
+    CycleState,
+    Handle,
+    PreScorePlugin,
+    ScorePlugin,
+    Scores,
+    Status,
+)
+from scheduler.framework.nodes import Nodes
+from scheduler.framework.pod_info import PodInfo
+
+
+class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
+    """100 where all fractions would be equal, less by the standard deviation between them."""
+
+    name = "NodeResourcesBalancedAllocation"
+
+    def __init__(self, handle: Handle, args: Object) -> None:
+        super().__init__(handle, args)
+        named = args.get("resources") or [{"name": "cpu"}, {"name": "memory"}]
+        self._resources = [entry["name"] for entry in named]
+
+    def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Status | None:
+        # A pod that asks for nothing would always go where the balance is best, and so all of them to one node.
+        return None if any(pod.requests.get(name) for name in self._resources) else SKIP
+
+    def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
+        fractions: list[Scores] = []
+        offered: list[Mask] = []
+        for name in self._resources:
+            if name not in ("cpu", "memory") and not pod.requests.get(name):
+                continue
+            resource = nodes.resource(name)
+            has_any = resource.allocatable > 0
+            share = np.divide(
+                resource.requested + pod.requests.get(name, 0),
+                resource.allocatable,
+                out=np.zeros(nodes.length),
+                where=has_any,
+            )
+            fractions.append(np.minimum(share, 1.0, out=share))
+            offered.append(has_any)
+        if len(fractions) == 2:
+            deviation = np.abs(fractions[0] - fractions[1]) / 2 * (offered[0] & offered[1])
+        else:
+            deviation = _deviation(np.array(fractions), np.array(offered))
+        found: Scores = np.floor((1.0 - deviation) * MAX_SCORE)
+        return found
+
+
+def _deviation(fractions: Scores, offered: Mask) -> Scores:
+    """The standard deviation over those resources that a node has."""
+    number = np.maximum(offered.sum(axis=0), 1)
+    mean = (fractions * offered).sum(axis=0) / number
+    deviation: Scores = np.sqrt((((fractions - mean) * offered) ** 2).sum(axis=0) / number)
+    return deviation

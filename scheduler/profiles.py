@@ -1,0 +1,118 @@
+"""Plugin names -> instances. The default profile is the table below; a configuration may change it.
+
+Order in the table is the order in which filters run: cheap and telling ones first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from kubarium.apimachinery.object import Object
+from scheduler.framework.interface import EventHint, Handle, Plugin
+from scheduler.framework.runtime import Framework
+from scheduler.options import Configuration, ConfigurationError, ProfileConfig
+from scheduler.plugins.default_binder import DefaultBinder
+from scheduler.plugins.node_affinity import NodeAffinity
+from scheduler.plugins.node_name import NodeName
+from scheduler.plugins.node_ports import NodePorts
+from scheduler.plugins.node_resources_balance import NodeResourcesBalancedAllocation
+from scheduler.plugins.node_resources_fit import NodeResourcesFit
+from scheduler.plugins.node_unschedulable import NodeUnschedulable
+from scheduler.plugins.queue_sort import PrioritySort
+from scheduler.plugins.scheduling_gates import SchedulingGates
+from scheduler.plugins.taint_toleration import TaintToleration
+
+DEFAULT_PLUGINS: list[tuple[type[Plugin], float]] = [
+    # plugin, weight of its score
+    (SchedulingGates, 0),
+    (PrioritySort, 0),
+    (NodeUnschedulable, 0),
+    (NodeName, 0),
+    (TaintToleration, 3),
+    (NodeAffinity, 2),
+    (NodePorts, 0),
+    (NodeResourcesFit, 1),
+    (NodeResourcesBalancedAllocation, 1),
+    (DefaultBinder, 0),
+]
+
+POINTS = (
+    "preEnqueue", "queueSort", "preFilter", "filter", "postFilter", "preScore", "score", "reserve", "permit",
+    "preBind", "bind", "postBind",
+)  # fmt: skip
+
+Registry = dict[str, type[Plugin]]
+
+
+def default_registry() -> Registry:
+    """All plugins that come with the scheduler, by name."""
+    return {plugin.name: plugin for plugin, _ in DEFAULT_PLUGINS}
+
+
+def build(
+    configuration: Configuration, handle: Handle, registry: Registry | None = None
+) -> dict[str, Framework]:
+    """One framework for each profile, by scheduler name."""
+    known = registry or default_registry()
+    found = {}
+    for profile in configuration.profiles:
+        # A handle of its own: it names the framework that its plugins belong to.
+        found[profile.scheduler_name] = build_profile(profile, dataclasses.replace(handle), known)
+    return found
+
+
+def build_profile(profile: ProfileConfig, handle: Handle, registry: Registry) -> Framework:
+    """Instances of the plugins that a profile enables, each with its points and weight."""
+    enabled = _enabled(profile.plugins)
+    unknown = [name for name in enabled if name not in registry]
+    if unknown:
+        raise ConfigurationError(f"profile {profile.scheduler_name}: plugin {unknown[0]!r} does not exist")
+    instances = [
+        (registry[name](handle, profile.plugin_args.get(name) or {}), points, weight)
+        for name, (points, weight) in enabled.items()
+    ]
+    framework = Framework(profile.scheduler_name, handle, instances)
+    if len(framework.queue_sort_plugins) != 1:
+        raise ConfigurationError(f"profile {profile.scheduler_name}: exactly one queue sort plugin is needed")
+    if not framework.bind_plugins:
+        raise ConfigurationError(f"profile {profile.scheduler_name}: at least one bind plugin is needed")
+    return framework
+
+
+def _enabled(plugins: Object) -> dict[str, tuple[frozenset[str] | None, float]]:
+    """Per plugin: the points at which it takes part (None: all that it has) and the weight of its score."""
+    weights: dict[str, float] = {plugin.name: weight for plugin, weight in DEFAULT_PLUGINS}
+    everywhere = _change(dict(weights), plugins.get("multiPoint") or {})
+    single = {point: plugins[point] for point in POINTS if plugins.get(point)}
+    if not single:
+        return {name: (None, weight) for name, weight in everywhere.items()}
+    points: dict[str, set[str]] = {name: set(POINTS) for name in everywhere}
+    result = dict(everywhere)
+    for point, change in single.items():
+        gone = {entry["name"] for entry in change.get("disabled") or ()}
+        for name in points:
+            if name in gone or "*" in gone:
+                points[name].discard(point)
+        for entry in change.get("enabled") or ():
+            points.setdefault(entry["name"], set()).add(point)
+            if point == "score" or entry["name"] not in result:
+                result[entry["name"]] = float(entry.get("weight") or result.get(entry["name"]) or 1)
+    return {name: (frozenset(points[name]), weight) for name, weight in result.items() if points[name]}
+
+
+def _change(enabled: dict[str, float], change: Object) -> dict[str, float]:
+    gone = {entry["name"] for entry in change.get("disabled") or ()}
+    kept = {} if "*" in gone else {name: weight for name, weight in enabled.items() if name not in gone}
+    for entry in change.get("enabled") or ():
+        kept[entry["name"]] = float(entry.get("weight") or enabled.get(entry["name"]) or 1)
+    return kept
+
+
+def event_hints(frameworks: Iterable[Framework]) -> dict[str, list[EventHint]]:
+    """Per plugin, the events that may help pods it refused."""
+    hints: dict[str, list[EventHint]] = {}
+    for framework in frameworks:
+        for plugin in framework.plugins:
+            hints.setdefault(plugin.name, []).extend(plugin.events())
+    return hints

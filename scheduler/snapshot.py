@@ -1,0 +1,47 @@
+"""What if? The picture of the cluster with some pods gone or come, put back as it was afterwards."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from scheduler.framework.nodes import Nodes
+from scheduler.framework.pod_info import PodInfo
+
+
+class WhatIf:
+    """Moves pods in the live columns and undoes it at the end of the `with` block.
+
+    Safe because nothing else runs meanwhile: there must be no await inside the block.
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.nodes = nodes
+        self._undo: list[tuple[PodInfo, int]] = []  # pod, and where it was (-1: nowhere)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.undo()
+
+    def remove(self, pod: PodInfo) -> None:
+        """Without this pod."""
+        self._undo.append((pod, pod.node))
+        self.nodes.take_pod(pod)
+
+    def add(self, pod: PodInfo, place: int) -> None:
+        """With this pod on that node."""
+        self._undo.append((pod, pod.node))
+        self.nodes.put_pod(pod, place)
+
+    def undo(self) -> None:
+        """Back to how it was."""
+        while self._undo:
+            pod, place = self._undo.pop()
+            if pod.node >= 0:
+                self.nodes.take_pod(pod)
+            if place >= 0:
+                self.nodes.put_pod(pod, place)
