@@ -1,0 +1,193 @@
+"""What a client sends: read, decoded, and judged as upstream's typed decoding judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from apiserver.endpoints.server import Endpoints, Receive, Scope
+from apiserver.registry.resource import Resource
+from apiserver.request import RequestContext, first
+from kubarium.apimachinery import codec, errors
+from kubarium.apimachinery.group_version import GroupVersionKind, split
+from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.schema import builtin
+
+LIMIT = 3 * 1024 * 1024  # bytes of one request body
+MEDIA_TYPES = (codec.JSON, codec.YAML, codec.PROTOBUF)
+STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
+
+
+async def read(receive: Receive, limit: int = LIMIT) -> bytes:
+    """The whole body."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        _check_size(len(body), limit)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise errors.BadRequest("unexpected EOF")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        _check_size(size, limit)
+    return b"".join(parts)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise errors.RequestEntityTooLarge(f"Request entity too large: limit is {limit}")
+
+
+def content_type(scope: Scope) -> str:
+    """The media type of the body without parameters; empty when nothing is said."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            text: str = value.decode("latin-1")
+            return text.partition(";")[0].strip().lower()
+    return ""
+
+
+def decode(body: bytes, media_type: str, kind: str = "object") -> tuple[Object, list[str]]:
+    """A body in any of the forms that the server reads, and its duplicate fields."""
+    if media_type in ("", codec.JSON):
+        return codec.decode_json_strict(body, kind)
+    if media_type == codec.YAML:
+        return codec.decode_yaml_strict(body, kind)
+    accepted = ", ".join(MEDIA_TYPES)
+    raise errors.UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+    )
+
+
+def read_options(context: RequestContext) -> None:
+    """Take `dryRun`, `fieldManager` and `fieldValidation` from the query into the context."""
+    query = context.query
+    if not query:
+        return
+    if dry_run := query.get("dryRun"):
+        set_dry_run(context, dry_run)
+    manager = first(query, "fieldManager")
+    if manager:
+        check_manager(context, manager)
+        context.field_manager = manager
+    mode = first(query, "fieldValidation")
+    if mode:
+        if mode not in (STRICT, WARN, IGNORE):
+            text = f'fieldValidation: Unsupported value: "{mode}": supported values: "", "Ignore", "Warn", "Strict"'
+            raise errors.Invalid(f' "" is invalid: {text}', {})
+        context.field_validation = mode
+
+
+def set_dry_run(context: RequestContext, values: Sequence[str]) -> None:
+    """`All` is the only dry run there is."""
+    for value in values:
+        if value != "All":
+            text = (
+                f'dryRun: Unsupported value: {orjson.dumps(list(values)).decode()}: supported values: "All"'
+            )
+            raise errors.BadRequest(f"invalid option: {text}")
+        context.dry_run = True
+
+
+def check_manager(context: RequestContext, manager: str) -> None:
+    """Managers' names are short and printable."""
+    if len(manager) > 128:
+        raise errors.Invalid(' "" is invalid: fieldManager: Too long: may not be more than 128 bytes', {})
+    if not manager.isprintable():
+        raise errors.Invalid(
+            f' "" is invalid: fieldManager: Invalid value: {manager!r}: should only contain printable characters',
+            {},
+        )
+
+
+def manager_of(context: RequestContext) -> str:
+    """Who writes, for managed fields: what the client says, or its user agent up to the first slash."""
+    if context.field_manager:
+        return context.field_manager
+    return context.user_agent.partition("/")[0][:128] or "unknown"
+
+
+def type_of(obj: Object) -> GroupVersionKind:
+    """What an object says that it is."""
+    return GroupVersionKind(*split(obj.get("apiVersion") or ""), obj.get("kind") or "")
+
+
+def check_type(obj: Object, wanted: GroupVersionKind) -> None:
+    """The body must be of the kind that the URL names; a body that does not say is taken for it."""
+    kind, version = obj.get("kind"), obj.get("apiVersion")
+    if kind == wanted.kind and version == wanted.api_version:
+        return
+    if not kind and not version:
+        obj["kind"], obj["apiVersion"] = wanted.kind, wanted.api_version
+        return
+    if not kind:
+        raise errors.BadRequest("Object 'Kind' is missing in '%s'" % orjson.dumps(obj).decode())
+    if not version:
+        raise errors.BadRequest("Object 'apiVersion' is missing in '%s'" % orjson.dumps(obj).decode())
+    if version != wanted.api_version:
+        text = (
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({wanted.api_version})"
+        )
+        raise errors.BadRequest(text)
+    raise errors.BadRequest(
+        f'{kind} in version "{wanted.version}" cannot be handled as a {wanted.kind}: '
+        f"converting ({wanted.group}/{wanted.version}.{kind}) to ({wanted.group}.{wanted.kind}): unknown conversion"
+    )
+
+
+def normalized(
+    endpoints: Endpoints,
+    row: Resource,
+    context: RequestContext,
+    obj: Object,
+    gvk: GroupVersionKind,
+    problems: list[str] | None = None,
+) -> Object:
+    """The object as the typed original would have decoded it; unknown fields are refused, reported or ignored."""
+    found = list(problems or ())
+    if row.custom is not None and gvk == row.gvk:
+        found += row.custom.normalize(obj)
+    else:
+        obj, unknown = builtin.normalize_builtin(obj, gvk, endpoints.schemas)
+        found += [builtin.unknown_field(path) for path in unknown]
+    if found and context.field_validation == STRICT:
+        raise builtin.strict_error(gvk, found)
+    if found and context.field_validation == WARN:
+        for problem in found:
+            context.warn(problem)
+    return obj
+
+
+async def read_object(
+    endpoints: Endpoints,
+    row: Resource,
+    context: RequestContext,
+    scope: Scope,
+    receive: Receive,
+    gvk: GroupVersionKind | None = None,
+) -> Object:
+    """The body as an object of the row's kind (or of another one, for subresources)."""
+    wanted = gvk or row.gvk
+    obj, problems = decode(await read(receive), content_type(scope), wanted.kind)
+    check_type(obj, wanted)
+    return normalized(endpoints, row, context, obj, wanted, problems)
+
+
+async def read_optional(
+    endpoints: Endpoints, context: RequestContext, scope: Scope, receive: Receive, kinds: Sequence[str]
+) -> Object:
+    """A body that may be missing, for DeleteOptions."""
+    content = await read(receive)
+    if not content:
+        return {}
+    obj, _ = decode(content, content_type(scope), kinds[0])
+    kind: Any = obj.get("kind")
+    if kind and kind not in kinds:
+        raise errors.BadRequest(f"decoded object cannot be converted to {kinds[0]}")
+    return obj

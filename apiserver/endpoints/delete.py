@@ -1,0 +1,151 @@
+"""DELETE of one object or of a collection."""
+
+from __future__ import annotations
+
+import orjson
+
+from apiserver.admission.plugin import DELETE
+from apiserver.endpoints import body
+from apiserver.endpoints.answer import external, send_json, send_object, send_stored
+from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.endpoints.writing import attributes_of
+from apiserver.registry import deletion
+from apiserver.registry.resource import Resource
+from apiserver.registry.store import Judge, Written
+from apiserver.request import RequestContext, first
+from apiserver.storage.interface import Hints
+from kubarium.apimachinery import errors, fields, labels
+from kubarium.apimachinery.fields import METADATA_FIELDS
+from kubarium.apimachinery.object import Object, labels_of, name_of, namespace_of, uid_of
+
+KINDS = ("DeleteOptions", "Status")
+
+
+async def handle(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a DELETE of one object."""
+    if context.info.subresource:
+        raise errors.MethodNotAllowed()
+    options = await read_options(endpoints, context, scope, receive)
+    namespace = context.info.namespace if row.namespaced else ""
+    written = await deletion.delete(
+        endpoints.registry,
+        row,
+        context,
+        namespace,
+        context.info.name,
+        options,
+        judge_of(endpoints, row, context, options),
+    )
+    if written.deleted and not row.strategy.returns_deleted:
+        await send_object(send, success(row, written))
+        return
+    waiting = not written.deleted and options.get("orphanDependents") is False
+    await send_stored(endpoints, row, context, scope, send, written.stored, 202 if waiting else 200)
+
+
+async def handle_collection(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a DELETE of all objects that selectors select."""
+    options = await read_options(endpoints, context, scope, receive)
+    namespace = context.info.namespace if row.namespaced else ""
+    judge = judge_of(endpoints, row, context, options)
+    found = []
+    for obj in await selected(endpoints, row, context, namespace):
+        try:
+            written = await deletion.delete(
+                endpoints.registry, row, context, namespace_of(obj), name_of(obj), options, judge
+            )
+        except errors.NotFound:
+            continue  # somebody else was faster
+        found.append(external(row, written.stored).json)
+    head = orjson.dumps(
+        {
+            "kind": f"{row.kind}List",
+            "apiVersion": row.api_version,
+            "metadata": {"resourceVersion": str(await endpoints.storage.current_revision())},
+        }
+    )
+    await send_json(send, head[:-1] + b',"items":[' + b",".join(found) + b"]}")
+
+
+async def read_options(
+    endpoints: Endpoints, context: RequestContext, scope: Scope, receive: Receive
+) -> Object:
+    """DeleteOptions from the body, or from the query."""
+    options = await body.read_optional(endpoints, context, scope, receive, KINDS)
+    if not options:
+        options = _options_of_query(context)
+    if problems := deletion.options_errors(options):
+        raise errors.Invalid.of("", "DeleteOptions", "", problems)
+    if options.get("dryRun"):
+        context.dry_run = True
+    return options
+
+
+def _options_of_query(context: RequestContext) -> Object:
+    query = context.query
+    options: Object = {}
+    if text := first(query, "gracePeriodSeconds"):
+        try:
+            options["gracePeriodSeconds"] = int(text)
+        except ValueError:
+            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if text := first(query, "propagationPolicy"):
+        options["propagationPolicy"] = text
+    if text := first(query, "orphanDependents"):
+        options["orphanDependents"] = text.lower() in ("1", "t", "true")
+    if values := query.get("dryRun"):
+        options["dryRun"] = list(values)
+    return options
+
+
+def judge_of(endpoints: Endpoints, row: Resource, context: RequestContext, options: Object) -> Judge:
+    """Admission's word on the deletion of an object."""
+
+    async def judge(new: Object, old: Object | None) -> None:
+        attributes = attributes_of(row, context, DELETE, None, old, options=options)
+        attributes.name = name_of(new)
+        if row.namespaced:
+            attributes.namespace = namespace_of(new)
+        await endpoints.admission.admit(attributes)
+        await endpoints.admission.validate(attributes)
+
+    return judge
+
+
+def success(row: Resource, written: Written) -> Object:
+    """What a client learns of an object that is gone."""
+    obj = written.stored.obj
+    details = {"name": name_of(obj), "group": row.group, "kind": row.plural, "uid": uid_of(obj)}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {key: value for key, value in details.items() if value},
+    }
+
+
+async def selected(
+    endpoints: Endpoints, row: Resource, context: RequestContext, namespace: str
+) -> list[Object]:
+    """The objects that the request's selectors select, newest state."""
+    try:
+        label_selector = labels.parse(context.info.label_selector)
+        field_selector = fields.parse(context.info.field_selector)
+    except (labels.ParseError, fields.ParseError) as error:
+        raise errors.BadRequest(f"unable to parse requirement: {error}") from None
+    getters = {**METADATA_FIELDS, **row.strategy.selectable_fields}
+    for requirement in field_selector.requirements:
+        if requirement.field not in getters:
+            raise errors.BadRequest(f"field label not supported: {requirement.field}")
+    hints = Hints(name=field_selector.exact("metadata.name"))
+    page = await endpoints.storage.list(row.list_prefix(namespace), hints=hints)
+    return [
+        item.obj
+        for item in page.items
+        if label_selector.matches(labels_of(item.obj)) and field_selector.matches(item.obj, getters)
+    ]

@@ -1,0 +1,207 @@
+"""PATCH: four formats, one retry loop; apply is the fourth.
+
+application/json-patch+json               RFC 6902
+application/merge-patch+json              RFC 7386
+application/strategic-merge-patch+json    lists merged by key; built-in kinds only
+application/apply-patch+yaml              server-side apply: creates what is missing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from apiserver.endpoints import body
+from apiserver.endpoints.answer import send_stored
+from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.endpoints.update import check_name
+from apiserver.endpoints.writing import Writing, check_place, reset_of, subresource_of
+from apiserver.registry.resource import Resource, Subresource
+from apiserver.registry.store import Change
+from apiserver.request import RequestContext, is_true
+from kubarium.apimachinery import codec, errors
+from kubarium.apimachinery.apply import managed_fields
+from kubarium.apimachinery.object import Object, copy, metadata_of
+from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
+from kubarium.apimachinery.schema.structural import ANY, Structural
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+MEDIA_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
+MAX_OPERATIONS = 10_000
+
+
+async def handle(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a PATCH of an object, or of one of its subresources."""
+    body.read_options(context)
+    media_type = body.content_type(scope)
+    accepted = [name for name in MEDIA_TYPES if row.custom is None or name != STRATEGIC_MERGE_PATCH]
+    if media_type not in accepted:
+        text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+        raise errors.UnsupportedMediaType(text)
+    subresource = subresource_of(row, context)
+    content = await body.read(receive)
+    writing = Writing(endpoints, row, context)
+    patching = _Patching(endpoints, row, context, subresource, writing)
+    if media_type == APPLY_PATCH:
+        change = patching.applying(content, is_true(context.query, "force"))
+    elif "force" in context.query:
+        text = 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch'
+        raise errors.Invalid(text, {"group": "meta.k8s.io", "kind": "PatchOptions"})
+    else:
+        change = patching.changing(media_type, content)
+    may_create = media_type == APPLY_PATCH and subresource is None
+    try:
+        written = await endpoints.registry.update(
+            row,
+            context,
+            context.info.namespace if row.namespaced else "",
+            context.info.name,
+            change,
+            writing.judge(),
+            subresource=subresource,
+            create=writing.judge() if may_create else None,
+            unconditional=True,
+        )
+    except BaseException:
+        await writing.undo()
+        raise
+    status = 201 if written.created else 200
+    await send_stored(endpoints, row, context, scope, send, written.stored, status, subresource)
+
+
+class _Patching:
+    """Makes the function that changes the current object; the registry calls it until nobody was faster."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        row: Resource,
+        context: RequestContext,
+        subresource: Subresource | None,
+        writing: Writing,
+    ) -> None:
+        self._endpoints = endpoints
+        self._row = row
+        self._context = context
+        self._subresource = subresource
+        self._writing = writing
+        self._window = subresource is not None and subresource.merge is not None
+        self._kind = subresource.kind if subresource is not None and self._window else row.gvk
+
+    def changing(self, media_type: str, content: bytes) -> Change:
+        """A JSON, merge or strategic merge patch."""
+        patch, problems = _decoded(media_type, content)
+        apply = self._applier(media_type, patch)
+
+        async def change(current: Object | None) -> Object:
+            assert current is not None
+            shown = self._shown(current)
+            patched = apply(shown)
+            if patched == shown:
+                return current  # nothing to decode, nobody to ask
+            return await self._completed(current, patched, problems)
+
+        return change
+
+    def applying(self, content: bytes, force: bool) -> Change:
+        """Server-side apply."""
+        if not self._context.field_manager:
+            text = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+            raise errors.Invalid(text, {"group": "meta.k8s.io", "kind": "PatchOptions"})
+        config, problems = codec.decode_yaml_strict(content)
+        self._check_config(config)
+
+        async def change(current: Object | None) -> Object:
+            sent = body.normalized(
+                self._endpoints, self._row, self._context, copy(config), self._kind, list(problems)
+            )
+            if current is None and metadata_of(sent).get("uid"):
+                uid = metadata_of(sent)["uid"]
+                text = (
+                    f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                )
+                raise errors.Conflict.of(self._row.group, self._row.plural, self._context.info.name, text)
+            if self._row.to_storage is not None and not self._window:
+                sent = self._row.to_storage(sent)
+            name = self._subresource.name if self._subresource is not None else ""
+            merged = managed_fields.apply(
+                current,
+                sent,
+                self._writing.writer(name),
+                self._writing.schema or ANY,
+                force=force,
+                reset=reset_of(self._row, name),
+            )
+            if current is not None and merged == current:
+                return current
+            for key in ("resourceVersion", "uid"):  # what the client demands of the current state
+                if metadata_of(sent).get(key):
+                    metadata_of(merged)[key] = metadata_of(sent)[key]
+            self._row.strategy.defaults(merged)
+            return await self._writing.admit(merged, current)
+
+        return change
+
+    def _applier(self, media_type: str, patch: Any) -> Callable[[Object], Any]:
+        if media_type == JSON_PATCH:
+            return lambda shown: json_patch.apply(shown, patch)
+        if media_type == MERGE_PATCH:
+            return lambda shown: merge_patch.apply(shown, patch)
+        schema: Structural = self._endpoints.schemas.schema(self._kind) or ANY
+        return lambda shown: strategic_merge_patch.apply(shown, patch, schema)
+
+    def _shown(self, current: Object) -> Object:
+        """The object as the client sees it: in the row's version, through the subresource's window."""
+        shown = self._row.from_storage(current) if self._row.from_storage is not None else current
+        if self._window and self._subresource is not None and self._subresource.view is not None:
+            return self._subresource.view(shown)
+        return shown
+
+    async def _completed(self, current: Object, patched: Any, problems: list[str]) -> Object:
+        """The patched object decoded, defaulted, with its managed fields, changed by admission."""
+        if not isinstance(patched, dict):
+            raise errors.BadRequest("the patched object is not an object")
+        check_name(self._context, patched)
+        check_place(self._row, self._context, patched)
+        if not patched.get("kind") or not patched.get("apiVersion"):
+            raise errors.BadRequest("Object 'Kind' is missing in the patched object")
+        body.check_type(patched, self._kind)
+        new = body.normalized(self._endpoints, self._row, self._context, patched, self._kind, problems)
+        if self._window:
+            assert self._subresource is not None and self._subresource.merge is not None
+            new = self._subresource.merge(current, new)
+        elif self._row.to_storage is not None:
+            new = self._row.to_storage(new)
+        self._row.strategy.defaults(new)
+        self._writing.note_fields(
+            current, new, self._subresource.name if self._subresource is not None else ""
+        )
+        return await self._writing.admit(new, current)
+
+    def _check_config(self, config: Object) -> None:
+        body.check_type(config, self._kind)
+        if metadata_of(config).get("managedFields"):
+            raise errors.BadRequest("metadata.managedFields must be nil")
+        check_name(self._context, config)
+        check_place(self._row, self._context, config)
+
+
+def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:
+    """The patch itself, and its duplicate fields."""
+    if media_type == JSON_PATCH:
+        try:
+            patch = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise errors.BadRequest(f"error decoding patch: {error}") from None
+        if isinstance(patch, list) and len(patch) > MAX_OPERATIONS:
+            text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
+            raise errors.RequestEntityTooLarge(f"Request entity too large: {text}")
+        return patch, []
+    return codec.decode_json_strict(content)

@@ -1,0 +1,146 @@
+"""What create, update and patch have in common: admission's attributes, defaults, managed fields."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from apiserver.admission.plugin import CREATE, UPDATE, Attributes
+from apiserver.endpoints import body
+from apiserver.endpoints.server import Endpoints
+from apiserver.registry.resource import Resource, Subresource
+from apiserver.registry.store import Judge
+from apiserver.request import RequestContext
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.apply import managed_fields
+from kubarium.apimachinery.apply.managed_fields import Writer
+from kubarium.apimachinery.group_version import GroupVersionKind
+from kubarium.apimachinery.object import Object, metadata_of, name_of
+from kubarium.apimachinery.schema.structural import Structural
+
+STATUS_RESET = (("status",),)
+SPEC_RESET = (("spec",),)
+
+
+def subresource_of(row: Resource, context: RequestContext) -> Subresource | None:
+    """The subresource that the URL names, if any. Raises NotFound for one that the row does not have."""
+    name = context.info.subresource
+    if not name:
+        return None
+    found = row.subresources.get(name)
+    if found is None:
+        raise errors.NotFound.page()
+    return found
+
+
+def attributes_of(
+    row: Resource,
+    context: RequestContext,
+    operation: str,
+    obj: Object | None,
+    old: Object | None,
+    *,
+    kind: GroupVersionKind | None = None,
+    options: Object | None = None,
+) -> Attributes:
+    """What admission is told. The namespace of a Namespace is its own name."""
+    info = context.info
+    name = info.name or (name_of(obj) if obj is not None else "")
+    namespace = info.namespace or (name if row.plural == "namespaces" and not row.group else "")
+    return Attributes(
+        context,
+        operation,
+        kind or row.gvk,
+        row.gvr,
+        info.subresource,
+        namespace,
+        name,
+        obj,
+        old,
+        options or {},
+    )
+
+
+class Writing:
+    """One write on its way: lets admission change the object, then judge it, and undoes what a failed write reserved."""
+
+    def __init__(
+        self, endpoints: Endpoints, row: Resource, context: RequestContext, options: Object | None = None
+    ) -> None:
+        self._endpoints = endpoints
+        self._row = row
+        self._context = context
+        self._options = options
+        self._undo: list[Callable[[], Awaitable[None]]] = []
+        self.schema: Structural | None = (
+            row.custom.schema if row.custom is not None else endpoints.schemas.schema(_storage_kind(row))
+        )
+
+    async def admit(self, obj: Object, old: Object | None) -> Object:
+        """The object after all mutating plugins, defaults filled in once more."""
+        operation = CREATE if old is None else UPDATE
+        attributes = attributes_of(self._row, self._context, operation, obj, old, options=self._options)
+        await self._endpoints.admission.admit(attributes)
+        assert attributes.obj is not None
+        self._row.strategy.defaults(attributes.obj)
+        return attributes.obj
+
+    def judge(self) -> Judge:
+        """Admission's last word, for the registry."""
+
+        async def judge(new: Object, old: Object | None) -> None:
+            await self.undo()
+            operation = CREATE if old is None else UPDATE
+            attributes = attributes_of(self._row, self._context, operation, new, old, options=self._options)
+            try:
+                await self._endpoints.admission.validate(attributes)
+            finally:
+                self._undo = attributes.undo
+
+        return judge
+
+    async def undo(self) -> None:
+        """Give back what admission reserved for a write that did not happen."""
+        pending, self._undo = self._undo, []
+        for step in reversed(pending):
+            await step()
+
+    def note_fields(self, live: Object | None, new: Object, subresource: str = "") -> None:
+        """Write down who owns which field."""
+        managed_fields.update(
+            live, new, self.writer(subresource), self.schema, reset_of(self._row, subresource)
+        )
+
+    def writer(self, subresource: str = "") -> Writer:
+        """Who writes, now."""
+        version = self._row.storage_version or self._row.api_version
+        now = self._endpoints.registry.now()
+        return Writer(body.manager_of(self._context), version, now, subresource)
+
+
+def reset_of(row: Resource, subresource: str) -> Sequence[tuple[str, ...]]:
+    """The fields that this endpoint ignores, so that nobody comes to own them through it."""
+    if subresource == "status":
+        return SPEC_RESET
+    if not subresource and row.strategy.has_status and "status" in row.subresources:
+        return STATUS_RESET
+    return ()
+
+
+def _storage_kind(row: Resource) -> GroupVersionKind:
+    if not row.storage_version:
+        return row.gvk
+    group, _, version = row.storage_version.rpartition("/")
+    return GroupVersionKind(group, version, row.kind)
+
+
+def check_place(row: Resource, context: RequestContext, obj: Object) -> None:
+    """The namespace and the name in the body must be those of the URL; an absent one is filled in."""
+    metadata, info = metadata_of(obj), context.info
+    namespace = metadata.get("namespace") or ""
+    if row.namespaced and not namespace:
+        metadata["namespace"] = info.namespace
+    elif namespace != (info.namespace if row.namespaced else ""):
+        text = "the namespace of the provided object does not match the namespace sent on the request"
+        raise errors.BadRequest(text)
+    elif not row.namespaced:
+        metadata.pop("namespace", None)
