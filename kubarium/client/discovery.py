@@ -66,9 +66,9 @@ class Discovery:
         body = await answer.read()
         if answer.status == 304:
             return document
-        document = orjson.loads(body)
-        self._documents[path] = (answer.headers.get("etag") or "", document)
-        return document
+        fresh: Object = orjson.loads(body)
+        self._documents[path] = (answer.headers.get("etag") or "", fresh)
+        return fresh
 
 
 def _kinds_of(group: Object, failures: list[str]) -> Iterable[Discovered]:

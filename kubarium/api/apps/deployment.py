@@ -98,12 +98,9 @@ def progress_deadline_of(deployment: Object) -> int | None:
 def is_complete(deployment: Object, status: Object) -> bool:
     """Is everything new, available, and nothing old left?"""
     wanted = replicas_of(deployment)
-    return (
-        status.get("updatedReplicas", 0) == wanted
-        and status.get("replicas", 0) == wanted
-        and status.get("availableReplicas", 0) == wanted
-        and status.get("observedGeneration", 0) >= generation_of(deployment)
-    )
+    counts = [status.get(field, 0) for field in ("updatedReplicas", "replicas", "availableReplicas")]
+    seen = int(status.get("observedGeneration", 0)) >= generation_of(deployment)
+    return seen and counts == [wanted] * 3
 
 
 def is_progressing(deployment: Object, new_status: Object) -> bool:

@@ -1,0 +1,213 @@
+"""The table: every controller, the account it acts as, and how it is built. Order in the table is order of start.
+
+`--controllers=*,-cronjob-controller` chooses from it. The short names of older versions (`cronjob`) still work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from controller_manager.controllers.cleanup.garbage_collector.collector import GarbageCollector
+from controller_manager.controllers.cleanup.namespace import NamespaceController
+from controller_manager.controllers.cleanup.pod_gc import PodGC
+from controller_manager.controllers.identity.root_ca_publisher import RootCAPublisher
+from controller_manager.controllers.identity.service_account import ServiceAccountController
+from controller_manager.controllers.networking.endpoint_slice import EndpointSliceController
+from controller_manager.controllers.networking.endpoints import EndpointsController
+from controller_manager.controllers.nodes import node_ipam, node_lifecycle
+from controller_manager.controllers.nodes.taint_eviction import TaintEvictionController
+from controller_manager.controllers.workloads.deployment.controller import DeploymentController
+from controller_manager.controllers.workloads.replica_set import ReplicaSetController
+from controller_manager.controllers.workloads.replication_controller import ReplicationControllers
+from controller_manager.options import Options
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base.clock import Clock
+
+
+class Runnable(Protocol):
+    """What a row builds: something that runs until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work."""
+        ...
+
+
+@dataclass
+class Context:
+    """What controllers are built from."""
+
+    options: Options
+    informers: Informers
+    clock: Clock
+    client_for: Callable[[str], Client]
+    recorders: list[EventRecorder] = field(default_factory=list)
+    client: Client = field(init=False)  # acts as the account of the row that is being built
+
+    def events(self, component: str) -> EventRecorder:
+        """A recorder that names this component as the source."""
+        recorder = EventRecorder(self.client, component, clock=self.clock)
+        self.recorders.append(recorder)
+        return recorder
+
+    def parts(self) -> tuple[Client, Informers, Clock]:
+        """What every controller takes first."""
+        return self.client, self.informers, self.clock
+
+
+@dataclass(frozen=True)
+class Row:
+    """One controller. `build` answers None when the flags leave nothing for it to do."""
+
+    name: str
+    alias: str
+    account: str
+    build: Callable[[Context], Runnable | None]
+    on_by_default: bool = True
+
+
+def _endpoints(c: Context) -> Runnable:
+    return EndpointsController(
+        *c.parts(), c.events("endpoint-controller"), workers=c.options.concurrent_endpoint_syncs
+    )
+
+
+def _endpoint_slices(c: Context) -> Runnable:
+    return EndpointSliceController(
+        *c.parts(),
+        c.events("endpoint-slice-controller"),
+        workers=c.options.concurrent_service_endpoint_syncs,
+        max_endpoints=c.options.max_endpoints_per_slice,
+    )
+
+
+def _replication_controllers(c: Context) -> Runnable:
+    return ReplicaSetController(
+        *c.parts(),
+        c.events("replication-controller"),
+        kind=ReplicationControllers(),
+        workers=c.options.concurrent_rc_syncs,
+    )
+
+
+def _replica_sets(c: Context) -> Runnable:
+    return ReplicaSetController(
+        *c.parts(), c.events("replicaset-controller"), workers=c.options.concurrent_replicaset_syncs
+    )
+
+
+def _deployments(c: Context) -> Runnable:
+    return DeploymentController(
+        *c.parts(), c.events("deployment-controller"), workers=c.options.concurrent_deployment_syncs
+    )
+
+
+def _pod_gc(c: Context) -> Runnable:
+    return PodGC(*c.parts(), terminated_pod_threshold=c.options.terminated_pod_gc_threshold)
+
+
+def _namespaces(c: Context) -> Runnable:
+    return NamespaceController(*c.parts(), workers=c.options.concurrent_namespace_syncs)
+
+
+def _garbage_collector(c: Context) -> Runnable | None:
+    if not c.options.enable_garbage_collector:
+        return None
+    return GarbageCollector(
+        *c.parts(), c.events("garbage-collector-controller"), workers=c.options.concurrent_gc_syncs
+    )
+
+
+def _service_accounts(c: Context) -> Runnable:
+    return ServiceAccountController(*c.parts())
+
+
+def _root_ca(c: Context) -> Runnable | None:
+    if not c.options.root_ca_file:
+        return None
+    return RootCAPublisher(*c.parts(), root_ca=Path(c.options.root_ca_file).read_text())
+
+
+def _node_ipam(c: Context) -> Runnable | None:
+    if not c.options.allocate_node_cidrs or not c.options.cluster_cidr:
+        return None
+    pools = node_ipam.pools_for(c.options.cluster_cidr, c.options.mask_size(4), c.options.mask_size(6))
+    ranges = [text for text in c.options.service_cluster_ip_range.split(",") if text]
+    return node_ipam.NodeIPAMController(
+        *c.parts(), c.events("cidrAllocator"), pools=pools, service_ranges=ranges
+    )
+
+
+def _node_lifecycle(c: Context) -> Runnable:
+    settings = node_lifecycle.Settings(
+        monitor_period=c.options.node_monitor_period,
+        grace_period=c.options.node_monitor_grace_period,
+        startup_grace_period=c.options.node_startup_grace_period,
+        eviction_rate=c.options.node_eviction_rate,
+        secondary_eviction_rate=c.options.secondary_node_eviction_rate,
+        large_cluster_size=c.options.large_cluster_size_threshold,
+        unhealthy_zone_threshold=c.options.unhealthy_zone_threshold,
+    )
+    return node_lifecycle.NodeLifecycleController(*c.parts(), c.events("node-controller"), settings)
+
+
+def _taint_eviction(c: Context) -> Runnable:
+    return TaintEvictionController(*c.parts(), c.events("taint-eviction-controller"))
+
+
+CONTROLLERS: Sequence[Row] = (
+    Row("endpoints-controller", "endpoint", "endpoint-controller", _endpoints),
+    Row("endpointslice-controller", "endpointslice", "endpointslice-controller", _endpoint_slices),
+    Row(
+        "replicationcontroller-controller",
+        "replicationcontroller",
+        "replication-controller",
+        _replication_controllers,
+    ),
+    Row("pod-garbage-collector-controller", "podgc", "pod-garbage-collector", _pod_gc),
+    Row("namespace-controller", "namespace", "namespace-controller", _namespaces),
+    Row("serviceaccount-controller", "serviceaccount", "service-account-controller", _service_accounts),
+    Row("deployment-controller", "deployment", "deployment-controller", _deployments),
+    Row("replicaset-controller", "replicaset", "replicaset-controller", _replica_sets),
+    Row("node-ipam-controller", "nodeipam", "node-controller", _node_ipam),
+    Row("node-lifecycle-controller", "nodelifecycle", "node-controller", _node_lifecycle),
+    Row("taint-eviction-controller", "taint-eviction", "node-controller", _taint_eviction),
+    Row(
+        "root-ca-certificate-publisher-controller",
+        "root-ca-cert-publisher",
+        "root-ca-cert-publisher",
+        _root_ca,
+    ),
+    Row(
+        "garbage-collector-controller", "garbagecollector", "generic-garbage-collector", _garbage_collector
+    ),  # last: what others follow anyway, it shares
+)
+
+
+class UnknownController(ValueError):
+    """`--controllers` names something that is not in the table."""
+
+
+def chosen(wanted: Sequence[str]) -> list[Row]:
+    """The rows that `--controllers` asks for. Raises UnknownController."""
+    canonical = {row.alias: row.name for row in CONTROLLERS} | {row.name: row.name for row in CONTROLLERS}
+    named: set[str] = set()
+    refused: set[str] = set()
+    all_defaults = False
+    for text in wanted:
+        if text == "*":
+            all_defaults = True
+            continue
+        name = text.removeprefix("-")
+        if name not in canonical:
+            raise UnknownController(f'"{name}" is not in the list of known controllers')
+        (refused if text.startswith("-") else named).add(canonical[name])
+    return [
+        row
+        for row in CONTROLLERS
+        if row.name not in refused and (row.name in named or (all_defaults and row.on_by_default))
+    ]

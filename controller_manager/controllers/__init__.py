@@ -1,0 +1,1 @@
+"""The controllers, by area. Each is a stranger to all others: they meet only through API objects."""

@@ -1,0 +1,1 @@
+"""Controllers that take away what nobody needs any more."""

@@ -1,0 +1,1 @@
+"""Controllers that hand out names and credentials."""

@@ -1,0 +1,1 @@
+"""Controllers that tell the network where the pods of a Service are."""

@@ -1,0 +1,116 @@
+"""Endpoints: the addresses of a Service's pods in the older, flat form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kubarium.api.core import endpoint_subsets as endpoint_objects
+from kubarium.api.discovery import endpoint_slice as slices
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    annotations_of,
+    copy,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+)
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base.clock import Clock
+
+
+class EndpointsController(Controller):
+    """Keeps one Endpoints object beside every Service with a selector."""
+
+    name = "endpoints-controller"
+
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 5
+    ) -> None:
+        self.workers = workers
+        self.events = events
+        self.services = informers.informer("v1", "services").lister
+        self.pods = informers.informer("v1", "pods").lister
+        self.endpoints = informers.informer("v1", "endpoints").lister
+        self.resource = client.resource("v1", "endpoints")
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [
+            Watch("v1", "services"),
+            Watch(
+                "v1", "pods", keys=self._services_of, changed=lambda a, b: not slices.same_pod_endpoint(a, b)
+            ),
+            Watch("v1", "endpoints"),
+        ]
+
+    def _services_of(self, pod: Object) -> Iterable[ObjectKey]:
+        return [
+            key_of(service)
+            for service in self.services.list(namespace_of(pod))
+            if slices.selects_pods(service) and slices.selector_of(service).matches(labels_of(pod))
+        ]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        service = self.services.get(key)
+        if service is None:
+            await self._forget(key)
+            return
+        if not slices.selects_pods(service) or is_deleting(service):
+            return
+        subsets = endpoint_objects.subsets_for(
+            service, self.pods.list(key.namespace, slices.selector_of(service))
+        )
+        wanted, cut = endpoint_objects.truncate(subsets)
+        await self._write(service, self.endpoints.get(key), wanted, cut)
+
+    async def _forget(self, key: ObjectKey) -> None:
+        stored = self.endpoints.get(key)
+        if (
+            stored is None
+            or labels_of(stored).get(endpoint_objects.MANAGED_BY) != endpoint_objects.CONTROLLER
+        ):
+            return
+        try:
+            await self.resource.delete(key.name, key.namespace)
+        except errors.NotFound:
+            return
+
+    async def _write(self, service: Object, stored: Object | None, subsets: list[Object], cut: bool) -> None:
+        current = stored or {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {"name": name_of(service), "namespace": namespace_of(service)},
+        }
+        labels = {**labels_of(service), endpoint_objects.MANAGED_BY: endpoint_objects.CONTROLLER}
+        if slices.is_headless(service):
+            labels[slices.HEADLESS] = ""
+        annotations = {
+            k: v for k, v in annotations_of(current).items() if k != endpoint_objects.OVER_CAPACITY
+        }
+        if cut:
+            annotations[endpoint_objects.OVER_CAPACITY] = "truncated"
+        same = (current.get("subsets") or []) == subsets and labels_of(current) == labels
+        if stored is not None and same and annotations_of(stored) == annotations:
+            return
+        changed = copy(current)
+        changed["metadata"]["labels"] = labels
+        changed["metadata"]["annotations"] = annotations
+        changed["subsets"] = subsets
+        try:
+            await (self.resource.update(changed) if stored is not None else self.resource.create(changed))
+        except (errors.Conflict, errors.AlreadyExists):
+            raise
+        except errors.StatusError as error:
+            if any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes()):
+                return
+            verb = "update" if stored is not None else "create"
+            text = f"Failed to {verb} endpoint {namespace_of(service)}/{name_of(service)}: {error}"
+            self.events.event(service, "Warning", f"FailedTo{verb.capitalize()}Endpoint", text)
+            raise

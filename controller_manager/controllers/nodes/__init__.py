@@ -1,0 +1,1 @@
+"""Controllers that look after nodes: heartbeats, taints, address ranges."""

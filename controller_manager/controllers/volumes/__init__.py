@@ -1,0 +1,1 @@
+"""Controllers that bring claims and volumes together and protect what is in use."""

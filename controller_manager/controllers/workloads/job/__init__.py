@@ -1,0 +1,1 @@
+"""Job: pods that run to their end, each finished pod counted exactly once."""

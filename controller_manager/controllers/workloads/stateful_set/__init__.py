@@ -1,0 +1,1 @@
+"""StatefulSet: pods with a name, an order and claims of their own."""

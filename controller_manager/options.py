@@ -1,0 +1,142 @@
+"""Flags of the controller manager; names, forms and defaults are kube-controller-manager's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubarium.component_base.options import Duration, flag
+
+GENERIC = "Generic flags"
+LEADER = "Leader election flags"
+SECURE = "Secure serving flags"
+NODES = "Node flags"
+CERTIFICATES = "Certificate flags"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this controller manager was started."""
+
+    kubeconfig: str = flag("", "Path to kubeconfig file with authorization and master location information.")
+    controllers: tuple[str, ...] = flag(
+        ("*",),
+        "A list of controllers to enable. '*' enables all on-by-default controllers, 'foo' enables the controller "
+        "named 'foo', '-foo' disables the controller named 'foo'.",
+    )
+    use_service_account_credentials: bool = flag(
+        False, "If true, use individual service account credentials for each controller."
+    )
+    cluster_name: str = flag("kubernetes", "The instance prefix for the cluster.")
+    authentication_kubeconfig: str = flag(
+        "", "Kubeconfig file for delegated authentication; accepted, not needed."
+    )
+    authorization_kubeconfig: str = flag(
+        "", "Kubeconfig file for delegated authorization; accepted, not needed."
+    )
+    feature_gates: tuple[str, ...] = flag((), "A set of key=value pairs that describe feature gates.")
+    profiling: bool = flag(True, "Enable profiling via web interface host:port/debug/pprof/.")
+    verbosity: int = flag(0, "Number for the log level verbosity.")
+
+    leader_elect: bool = flag(True, "Start a leader election client and gain leadership first.", group=LEADER)
+    leader_elect_lease_duration: Duration = flag(
+        15.0, "How long non-leader candidates wait after observing a renewal.", group=LEADER
+    )
+    leader_elect_renew_deadline: Duration = flag(
+        10.0, "How long the acting leader retries before it stops leading.", group=LEADER
+    )
+    leader_elect_retry_period: Duration = flag(2.0, "How long clients wait between tries.", group=LEADER)
+    leader_elect_resource_name: str = flag(
+        "kube-controller-manager", "The name of the lock resource.", group=LEADER
+    )
+    leader_elect_resource_namespace: str = flag(
+        "kube-system", "The namespace of the lock resource.", group=LEADER
+    )
+
+    bind_address: str = flag("0.0.0.0", "The address on which to listen for --secure-port.", group=SECURE)
+    secure_port: int = flag(10257, "The port on which to serve HTTPS; 0 serves nothing.", group=SECURE)
+    cert_dir: str = flag("", "Where the certificates of the secure port are kept.", group=SECURE)
+    tls_cert_file: str = flag("", "File with the certificate of the secure port.", group=SECURE)
+    tls_private_key_file: str = flag("", "File with the key of --tls-cert-file.", group=SECURE)
+    client_ca_file: str = flag("", "Authorities whose client certificates are accepted.", group=SECURE)
+    requestheader_client_ca_file: str = flag("", "Accepted, not needed.", group=SECURE)
+
+    root_ca_file: str = flag("", "The authority that is published to every namespace.", group=CERTIFICATES)
+    service_account_private_key_file: str = flag(
+        "", "Private RSA or ECDSA key that signs service account tokens.", group=CERTIFICATES
+    )
+    cluster_signing_cert_file: str = flag("", "Certificate of the authority that signs.", group=CERTIFICATES)
+    cluster_signing_key_file: str = flag("", "Key of the authority that signs.", group=CERTIFICATES)
+    cluster_signing_duration: Duration = flag(
+        365 * 24 * 3600.0, "The longest validity of signed certificates.", group=CERTIFICATES
+    )
+
+    allocate_node_cidrs: bool = flag(False, "Should ranges for pods be allocated?", group=NODES)
+    cluster_cidr: str = flag("", "Range for pods in the cluster.", group=NODES)
+    service_cluster_ip_range: str = flag("", "Range for Services in the cluster.", group=NODES)
+    node_cidr_mask_size: int = flag(0, "Mask size for a node's range.", group=NODES)
+    node_cidr_mask_size_ipv4: int = flag(0, "Mask size for a node's IPv4 range.", group=NODES)
+    node_cidr_mask_size_ipv6: int = flag(0, "Mask size for a node's IPv6 range.", group=NODES)
+    node_monitor_period: Duration = flag(5.0, "How often nodes are looked at.", group=NODES)
+    node_monitor_grace_period: Duration = flag(
+        50.0, "How long a running node may be silent before it is lost.", group=NODES
+    )
+    node_startup_grace_period: Duration = flag(
+        60.0, "How long a starting node may be silent before it is lost.", group=NODES
+    )
+    node_eviction_rate: float = flag(0.1, "Nodes per second whose pods are evicted.", group=NODES)
+    secondary_node_eviction_rate: float = flag(0.01, "The same in an unhealthy zone.", group=NODES)
+    large_cluster_size_threshold: int = flag(50, "Number of nodes of a large cluster.", group=NODES)
+    unhealthy_zone_threshold: float = flag(
+        0.55, "Share of lost nodes from which a zone is unhealthy.", group=NODES
+    )
+    terminated_pod_gc_threshold: int = flag(
+        12500, "How many finished pods may exist before they are collected; 0 or less: any number."
+    )
+
+    concurrent_deployment_syncs: int = flag(5, "Deployments worked on at a time.")
+    concurrent_replicaset_syncs: int = flag(5, "ReplicaSets worked on at a time.")
+    concurrent_rc_syncs: int = flag(
+        5, "ReplicationControllers worked on at a time.", name="concurrent-rc-syncs"
+    )
+    concurrent_statefulset_syncs: int = flag(5, "StatefulSets worked on at a time.")
+    concurrent_daemonset_syncs: int = flag(2, "DaemonSets worked on at a time.")
+    concurrent_job_syncs: int = flag(5, "Jobs worked on at a time.")
+    concurrent_cron_job_syncs: int = flag(5, "CronJobs worked on at a time.")
+    concurrent_horizontal_pod_autoscaler_syncs: int = flag(5, "Autoscalers worked on at a time.")
+    concurrent_endpoint_syncs: int = flag(5, "Services whose Endpoints are worked on at a time.")
+    concurrent_service_endpoint_syncs: int = flag(5, "Services whose slices are worked on at a time.")
+    mirroring_concurrent_service_endpoint_syncs: int = flag(5, "Endpoints mirrored at a time.")
+    concurrent_namespace_syncs: int = flag(10, "Namespaces worked on at a time.")
+    concurrent_gc_syncs: int = flag(20, "Objects collected at a time.")
+    concurrent_resource_quota_syncs: int = flag(5, "Quotas worked on at a time.")
+    concurrent_serviceaccount_token_syncs: int = flag(5, "Token secrets worked on at a time.")
+    concurrent_ttl_after_finished_syncs: int = flag(5, "Finished Jobs worked on at a time.")
+    concurrent_ephemeralvolume_syncs: int = flag(5, "Pods with ephemeral volumes worked on at a time.")
+    max_endpoints_per_slice: int = flag(100, "Endpoints in one EndpointSlice.")
+    mirroring_max_endpoints_per_subset: int = flag(1000, "Endpoints mirrored of one subset.")
+    resource_quota_sync_period: Duration = flag(300.0, "How often quotas are recounted.")
+    namespace_sync_period: Duration = flag(300.0, "Accepted; namespaces are followed by watch.")
+    pvclaimbinder_sync_period: Duration = flag(15.0, "How often claims are looked at again.")
+    attach_detach_reconcile_sync_period: Duration = flag(60.0, "How often attachments are checked.")
+    enable_garbage_collector: bool = flag(True, "Collect objects whose owners are gone.")
+    enable_dynamic_provisioning: bool = flag(True, "Provision volumes for claims.")
+
+    horizontal_pod_autoscaler_sync_period: Duration = flag(15.0, "How often autoscalers look.")
+    horizontal_pod_autoscaler_downscale_stabilization: Duration = flag(
+        300.0, "For how long the largest recommendation counts."
+    )
+    horizontal_pod_autoscaler_tolerance: float = flag(0.1, "Ratio change that is too small to act on.")
+    horizontal_pod_autoscaler_cpu_initialization_period: Duration = flag(
+        300.0, "After a pod's start, for how long its CPU samples may be skipped."
+    )
+    horizontal_pod_autoscaler_initial_readiness_delay: Duration = flag(
+        30.0, "After a pod's start, for how long readiness changes count as initial."
+    )
+    legacy_service_account_token_clean_up_period: Duration = flag(
+        365 * 24 * 3600.0, "How long a token secret must be unused before it is cleaned up."
+    )
+
+    def mask_size(self, family: int) -> int:
+        """Bits of a node's range, of the family 4 or 6."""
+        own = self.node_cidr_mask_size_ipv4 if family == 4 else self.node_cidr_mask_size_ipv6
+        return own or self.node_cidr_mask_size or (24 if family == 4 else 64)
