@@ -1,0 +1,58 @@
+"""The protocol of backends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kube_proxy.ruleset import Ruleset
+
+
+class BackendError(Exception):
+    """The kernel, or the program that talks to it, refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all backends need to know of the node."""
+
+    cluster_cidr: str
+    masquerade_mark: int
+    masquerade_all: bool = False
+    node_port_addresses: tuple[str, ...] = ()
+    localhost_node_ports: bool = True
+
+
+class Backend(Protocol):
+    """Brings the kernel in line with a ruleset."""
+
+    async def prepare(self) -> None:
+        """Check that the kernel can do this; hook our chains in. Raises BackendError."""
+        ...
+
+    async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
+        """Make the kernel do exactly this; `full` trusts nothing that was applied before. Raises BackendError."""
+        ...
+
+    async def clean_up(self) -> None:
+        """Leave nothing behind."""
+        ...
+
+
+async def run(command: Sequence[str], text: str = "") -> str:
+    """Run a program with this input and return its output. Raises BackendError."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except FileNotFoundError as error:
+        raise BackendError(f"{command[0]}: not found") from error
+    output, problems = await process.communicate(text.encode())
+    if process.returncode:
+        raise BackendError(f"{' '.join(command)}: {problems.decode(errors='replace').strip()}")
+    return output.decode(errors="replace")

@@ -1,0 +1,364 @@
+"""A ruleset as `iptables-restore` input, with upstream's chain names, so that people find what the books describe.
+
+All chains are computed anew each time; only those whose rules differ from what was applied last are sent (a chain that
+is declared to `iptables-restore --noflush` is emptied first). Base chains are never flushed: others share these tables.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from kubarium.component_base import logging
+from kube_proxy.backends.backend import BackendError, Settings, run
+from kube_proxy.endpoints import Endpoint
+from kube_proxy.ruleset import Rule, Ruleset
+from kube_proxy.services import PortName
+
+log = logging.get(__name__)
+
+Chains = dict[str, tuple[str, ...]]
+
+SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ = (
+    "KUBE-SERVICES",
+    "KUBE-NODEPORTS",
+    "KUBE-POSTROUTING",
+    "KUBE-MARK-MASQ",
+)
+EXTERNAL, FORWARD, FIREWALL = "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-PROXY-FIREWALL"
+
+_NEW = "-m conntrack --ctstate NEW"
+JUMPS = {
+    "nat": [
+        ("PREROUTING", SERVICES, '-m comment --comment "kubernetes service portals"'),
+        ("OUTPUT", SERVICES, '-m comment --comment "kubernetes service portals"'),
+        ("POSTROUTING", POSTROUTING, '-m comment --comment "kubernetes postrouting rules"'),
+    ],
+    "filter": [
+        ("INPUT", EXTERNAL, f'{_NEW} -m comment --comment "kubernetes externally-visible service portals"'),
+        ("FORWARD", EXTERNAL, f'{_NEW} -m comment --comment "kubernetes externally-visible service portals"'),
+        ("INPUT", NODE_PORTS, '-m comment --comment "kubernetes health check service ports"'),
+        ("FORWARD", SERVICES, f'{_NEW} -m comment --comment "kubernetes service portals"'),
+        ("OUTPUT", SERVICES, f'{_NEW} -m comment --comment "kubernetes service portals"'),
+        ("FORWARD", FORWARD, '-m comment --comment "kubernetes forwarding rules"'),
+        ("INPUT", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
+        ("FORWARD", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
+        ("OUTPUT", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
+    ],
+}
+_WAIT = ("-w", "5")
+
+
+def chain_name(prefix: str, *parts: str) -> str:
+    """`KUBE-SVC-` and sixteen characters of a hash, as upstream computes it."""
+    digest = hashlib.sha256("".join(parts).encode()).digest()
+    return f"KUBE-{prefix}-{base64.b32encode(digest).decode()[:16]}"
+
+
+def service_chain(prefix: str, name: PortName) -> str:
+    """The chain of a Service port: SVC (cluster), SVL (local), EXT (external), FW (firewall)."""
+    return chain_name(prefix, str(name), name.protocol.lower())
+
+
+def endpoint_chain(name: PortName, endpoint: Endpoint) -> str:
+    """The chain of one endpoint of a Service port."""
+    return chain_name("SEP", str(name), name.protocol.lower(), endpoint.address)
+
+
+class IptablesBackend:
+    """Remembers what it applied, so that the next time only the difference is sent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._applied: dict[str, Chains] = {"nat": {}, "filter": {}}
+
+    async def prepare(self) -> None:
+        await run(["iptables", "--version"])
+        _set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
+        if self._settings.localhost_node_ports:
+            _set_sysctl("net/ipv4/conf/all/route_localnet", "1")
+        own: dict[str, set[str]] = {"nat": {MARK_MASQ}, "filter": set()}
+        for table, jumps in JUMPS.items():
+            own[table] |= {target for _, target, _ in jumps}
+            for chain in sorted(own[table]):
+                await self._ensure_chain(table, chain)
+            for chain, target, match in reversed(jumps):
+                await self._ensure_jump(table, chain, target, match)
+
+    async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
+        if full:
+            await self.prepare()
+            self._applied = {"nat": await self._existing("nat"), "filter": {}}
+        wanted = {
+            "nat": render_nat(ruleset, self._settings),
+            "filter": render_filter(ruleset, self._settings),
+        }
+        text = "".join(_difference(table, self._applied[table], wanted[table]) for table in ("filter", "nat"))
+        if text:
+            await run(["iptables-restore", *_WAIT, "--noflush", "--counters"], text)
+        self._applied = wanted
+
+    async def clean_up(self) -> None:
+        for table, jumps in JUMPS.items():
+            for chain, target, match in jumps:
+                await self._try("iptables", *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target)
+            chains = [line.split()[0][1:] for line in await self._saved(table) if line.startswith(":KUBE-")]
+            if chains:
+                lines = [
+                    f"*{table}",
+                    *(f":{chain} - [0:0]" for chain in chains),
+                    *(f"-X {chain}" for chain in chains),
+                ]
+                await run(["iptables-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
+        self._applied = {"nat": {}, "filter": {}}
+
+    async def _existing(self, table: str) -> Chains:
+        """Chains that an earlier life of this process left: their rules are unknown, so that all are sent anew."""
+        prefixes = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-")
+        lines = [line.split()[0][1:] for line in await self._saved(table) if line.startswith(":")]
+        return {chain: ("unknown",) for chain in lines if chain.startswith(prefixes)}
+
+    async def _saved(self, table: str) -> list[str]:
+        return (await run(["iptables-save", "-t", table])).splitlines()
+
+    async def _ensure_chain(self, table: str, chain: str) -> None:
+        await self._try("iptables", *_WAIT, "-t", table, "-N", chain)
+
+    async def _ensure_jump(self, table: str, chain: str, target: str, match: str) -> None:
+        rule = [chain, *_words(match), "-j", target]
+        if not await self._try("iptables", *_WAIT, "-t", table, "-C", *rule):
+            await run(["iptables", *_WAIT, "-t", table, "-I", *rule])
+
+    @staticmethod
+    async def _try(*command: str) -> bool:
+        try:
+            await run(command)
+        except BackendError:
+            return False
+        return True
+
+
+def render_nat(ruleset: Ruleset, settings: Settings) -> Chains:
+    """Where packets go, and whose source is replaced."""
+    mark = f"{settings.masquerade_mark:#x}"
+    chains: Chains = {
+        MARK_MASQ: (f"-j MARK --or-mark {mark}",),
+        POSTROUTING: (
+            f"-m mark ! --mark {mark}/{mark} -j RETURN",
+            f"-j MARK --xor-mark {mark}",
+            '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
+        ),
+    }
+    portals: list[str] = []
+    node_ports: list[str] = []
+    for rule in ruleset.rules:
+        portals += _portals(rule)
+        node_ports += _node_port(rule)
+        chains |= _service_chains(rule, settings)
+    portals += _to_node_ports(settings)
+    return {**chains, SERVICES: tuple(portals), NODE_PORTS: tuple(node_ports)}
+
+
+def render_filter(ruleset: Ruleset, settings: Settings) -> Chains:
+    """What is refused because nobody can serve it, and what passes."""
+    mark = f"{settings.masquerade_mark:#x}"
+    services: list[str] = []
+    external: list[str] = []
+    firewall: list[str] = []
+    health: list[str] = []
+    for rule in ruleset.rules:
+        services += _refuse_internal(rule)
+        external += _refuse_external(rule)
+        firewall += _firewall(rule)
+        if rule.port.health_check_node_port:
+            comment = _comment(f"{rule.name} health check node port")
+            health.append(f"{comment} -m tcp -p tcp --dport {rule.port.health_check_node_port} -j ACCEPT")
+    return {
+        SERVICES: tuple(services),
+        EXTERNAL: tuple(external),
+        NODE_PORTS: tuple(health),
+        FIREWALL: tuple(firewall),
+        FORWARD: (
+            "-m conntrack --ctstate INVALID -j DROP",
+            f"{_comment('kubernetes forwarding rules')} -m mark --mark {mark}/{mark} -j ACCEPT",
+            f"{_comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        ),
+    }
+
+
+def _portals(rule: Rule) -> list[str]:
+    found = []
+    if rule.internal:
+        to = service_chain("SVL" if rule.port.internal_local else "SVC", rule.name)
+        found.append(
+            f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)} -j {to}"
+        )
+    if rule.external:
+        to = service_chain("EXT", rule.name)
+        for address in rule.port.external_ips:
+            found.append(f"{_comment(f'{rule.name} external IP')} {_destination(rule, address)} -j {to}")
+        for address in rule.port.load_balancer_ips:
+            found.append(f"{_comment(f'{rule.name} loadbalancer IP')} {_destination(rule, address)} -j {to}")
+    return found
+
+
+def _node_port(rule: Rule) -> list[str]:
+    if not rule.port.node_port or not rule.external:
+        return []
+    protocol = rule.name.protocol.lower()
+    to = service_chain("EXT", rule.name)
+    return [f"{_comment(str(rule.name))} -m {protocol} -p {protocol} --dport {rule.port.node_port} -j {to}"]
+
+
+def _to_node_ports(settings: Settings) -> list[str]:
+    comment = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
+    if settings.node_port_addresses:
+        return [f"{comment} -d {address} -j {NODE_PORTS}" for address in settings.node_port_addresses]
+    not_loopback = "" if settings.localhost_node_ports else "! -d 127.0.0.0/8 "
+    return [f"{comment} {not_loopback}-m addrtype --dst-type LOCAL -j {NODE_PORTS}"]
+
+
+def _service_chains(rule: Rule, settings: Settings) -> Chains:
+    """SVC for all endpoints, SVL for those of this node, EXT for traffic from outside, SEP for each endpoint."""
+    chains: Chains = {}
+    if rule.internal:
+        prefix = "SVL" if rule.port.internal_local else "SVC"
+        chains[service_chain(prefix, rule.name)] = (
+            *_masquerade_strangers(rule, settings),
+            *_pick(rule, rule.internal),
+        )
+    if rule.is_reachable_from_outside and rule.external:
+        chains |= _external_chains(rule, settings)
+    for endpoint in rule.all_endpoints:
+        chains[endpoint_chain(rule.name, endpoint)] = _endpoint(rule, endpoint)
+    return chains
+
+
+def _external_chains(rule: Rule, settings: Settings) -> Chains:
+    external, local = service_chain("EXT", rule.name), service_chain("SVL", rule.name)
+    cluster = service_chain("SVC", rule.name)
+    if not rule.port.external_local:
+        masquerade = f"{_comment(f'masquerade traffic for {rule.name} external destinations')} -j {MARK_MASQ}"
+        chains: Chains = {external: (masquerade, f"-j {cluster}")}
+        if rule.port.internal_local or not rule.internal:
+            chains[cluster] = _pick(rule, rule.external)
+        return chains
+    rules: list[str] = []
+    if rule.internal and not rule.port.internal_local:
+        if settings.cluster_cidr:
+            comment = _comment(f"pod traffic for {rule.name} external destinations")
+            rules.append(f"{comment} -s {settings.cluster_cidr} -j {cluster}")
+        comment = _comment(f"masquerade LOCAL traffic for {rule.name} external destinations")
+        rules.append(f"{comment} -m addrtype --src-type LOCAL -j {MARK_MASQ}")
+        comment = _comment(f"route LOCAL traffic for {rule.name} external destinations")
+        rules.append(f"{comment} -m addrtype --src-type LOCAL -j {cluster}")
+    return {external: (*rules, f"-j {local}"), local: _pick(rule, rule.external)}
+
+
+def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
+    """Traffic that does not come from a pod must come back through this node."""
+    where = f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)}"
+    if settings.masquerade_all:
+        return (f"{where} -j {MARK_MASQ}",)
+    if settings.cluster_cidr:
+        return (f"{where} ! -s {settings.cluster_cidr} -j {MARK_MASQ}",)
+    return ()
+
+
+def _pick(rule: Rule, endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
+    """Whoever came before goes where it was (affinity); anybody else to one endpoint at random."""
+    rules = []
+    if rule.port.affinity_seconds:
+        for endpoint in endpoints:
+            chain = endpoint_chain(rule.name, endpoint)
+            recent = f"-m recent --name {chain} --rcheck --seconds {rule.port.affinity_seconds} --reap"
+            rules.append(f"{_comment(f'{rule.name} -> {endpoint.address}')} {recent} -j {chain}")
+    for index, endpoint in enumerate(endpoints):
+        left = len(endpoints) - index
+        chance = f"-m statistic --mode random --probability {1 / left:.11f} " if left > 1 else ""
+        comment = _comment(f"{rule.name} -> {endpoint.address}")
+        rules.append(f"{comment} {chance}-j {endpoint_chain(rule.name, endpoint)}")
+    return tuple(rules)
+
+
+def _endpoint(rule: Rule, endpoint: Endpoint) -> tuple[str, ...]:
+    """A pod that reaches itself is masqueraded, or its answer would never leave it."""
+    protocol = rule.name.protocol.lower()
+    recent = (
+        f"-m recent --name {endpoint_chain(rule.name, endpoint)} --set " if rule.port.affinity_seconds else ""
+    )
+    return (
+        f"{_comment(str(rule.name))} -s {endpoint.ip} -j {MARK_MASQ}",
+        f"{_comment(str(rule.name))} {recent}-m {protocol} -p {protocol} -j DNAT --to-destination {endpoint.address}",
+    )
+
+
+def _refuse_internal(rule: Rule) -> list[str]:
+    if rule.internal:
+        return []
+    target, why = ("DROP", "no local endpoints") if rule.anywhere else ("REJECT", "no endpoints")
+    return [f"{_comment(f'{rule.name} has {why}')} {_destination(rule, rule.port.cluster_ip)} -j {target}"]
+
+
+def _refuse_external(rule: Rule) -> list[str]:
+    if rule.external:
+        return []
+    target, why = ("DROP", "no local endpoints") if rule.anywhere else ("REJECT", "no endpoints")
+    comment = _comment(f"{rule.name} has {why}")
+    found = [f"{comment} {_destination(rule, address)} -j {target}" for address in rule.external_addresses]
+    if rule.port.node_port:
+        protocol = rule.name.protocol.lower()
+        port = f"-m {protocol} -p {protocol} --dport {rule.port.node_port}"
+        found.append(f"{comment} -m addrtype --dst-type LOCAL {port} -j {target}")
+    return found
+
+
+def _firewall(rule: Rule) -> list[str]:
+    """`loadBalancerSourceRanges`: whoever comes from elsewhere is dropped (the original destination counts)."""
+    if not rule.port.source_ranges:
+        return []
+    protocol = rule.name.protocol.lower()
+    comment = _comment(f"{rule.name} traffic not accepted by {service_chain('FW', rule.name)}")
+    found = []
+    for address in rule.port.load_balancer_ips:
+        to = f"-m conntrack --ctorigdst {address} --ctorigdstport {rule.port.port}"
+        found += [f"-s {source} {to} -p {protocol} -j RETURN" for source in rule.port.source_ranges]
+        found.append(f"{comment} {to} -p {protocol} -j DROP")
+    return found
+
+
+def _destination(rule: Rule, address: str) -> str:
+    protocol = rule.name.protocol.lower()
+    return f"-m {protocol} -p {protocol} -d {address} --dport {rule.port.port}"
+
+
+def _comment(text: str) -> str:
+    return f'-m comment --comment "{text}"'
+
+
+def _difference(table: str, old: Chains, new: Chains) -> str:
+    """The input for one table; empty when nothing changed."""
+    changed = [chain for chain, rules in new.items() if old.get(chain) != rules]
+    gone = [chain for chain in old if chain not in new]
+    if not changed and not gone:
+        return ""
+    lines = [f"*{table}", *(f":{chain} - [0:0]" for chain in [*changed, *gone])]
+    lines += [f"-A {chain} {rule}" for chain in changed for rule in new[chain]]
+    lines += [f"-X {chain}" for chain in gone]
+    return "\n".join([*lines, "COMMIT", ""])
+
+
+def _words(match: str) -> list[str]:
+    """Shell words of a match; only comments are quoted."""
+    parts = match.split('"')
+    return [word for i, part in enumerate(parts) for word in ([part] if i % 2 else part.split())]
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    path = Path("/proc/sys") / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error)

@@ -1,0 +1,92 @@
+"""Who can keep the promises: endpoints from EndpointSlices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, namespace_of
+from kube_proxy.services import PortName
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One place that serves, and in which state it is."""
+
+    ip: str
+    port: int
+    node: str = ""
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    zone_hints: tuple[str, ...] = ()
+    node_hints: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """`10.244.1.7:8080`."""
+        return f"{self.ip}:{self.port}"
+
+
+def endpoints_of(slice_: Object) -> dict[PortName, tuple[Endpoint, ...]]:
+    """The endpoints in one slice, by port of their Service."""
+    service = labels_of(slice_).get(SERVICE_NAME)
+    if not service or slice_.get("addressType") == "FQDN":
+        return {}
+    found = {}
+    for port in slice_.get("ports") or []:
+        if not port.get("port"):
+            continue
+        name = PortName(namespace_of(slice_), service, port.get("name") or "", port.get("protocol") or "TCP")
+        found[name] = tuple(
+            _endpoint(each, port["port"]) for each in slice_.get("endpoints") or [] if each.get("addresses")
+        )
+    return found
+
+
+def _endpoint(endpoint: Object, port: int) -> Endpoint:
+    conditions = endpoint.get("conditions") or {}
+    hints = endpoint.get("hints") or {}
+    ready = conditions.get("ready") is not False
+    return Endpoint(
+        ip=endpoint["addresses"][0],
+        port=port,
+        node=endpoint.get("nodeName") or "",
+        ready=ready,
+        serving=ready if conditions.get("serving") is None else bool(conditions["serving"]),
+        terminating=bool(conditions.get("terminating")),
+        zone_hints=tuple(zone["name"] for zone in hints.get("forZones") or []),
+        node_hints=tuple(node["name"] for node in hints.get("forNodes") or []),
+    )
+
+
+class EndpointTracker:
+    """All endpoints, as the API server last told them."""
+
+    def __init__(self) -> None:
+        self._slices: dict[ObjectKey, dict[PortName, tuple[Endpoint, ...]]] = {}
+
+    def put(self, slice_: Object) -> bool:
+        """Remember a slice; True if its endpoints changed."""
+        found, key = endpoints_of(slice_), key_of(slice_)
+        if self._slices.get(key) == found:
+            return False
+        self._slices[key] = found
+        return True
+
+    def remove(self, slice_: Object) -> bool:
+        """Forget a slice; True if it had any endpoint."""
+        return bool(self._slices.pop(key_of(slice_), None))
+
+    def all(self) -> dict[PortName, tuple[Endpoint, ...]]:
+        """Every endpoint by port, sorted; an address that stands in two slices counts once, ready wins."""
+        best: dict[PortName, dict[str, Endpoint]] = {}
+        for found in self._slices.values():
+            for name, endpoints in found.items():
+                known = best.setdefault(name, {})
+                for endpoint in endpoints:
+                    other = known.get(endpoint.address)
+                    if other is None or endpoint.ready > other.ready:
+                        known[endpoint.address] = endpoint
+        return {name: tuple(sorted(known.values())) for name, known in best.items()}

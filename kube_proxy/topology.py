@@ -1,0 +1,63 @@
+"""Which endpoints serve traffic that enters at this node. Pure.
+
+Source: KEP-1669 (terminating endpoints), KEP-2086 (internal traffic policy), KEP-2433 (topology hints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kube_proxy.endpoints import Endpoint
+from kube_proxy.services import ServicePort
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """Who we are."""
+
+    name: str
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The endpoints for traffic from inside, and for traffic from outside.
+
+    `local` are those of this node; where a policy says Local they are all that counts.
+    """
+
+    internal: tuple[Endpoint, ...]
+    external: tuple[Endpoint, ...]
+    anywhere: bool  # is there any usable endpoint in the whole cluster?
+
+
+def choose(port: ServicePort, endpoints: Sequence[Endpoint], node: NodeView) -> Choice:
+    """Ready endpoints, near ones where hints say so; serving ones that terminate when nothing else is left."""
+    everywhere = usable(endpoints)
+    near = _near(port, everywhere, node)
+    local = usable([endpoint for endpoint in endpoints if endpoint.node == node.name])
+    return Choice(
+        internal=local if port.internal_local else near,
+        external=local if port.external_local else near,
+        anywhere=bool(everywhere),
+    )
+
+
+def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """The ready ones; if there are none, those that still serve while they terminate."""
+    ready = tuple(endpoint for endpoint in endpoints if endpoint.ready)
+    return ready or tuple(e for e in endpoints if e.serving and e.terminating)
+
+
+def _near(port: ServicePort, endpoints: tuple[Endpoint, ...], node: NodeView) -> tuple[Endpoint, ...]:
+    """Hints are followed only if every endpoint has them and some are for us."""
+    if port.prefer_same_node and all(endpoint.node_hints for endpoint in endpoints):
+        here = tuple(endpoint for endpoint in endpoints if node.name in endpoint.node_hints)
+        if here:
+            return here
+    if node.zone and endpoints and all(endpoint.zone_hints for endpoint in endpoints):
+        here = tuple(endpoint for endpoint in endpoints if node.zone in endpoint.zone_hints)
+        if here:
+            return here
+    return endpoints

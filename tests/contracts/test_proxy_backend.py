@@ -1,0 +1,181 @@
+"""Every backend of kube-proxy makes the kernel do the same: real packets between real network namespaces."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("iptables"), reason="needs root and iptables")
+
+SERVE = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{sys.argv[1]} {self.client_address[0]}".encode()
+        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+APPLY = """
+import asyncio, json, sys
+from kube_proxy.app import BACKENDS
+from kube_proxy.backends.backend import Settings
+from kube_proxy.endpoints import Endpoint
+from kube_proxy.ruleset import build_ruleset
+from kube_proxy.services import PortName, ServicePort
+from kube_proxy.topology import NodeView
+
+async def main():
+    backend = BACKENDS[sys.argv[1]](Settings("10.244.0.0/16", 0x4000))
+    await backend.prepare()
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        services, endpoints = [], {}
+        for port in wanted:
+            name = PortName("default", port.pop("service"), "", "TCP")
+            endpoints[name] = [Endpoint(ip, 8080, node) for ip, node in port.pop("endpoints")]
+            services.append(ServicePort(name, **port))
+        await backend.apply(build_ruleset(services, endpoints, NodeView("node-1")))
+        print("applied", flush=True)
+
+asyncio.run(main())
+"""
+
+
+class Node:
+    """A namespace that plays the node, with a bridge and two namespaces that play pods."""
+
+    def __init__(self, stack: ExitStack, backend: str) -> None:
+        self.prefix = f"kbt{os.getpid()}"
+        self.namespace = f"{self.prefix}-node"
+        self._add_namespace(stack, self.namespace)
+        self.run("ip link add cni0 type bridge")
+        self.run("ip addr add 10.244.1.1/24 dev cni0")
+        self.run("ip link set cni0 up")
+        self.run("sysctl -qw net.ipv4.ip_forward=1")
+        self.run("ip link add world type bridge")
+        self.run("ip addr add 192.168.77.1/24 dev world")
+        self.run("ip link set world up")
+        self.run("ip route add default dev world")
+        for number in (2, 3):
+            self._add_pod(stack, number)
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        self.backend = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", APPLY, backend],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        stack.callback(self._end, self.backend)
+
+    def apply(self, *ports: dict) -> None:
+        assert self.backend.stdin and self.backend.stdout
+        self.backend.stdin.write(json.dumps(ports) + "\n")
+        self.backend.stdin.flush()
+        assert self.backend.stdout.readline().strip() == "applied"
+
+    def run(self, command: str, namespace: str = "") -> str:
+        words = ["nsenter", f"--net=/run/netns/{namespace or self.namespace}", *command.split()]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    def get(self, url: str, pod: int | None = None) -> str:
+        """What curl says, from the node or from a pod; its exit code as text when it fails."""
+        namespace = f"{self.prefix}-pod{pod}" if pod else self.namespace
+        words = ["nsenter", f"--net=/run/netns/{namespace}", "curl", "-s", "--max-time", "3", url]
+        result = subprocess.run(words, capture_output=True, text=True)
+        return result.stdout if result.returncode == 0 else f"failed {result.returncode}"
+
+    def _add_namespace(self, stack: ExitStack, name: str) -> None:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        stack.callback(subprocess.run, ["ip", "netns", "delete", name], check=True)
+        self.run("ip link set lo up", name)
+
+    def _add_pod(self, stack: ExitStack, number: int) -> None:
+        name, link = f"{self.prefix}-pod{number}", f"veth{number}"
+        self._add_namespace(stack, name)
+        self.run(f"ip link add {link} type veth peer name eth0 netns {name}")
+        self.run(f"ip link set {link} master cni0 up")
+        self.run(f"bridge link set dev {link} hairpin on")
+        self.run(f"ip addr add 10.244.1.{number}/24 dev eth0", name)
+        self.run("ip link set eth0 up", name)
+        self.run("ip route add default via 10.244.1.1", name)
+        server = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{name}", sys.executable, "-c", SERVE, f"pod{number}"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        stack.callback(self._end, server)
+        assert server.stdout and server.stdout.readline().strip() == "ready"
+
+    @staticmethod
+    def _end(process: subprocess.Popen) -> None:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(params=["iptables", "nftables"])
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    with ExitStack() as stack:
+        yield Node(stack, request.param)
+
+
+BOTH = [["10.244.1.2", "node-1"], ["10.244.1.3", "node-1"]]
+WEB = {"service": "web", "cluster_ip": "10.96.0.20", "port": 80, "node_port": 30080, "endpoints": BOTH}
+
+
+def who(answers: list[str]) -> set[str]:
+    return {answer.split()[0] for answer in answers}
+
+
+def test_a_cluster_ip_reaches_every_endpoint(node: Node) -> None:
+    node.apply(WEB)
+    assert who([node.get("http://10.96.0.20/") for _ in range(24)]) == {"pod2", "pod3"}
+    assert who([node.get("http://10.96.0.20/", pod=2) for _ in range(24)]) == {"pod2", "pod3"}
+
+
+def test_a_pod_that_reaches_itself_is_masqueraded(node: Node) -> None:
+    node.apply({**WEB, "endpoints": BOTH[:1]})
+    assert node.get("http://10.96.0.20/", pod=2) == "pod2 10.244.1.1"
+
+
+def test_a_node_port_is_open_on_every_address_of_the_node(node: Node) -> None:
+    node.apply(WEB)
+    assert node.get("http://10.244.1.1:30080/", pod=2).startswith("pod")
+    assert node.get("http://192.168.77.1:30080/").startswith("pod")
+
+
+def test_without_endpoints_the_answer_is_a_refusal_at_once(node: Node) -> None:
+    node.apply({**WEB, "endpoints": []})
+    assert node.get("http://10.96.0.20/", pod=2) == "failed 7"
+    assert node.get("http://10.96.0.20/") == "failed 7"
+
+
+def test_changes_replace_what_was_there(node: Node) -> None:
+    node.apply(WEB)
+    node.apply({**WEB, "endpoints": BOTH[1:]})
+    assert who([node.get("http://10.96.0.20/") for _ in range(12)]) == {"pod3"}
+    node.apply()
+    assert node.get("http://10.96.0.20/").startswith("failed")
+
+
+def test_affinity_keeps_a_client_at_its_endpoint(node: Node) -> None:
+    node.apply({**WEB, "affinity_seconds": 600})
+    assert len(who([node.get("http://10.96.0.20/") for _ in range(12)])) == 1
+
+
+def test_a_local_policy_leaves_out_other_nodes(node: Node) -> None:
+    elsewhere = [["10.244.1.2", "node-1"], ["10.244.1.3", "node-2"]]
+    node.apply({**WEB, "endpoints": elsewhere, "internal_local": True, "external_local": True})
+    assert who([node.get("http://10.96.0.20/") for _ in range(12)]) == {"pod2"}
+    assert who([node.get("http://10.244.1.1:30080/", pod=3) for _ in range(6)]) == {"pod2"}
+
+
+def test_external_addresses_lead_to_the_service(node: Node) -> None:
+    node.apply({**WEB, "external_ips": ["192.168.99.9"]})
+    assert node.get("http://192.168.99.9/", pod=2).startswith("pod")
