@@ -16,8 +16,10 @@
                                                       each call); references are "#/components/schemas/<name>"
     Catalog.schema(gvk) -> Structural | None          the compiled form, cached
     Catalog.definition(name) -> Structural
+    Catalog.of_custom_resource(openAPIV3Schema or None) -> Structural
+        of a CRD's version; use it for prune, default, validate and for ../apply (metadata is ObjectMeta in it)
 
-    structural.from_openapi(schema: dict) -> Structural              of a CRD version's openAPIV3Schema
+    structural.from_openapi(schema: dict) -> Structural              any OpenAPI v3 schema
     structural.prune(obj, schema) -> list[str]                       drops unknown fields in place, returns their paths
     structural.default(obj, schema) -> None                          fills in a CRD schema's defaults in place
     builtin.normalize_builtin(obj, gvk, catalog) -> (obj, list[str])

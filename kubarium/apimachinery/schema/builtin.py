@@ -136,6 +136,8 @@ class _Compiler:
             key
             for key, child in node.properties.items()
             if (child.items is not None or child.additional is not None) and key not in node.required
+            # An empty list of managed fields is a wish: start them anew.
+            and key != "managedFields"
         )
         return _struct(plain, deep, types, omit, _short(node.name), _go_type(node))
 

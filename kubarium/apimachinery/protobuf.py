@@ -1,0 +1,403 @@
+"""Kubernetes' protobuf envelope -> the same dict as from JSON. Reading only: answers are JSON, which every client
+accepts.
+
+    6b 38 73 00 | runtime.Unknown { typeMeta { apiVersion, kind }, raw: the object's message }
+
+The field numbers stand in `protobuf_fields.txt`; a message's reader is a dict from tags to fields, made when the
+message is first met. Upstream's encoder writes every plain field, zero or not, so that the zeros that JSON would
+omit are dropped.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+import orjson
+
+from kubarium.apimachinery.errors import BadRequest
+from kubarium.apimachinery.object import Object
+
+MAGIC = b"k8s\x00"
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_ABSENT = object()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Field(NamedTuple):
+    """One field of a message; `read` turns its payload into a JSON value, or _ABSENT."""
+
+    name: str
+    shape: str
+    """Nothing, `*` repeated, `%` map, `^` inline."""
+    read: Callable[[Any], Any]
+
+
+_Reader = dict[int, _Field]
+
+
+def is_protobuf(body: bytes) -> bool:
+    """Does the body begin as Kubernetes' protobuf does?"""
+    return body[:4] == MAGIC
+
+
+def decode(body: bytes, api_version: str = "", kind: str = "") -> Object:
+    """The object in a protobuf body. `api_version` and `kind` are taken where the envelope does not say."""
+    if not is_protobuf(body):
+        raise BadRequest(
+            "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
+        )
+    try:
+        return _decode(body, api_version, kind)
+    except (IndexError, ValueError, KeyError, struct.error, OverflowError) as error:
+        raise BadRequest(f"proto: {kind or 'object'}: cannot be decoded: {error}") from None
+
+
+def _decode(body: bytes, api_version: str, kind: str) -> Object:
+    raw, content_type = b"", ""
+    for number, payload in _fields(body[4:]):
+        if number == 1:
+            for step, text in _fields(payload):
+                if step == 1 and text:
+                    api_version = text.decode()
+                elif step == 2 and text:
+                    kind = text.decode()
+        elif number == 2:
+            raw = payload
+        elif number == 4:
+            content_type = payload.decode()
+    if content_type == "application/json":
+        decoded: Object = orjson.loads(raw)
+        return decoded
+    name = _message_name(api_version, kind)
+    if name is None:
+        raise BadRequest(f'no kind "{kind}" is registered for version "{api_version}"')
+    return {"kind": kind, "apiVersion": api_version, **_read(raw, _reader(name))}
+
+
+# The wire format. Source: https://protobuf.dev/programming-guides/encoding/
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("integer overflow")
+
+
+def _payload(data: bytes, at: int, wire: int) -> tuple[Any, int]:
+    if wire == _BYTES:
+        length, at = _varint(data, at)
+        end = at + length
+        if end > len(data):
+            raise ValueError("unexpected EOF")
+        return data[at:end], end
+    if wire == _VARINT:
+        return _varint(data, at)
+    if wire == _FIXED64:
+        return data[at : at + 8], at + 8
+    if wire == _FIXED32:
+        return data[at : at + 4], at + 4
+    raise ValueError(f"illegal wireType {wire}")
+
+
+def _fields(data: bytes) -> list[tuple[int, Any]]:
+    """Numbers and payloads of a small message."""
+    found = []
+    at, end = 0, len(data)
+    while at < end:
+        tag, at = _varint(data, at)
+        payload, at = _payload(data, at, tag & 7)
+        found.append((tag >> 3, payload))
+    return found
+
+
+def _read(data: bytes, reader: _Reader) -> Object:
+    """A message as a dict."""
+    obj: Object = {}
+    at, end = 0, len(data)
+    while at < end:
+        tag = data[at]
+        at += 1
+        if tag >= 0x80:
+            tag, at = _varint(data, at - 1)
+        if tag & 7 == _BYTES:
+            # The common case, here for speed.
+            length = data[at]
+            at += 1
+            if length >= 0x80:
+                length, at = _varint(data, at - 1)
+            stop = at + length
+            if stop > end:
+                raise ValueError("unexpected EOF")
+            payload: Any = data[at:stop]
+            at = stop
+        else:
+            payload, at = _payload(data, at, tag & 7)
+        field = reader.get(tag >> 3)
+        if field is not None:
+            _store(obj, field, payload)
+    return obj
+
+
+def _store(obj: Object, field: _Field, payload: Any) -> None:
+    name, shape, read = field
+    if shape == "%":
+        key, value = _entry(payload, read)
+        obj.setdefault(name, {})[key] = value
+        return
+    value = read(payload)
+    if value is _ABSENT:
+        return
+    if shape == "*":
+        obj.setdefault(name, []).append(value)
+    elif shape == "^":
+        obj.update(value)
+    else:
+        obj[name] = value
+
+
+def _entry(data: bytes, read: Callable[[Any], Any]) -> tuple[str, Any]:
+    key, payload = "", b""
+    for number, found in _fields(data):
+        if number == 1:
+            key = found.decode()
+        else:
+            payload = found
+    value = read(payload)
+    return key, None if value is _ABSENT else value
+
+
+# The plain types. Small letters in the table: a zero is left out.
+
+
+def _text(payload: bytes) -> Any:
+    return payload.decode() if payload else _ABSENT
+
+
+def _text_kept(payload: bytes) -> str:
+    return payload.decode()
+
+
+def _integer(payload: int) -> Any:
+    return _integer_kept(payload) if payload else _ABSENT
+
+
+def _integer_kept(payload: int) -> int:
+    return payload if payload < 2**63 else payload - 2**64
+
+
+def _boolean(payload: int) -> Any:
+    return True if payload else _ABSENT
+
+
+def _boolean_kept(payload: int) -> bool:
+    return bool(payload)
+
+
+def _double(payload: bytes) -> float | int:
+    number: float = struct.unpack("<d", payload)[0]
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _bytes(payload: bytes) -> str:
+    return base64.b64encode(payload).decode()
+
+
+# Messages whose JSON form is not an object.
+
+
+def _quantity(payload: bytes) -> str:
+    for _, found in _fields(payload):
+        return found.decode() or "0"
+    return "0"
+
+
+def _int_or_string(payload: bytes) -> int | str:
+    found = dict(_fields(payload))
+    if found.get(1):
+        text: bytes = found.get(3, b"")
+        return text.decode()
+    return _integer_kept(found.get(2, 0))
+
+
+def _moment(payload: bytes) -> datetime | None:
+    found = dict(_fields(payload))
+    seconds, nanos = _integer_kept(found.get(1, 0)), _integer_kept(found.get(2, 0))
+    if not seconds and not nanos:
+        return None
+    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+
+
+def _time(payload: bytes) -> Any:
+    moment = _moment(payload)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else _ABSENT
+
+
+def _micro_time(payload: bytes) -> Any:
+    moment = _moment(payload)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment is not None else _ABSENT
+
+
+def _duration(payload: bytes) -> str:
+    """As Go prints durations: `1h2m3.5s`."""
+    nanos = _integer_kept(dict(_fields(payload)).get(1, 0))
+    if nanos == 0:
+        return "0s"
+    sign, nanos = ("-", -nanos) if nanos < 0 else ("", nanos)
+    if nanos < 10**9:
+        for unit, size in (("ms", 10**6), ("µs", 10**3), ("ns", 1)):
+            if nanos >= size:
+                return f"{sign}{_decimal(nanos, size)}{unit}"
+    minutes, rest = divmod(nanos, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if hours or minutes else ""
+    return f"{sign}{text}{_decimal(rest, 10**9)}s"
+
+
+def _decimal(amount: int, size: int) -> str:
+    whole, rest = divmod(amount, size)
+    if not rest:
+        return str(whole)
+    return f"{whole}.{str(rest).zfill(len(str(size)) - 1).rstrip('0')}"
+
+
+def _raw(payload: bytes) -> Any:
+    """Something that is JSON inside, or an envelope of its own."""
+    for _, found in _fields(payload):
+        if is_protobuf(found):
+            return _decode(found, "", "")
+        return orjson.loads(found) if found else _ABSENT
+    return _ABSENT
+
+
+def _strings(payload: bytes) -> list[str]:
+    return [found.decode() for _, found in _fields(payload)]
+
+
+def _schema(payload: bytes) -> Object:
+    return _read(payload, _reader("apiextensions.JSONSchemaProps"))
+
+
+def _schema_or_array(payload: bytes) -> Any:
+    found = _fields(payload)
+    schemas = [_schema(item) for number, item in found if number == 2]
+    return schemas or next((_schema(item) for number, item in found if number == 1), _ABSENT)
+
+
+def _schema_or_bool(payload: bytes) -> Any:
+    found = dict(_fields(payload))
+    return _schema(found[2]) if 2 in found else bool(found.get(1))
+
+
+def _schema_or_strings(payload: bytes) -> Any:
+    found = _fields(payload)
+    names: Any = [text.decode() for number, text in found if number == 2]
+    return names or next((_schema(item) for number, item in found if number == 1), _ABSENT)
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "s": _text,
+    "S": _text_kept,
+    "i": _integer,
+    "I": _integer_kept,
+    "b": _boolean,
+    "B": _boolean_kept,
+    "D": _double,
+    "y": _bytes,
+    "quantity": _quantity,
+    "intOrString": _int_or_string,
+    "time": _time,
+    "microTime": _micro_time,
+    "duration": _duration,
+    "raw": _raw,
+    "strings": _strings,
+    "schemaOrArray": _schema_or_array,
+    "schemaOrBool": _schema_or_bool,
+    "schemaOrStringArray": _schema_or_strings,
+}
+
+# The table.
+
+
+class _Table(NamedTuple):
+    """`alias.Message` -> its line; apiVersion -> alias."""
+
+    lines: dict[str, str]
+    aliases: dict[str, str]
+
+
+@lru_cache(1)
+def _table() -> _Table:
+    lines: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    alias = ""
+    text = resources.files(__package__).joinpath("protobuf_fields.txt").read_text()
+    for line in text.splitlines():
+        if line.startswith("["):
+            alias, _, api_version = line.strip("[]").partition(" ")
+            aliases[api_version] = alias
+        elif line and not line.startswith("#"):
+            name, _, fields = line.partition(" ")
+            lines[f"{alias}.{name}"] = fields
+    return _Table(lines, aliases)
+
+
+def _message_name(api_version: str, kind: str) -> str | None:
+    """The message of a kind; options, Status and WatchEvent are served in every group."""
+    table = _table()
+    alias = table.aliases.get(api_version)
+    candidates = [f"{alias}.{kind}"] if alias else []
+    candidates.append(f"meta.{kind}")
+    for name in candidates:
+        if name in table.lines or _item_of(name) is not None:
+            return name
+    return None
+
+
+def _item_of(name: str) -> str | None:
+    item = name.removesuffix("List")
+    return item if item != name and item in _table().lines else None
+
+
+@lru_cache(None)
+def _reader(name: str) -> _Reader:
+    table = _table()
+    alias = name.partition(".")[0]
+    line = table.lines.get(name)
+    if line is None:
+        item = _item_of(name)
+        if item is None:
+            raise KeyError(name)
+        line = f"1:metadata:meta.ListMeta 2:items:*{item}"
+    reader: _Reader = {}
+    for entry in line.split():
+        number, field, kind = entry.split(":", 2)
+        shape = kind[0] if kind[0] in "*%^" else ""
+        kind = kind.removeprefix(shape)
+        reader[int(number)] = _Field(field, shape, _READ.get(kind) or _message(alias, kind))
+    return reader
+
+
+def _message(alias: str, kind: str) -> Callable[[Any], Any]:
+    name = kind if "." in kind else f"{alias}.{kind}"
+
+    def read(payload: bytes) -> Object:
+        return _read(payload, _reader(name))
+
+    return read

@@ -1,0 +1,52 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubarium.apimachinery.apply import field_set
+
+steps = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
+path_sets = st.frozensets(st.lists(steps, min_size=1, max_size=3).map(tuple), max_size=8)
+
+
+def build(paths):
+    """A set by the definition: every path one by one."""
+    root = {}
+    for path in sorted(paths):
+        root = field_set.union(root, chain(path))
+    return root
+
+
+def chain(path):
+    return {path[0]: chain(path[1:]) if len(path) > 1 else {}}
+
+
+def members(fields):
+    return set(field_set.paths(fields))
+
+
+@given(path_sets)
+def test_a_set_contains_what_was_put_into_it(paths):
+    assert members(build(paths)) == paths
+
+
+@given(path_sets, path_sets)
+def test_set_operations(left, right):
+    a, b = build(left), build(right)
+    assert members(field_set.union(a, b)) == left | right
+    assert members(field_set.difference(a, b)) == left - right
+    assert members(field_set.intersection(a, b)) == left & right
+    assert members(a) == left
+    assert members(b) == right
+
+
+@given(path_sets)
+def test_nothing_remains_empty(paths):
+    fields = build(paths)
+    assert field_set.difference(fields, fields) == {}
+    if not paths:
+        assert fields == {}
+
+
+def test_paths_are_printed_as_upstream_prints_them():
+    path = ("f:spec", "f:ports", 'k:{"containerPort":80,"protocol":"TCP"}', "f:name")
+    assert field_set.path_text(path) == '.spec.ports[containerPort=80,protocol="TCP"].name'
+    assert field_set.path_text(("f:finalizers", 'v:"a"')) == '.finalizers[="a"]'

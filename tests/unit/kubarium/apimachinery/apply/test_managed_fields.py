@@ -1,0 +1,241 @@
+import pytest
+
+from kubarium.apimachinery.apply import field_set, managed_fields
+from kubarium.apimachinery.apply.managed_fields import Writer
+from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
+from kubarium.apimachinery.group_version import GroupVersionKind
+from kubarium.apimachinery.object import copy
+from kubarium.apimachinery.schema.structural import from_openapi
+
+NOON, LATER = "2026-01-01T12:00:00Z", "2026-01-01T13:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def pods(schemas):
+    return schemas.schema(GroupVersionKind("", "v1", "Pod"))
+
+
+@pytest.fixture(scope="module")
+def deployments(schemas):
+    return schemas.schema(GroupVersionKind("apps", "v1", "Deployment"))
+
+
+def update(live, change, manager, schema, time=NOON, subresource="", **kwargs):
+    new = copy(live) if live is not None else {}
+    change(new)
+    managed_fields.update(live, new, Writer(manager, "v1", time, subresource), schema, **kwargs)
+    return new
+
+
+def owners(obj, *path):
+    """Who owns a field, by name and operation."""
+    found = []
+    for entry in obj["metadata"].get("managedFields", ()):
+        node = entry["fieldsV1"]
+        for step in path:
+            node = node.get(step) if node is not None else None
+        if node is not None and field_set.is_member(node):
+            found.append((entry["manager"], entry["operation"]))
+    return found
+
+
+def make_pod(obj):
+    obj.update(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "a", "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "x", "ports": [{"containerPort": 80}]}], "tolerations": []},
+            "status": {"phase": "Pending"},
+        }
+    )
+
+
+def test_a_created_object_belongs_to_its_creator(pods):
+    pod = update(None, make_pod, "kubectl", pods, reset=(("status",),))
+    (entry,) = pod["metadata"]["managedFields"]
+    assert entry == {
+        "manager": "kubectl",
+        "operation": "Update",
+        "apiVersion": "v1",
+        "time": NOON,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {
+            "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+            "f:spec": {
+                "f:containers": {
+                    'k:{"name":"c"}': {
+                        ".": {},
+                        "f:name": {},
+                        "f:image": {},
+                        "f:ports": {
+                            ".": {},
+                            'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}},
+                        },
+                    }
+                },
+                "f:tolerations": {},
+            },
+        },
+    }
+
+
+def test_whoever_changes_a_field_takes_it(pods):
+    pod = update(None, make_pod, "kubectl", pods)
+    pod = update(pod, lambda p: p["spec"]["containers"][0].update(image="y"), "editor", pods, LATER)
+    image = ("f:spec", "f:containers", 'k:{"name":"c"}', "f:image")
+    assert owners(pod, *image) == [("editor", "Update")]
+    pod = update(pod, lambda p: p["metadata"].pop("labels"), "remover", pods, LATER)
+    assert owners(pod, "f:metadata", "f:labels") == []
+    assert [entry["manager"] for entry in pod["metadata"]["managedFields"]] == ["kubectl", "editor"]
+
+
+def test_a_write_that_changes_nothing_leaves_the_managers_alone(pods):
+    pod = update(None, make_pod, "kubectl", pods)
+    same = update(pod, lambda p: p["metadata"].update(resourceVersion="7"), "other", pods, LATER)
+    assert same["metadata"]["managedFields"] == pod["metadata"]["managedFields"]
+
+
+def test_subresources_are_managers_of_their_own(pods):
+    pod = update(None, make_pod, "kubectl", pods, reset=(("status",),))
+    pod = update(pod, lambda p: p["status"].update(phase="Running"), "kubelet", pods, LATER, "status")
+    assert owners(pod, "f:status", "f:phase") == [("kubelet", "Update")]
+    assert pod["metadata"]["managedFields"][-1]["subresource"] == "status"
+
+
+def test_an_empty_list_starts_the_managers_anew(pods):
+    pod = update(None, make_pod, "kubectl", pods)
+    pod = update(pod, lambda p: p["metadata"].update(managedFields=[]), "kubectl", pods)
+    assert "managedFields" not in pod["metadata"]
+
+
+def test_the_oldest_of_many_updaters_become_one(pods):
+    pod = update(None, make_pod, "m0", pods)
+    for number in range(1, 15):
+        change, time = {f"l{number}": "x"}, f"2027-01-{number:02}T00:00:00Z"
+        pod = update(pod, lambda p, c=change: p["metadata"]["labels"].update(c), f"m{number}", pods, time)
+    managers = [entry["manager"] for entry in pod["metadata"]["managedFields"]]
+    assert len(managers) == 10
+    assert "ancient-changes" in managers
+    assert owners(pod, "f:metadata", "f:labels", "f:l1") == [("ancient-changes", "Update")]
+    assert owners(pod, "f:metadata", "f:labels", "f:l14") == [("m14", "Update")]
+
+
+CONFIG = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "d", "namespace": "n", "labels": {"a": "1", "b": "2"}},
+    "spec": {
+        "replicas": 3,
+        "template": {"spec": {"containers": [{"name": "x", "image": "i", "env": [{"name": "E", "value": "1"}]}]}},
+    },
+}
+
+
+def apply(live, config, schema, manager="me", time=NOON, **kwargs):
+    return managed_fields.apply(live, config, Writer(manager, "apps/v1", time), schema, **kwargs)
+
+
+def test_applying_makes_merges_and_removes(deployments):
+    live = apply(None, CONFIG, deployments)
+    assert live["spec"] == CONFIG["spec"]
+    assert apply(live, CONFIG, deployments, time=LATER) == live
+    live["spec"]["paused"] = True
+    managed_fields.update(apply(None, CONFIG, deployments), live, Writer("hpa", "apps/v1", NOON), deployments)
+    config = copy(CONFIG)
+    del config["metadata"]["labels"]["b"], config["spec"]["template"]["spec"]["containers"][0]["env"]
+    config["spec"]["template"]["spec"]["containers"].append({"name": "y", "image": "j"})
+    result = apply(live, config, deployments)
+    assert result["metadata"]["labels"] == {"a": "1"}
+    assert result["spec"]["paused"] is True
+    containers = result["spec"]["template"]["spec"]["containers"]
+    assert containers == [{"name": "x", "image": "i"}, {"name": "y", "image": "j"}]
+    assert live["metadata"]["labels"] == {"a": "1", "b": "2"}
+
+
+def test_two_appliers_may_agree_and_share(deployments):
+    live = apply(apply(None, CONFIG, deployments), CONFIG, deployments, manager="you")
+    assert sorted(owners(live, "f:spec", "f:replicas")) == [("me", "Apply"), ("you", "Apply")]
+    without = copy(CONFIG)
+    del without["spec"]["replicas"]
+    live = apply(live, without, deployments)
+    assert live["spec"]["replicas"] == 3
+    assert owners(live, "f:spec", "f:replicas") == [("you", "Apply")]
+
+
+def test_a_foreign_field_is_a_conflict_unless_forced(deployments):
+    created = apply(None, CONFIG, deployments)
+    live = copy(created)
+    live["spec"]["replicas"] = 5
+    managed_fields.update(created, live, Writer("hpa", "apps/v1", NOON), deployments)
+    with pytest.raises(Conflict) as conflict:
+        apply(live, CONFIG, deployments)
+    assert conflict.value.message == (
+        'Apply failed with 1 conflict: conflict with "hpa" using apps/v1: .spec.replicas'
+    )
+    assert conflict.value.causes() == [
+        {"reason": "FieldManagerConflict", "message": 'conflict with "hpa" using apps/v1', "field": ".spec.replicas"}
+    ]
+    forced = apply(live, CONFIG, deployments, force=True)
+    assert forced["spec"]["replicas"] == 3
+    assert owners(forced, "f:spec", "f:replicas") == [("me", "Apply")]
+
+
+def test_several_conflicts_are_listed_by_manager(deployments):
+    live = apply(None, CONFIG, deployments)
+    other = copy(CONFIG)
+    other["spec"]["replicas"] = 9
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "z"
+    with pytest.raises(Conflict) as conflict:
+        apply(live, other, deployments, manager="you")
+    assert conflict.value.message == (
+        'Apply failed with 2 conflicts: conflicts with "me":\n- .spec.replicas\n'
+        '- .spec.template.spec.containers[name="x"].image'
+    )
+
+
+def test_an_object_without_managers_belongs_to_before_first_apply(deployments):
+    live = copy(CONFIG)
+    with pytest.raises(Conflict, match='"before-first-apply" using apps/v1'):
+        apply(live, {**CONFIG, "spec": {"replicas": 1}}, deployments)
+
+
+def test_what_the_schema_does_not_know_is_refused(deployments):
+    config = copy(CONFIG)
+    config["spec"]["foo"] = 1
+    with pytest.raises(StatusError) as refused:
+        apply(None, config, deployments)
+    assert refused.value.message == (
+        "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema"
+    )
+    with pytest.raises(BadRequest, match=r"metadata\.managedFields must be nil"):
+        apply(None, {"metadata": {"managedFields": [{"manager": "x"}]}}, deployments)
+
+
+def test_custom_resources_follow_their_schema():
+    schema = from_openapi(
+        {
+            "type": "object",
+            "properties": {
+                "metadata": {"type": "object"},
+                "spec": {
+                    "type": "object",
+                    "properties": {
+                        "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+                        "plain": {"type": "array", "items": {"type": "string"}},
+                        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                    },
+                },
+            },
+        }
+    )
+    spec = {"tags": ["a", "b"], "plain": ["a"], "free": {"x": {"y": 1}}}
+    one = managed_fields.apply(None, {"spec": spec}, Writer("one", "e/v1", NOON), schema)
+    (entry,) = one["metadata"]["managedFields"]
+    assert entry["fieldsV1"] == {
+        "f:spec": {"f:tags": {'v:"a"': {}, 'v:"b"': {}}, "f:plain": {}, "f:free": {"f:x": {".": {}, "f:y": {}}}}
+    }
+    two = managed_fields.apply(one, {"spec": {"tags": ["c", "b"]}}, Writer("two", "e/v1", NOON), schema)
+    assert two["spec"]["tags"] == ["a", "c", "b"]
+    three = managed_fields.apply(two, {"spec": {"plain": ["a"]}}, Writer("one", "e/v1", NOON), schema)
+    assert three["spec"] == {"tags": ["c", "b"], "plain": ["a"]}

@@ -1,0 +1,56 @@
+import pytest
+
+from kubarium.apimachinery.errors import BadRequest, Invalid, RequestEntityTooLarge
+from kubarium.apimachinery.patch import json_patch
+
+DOCUMENT = {"a": [1, 2, 3], "b": {"c": "d", "x/y": 1, "m~n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ({"op": "add", "path": "/a/1", "value": 9}, {"a": [1, 9, 2, 3]}),
+        ({"op": "add", "path": "/a/-", "value": 9}, {"a": [1, 2, 3, 9]}),
+        ({"op": "remove", "path": "/a/-1"}, {"a": [1, 2]}),
+        ({"op": "replace", "path": "/a/0", "value": None}, {"a": [None, 2, 3]}),
+        ({"op": "add", "path": "/n", "value": {}}, {"n": {}}),
+        ({"op": "move", "from": "/b/c", "path": "/n"}, {"n": "d", "b": {"x/y": 1, "m~n": 2}}),
+        ({"op": "copy", "from": "/b/c", "path": "/n"}, {"n": "d"}),
+        ({"op": "test", "path": "/b/x~1y", "value": 1}, {}),
+        ({"op": "test", "path": "/b/m~0n", "value": 2.0}, {}),
+        ({"op": "test", "path": "/nowhere", "value": None}, {}),
+    ],
+)
+def test_one_operation(operation, expected):
+    before = str(DOCUMENT)
+    assert json_patch.apply(DOCUMENT, [operation]) == {**DOCUMENT, **expected}
+    assert str(DOCUMENT) == before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "/nowhere"},
+        {"op": "replace", "path": "/nowhere", "value": 1},
+        {"op": "add", "path": "/no/where", "value": 1},
+        {"op": "add", "path": "/a/7", "value": 1},
+        {"op": "add", "path": "/a/01", "value": 1},
+        {"op": "test", "path": "/a/0", "value": True},
+        {"op": "test", "path": "/b/c", "value": "x"},
+        {"op": "move", "from": "/b", "path": "/b/c"},
+        {"op": "frobnicate", "path": "/a"},
+        {"op": "add", "path": "a", "value": 1},
+        {"op": "add", "value": 1},
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_upstreams_words(operation):
+    with pytest.raises(Invalid) as refused:
+        json_patch.apply(DOCUMENT, [operation])
+    assert refused.value.message == "the server rejected our request due to an error in our request"
+
+
+def test_what_is_no_patch():
+    with pytest.raises(BadRequest):
+        json_patch.apply(DOCUMENT, {"op": "add"})
+    with pytest.raises(RequestEntityTooLarge):
+        json_patch.apply(DOCUMENT, [{"op": "test", "path": "/b/c", "value": "d"}] * 10_001)

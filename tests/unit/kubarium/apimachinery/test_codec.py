@@ -1,0 +1,63 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubarium.apimachinery import codec
+from kubarium.apimachinery.errors import BadRequest
+
+
+def test_duplicate_fields_are_named_with_their_path():
+    body = b'{"spec":{"replicas":1,"replicas":2,"list":[{"a":1,"a" :2}]}}'
+    obj, problems = codec.decode_json_strict(body)
+    assert obj["spec"]["replicas"] == 2
+    assert problems == ['duplicate field "spec.replicas"', 'duplicate field "spec.list[0].a"']
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), json_values), st.booleans())
+def test_objects_without_duplicates_have_no_problems(obj, indent):
+    body = orjson.dumps(obj, option=orjson.OPT_INDENT_2 if indent else 0)
+    assert codec.decode_json_strict(body) == (obj, [])
+
+
+def test_yaml_is_read_as_upstream_reads_it():
+    body = b"a: 8080:80\nb: 2020-01-01\nc: 1e3\nd: 0777\ne: yes\n1: x\nf: ~\ng: 1.0\nh: '1'\ni: {<<: {q: 1}, r: 2}\n"
+    assert codec.decode_yaml(body) == {
+        "a": "8080:80", "b": "2020-01-01", "c": 1000, "d": 511, "e": True, "1": "x", "f": None, "g": 1, "h": "1",
+        "i": {"q": 1, "r": 2},
+    }  # fmt: skip
+
+
+def test_a_key_that_stands_twice_in_yaml_is_named_with_its_line():
+    _, problems = codec.decode_yaml_strict(b"metadata:\n  name: a\nfoo: 1\nfoo: 2\n")
+    assert problems == ['line 4: key "foo" already set in map']
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "unexpected end of JSON input (<empty>)"),
+        (b'{"a":}', "invalid character '}' looking for beginning of value ({\"a\":})"),
+        (b"[1]", "json: cannot unmarshal array into Go value of type struct"),
+        (b'{"a":1} x', "invalid character 'x' after top-level value"),
+    ],
+)
+def test_malformed_bodies(body, message):
+    with pytest.raises(BadRequest) as refused:
+        codec.decode_json(body, "Pod")
+    assert message in refused.value.message
+    assert refused.value.message.startswith(
+        "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+    )
+
+
+def test_malformed_yaml():
+    with pytest.raises(BadRequest, match="did not find expected"):
+        codec.decode_yaml(b"a: [1")
