@@ -27,6 +27,7 @@ class Column:
     format: str = ""
     description: str = ""
     priority: int = 0
+    is_moment: bool = False  # the cell is a time as text; shown is how long ago that was
 
 
 Undo = Callable[[], Awaitable[None]]

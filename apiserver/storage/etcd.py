@@ -178,6 +178,12 @@ class EtcdWatch:
         await self._events.aclose()
         raise StopAsyncIteration
 
+    def take(self) -> Sequence[Change]:
+        return ()
+
+    def wake(self) -> None:
+        """Nobody who needs this watches etcd directly."""
+
     def close(self) -> None:
         self._closed = True
 

@@ -115,6 +115,14 @@ class Watch(Protocol):
         """Every change up to this revision has been handed out: good for a bookmark."""
         ...
 
+    def take(self) -> Sequence[Change]:
+        """What is there already, possibly nothing, without waiting."""
+        ...
+
+    def wake(self) -> None:
+        """Let a waiting `__anext__` return now, with an empty batch if need be."""
+        ...
+
     def close(self) -> None:
         """No more changes."""
         ...

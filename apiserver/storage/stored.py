@@ -11,7 +11,7 @@ parts on the right are kept; GET joins head and tail, LIST joins many tails, WAT
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -57,7 +57,7 @@ _NO_LABELS: Mapping[str, str] = {}
 class Stored:
     """One object at one revision. Decoding happens when `obj` is first asked for, and once."""
 
-    __slots__ = ("_fields", "_labels", "_node_name", "_obj", "head", "key", "revision", "tail")
+    __slots__ = ("_fields", "_labels", "_node_name", "_obj", "_versions", "head", "key", "revision", "tail")
 
     def __init__(self, key: str, revision: int, head: bytes, tail: bytes) -> None:
         self.key = key
@@ -68,6 +68,7 @@ class Stored:
         self._labels: Mapping[str, str] | None = None
         self._fields: dict[str, str] | None = None
         self._node_name: str | None = None
+        self._versions: dict[str, Stored] | None = None
 
     @property
     def json(self) -> bytes:
@@ -119,6 +120,15 @@ class Stored:
         if found is None or not getters.keys() <= found.keys():
             obj = self._obj if self._obj is not None else self.decode()
             found = self._fields = {name: getter(obj) for name, getter in getters.items()}
+        return found
+
+    def in_version(self, api_version: str, convert: Callable[[Object], Object]) -> Stored:
+        """The same object in another version; converted once."""
+        if self._versions is None:
+            self._versions = {}
+        found = self._versions.get(api_version)
+        if found is None:
+            found = self._versions[api_version] = stored(self.key, self.revision, encode(convert(self.decode())))
         return found
 
     def at(self, revision: int) -> Stored:

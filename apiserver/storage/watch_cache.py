@@ -68,14 +68,14 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Sequence[Change]:
-        while not self._queue:
-            if self.ended:
-                raise StopAsyncIteration
+        if not self._queue and not self.ended:
             self._waiting = asyncio.get_running_loop().create_future()
             try:
                 await self._waiting
             finally:
                 self._waiting = None
+        if not self._queue and self.ended:
+            raise StopAsyncIteration
         return self.take()
 
     def take(self) -> Sequence[Change]:
@@ -102,16 +102,17 @@ class Subscription:
             self.close()
             return
         self._queue.append(change)
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """No more changes."""
         if not self.ended:
             self.ended = True
             self._cache.leave(self)
-            self._wake()
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let a waiting `__anext__` return now, with an empty batch if need be."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 

@@ -1,0 +1,39 @@
+"""GET of one object: its bytes as they lie in the cache."""
+
+from __future__ import annotations
+
+import orjson
+
+from apiserver.endpoints.forms import form_of
+from apiserver.endpoints.list_options import revision_in, too_large
+from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.sending import send_bytes
+from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.registry.resource import Resource
+from apiserver.registry.store import raise_translated
+from apiserver.request import RequestContext, first
+from apiserver.storage.interface import RevisionTooLarge, StorageError
+
+
+async def handle(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a GET of an object or of a part of it."""
+    info = context.info
+    form = accepted(scope, context)
+    minimum = revision_in(first(context.query, "resourceVersion")) if context.query else None
+    key = row.key(info.namespace if row.namespaced else "", info.name)
+    try:
+        stored = await endpoints.storage.get(key, minimum_revision=minimum)
+    except RevisionTooLarge as error:
+        raise too_large(error) from None
+    except StorageError as error:
+        raise_translated(row, info.name, error)
+        raise
+    view = row.subresources[info.subresource].view if info.subresource else None
+    if view is not None:
+        obj = stored.obj if row.from_storage is None else row.from_storage(stored.decode())
+        body = orjson.dumps(view(obj)) + b"\n"
+    else:
+        body = form_of(form, row, context).one(stored)
+    await send_bytes(scope, send, form, [body], len(body))

@@ -1,0 +1,71 @@
+"""GET of many: selected objects in parts of cached bytes, whole or page by page."""
+
+from __future__ import annotations
+
+from apiserver.endpoints.forms import LIST_TAIL, form_of
+from apiserver.endpoints.list_options import (
+    LIST_TOO_OLD,
+    ExpiredContinue,
+    ListOptions,
+    encode_token,
+    list_options,
+    too_large,
+)
+from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.selection import Selection, selection_of
+from apiserver.endpoints.sending import cut, send_bytes
+from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.registry.resource import Resource
+from apiserver.registry.store import raise_translated
+from apiserver.request import RequestContext
+from apiserver.storage.interface import Page, RevisionCompacted, RevisionTooLarge, StorageError
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object
+
+
+async def handle(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a list."""
+    wanted = accepted(scope, context)
+    options = list_options(context.query)
+    selection = selection_of(row, context.info)
+    form = form_of(wanted, row, context, of_list=True)
+    prefix = row.list_prefix(context.info.namespace)
+    page = await _page(endpoints, row, prefix, options, selection)
+    head = form.list_head(_metadata(page, prefix, selection))
+    parts, size = cut(head, form.items(page.items), LIST_TAIL)
+    await send_bytes(scope, send, wanted, parts, size)
+
+
+async def _page(
+    endpoints: Endpoints, row: Resource, prefix: str, options: ListOptions, selection: Selection
+) -> Page:
+    try:
+        return await endpoints.storage.list(
+            prefix,
+            minimum_revision=options.minimum_revision,
+            exact_revision=options.exact_revision,
+            start_key=prefix + options.start if options.start else "",
+            limit=options.limit,
+            predicate=selection.predicate,
+            hints=selection.hints,
+        )
+    except RevisionCompacted:
+        if options.continues:
+            raise ExpiredContinue(options.start) from None
+        raise errors.Expired(LIST_TOO_OLD, {}) from None
+    except RevisionTooLarge as error:
+        raise too_large(error) from None
+    except StorageError as error:
+        raise_translated(row, "", error)
+        raise
+
+
+def _metadata(page: Page, prefix: str, selection: Selection) -> Object:
+    metadata: Object = {"resourceVersion": str(page.revision)}
+    if page.next_key:
+        metadata["continue"] = encode_token(page.revision, page.next_key.removeprefix(prefix))
+        if selection.predicate is None and page.remaining:
+            metadata["remainingItemCount"] = page.remaining
+    return metadata

@@ -1,0 +1,101 @@
+"""Columns for `kubectl get`: `Table` objects made from what strategies say about their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from apiserver.registry.strategy import Column
+from apiserver.request import first
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.time import human_duration, parse_time
+from kubarium.component_base.clock import Clock
+
+NAME_TEXT = (
+    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a "
+    "client to request the generation of an appropriate name automatically. Name is primarily intended for creation "
+    "idempotence and configuration definition. Cannot be updated. More info: "
+    "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
+)
+CREATED_TEXT = (
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed "
+    "to be set in happens-before order across separate operations. Clients may not set this value. It is represented "
+    "in RFC3339 form and is in UTC. Populated by the system. Read-only. Null for lists. More info: "
+    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
+)
+UNKNOWN = "<unknown>"
+
+
+def _created(obj: Object) -> str:
+    return (obj.get("metadata") or {}).get("creationTimestamp") or ""
+
+
+NAME = Column("Name", name_of, format="name", description=NAME_TEXT)
+CREATED_AT = Column("Created At", _created, type="date", description=CREATED_TEXT)
+AGE = Column("Age", _created, description=CREATED_TEXT, is_moment=True)
+UNDESCRIBED = (NAME, CREATED_AT)
+"""The columns of kinds that do not say anything about columns."""
+
+
+def include_of(query: Mapping[str, list[str]]) -> str:
+    """How much of the object each row carries. Raises BadRequest."""
+    asked = first(query, "includeObject") if query else ""
+    if asked not in ("", "None", "Metadata", "Object"):
+        raise errors.BadRequest(f'unrecognized includeObject value: "{asked}"')
+    return asked or "Metadata"
+
+
+class Table:
+    """Rows of one kind. Strategies name all their columns, `Name` and `Age` included, or none."""
+
+    def __init__(self, columns: Sequence[Column], version: str, include: str, clock: Clock) -> None:
+        self._columns = columns or UNDESCRIBED
+        self._api_version = f"meta.k8s.io/{version}"
+        self._include = include
+        self._now = clock.now()
+
+    def head(self, metadata: Object, *, columns: bool = True) -> bytes:
+        """The table up to its first row."""
+        definitions = [_definition(column) for column in self._columns] if columns else None
+        head = {
+            "kind": "Table",
+            "apiVersion": self._api_version,
+            "metadata": metadata,
+            "columnDefinitions": definitions,
+        }
+        return orjson.dumps(head)[:-1] + b',"rows":['
+
+    def row(self, obj: Object) -> bytes:
+        """One row."""
+        row: Object = {"cells": [self._cell(column, obj) for column in self._columns]}
+        if self._include == "Object":
+            row["object"] = obj
+        elif self._include == "Metadata":
+            row["object"] = {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": self._api_version,
+                "metadata": obj.get("metadata"),
+            }
+        return orjson.dumps(row)
+
+    def _cell(self, column: Column, obj: Object) -> Any:
+        value = column.cell(obj)
+        if not column.is_moment:
+            return value
+        try:
+            return human_duration((self._now - parse_time(value)).total_seconds()) if value else UNKNOWN
+        except ValueError:
+            return UNKNOWN
+
+
+def _definition(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": column.description,
+        "priority": column.priority,
+    }

@@ -1,0 +1,218 @@
+"""A stream of events: what is there (if asked for), then what happens, bookmarks in between.
+
+    storage.watch ─▶ batches of changes ─▶ selectors ─▶ ADDED, MODIFIED, DELETED ─▶ one write for each batch
+
+An event is encoded once for each form and kept with the change, so that a thousand watchers send the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from apiserver.endpoints.forms import Form, form_of
+from apiserver.endpoints.list_options import WatchOptions, too_large, watch_options
+from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.selection import Selection, selection_of
+from apiserver.endpoints.sending import PART
+from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.registry.resource import Resource
+from apiserver.registry.store import raise_translated
+from apiserver.request import RequestContext
+from apiserver.storage.interface import (
+    Change,
+    Page,
+    RevisionCompacted,
+    RevisionTooLarge,
+    StorageError,
+    Stored,
+    Watch,
+)
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL_EVENTS_END, MODIFIED
+
+SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
+BOOKMARK_INTERVAL = 60.0  # seconds
+WINDOW = 0.008  # seconds: changes that follow each other faster are sent together
+_OPENINGS = {
+    kind: b'{"type":"%s","object":' % kind.encode() for kind in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)
+}
+_CLOSING = b"}\n"
+
+
+async def handle(
+    endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a watch."""
+    wanted = accepted(scope, context, stream=True)
+    options = watch_options(context.query)
+    selection = selection_of(row, context.info)
+    form = form_of(wanted, row, context)
+    prefix = row.list_prefix(context.info.namespace)
+    stream = Stream(send, form, selection, options, context)
+    try:
+        initial, after = await _beginning(endpoints, prefix, options, selection)
+        watch = await endpoints.storage.watch(prefix, after_revision=after, hints=selection.hints)
+    except RevisionCompacted as error:
+        await stream.refuse(
+            errors.Expired(f"too old resource version: {options.version} ({error.current})", {})
+        )
+        return
+    except RevisionTooLarge as error:
+        await stream.refuse(too_large(error))
+        return
+    except StorageError as error:
+        raise_translated(row, "", error)
+        raise
+    await stream.run(watch, initial, receive)
+
+
+async def _beginning(
+    endpoints: Endpoints, prefix: str, options: WatchOptions, selection: Selection
+) -> tuple[Page | None, int]:
+    """What is told first, and the revision after which changes are told."""
+    any_start = options.version in ("", "0")
+    if not options.initial_events and not any_start:
+        return None, options.revision
+    minimum = None if options.version == "" else options.revision
+    if options.initial_events is False:
+        page = await endpoints.storage.list(prefix, minimum_revision=minimum, limit=1)
+        return None, page.revision
+    page = await endpoints.storage.list(
+        prefix, minimum_revision=minimum, predicate=selection.predicate, hints=selection.hints
+    )
+    return page, page.revision
+
+
+class Stream:
+    """One watch on its way to a client."""
+
+    def __init__(
+        self, send: Send, form: Form, selection: Selection, options: WatchOptions, context: RequestContext
+    ) -> None:
+        self._send = send
+        self._form = form
+        self._predicate = selection.predicate
+        self._options = options
+        self._clock = context.clock
+        now = self._clock.monotonic()
+        self._end = now + (options.timeout or random.uniform(SHORTEST, 2 * SHORTEST))
+        self._bookmark_due = now + BOOKMARK_INTERVAL
+
+    async def refuse(self, error: errors.StatusError) -> None:
+        """Say in the stream that the watch cannot begin: clients expect it there."""
+        await self._open()
+        body = _OPENINGS[ERROR] + orjson.dumps(error.status()) + _CLOSING
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def run(self, watch: Watch, initial: Page | None, receive: Receive) -> None:
+        """Send until the client leaves, time is up, or the watch ends."""
+        loop = asyncio.get_running_loop()
+        helpers = [
+            loop.create_task(_close_when_gone(watch, receive), name="watch disconnect"),
+            loop.create_task(self._remind(watch), name="watch reminder"),
+        ]
+        try:
+            await self._open()
+            if initial is not None:
+                await self._tell_initial(initial)
+            await self._follow(watch)
+        finally:
+            watch.close()
+            for helper in helpers:
+                helper.cancel()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _open(self) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._write(b"")  # the head goes out before the first event
+
+    async def _tell_initial(self, page: Page) -> None:
+        for part in self._initial_parts(page.items):
+            await self._write(part)
+        if self._options.initial_events and self._options.bookmarks:
+            await self._write(self._bookmark(page.revision, {INITIAL_EVENTS_END: "true"}))
+
+    def _initial_parts(self, items: Sequence[Stored]) -> Iterator[bytes]:
+        gathered: list[bytes] = []
+        size = 0
+        for stored in items:
+            event = _OPENINGS[ADDED] + self._form.event(stored) + _CLOSING
+            gathered.append(event)
+            size += len(event)
+            if size >= PART:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+        if gathered:
+            yield b"".join(gathered)
+
+    async def _follow(self, watch: Watch) -> None:
+        loop = asyncio.get_running_loop()
+        sent_at = 0.0
+        async for batch in watch:
+            if batch:
+                wait = sent_at + WINDOW - loop.time()
+                if wait > 0:
+                    await asyncio.sleep(wait)  # the loop's time, not the cluster's
+                    batch = [*batch, *watch.take()]
+                body = b"".join(map(self._event, batch))
+                if body:
+                    await self._write(body)
+                    sent_at = loop.time()
+                continue
+            now = self._clock.monotonic()
+            over = now >= self._end
+            if self._options.bookmarks and (over or now >= self._bookmark_due):
+                self._bookmark_due = now + BOOKMARK_INTERVAL
+                await self._write(self._bookmark(watch.revision))
+            if over:
+                return
+
+    def _event(self, change: Change) -> bytes:
+        """One change as an event for this watcher, or nothing: an object may enter or leave the selection."""
+        current, previous, predicate = change.current, change.previous, self._predicate
+        now = current is not None and (predicate is None or predicate(current))
+        before = previous is not None and (predicate is None or predicate(previous))
+        if not now and not before:
+            return b""
+        kind = (MODIFIED if before else ADDED) if now else DELETED
+        key = self._form.key
+        if key is not None and (known := change.wire.get((key, kind))) is not None:
+            return known
+        shown = current if now else previous.at(change.revision)  # type: ignore[union-attr]
+        assert shown is not None
+        event = _OPENINGS[kind] + self._form.event(shown) + _CLOSING
+        if key is not None:
+            change.wire[key, kind] = event
+        return event
+
+    def _bookmark(self, revision: int, annotations: Object | None = None) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision)}
+        if annotations:
+            metadata["annotations"] = annotations
+        return _OPENINGS[BOOKMARK] + self._form.bookmark(metadata) + _CLOSING
+
+    async def _write(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _remind(self, watch: Watch) -> None:
+        """Wake the stream when a bookmark is due or its time is up."""
+        while True:
+            due = min(self._end, self._bookmark_due) if self._options.bookmarks else self._end
+            await self._clock.sleep(max(due - self._clock.monotonic(), 0))
+            watch.wake()
+            await self._clock.sleep(1)  # the stream may be busy writing; then it looks at the time later
+
+
+async def _close_when_gone(watch: Watch, receive: Receive) -> None:
+    """A client that hangs up is only noticed by listening to it."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            watch.close()
+            return
