@@ -60,6 +60,7 @@ class SchedulerApp:
             nominator=Nominator(),
             waiting=WaitingPods(),
             record=self._record,
+            spawn=lambda work: self.scheduler.spawn(work),
         )
         self.profiles = profile_table.build(configuration, handle)
         first = next(iter(self.profiles.values()))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -295,18 +295,27 @@ class Scheduler:
     def _needs_no_node(self, pod: PodInfo) -> bool:
         return pod.kind.deleting or self.cache.has(pod.uid)
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the rest of a pod's way beside the loop; it holds the slot until it ends."""
 
-        async def guarded() -> None:
+        async def holding_slot() -> None:
             self._under_way.inc()
+            try:
+                await work
+            finally:
+                self._under_way.dec()
+                self._slots.release()
+
+        self.spawn(holding_slot())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the loop; what goes wrong in it is logged."""
+
+        async def guarded() -> None:
             try:
                 await work
             except Exception:  # a failed binding must not end the loop
                 log.exception("binding cycle failed")
-            finally:
-                self._under_way.dec()
-                self._slots.release()
 
         if self._tasks is None:
             raise RuntimeError("the scheduler is not running")

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -135,6 +135,7 @@ class Handle:
     nominator: Nominator
     waiting: WaitingPods
     record: Callable[..., None]  # record(object, type, reason, message)
+    spawn: Callable[[Coroutine[Any, Any, None]], None]  # run something beside the scheduling loop
     random: random.Random = field(default_factory=random.Random)
     framework: Any = None  # the Framework that the plugin belongs to, once it is built
 

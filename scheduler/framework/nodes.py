@@ -77,6 +77,7 @@ class Nodes:
 
         self.labels_version = 0
         self.taints_version = 0
+        self.images_version = 0
         self._cache: dict[Hashable, tuple[Hashable, Any]] = {}
 
         self.ports: dict[
@@ -215,8 +216,9 @@ class Nodes:
             label.put(place, None)
         for resource in self.resources.values():
             resource.allocatable[place] = 0.0
-        for name_, _ in _images(info.node):
-            self._forget_image(name_, place)
+        for image, _ in _images(info.node):
+            self._forget_image(image, place)
+        self.images_version += 1
         self._unschedulable.values[place] = False
         self._taint_set.values[place] = 0
         self._valid.values[place] = False
@@ -264,6 +266,7 @@ class Nodes:
                 self._forget_image(name, place)
             for name, size in _images(node):
                 self.images.setdefault(name, {})[place] = size
+            self.images_version += 1
 
     def _offer(self, place: int, allocatable: dict[str, int]) -> None:
         for name in allocatable:

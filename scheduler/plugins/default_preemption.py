@@ -1,0 +1,28 @@
+"""No node has room: let less important pods make it."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery.object import Object
+from scheduler.framework.interface import CycleState, Handle, PostFilterPlugin, PostFilterResult
+from scheduler.framework.pod_info import PodInfo
+from scheduler.framework.verdict import Verdict
+from scheduler.preemption import Preemption
+
+
+class DefaultPreemption(PostFilterPlugin):
+    """Looks for victims of lower priority, and nominates the node that they leave."""
+
+    name = "DefaultPreemption"
+
+    def __init__(self, handle: Handle, args: Object) -> None:
+        super().__init__(handle, args)
+        share, least = args.get("minCandidateNodesPercentage"), args.get("minCandidateNodesAbsolute")
+        self.preemption = Preemption(
+            handle,
+            handle.informers.informer("policy/v1", "poddisruptionbudgets").lister,
+            share=(10 if share is None else share) / 100,
+            least=100 if least is None else least,
+        )
+
+    async def post_filter(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
+        return self.preemption.preempt(state, pod, verdict)

@@ -1,0 +1,292 @@
+"""Which pods would have to go, and is it worth it?
+
+    1. may the pod preempt at all?                           `may_preempt`
+    2. nodes that could take it if pods went away            from the verdict of filtering
+    3. per node: the fewest, least important victims         `find_candidates`
+    4. the node where it hurts least                         `choose`
+    5. delete the victims; the pod waits for their end       `carry_out`
+
+Step 3 asks all candidate nodes at once: every pod of lower priority is taken out of the columns, the
+filters run once, then the pods
+come back one per node and step, the most important first, and stay where the new pod still fits.
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kubarium.apimachinery import conditions, labels
+from kubarium.apimachinery.errors import NotFound, StatusError
+from kubarium.apimachinery.object import Object, copy, labels_of
+from kubarium.client.lister import Lister
+from kubarium.component_base import logging
+from scheduler.framework import metrics
+from scheduler.framework.columns import Mask
+from scheduler.framework.interface import CycleState, Handle, PostFilterResult
+from scheduler.framework.nodes import Nodes
+from scheduler.framework.pod_info import PodInfo
+from scheduler.framework.runtime import Framework
+from scheduler.framework.verdict import Refused, Verdict, summary
+from scheduler.snapshot import WhatIf
+
+log = logging.get(__name__)
+
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NO_VICTIMS = "No preemption victims found for incoming pod"
+BY_SCHEDULER = "PreemptionByScheduler"
+
+
+@dataclass
+class Candidate:
+    """A node, and who would have to leave it."""
+
+    place: int
+    victims: list[PodInfo] = field(default_factory=list)  # most important first
+    violations: int = 0  # victims that a disruption budget protects
+
+
+class Preemption:
+    """Makes room for pods of one profile."""
+
+    def __init__(self, handle: Handle, budgets: Lister, *, share: float, least: int) -> None:
+        """Looks at `share` of the nodes, but at least at so many."""
+        self._handle = handle
+        self._budgets = budgets
+        self._share, self._least = share, least
+        self._pods = handle.client.resource("v1", "pods")
+
+    def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
+        """Steps 1 to 5; the deletions go on in the background."""
+        framework: Framework = self._handle.framework
+        nodes = self._handle.nodes
+        objection = self.may_preempt(pod, nodes)
+        if objection:
+            return PostFilterResult(None, f"preemption: {objection}")
+        metrics.preemption_attempts.inc()
+        possible = verdict.resolvable_nodes(nodes.valid)
+        if verdict.pre_filter_reason:
+            possible &= False
+        candidates, reasons = self.find_candidates(framework, state, pod, nodes, self._sample(possible))
+        if not candidates:
+            helpless = nodes.valid & ~possible
+            text = summary([*reasons, Refused("", NOT_HELPFUL, False, helpless)])
+            return PostFilterResult("", f"preemption: 0/{nodes.count} nodes are available{text}")
+        best = choose(candidates)
+        node = nodes.name_of(best.place)
+        metrics.preemption_victims.observe(len(best.victims))
+        self._handle.spawn(self.carry_out(pod, node, best.victims))
+        return PostFilterResult(node, "", success=True)
+
+    # ---- 1
+
+    def may_preempt(self, pod: PodInfo, nodes: Nodes) -> str:
+        """Why not, or nothing."""
+        if pod.spec.get("preemptionPolicy") == "Never":
+            return "not eligible due to preemptionPolicy=Never."
+        nominated = self._handle.nominator.node_of(pod)
+        info = nodes.info(nominated) if nominated else None
+        if info is None:
+            return ""
+        for other in info.pods.values():
+            if other.priority < pod.priority and _is_leaving_for_us(other.pod):
+                return "not eligible due to a terminating pod on the nominated node."
+        return ""
+
+    # ---- 2 and 3
+
+    def _sample(self, possible: Mask) -> Mask:
+        """Not all of them where there are many: enough to choose from, beginning anywhere."""
+        places = np.flatnonzero(possible)
+        wanted = max(self._least, int(len(places) * self._share))
+        if len(places) <= wanted:
+            return possible
+        first = self._handle.random.randrange(len(places))
+        chosen = np.zeros_like(possible)
+        chosen[np.roll(places, -first)[:wanted]] = True
+        return chosen
+
+    def find_candidates(
+        self, framework: Framework, state: CycleState, pod: PodInfo, nodes: Nodes, possible: Mask
+    ) -> tuple[list[Candidate], list[Refused]]:
+        """Nodes that would take the pod after losing the listed victims, and why the others would not."""
+        lower = {
+            int(place): sorted(
+                (other for other in nodes.infos[place].pods.values() if other.priority < pod.priority),  # type: ignore[union-attr]
+                key=importance,
+            )
+            for place in np.flatnonzero(possible)
+        }
+        without = [place for place, pods in lower.items() if not pods]
+        reasons = [Refused("", NO_VICTIMS, True, nodes.mask_of(without))]
+        lower = {place: pods for place, pods in lower.items() if pods}
+        if not lower:
+            return [], reasons
+        budgets = Budgets(self._budgets)
+        local = all(
+            p.local or p.name in state.skip_filter for p in framework.filter_plugins if p.depends_on_pods
+        )
+        groups = [lower] if local else [{place: pods} for place, pods in lower.items()]
+        found: list[Candidate] = []
+        for group in groups:
+            fitting, refused = self._try(framework, state, pod, nodes, group, budgets)
+            found += fitting
+            reasons += refused
+        return found, reasons
+
+    def _try(
+        self,
+        framework: Framework,
+        state: CycleState,
+        pod: PodInfo,
+        nodes: Nodes,
+        lower: dict[int, list[PodInfo]],
+        budgets: Budgets,
+    ) -> tuple[list[Candidate], list[Refused]]:
+        """One group of nodes that do not influence each other."""
+        with WhatIf(nodes) as what_if:
+            for node, other in self._handle.nominator.ahead_of(pod):
+                if nodes.index.get(node) in lower and other.node < 0:
+                    what_if.add(other, nodes.index[node])
+            for pods in lower.values():
+                for other in pods:
+                    what_if.remove(other)
+            verdict = framework.filter(state, pod, nodes, only_pods=True)
+            group = nodes.mask_of(list(lower))
+            refused = [entry._replace(nodes=entry.nodes & group) for entry in verdict.refused]
+            candidates = {place: Candidate(place) for place in lower if verdict.feasible[place]}
+            lines = {place: budgets.sort(lower[place]) for place in candidates}
+            for turn in range(max((len(line) for line in lines.values()), default=0)):
+                back = [(place, *line[turn]) for place, line in lines.items() if turn < len(line)]
+                for place, other, _ in back:
+                    what_if.add(other, place)
+                fits = framework.filter(state, pod, nodes, only_pods=True).feasible
+                for place, other, violates in back:
+                    if not fits[place]:
+                        what_if.remove(other)
+                        candidates[place].victims.append(other)
+                        candidates[place].violations += violates
+        for candidate in candidates.values():
+            candidate.victims.sort(key=importance)
+        return [candidate for candidate in candidates.values() if candidate.victims], refused
+
+    # ---- 5
+
+    async def carry_out(self, pod: PodInfo, node: str, victims: Sequence[PodInfo]) -> None:
+        """Delete the victims, and withdraw promises to lesser pods on that node."""
+        for other in self._handle.nominator.pods_on(node):
+            if other.priority < pod.priority:
+                self._handle.nominator.remove(other)
+                await self._patch(other, {"nominatedNodeName": None})
+        for victim in victims:
+            waiting = self._handle.waiting.get(victim.uid)
+            if waiting is not None:
+                waiting.reject("DefaultPreemption", "preempted")
+                continue
+            await self._evict(pod, node, victim)
+
+    async def _evict(self, pod: PodInfo, node: str, victim: PodInfo) -> None:
+        scheduler = pod.scheduler_name
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": BY_SCHEDULER,
+            "message": f"{scheduler}: preempting to accommodate a higher priority pod",
+        }
+        found: list[Object] = (copy(victim.pod).get("status") or {}).get("conditions") or []
+        conditions.set_condition(found, condition, self._handle.clock.now())
+        await self._patch(victim, {"conditions": found})
+        try:
+            await self._pods.delete(victim.name, victim.namespace, preconditions={"uid": victim.uid})
+        except NotFound:
+            return
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            log.warning("preempting %s failed: %s", victim.key, error or type(error).__name__)
+            return
+        log.info("preempted %s on %s for %s", victim.key, node, pod.key)
+        self._handle.record(victim.pod, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {node}")
+
+    async def _patch(self, pod: PodInfo, status: Object) -> None:
+        body = {"metadata": {"uid": pod.uid}, "status": status}
+        try:
+            await self._pods.patch(pod.name, body, pod.namespace, type="strategic", subresource="status")
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            log.info("status of %s not updated: %s", pod.key, error or type(error).__name__)
+
+
+class Budgets:
+    """How many disruptions each PodDisruptionBudget still allows, at this moment."""
+
+    def __init__(self, lister: Lister) -> None:
+        self._entries = [
+            (budget["metadata"]["namespace"], _selector_of(budget), budget.get("status") or {})
+            for budget in lister.list()
+        ]
+
+    def sort(self, pods: Sequence[PodInfo]) -> list[tuple[PodInfo, bool]]:
+        """The pods with whether losing them breaks a budget; those come first, to be spared first."""
+        if not self._entries:
+            return [(pod, False) for pod in pods]
+        left = [status.get("disruptionsAllowed") or 0 for _, _, status in self._entries]
+        marked = [(pod, self._takes(pod, left)) for pod in pods]
+        return [entry for entry in marked if entry[1]] + [entry for entry in marked if not entry[1]]
+
+    def _takes(self, pod: PodInfo, left: list[int]) -> bool:
+        violates = False
+        for number, (namespace, selector, status) in enumerate(self._entries):
+            if namespace != pod.namespace or not pod.labels or not selector.matches(labels_of(pod.pod)):
+                continue
+            if pod.name in (status.get("disruptedPods") or {}):
+                continue  # its disruption is counted already
+            left[number] -= 1
+            violates = violates or left[number] < 0
+        return violates
+
+
+def _selector_of(budget: Object) -> labels.Selector:
+    selector = labels.from_label_selector((budget.get("spec") or {}).get("selector"))
+    return (
+        labels.NOTHING if selector.is_everything and not (budget["spec"].get("selector") or {}) else selector
+    )
+
+
+def importance(pod: PodInfo) -> tuple[Any, ...]:
+    """Sorts the most important pod first: priority, then who has run longer."""
+    return (-pod.priority, _started(pod))
+
+
+def _started(pod: PodInfo) -> str:
+    """Times of one form sort as text; a pod that has not started is the youngest."""
+    return (pod.pod.get("status") or {}).get("startTime") or "9999"
+
+
+# What makes one candidate better than another, most telling first; smaller is better.
+CRITERIA: list[Callable[[Candidate], Any]] = [
+    lambda candidate: candidate.violations,
+    lambda candidate: candidate.victims[0].priority,
+    lambda candidate: sum(victim.priority + 2**31 for victim in candidate.victims),
+    lambda candidate: len(candidate.victims),
+]
+
+
+def choose(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate where it hurts least; at last, the one whose most important victims started latest."""
+    best = min(tuple(criterion(candidate) for criterion in CRITERIA) for candidate in candidates)
+    equal = [c for c in candidates if tuple(criterion(c) for criterion in CRITERIA) == best]
+    return max(equal, key=_earliest_start)
+
+
+def _earliest_start(candidate: Candidate) -> str:
+    highest = candidate.victims[0].priority
+    return min(_started(victim) for victim in candidate.victims if victim.priority == highest)
+
+
+def _is_leaving_for_us(pod: Object) -> bool:
+    if "deletionTimestamp" not in pod["metadata"]:
+        return False
+    target = conditions.find((pod.get("status") or {}).get("conditions"), "DisruptionTarget")
+    return target is not None and target.get("reason") == BY_SCHEDULER

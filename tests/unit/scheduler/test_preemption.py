@@ -1,0 +1,78 @@
+"""Important pods get room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubarium.apimachinery.object import Object
+from tests.unit.scheduler.builders import make_node, make_pod
+
+
+def running(name: str, node: str, priority: int, cpu: str, **more: Any) -> Object:
+    pod = make_pod(name, cpu=cpu, nodeName=node, priority=priority, terminationGracePeriodSeconds=0, **more)
+    pod["status"] = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+    return pod
+
+
+async def test_the_least_important_pods_go(start: Any) -> None:
+    objects = [
+        make_node("a", cpu="2"),
+        make_node("b", cpu="2"),
+        running("a1", "a", 5, "1"),
+        running("a2", "a", 1, "1"),
+        running("b1", "b", 3, "2"),
+    ]
+    async with start(*objects) as cluster:
+        cluster.api.put(make_pod("vip", cpu="1", priority=10))
+        await cluster.until(lambda: cluster.node_of("vip"))
+        assert cluster.node_of("vip") == "a"
+        names = {pod["metadata"]["name"] for pod in cluster.api.objects("v1", "pods")}
+        assert names == {"a1", "b1", "vip"}
+        await cluster.until(lambda: cluster.events("Preempted"))
+
+
+async def test_no_victims_no_preemption(start: Any) -> None:
+    objects = [
+        make_node("a", cpu="2"),
+        make_node("b", cpu="2", taints=[{"key": "k", "effect": "NoSchedule"}]),
+        running("a1", "a", 5, "2"),
+        make_pod("web", cpu="1", priority=5),
+    ]
+    async with start(*objects) as cluster:
+        await cluster.until(lambda: cluster.condition("web"))
+        assert cluster.condition("web")["message"] == (
+            "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
+            "preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, "
+            "1 Preemption is not helpful for scheduling."
+        )
+
+
+async def test_a_protected_pod_is_spared(start: Any) -> None:
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "guard", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "db"}}},
+        "status": {"disruptionsAllowed": 0},
+    }
+    objects = [
+        make_node("a", cpu="1"),
+        make_node("b", cpu="1"),
+        running("db", "a", 0, "1", labels={"app": "db"}),
+        running("web", "b", 4, "1"),
+        budget,
+    ]
+    async with start(*objects) as cluster:
+        cluster.api.put(make_pod("vip", cpu="1", priority=10))
+        await cluster.until(lambda: cluster.node_of("vip"))
+        assert cluster.node_of("vip") == "b"
+
+
+async def test_never_means_never(start: Any) -> None:
+    objects = [make_node("a", cpu="1"), running("low", "a", 0, "1")]
+    async with start(*objects) as cluster:
+        cluster.api.put(make_pod("meek", cpu="1", priority=10, preemptionPolicy="Never"))
+        await cluster.until(lambda: cluster.condition("meek"))
+        assert cluster.condition("meek")["message"] == (
+            "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."
+        )
