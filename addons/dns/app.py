@@ -1,0 +1,67 @@
+"""Builds the DNS server: informers fill the zone, the server reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from addons.dns.forward import Forwarder, resolvers_of
+from addons.dns.options import Options
+from addons.dns.server import Server
+from addons.dns.zone import Zone
+from kubarium.client.informer import Informers
+from kubarium.client.kubeconfig import in_cluster, load
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import RealClock
+from kubarium.component_base.health import metrics_page
+from kubarium.component_base.options import parse
+from kubarium.component_base.process import Process
+from kubarium.component_base.serving import Page, Scope, pages, serve
+
+
+async def main(process: Process, argv: Sequence[str]) -> None:
+    """Read flags, then answer until stopped."""
+    options = parse(Options, argv, "dns")
+    logging.setup("dns", options.verbosity)
+    config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
+    async with Client(config, user_agent="kubarium-dns") as client:
+        await start(process, options, client)
+
+
+async def start(process: Process, options: Options, client: Client) -> None:
+    """Build every part and run until the process is asked to stop."""
+    zone = Zone(options.cluster_domain)
+    informers = Informers(client, RealClock())
+    follow(informers, zone)
+    server = Server(zone, Forwarder(resolvers_of(options.resolv_conf)))
+
+    process.start("health", _serve_page(options.health_port, "/health", _always))
+    process.start("metrics", _serve_page(options.metrics_port, "/metrics", metrics_page))
+    process.start("informers", informers.run())
+    await informers.synced()
+    process.start("server", server.run(options.bind_address, options.port))
+    process.start("ready", _serve_page(options.ready_port, "/ready", _always))
+    await process.stopped()
+
+
+def follow(informers: Informers, zone: Zone) -> None:
+    """Services, EndpointSlices and namespaces."""
+    informers.informer("v1", "services").add_handler(
+        lambda obj, initial: zone.put_service(obj),
+        lambda old, new: zone.put_service(new),
+        zone.remove_service,
+    )
+    informers.informer("discovery.k8s.io/v1", "endpointslices").add_handler(
+        lambda obj, initial: zone.put_slice(obj), lambda old, new: zone.put_slice(new), zone.remove_slice
+    )
+    informers.informer("v1", "namespaces").add_handler(
+        lambda obj, initial: zone.put_namespace(obj), on_delete=zone.remove_namespace
+    )
+
+
+async def _always(scope: Scope) -> tuple[int, str, bytes]:
+    return 200, "text/plain; charset=utf-8", b"OK"
+
+
+async def _serve_page(port: int, path: str, page: Page) -> None:
+    await serve(pages({path: page}), "0.0.0.0", port)
