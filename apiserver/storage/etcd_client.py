@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -55,11 +56,11 @@ _METHODS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class EtcdTLS:
-    """What it takes to speak TLS with etcd; bytes of PEM files."""
+    """What it takes to speak TLS with etcd: names of PEM files."""
 
-    ca: bytes | None = None
-    certificate: bytes | None = None
-    key: bytes | None = None
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +321,9 @@ def _connect(url: str, tls: EtcdTLS | None) -> _Endpoint:
     for _ in range(2):
         if scheme in ("https", "unixs"):
             tls = tls or EtcdTLS()
-            credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+            credentials = grpc.ssl_channel_credentials(
+                _content(tls.ca_file), _content(tls.key_file), _content(tls.cert_file)
+            )
             channels.append(grpc.aio.secure_channel(address, credentials, options=_OPTIONS))
         else:
             channels.append(grpc.aio.insecure_channel(address, options=_OPTIONS))
@@ -338,6 +341,10 @@ def _connect(url: str, tls: EtcdTLS | None) -> _Endpoint:
         response_deserializer=rpc.WatchResponse.FromString,
     )
     return _Endpoint(address, calls, watch, channels)
+
+
+def _content(path: str) -> bytes | None:
+    return Path(path).read_bytes() if path else None
 
 
 def _put(key: str, value: bytes, lease: int) -> Any:

@@ -128,7 +128,9 @@ class Stored:
             self._versions = {}
         found = self._versions.get(api_version)
         if found is None:
-            found = self._versions[api_version] = stored(self.key, self.revision, encode(convert(self.decode())))
+            found = self._versions[api_version] = stored(
+                self.key, self.revision, encode(convert(self.decode()))
+            )
         return found
 
     def at(self, revision: int) -> Stored:
