@@ -89,6 +89,14 @@ class Discovery:
             document = self._documents[key] = self._make(parts, form)
         return document
 
+    def paths(self) -> list[str]:
+        """Every path that has a document."""
+        found = []
+        for group, versions in self._groups().items():
+            root = f"/apis/{group}" if group else "/api"
+            found += [root, *(f"{root}/{version}" for version in versions)]
+        return found
+
     def _make(self, parts: list[str], form: str) -> Document:
         if form != JSON:
             return self._aggregated(parts[0], form)

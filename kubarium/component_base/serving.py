@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +29,7 @@ class TLS:
     cert_file: str
     key_file: str
     client_ca_file: str | None = None
+    more_ca_files: tuple[str, ...] = ()  # of other clients, such as front proxies
 
 
 async def respond(send: Send, status: int, content_type: str, body: bytes) -> None:
@@ -76,8 +78,33 @@ async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settin
         options |= {"ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file}
         if tls.client_ca_file is not None:
             options |= {"ssl_ca_certs": tls.client_ca_file, "ssl_cert_reqs": ssl.CERT_OPTIONAL}
-    server = EmbeddedServer(uvicorn.Config(app, **(options | settings)))
-    await server.run_until_cancelled()
+    config = uvicorn.Config(app, **(options | settings))
+    config.load()
+    for path in tls.more_ca_files if tls is not None and config.ssl is not None else ():
+        config.ssl.load_verify_locations(path)  # type: ignore[union-attr]
+    await EmbeddedServer(config).run_until_cancelled()
+
+
+class IdentifyingProtocol(HttpToolsProtocol):
+    """Tells the application who is at the other end: pass it to `serve` as `http=IdentifyingProtocol`.
+
+    `scope["state"]` gets `client_cert` (as `getpeercert()`, only if verified), `client_cert_der` and `protocol`, this
+    object, whose transport a tunnel may take over. Semi-private parts of uvicorn are touched here: its version is pinned.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        secured = transport.get_extra_info("ssl_object")
+        certificate = secured.getpeercert() if secured is not None else None
+        super().connection_made(transport)
+        self.app_state = {
+            **self.app_state,
+            "client_cert": certificate or None,
+            "client_cert_der": secured.getpeercert(True) if certificate else None,
+            "protocol": self,
+        }
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade to SPDY is no reason for a warning: the application tunnels it."""
 
 
 class EmbeddedServer(uvicorn.Server):

@@ -1,0 +1,22 @@
+"""`python -m apiserver`: start the API server."""
+
+from __future__ import annotations
+
+import sys
+
+from apiserver.app import main
+from apiserver.options import Options
+from kubarium.component_base import logging
+from kubarium.component_base.options import parse
+from kubarium.component_base.process import Process, run
+
+
+async def start(process: Process) -> None:
+    """Read the flags and build everything from them."""
+    options = parse(Options, sys.argv[1:], program="kube-apiserver")
+    logging.setup("kube-apiserver", options.verbosity)
+    await main(process, options)
+
+
+if __name__ == "__main__":
+    sys.exit(run(start))

@@ -1,0 +1,338 @@
+"""Composition root: storage -> registry -> admission -> endpoints -> filters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from apiserver.admission.plugin import Admission
+from apiserver.authentication.authenticator import Authenticator, Authenticators
+from apiserver.authentication.bootstrap_tokens import BootstrapTokens
+from apiserver.authentication.client_certificates import ClientCertificates
+from apiserver.authentication.issuers import Issuers
+from apiserver.authentication.request_headers import RequestHeaders
+from apiserver.authentication.service_account_tokens import (
+    Issuer,
+    Keys,
+    ServiceAccountTokens,
+    discovery_documents,
+)
+from apiserver.authentication.token_cache import TokenCache
+from apiserver.authentication.token_file import TokenFile
+from apiserver.authorization.authorizer import AlwaysAllow, AlwaysDeny, Authorizers, Decision
+from apiserver.authorization.rbac import RBAC
+from apiserver.bootstrap.start import Bootstrap, Facts
+from apiserver.endpoints.discovery import Discovery
+from apiserver.endpoints.openapi import OpenAPI
+from apiserver.endpoints.router import Router
+from apiserver.endpoints.server import Endpoints
+from apiserver.endpoints.shell import build_shell
+from apiserver.filters.audit import AuditLog, load_policy
+from apiserver.filters.authentication import USER
+from apiserver.filters.chain import build_chain
+from apiserver.filters.priority_levels import PriorityLevels
+from apiserver.options import Options
+from apiserver.registry import catalog as builtin
+from apiserver.registry.core.service_addresses import ServiceAddresses
+from apiserver.registry.resource import Catalog, Resource
+from apiserver.registry.store import Registry
+from apiserver.request import LOOPBACK, RequestInfo, User
+from apiserver.storage.cacher import Cacher
+from apiserver.storage.compaction import Compactor
+from apiserver.storage.etcd import EtcdStorage
+from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
+from apiserver.storage.interface import Storage
+from kubarium.apimachinery import errors, time
+from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
+from kubarium.apimachinery.schema import catalog as schema_catalog
+from kubarium.client.informer import Informers
+from kubarium.client.loopback import LoopbackTransport
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.health import Health
+from kubarium.component_base.process import Process
+from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
+
+log = logging.get(__name__)
+
+
+async def main(process: Process, options: Options, clock: Clock | None = None) -> None:
+    """Connect to etcd, build the server, serve until the process stops."""
+    clock = clock or RealClock()
+    etcd = EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
+    cacher = Cacher(EtcdStorage(etcd, clock), clock)
+    process.start("cacher", cacher.run())
+    compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
+    process.start("compactor", compactor.run())
+    server = build(options, cacher, clock)
+    server.health.add("etcd", cacher.check)
+    await cacher.filled()
+    server.start(process)
+    serving = process.start("serving", _serve(options, server.app))
+    log.info("serving on %s:%d", options.bind_address, options.secure_port)
+    await process.stopped()
+    cacher.end_watches()
+    serving.cancel()
+    await asyncio.wait([serving])
+    await etcd.close()
+
+
+@dataclass
+class ApiServer:
+    """A built server: the application and the tasks that it needs."""
+
+    app: App
+    endpoints: Endpoints
+    client: Client  # through the server's own front door
+    health: Health
+    tasks: list[tuple[str, Callable[[], Any]]]
+
+    def start(self, process: Process) -> None:
+        """Start the background tasks as children of a process."""
+        for name, task in self.tasks:
+            process.start(name, task())
+
+
+def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
+    """Put the parts together. Storage and clock come from outside, so that tests can bring their own."""
+    door = _FrontDoor()
+    client = Client(transport=LoopbackTransport(door, {USER: LOOPBACK}), user_agent="kube-apiserver")
+    informers = Informers(client, clock)
+    health = Health()
+    rows = Catalog()
+    rows.add(builtin.rows())
+    addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
+    authorizer, rbac = _authorizers(options, informers)
+    keys = _keys(options)
+    tokens = _service_account_tokens(options, keys, client, clock)
+    issuer = (
+        Issuer(options.service_account_issuer[0], keys, clock, _audiences(options))
+        if keys is not None
+        else None
+    )
+    registry = Registry(
+        storage,
+        clock,
+        addresses=addresses,
+        reviewer=_Reviewer(tokens, authorizer, rbac),
+        issue_token=_token_maker(issuer),
+        resources=_finder(rows),
+    )
+    endpoints = Endpoints(rows, storage, registry, _schemas(options), Admission(), clock)
+    discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
+    documents = discovery_documents(options.service_account_issuer[0], keys) if keys is not None else {}
+    shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
+    levels = PriorityLevels(options.max_requests_inflight + options.max_mutating_requests_inflight)
+    if options.enable_priority_and_fairness:
+        levels.follow(informers)
+    door.app = build_chain(
+        Router(endpoints, shell),
+        authenticator=_authenticators(options, tokens, client, clock),
+        authorizer=authorizer,
+        clock=clock,
+        request_timeout=options.request_timeout,
+        audit=_audit(options),
+        priority_levels=levels if options.enable_priority_and_fairness else None,
+    )
+    bootstrap = Bootstrap(client, _facts(options), clock)
+    health.add("poststarthook/rbac/bootstrap-roles", bootstrap.check, "readyz", "healthz")
+    tasks: list[tuple[str, Callable[[], Any]]] = [
+        ("informers", informers.run),
+        ("bootstrap", bootstrap.run),
+        ("service addresses", addresses.run),
+    ]
+    return ApiServer(door, endpoints, client, health, tasks)
+
+
+class _FrontDoor:
+    """The whole application, for parts that are built before it is complete."""
+
+    app: App
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+# ------------------------------------------------------------------------------------------------ authentication
+
+
+def _authenticators(
+    options: Options, tokens: ServiceAccountTokens | None, client: Client, clock: Clock
+) -> Authenticators:
+    found: list[Authenticator] = []
+    if options.requestheader_client_ca_file:
+        found.append(
+            RequestHeaders(
+                Issuers.load(options.requestheader_client_ca_file),
+                allowed_names=options.requestheader_allowed_names,
+                username_headers=options.requestheader_username_headers,
+                uid_headers=options.requestheader_uid_headers,
+                group_headers=options.requestheader_group_headers,
+                extra_prefixes=options.requestheader_extra_headers_prefix,
+            )
+        )
+    if options.client_ca_file:
+        several = bool(options.requestheader_client_ca_file)
+        found.append(ClientCertificates(clock, Issuers.load(options.client_ca_file) if several else None))
+    by_token: list[Authenticator] = [TokenFile(options.token_auth_file)] if options.token_auth_file else []
+    if tokens is not None:
+        by_token.append(tokens)
+    if options.enable_bootstrap_token_auth:
+        by_token.append(BootstrapTokens(client, clock))
+    if by_token:
+        found.append(TokenCache(by_token, clock))
+    return Authenticators(found, anonymous=options.anonymous_auth)
+
+
+def _keys(options: Options) -> Keys | None:
+    if not options.service_account_signing_key_file:
+        return None
+    return Keys.load(options.service_account_signing_key_file, options.service_account_key_file)
+
+
+def _audiences(options: Options) -> tuple[str, ...]:
+    return options.api_audiences or options.service_account_issuer
+
+
+def _service_account_tokens(
+    options: Options, keys: Keys | None, client: Client, clock: Clock
+) -> ServiceAccountTokens | None:
+    if keys is None:
+        return None
+    return ServiceAccountTokens(keys, options.service_account_issuer, _audiences(options), client, clock)
+
+
+def _token_maker(issuer: Issuer | None) -> Callable[..., Any] | None:
+    """How the registry has tokens signed."""
+    if issuer is None:
+        return None
+
+    async def make(account: Object, request: Object, bound: dict[str, Object]) -> Object:
+        spec = request["spec"]
+        audiences = tuple(spec.setdefault("audiences", list(issuer.audiences)))
+        token = issuer.issue(
+            namespace_of(account),
+            {"name": name_of(account), "uid": uid_of(account)},
+            audiences=audiences,
+            seconds=spec["expirationSeconds"],
+            bound={kind: {"name": name_of(obj), "uid": uid_of(obj)} for kind, obj in bound.items()},
+        )
+        expires = issuer.clock.now() + timedelta(seconds=spec["expirationSeconds"])
+        request["status"] = {"token": token, "expirationTimestamp": time.format_time(expires)}
+        return request
+
+    return make
+
+
+# ------------------------------------------------------------------------------------------------- authorization
+
+
+def _authorizers(options: Options, informers: Informers) -> tuple[Authorizers, RBAC | None]:
+    found: list[Any] = []
+    rbac: RBAC | None = None
+    for mode in options.authorization_mode:
+        if mode == "RBAC":
+            rbac = RBAC()
+            rbac.follow(informers)
+            found.append(rbac)
+        elif mode == "AlwaysAllow":
+            found.append(AlwaysAllow())
+        elif mode == "AlwaysDeny":
+            found.append(AlwaysDeny())
+    return Authorizers(found), rbac
+
+
+class _Reviewer:
+    """Authentication and authorization, as the reviews of the registry need them."""
+
+    def __init__(
+        self, tokens: ServiceAccountTokens | None, authorizer: Authorizers, rbac: RBAC | None
+    ) -> None:
+        self._tokens = tokens
+        self._authorizer = authorizer
+        self._rbac = rbac
+
+    async def whose(self, token: str, audiences: Sequence[str]) -> tuple[User | None, Sequence[str], str]:
+        if self._tokens is None:
+            return None, (), "no token authenticator is configured"
+        try:
+            found = await self._tokens.review(token, frozenset(audiences))
+        except errors.Unauthorized as error:
+            return None, (), error.message
+        return (found[0], sorted(found[1]), "") if found is not None else (None, (), "")
+
+    async def may(self, user: User, info: RequestInfo) -> tuple[bool, bool, str]:
+        verdict = await self._authorizer.decide(user, info)
+        return verdict.allowed, verdict.decision is Decision.DENY, verdict.reason
+
+    def rules(self, user: User, namespace: str) -> tuple[list[Object], list[Object], bool]:
+        found = self._rbac.rules_for(user, namespace) if self._rbac is not None else []
+        resources = [rule for rule in found if rule.get("resources")]
+        paths = [rule for rule in found if rule.get("nonResourceURLs")]
+        return resources, paths, self._rbac is None
+
+
+# ------------------------------------------------------------------------------------------------------- the rest
+
+
+def _etcd_tls(options: Options) -> EtcdTLS | None:
+    if not options.etcd_cafile:
+        return None
+    return EtcdTLS(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
+
+
+def _schemas(options: Options) -> schema_catalog.Catalog:
+    folder = (
+        Path(options.state_dir or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubarium"
+    )
+    return schema_catalog.load(folder / "schemas")
+
+
+def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
+    def find(group: str, plural: str) -> Resource:
+        for row in rows.rows.values():
+            if row.group == group and row.plural == plural:
+                return row
+        raise errors.NotFound.page()
+
+    return find
+
+
+def _audit(options: Options) -> AuditLog | None:
+    if not options.audit_policy_file:
+        return None
+    return AuditLog(load_policy(options.audit_policy_file), options.audit_log_path)
+
+
+def _advertised(options: Options) -> str:
+    if options.advertise_address:
+        return options.advertise_address
+    return options.bind_address if options.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"
+
+
+def _facts(options: Options) -> Facts:
+    def content(path: str) -> str:
+        return Path(path).read_text() if path else ""
+
+    return Facts(
+        advertise_address=_advertised(options),
+        secure_port=options.secure_port,
+        service_cidrs=options.service_cluster_ip_range,
+        hostname=socket.gethostname(),
+        client_ca=content(options.client_ca_file),
+        request_header_ca=content(options.requestheader_client_ca_file),
+        request_header_allowed_names=options.requestheader_allowed_names,
+    )
+
+
+async def _serve(options: Options, app: App) -> None:
+    more = (options.requestheader_client_ca_file,) if options.requestheader_client_ca_file else ()
+    tls = TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None, more)
+    await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol)

@@ -1,0 +1,111 @@
+"""The FastAPI application around the dispatcher: health, version, metrics, discovery, OpenAPI."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
+
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from apiserver.endpoints.discovery import Discovery
+from apiserver.endpoints.openapi import OpenAPI
+from kubarium.apimachinery import errors
+from kubarium.component_base.health import Health
+from kubarium.component_base.serving import Page
+
+VERSION = "v1.36.0"
+JSON = "application/json"
+
+
+def version_document() -> dict[str, str]:
+    """What `/version` says: the Kubernetes version whose API is served."""
+    major, minor = VERSION.lstrip("v").split(".")[:2]
+    return {
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": str(int(minor) - 1),
+        "gitVersion": VERSION,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": f"python{platform.python_version()}",
+        "compiler": platform.python_implementation(),
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
+    }
+
+
+def build_shell(
+    discovery: Discovery,
+    openapi: OpenAPI,
+    health: Health,
+    documents: Mapping[str, tuple[str, object]],
+    extra: Callable[[str, str], Response | None] | None = None,
+) -> FastAPI:
+    """Everything that is no resource. `documents` are served as they are: the token issuer's."""
+    shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    paths: list[str] = []
+
+    def add(path: str, page: Page) -> None:
+        async def answer(request: Request) -> Response:
+            status, media_type, content = await page(request.scope)
+            return Response(content, status, media_type=media_type)
+
+        paths.append(path)
+        shell.add_api_route(path, answer, methods=["GET", "HEAD"])
+
+    for path, page in health.pages().items():
+        add(path if not path.endswith("/") else path + "{rest:path}", page)
+
+    @shell.get("/version")
+    @shell.get("/version/")
+    async def version() -> Response:
+        return Response(orjson.dumps(version_document(), option=orjson.OPT_INDENT_2), media_type=JSON)
+
+    @shell.get("/api{rest:path}")
+    async def discover(request: Request, rest: str) -> Response:
+        path = request.url.path
+        if rest and not rest.startswith(("/", "s/")) and rest != "s":
+            raise errors.NotFound.page()
+        document = discovery.answer(path, request.headers.get("accept", ""))
+        if document.etag and request.headers.get("if-none-match") == document.etag:
+            return Response(status_code=304, headers={"ETag": document.etag})
+        headers = {"Vary": "Accept"} | ({"ETag": document.etag} if document.etag else {})
+        return Response(document.body, headers=headers | {"Content-Type": document.media_type})
+
+    @shell.get("/openapi/{rest:path}")
+    async def describe(request: Request, rest: str) -> Response:
+        document = openapi.answer(
+            unquote(rest).rstrip("/"), request.query_params.get("hash", ""), request.headers.get("accept", "")
+        )
+        if request.headers.get("if-none-match") == document.etag:
+            return Response(status_code=304, headers={"ETag": document.etag})
+        headers = {"ETag": document.etag, "Vary": "Accept", "Content-Type": document.media_type}
+        return Response(document.body, headers=headers | document.headers)
+
+    for path, (media_type, content) in documents.items():
+        _add_document(shell, path, media_type, content)
+        paths.append(path)
+
+    @shell.get("/")
+    async def index() -> Response:
+        found = sorted({*paths, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
+        return Response(orjson.dumps({"paths": found}, option=orjson.OPT_INDENT_2), media_type=JSON)
+
+    @shell.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    async def nothing(rest: str) -> Response:
+        raise errors.NotFound.page()
+
+    return shell
+
+
+def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -> None:
+    body = orjson.dumps(content)
+
+    @shell.get(path)
+    async def answer() -> Response:
+        return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})

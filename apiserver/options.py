@@ -1,0 +1,152 @@
+"""Every flag, grouped as `--help` shows them. Names, defaults and units are those of kube-apiserver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubarium.component_base.options import Duration, flag
+
+ETCD, SECURE, AUTHENTICATION = "Etcd flags", "Secure serving flags", "Authentication flags"
+AUTHORIZATION, ADMISSION, MISC, AUDIT = (
+    "Authorization flags",
+    "Admission flags",
+    "Misc flags",
+    "Auditing flags",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an API server is started."""
+
+    etcd_servers: tuple[str, ...] = flag(
+        (), "etcd servers to connect with (scheme://ip:port), comma separated.", group=ETCD
+    )
+    etcd_cafile: str = flag("", "The CA file that secures etcd communication.", group=ETCD)
+    etcd_certfile: str = flag("", "The certificate file that secures etcd communication.", group=ETCD)
+    etcd_keyfile: str = flag("", "The key file that secures etcd communication.", group=ETCD)
+    etcd_compaction_interval: Duration = flag(
+        Duration(300.0), "The interval of compaction requests.", group=ETCD
+    )
+    event_ttl: Duration = flag(Duration(3600.0), "Amount of time to retain events.", group=ETCD)
+
+    bind_address: str = flag(
+        "0.0.0.0", "The IP address on which to listen for the --secure-port.", group=SECURE
+    )
+    secure_port: int = flag(6443, "The port on which to serve HTTPS.", group=SECURE)
+    tls_cert_file: str = flag("", "File with the x509 certificate for HTTPS.", group=SECURE)
+    tls_private_key_file: str = flag("", "File with the private key matching --tls-cert-file.", group=SECURE)
+    advertise_address: str = flag("", "The IP address on which to advertise the API server to the cluster.")
+    request_timeout: Duration = flag(
+        Duration(60.0), "How long a handler may take before the request is timed out."
+    )
+    min_request_timeout: int = flag(1800, "The least number of seconds that a watch lasts.")
+    shutdown_grace_period: Duration = flag(
+        Duration(10.0), "How long requests under way may take when the server stops."
+    )
+    verbosity: int = flag(0, "Number for the log level verbosity.")
+    state_dir: str = flag(
+        "", "Directory for the compiled schema cache; by default a folder of the user's cache."
+    )
+
+    client_ca_file: str = flag(
+        "",
+        "Clients with a certificate signed by one of these authorities are recognised.",
+        group=AUTHENTICATION,
+    )
+    anonymous_auth: bool = flag(
+        True, "Accept requests that nobody recognises as system:anonymous.", group=AUTHENTICATION
+    )
+    token_auth_file: str = flag("", "File of static tokens: token,user,uid,groups.", group=AUTHENTICATION)
+    enable_bootstrap_token_auth: bool = flag(
+        False, "Recognise bootstrap tokens in kube-system.", group=AUTHENTICATION
+    )
+    authentication_token_webhook_config_file: str = flag(
+        "", "kubeconfig of a remote TokenReview service.", group=AUTHENTICATION
+    )
+    service_account_key_file: tuple[str, ...] = flag(
+        (), "Keys with which service account tokens are verified.", group=AUTHENTICATION
+    )
+    service_account_signing_key_file: str = flag(
+        "", "Key with which service account tokens are signed.", group=AUTHENTICATION
+    )
+    service_account_issuer: tuple[str, ...] = flag(
+        ("https://kubernetes.default.svc.cluster.local",),
+        "Identifier of the token issuer; the first one signs.",
+        group=AUTHENTICATION,
+    )
+    api_audiences: tuple[str, ...] = flag(
+        (), "Audiences that tokens for this server have; the issuer by default.", group=AUTHENTICATION
+    )
+    requestheader_client_ca_file: str = flag(
+        "", "Authority of front proxies that vouch for users in headers.", group=AUTHENTICATION
+    )
+    requestheader_allowed_names: tuple[str, ...] = flag(
+        (), "Common names that front proxies may have.", group=AUTHENTICATION
+    )
+    requestheader_username_headers: tuple[str, ...] = flag(
+        ("X-Remote-User",), "Headers with the user's name.", group=AUTHENTICATION
+    )
+    requestheader_uid_headers: tuple[str, ...] = flag(
+        ("X-Remote-Uid",), "Headers with the user's uid.", group=AUTHENTICATION
+    )
+    requestheader_group_headers: tuple[str, ...] = flag(
+        ("X-Remote-Group",), "Headers with groups.", group=AUTHENTICATION
+    )
+    requestheader_extra_headers_prefix: tuple[str, ...] = flag(
+        ("X-Remote-Extra-",), "Prefixes of headers with more.", group=AUTHENTICATION
+    )
+
+    authorization_mode: tuple[str, ...] = flag(
+        ("Node", "RBAC"), "Ordered list of authorizers.", group=AUTHORIZATION
+    )
+    authorization_webhook_config_file: str = flag(
+        "", "kubeconfig of a remote SubjectAccessReview service.", group=AUTHORIZATION
+    )
+
+    enable_admission_plugins: tuple[str, ...] = flag(
+        (), "Plugins to enable besides the default ones.", group=ADMISSION
+    )
+    disable_admission_plugins: tuple[str, ...] = flag(
+        (), "Plugins to disable although they are on by default.", group=ADMISSION
+    )
+    admission_control_config_file: str = flag("", "File with admission configuration.", group=ADMISSION)
+
+    audit_policy_file: str = flag("", "File with the audit policy.", group=AUDIT)
+    audit_log_path: str = flag(
+        "", "File to which audit events are written; - is standard output.", group=AUDIT
+    )
+
+    service_cluster_ip_range: tuple[str, ...] = flag(
+        ("10.96.0.0/12",), "CIDRs from which cluster IPs are given.", group=MISC
+    )
+    service_node_port_range: str = flag(
+        "30000-32767", "Ports that services of type NodePort may have.", group=MISC
+    )
+    kubelet_client_certificate: str = flag("", "Client certificate for connections to kubelets.", group=MISC)
+    kubelet_client_key: str = flag("", "Key of the client certificate for kubelets.", group=MISC)
+    kubelet_certificate_authority: str = flag("", "Authority of the kubelets' certificates.", group=MISC)
+    kubelet_preferred_address_types: tuple[str, ...] = flag(
+        ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"),
+        "Preferred node addresses.",
+        group=MISC,
+    )
+    proxy_client_cert_file: str = flag(
+        "", "Client certificate for aggregated API servers and webhooks.", group=MISC
+    )
+    proxy_client_key_file: str = flag("", "Key of --proxy-client-cert-file.", group=MISC)
+    enable_aggregator_routing: bool = flag(
+        False, "Reach aggregated servers by endpoint instead of cluster IP.", group=MISC
+    )
+    allow_privileged: bool = flag(False, "Allow privileged containers.", group=MISC)
+    enable_priority_and_fairness: bool = flag(True, "Queue and limit requests by flow schemas.")
+    max_requests_inflight: int = flag(400, "The most reading requests under way at a time.")
+    max_mutating_requests_inflight: int = flag(200, "The most writing requests under way at a time.")
+    feature_gates: dict[str, bool] = flag({}, "Named switches: key=value pairs.")
+    runtime_config: dict[str, str] = flag({}, "API versions to serve or not: apps/v1=true.", group=MISC)
+
+    @property
+    def node_ports(self) -> tuple[int, int]:
+        """The node port range as two numbers."""
+        first, _, last = self.service_node_port_range.partition("-")
+        return int(first), int(last)
