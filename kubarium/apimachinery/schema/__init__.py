@@ -4,7 +4,7 @@
     a CRD's openAPIV3Schema ────────────────────────▶        │
                                                              ├──▶ builtin.py     decode as the typed original does
                                                              ├──▶ structural.py  prune, default
-                                                             ├──▶ validation.py  -> list[FieldError]
+                                                             ├──▶ validation.py  -> list[FieldError] (formats.py)
                                                              └──▶ ../patch, ../apply, ../cel
 
     catalog.load(cache: Path | None = None, version: str = "1.36") -> Catalog
@@ -27,6 +27,6 @@
         quantities and times become canonical; BadRequest for wrong types
     builtin.strict_error(gvk, problems) -> BadRequest
         of problems such as `unknown field "spec.a"`, `duplicate field "spec.b"`
-    validation.validate(obj, schema, old=None) -> list[FieldError]              a custom resource against its schema
-    validation.validate_schema(document: dict, path) -> list[FieldError]        is a CRD's schema structural?
+    validation.validate(obj, schema, path=ROOT) -> list[FieldError]        a custom resource against its schema
+    rules.validate_schema(document: dict, path) -> list[FieldError]        is a CRD's schema structural?
 """

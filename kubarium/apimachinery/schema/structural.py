@@ -54,6 +54,8 @@ class Structural:
     """The definition's name, for built-in kinds."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """The schema document of this node: `enum`, `pattern`, `minimum`, `x-kubernetes-validations` and so on."""
+    check: Any = field(default=None, repr=False)
+    """The compiled validation, kept by `validation.py`."""
 
     @property
     def is_map(self) -> bool:
