@@ -1,0 +1,102 @@
+"""`python -m kubarium.kubectl`: the table of commands, and how their failures look."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kubarium.apimachinery.errors import StatusError
+from kubarium.client.kubeconfig import ConfigError
+from kubarium.kubectl.commands import change, create, exec, explain, rollout, server
+from kubarium.kubectl.commands.apply import apply
+from kubarium.kubectl.commands.delete import delete
+from kubarium.kubectl.commands.describe import describe
+from kubarium.kubectl.commands.get import get
+from kubarium.kubectl.commands.logs import logs
+from kubarium.kubectl.commands.port_forward import port_forward
+from kubarium.kubectl.commands.scale import scale
+from kubarium.kubectl.commands.wait import wait
+from kubarium.kubectl.jsonpath import TemplateError
+from kubarium.kubectl.manifests import ManifestError
+from kubarium.kubectl.names import UnknownResource, WrongArguments
+from kubarium.kubectl.printers import OutputError
+from kubarium.kubectl.session import Chosen, CommandFailed, flags, warn
+
+COMMANDS = (
+    get,
+    describe,
+    apply,
+    create.create,
+    create.run,
+    create.expose,
+    delete,
+    logs,
+    exec.exec_command,
+    exec.attach,
+    port_forward,
+    scale,
+    rollout.rollout,
+    wait,
+    change.label,
+    change.annotate,
+    change.patch,
+    change.set_group,
+    change.cordon,
+    change.uncordon,
+    explain.explain,
+    server.api_resources,
+    server.api_versions,
+    server.cluster_info,
+    server.version,
+)
+
+OWN_ERRORS = (
+    CommandFailed,
+    UnknownResource,
+    WrongArguments,
+    ManifestError,
+    TemplateError,
+    OutputError,
+    ConfigError,
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@flags
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Control a Kubernetes cluster."""
+    context.ensure_object(Chosen)
+
+
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main() -> int:
+    """Run one command; returns the exit code."""
+    try:
+        cli(standalone_mode=False, prog_name="kubectl")
+    except click.ClickException as error:
+        warn(f"error: {error.format_message()}")
+        return 1
+    except OWN_ERRORS as error:
+        warn(f"error: {error}")
+        return 1
+    except StatusError as error:
+        reason = f" ({error.reason})" if error.reason else ""
+        warn(f"Error from server{reason}: {error.message}")
+        return 1
+    except (ConnectionError, TimeoutError) as error:
+        warn(
+            f"The connection to the server was refused or lost - did you specify the right host or port? ({error})"
+        )
+        return 1
+    except (KeyboardInterrupt, click.Abort, BrokenPipeError):
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Small changes to objects that exist: `label`, `annotate`, `patch`, `set image`, `cordon`, `uncordon`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import yaml
+
+from kubarium.apimachinery.object import Object
+from kubarium.kubectl.names import Target
+from kubarium.kubectl.session import CommandFailed, Session, say, with_session
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--overwrite", is_flag=True)
+@with_session
+async def label(session: Session, words: tuple[str, ...], overwrite: bool) -> None:
+    """Update the labels on a resource."""
+    await _set_metadata(session, words, "labels", overwrite, "labeled")
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--overwrite", is_flag=True)
+@with_session
+async def annotate(session: Session, words: tuple[str, ...], overwrite: bool) -> None:
+    """Update the annotations on a resource."""
+    await _set_metadata(session, words, "annotations", overwrite, "annotated")
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("-p", "--patch", "text", required=True)
+@click.option("--type", "form", type=click.Choice(["strategic", "merge", "json"]), default="strategic")
+@click.option("--subresource", default="")
+@with_session
+async def patch(session: Session, words: tuple[str, ...], text: str, form: Any, subresource: str) -> None:
+    """Update fields of a resource."""
+    body = yaml.safe_load(text)
+    for target in await _named(session, words):
+        resource, where = session.resource(target.kind), session.where(target.kind)
+        before = (await resource.get(target.name, where))["metadata"].get("resourceVersion")
+        after = await resource.patch(target.name, body, where, type=form, subresource=subresource)
+        same = after["metadata"].get("resourceVersion") == before
+        say(f"{target.kind.full_name(target.name)} patched{' (no change)' if same else ''}")
+
+
+@click.group("set")
+def set_group() -> None:
+    """Set specific features on objects."""
+
+
+@set_group.command()
+@click.argument("words", nargs=-1, required=True)
+@with_session
+async def image(session: Session, words: tuple[str, ...]) -> None:
+    """Update the image of a pod template: `set image deployment/web nginx=nginx:2`."""
+    pairs = dict(word.split("=", 1) for word in words if "=" in word)
+    for target in await _named(session, [word for word in words if "=" not in word]):
+        resource, where = session.resource(target.kind), session.where(target.kind)
+        obj = await resource.get(target.name, where)
+        known = [each["name"] for each in _containers(obj)]
+        for name in pairs:
+            if name not in (*known, "*"):
+                raise CommandFailed(f'unable to find container named "{name}"')
+        chosen = [
+            {"name": name, "image": pairs.get(name) or pairs["*"]}
+            for name in known
+            if name in pairs or "*" in pairs
+        ]
+        spec: Object = {"containers": chosen}
+        body = {"spec": spec if obj["kind"] == "Pod" else {"template": {"spec": spec}}}
+        await resource.patch(target.name, body, where, type="strategic")
+        say(f"{target.kind.full_name(target.name)} image updated")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@with_session
+async def cordon(session: Session, names: tuple[str, ...]) -> None:
+    """Mark nodes as unschedulable."""
+    await _set_unschedulable(session, names, True)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@with_session
+async def uncordon(session: Session, names: tuple[str, ...]) -> None:
+    """Mark nodes as schedulable."""
+    await _set_unschedulable(session, names, False)
+
+
+async def _set_metadata(
+    session: Session, words: Sequence[str], field: str, overwrite: bool, done: str
+) -> None:
+    changes: dict[str, str | None] = {}
+    for word in words:
+        if "=" in word:
+            key, _, value = word.partition("=")
+            changes[key] = value
+        elif word.endswith("-"):
+            changes[word[:-1]] = None
+    for target in await _named(
+        session, [word for word in words if "=" not in word and not word.endswith("-")]
+    ):
+        resource, where = session.resource(target.kind), session.where(target.kind)
+        present = (await resource.get(target.name, where))["metadata"].get(field) or {}
+        for key, value in changes.items():
+            if value is not None and present.get(key, value) != value and not overwrite:
+                raise CommandFailed(f"'{key}' already has a value ({present[key]}), and --overwrite is false")
+        await resource.patch(target.name, {"metadata": {field: changes}}, where)
+        say(f"{target.kind.full_name(target.name)} {done}")
+
+
+async def _named(session: Session, words: Sequence[str]) -> list[Target]:
+    targets = await session.names.targets(words)
+    if any(not target.name for target in targets):
+        raise CommandFailed(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+        )
+    return targets
+
+
+def _containers(obj: Object) -> list[Object]:
+    spec = obj["spec"] if obj["kind"] == "Pod" else obj["spec"]["template"]["spec"]
+    found: list[Object] = spec["containers"]
+    return found
+
+
+async def _set_unschedulable(session: Session, names: Sequence[str], value: bool) -> None:
+    nodes = session.client.resource("v1", "nodes")
+    for name in (each.removeprefix("node/") for each in names):
+        before = (await nodes.get(name))["spec"].get("unschedulable", False)
+        if before != value:
+            await nodes.patch(name, {"spec": {"unschedulable": value or None}})
+        word = "cordoned" if value else "uncordoned"
+        say(f"node/{name} {'already ' if before == value else ''}{word}")

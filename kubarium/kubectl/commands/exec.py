@@ -1,0 +1,164 @@
+"""`kubectl exec` and `attach`: a terminal into a container."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import orjson
+
+from kubarium.apimachinery.object import Object, name_of, namespace_of
+from kubarium.client import streams
+from kubarium.client.streams import Stream
+from kubarium.kubectl.pods import container_of, pod_of
+from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option("-i", "--stdin", is_flag=True)
+@click.option("-t", "--tty", "terminal", is_flag=True)
+@click.option("-c", "--container", default="")
+@click.option("-q", "--quiet", is_flag=True)
+@click.argument("pod")
+@click.argument("command", nargs=-1)
+@with_session
+async def exec_command(session: Session, pod: str, command: tuple[str, ...], **flags: Any) -> None:
+    """Execute a command in a container."""
+    words, flags = _after_pod(command, flags)
+    if not words:
+        raise CommandFailed("you must specify at least one command for the container")
+    found = await pod_of(session, pod)
+    code = await run_in_pod(session, found, flags["container"], words, flags["stdin"], flags["terminal"])
+    if code:
+        warn(f"command terminated with exit code {code}")
+        raise SystemExit(code)
+
+
+@click.command()
+@click.option("-i", "--stdin", is_flag=True)
+@click.option("-t", "--tty", "terminal", is_flag=True)
+@click.option("-c", "--container", default="")
+@click.argument("pod")
+@with_session
+async def attach(session: Session, pod: str, stdin: bool, terminal: bool, container: str) -> None:
+    """Attach to a running container."""
+    found = await pod_of(session, pod)
+    query = _query(container_of(found, container), stdin, terminal)
+    code = await _converse(session, _path(session, found, "attach"), query, stdin, terminal)
+    if code:
+        raise SystemExit(code)
+
+
+def _after_pod(command: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Flags may also stand between the pod and `--`."""
+    words, flags = list(command), dict(flags)
+    while words and words[0].startswith("-"):
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word in ("-c", "--container") and words:
+            flags["container"] = words.pop(0)
+        elif word.startswith("--container="):
+            flags["container"] = word.partition("=")[2]
+        elif word in ("--stdin", "--tty") or set(word[1:]) <= set("itq"):
+            flags["stdin"] = flags["stdin"] or word == "--stdin" or ("i" in word and word[1] != "-")
+            flags["terminal"] = flags["terminal"] or word == "--tty" or ("t" in word and word[1] != "-")
+        else:
+            raise CommandFailed(f"unknown flag: {word}")
+    return words, flags
+
+
+async def run_in_pod(
+    session: Session,
+    pod: Object,
+    container: str,
+    command: list[str],
+    stdin: bool = False,
+    terminal: bool = False,
+) -> int:
+    """Run a command with this process's own input and output; returns its exit code."""
+    query = _query(container_of(pod, container), stdin, terminal) | {"command": command}
+    return await _converse(session, _path(session, pod, "exec"), query, stdin, terminal)
+
+
+def _path(session: Session, pod: Object, subresource: str) -> str:
+    return session.client.resource("v1", "pods").path(namespace_of(pod), name_of(pod), subresource)
+
+
+def _query(container: str, stdin: bool, terminal: bool) -> dict[str, Any]:
+    return {"container": container, "stdin": stdin, "stdout": True, "stderr": not terminal, "tty": terminal}
+
+
+async def _converse(session: Session, path: str, query: dict[str, Any], stdin: bool, terminal: bool) -> int:
+    terminal = terminal and sys.stdin.isatty()
+    stream = await streams.open_stream(session.client, path, query)
+    tasks = []
+    with _raw_terminal() if terminal else contextlib.nullcontext():
+        if stdin:
+            tasks.append(asyncio.ensure_future(_send_input(stream)))
+        if terminal:
+            tasks.append(asyncio.ensure_future(_send_sizes(stream)))
+        try:
+            return await _print_output(stream)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await stream.close()
+
+
+async def _print_output(stream: Stream) -> int:
+    async for channel, data in stream.messages():
+        if channel == streams.STDOUT and data:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif channel == streams.STDERR and data:
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+        elif channel == streams.ERROR:
+            return streams.exit_code(orjson.loads(data))
+    return 0
+
+
+async def _send_input(stream: Stream) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    try:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    except ValueError:  # a plain file cannot be waited for
+        while data := await asyncio.to_thread(os.read, sys.stdin.fileno(), 65536):
+            await stream.send(streams.STDIN, data)
+    else:
+        while data := await reader.read(65536):
+            await stream.send(streams.STDIN, data)
+    await stream.close_channel(streams.STDIN)
+
+
+async def _send_sizes(stream: Stream) -> None:
+    changed = asyncio.Event()
+    changed.set()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, changed.set)
+    while True:
+        await changed.wait()
+        changed.clear()
+        size = os.get_terminal_size()
+        await stream.resize(size.columns, size.lines)
+
+
+@contextlib.contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Every key goes to the container; afterwards the terminal is as it was."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setraw(descriptor)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -1,0 +1,222 @@
+"""`kubectl get`: tables as the server makes them, or whole objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from kubarium.apimachinery.errors import NotFound
+from kubarium.apimachinery.object import Object, name_of
+from kubarium.kubectl import jsonpath, manifests
+from kubarium.kubectl.names import Kind, Target
+from kubarium.kubectl.printers import TABLE_ACCEPT, TablePrinter, document
+from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@click.option("-f", "--filename", "files", multiple=True)
+@click.option("-o", "--output", default="")
+@click.option("-A", "--all-namespaces", is_flag=True)
+@click.option("-l", "--selector", default="")
+@click.option("--field-selector", default="")
+@click.option("-w", "--watch", is_flag=True)
+@click.option("--watch-only", is_flag=True)
+@click.option("--show-labels", is_flag=True)
+@click.option("-L", "--label-columns", multiple=True)
+@click.option("--no-headers", is_flag=True)
+@click.option("--show-kind", is_flag=True)
+@click.option("--sort-by", default="")
+@click.option("--ignore-not-found", is_flag=True)
+@click.option("--show-managed-fields", is_flag=True)
+@click.option("--chunk-size", default=500, hidden=True)
+@click.option("--raw", default="")
+@click.option("--subresource", default="")
+@with_session
+async def get(session: Session, words: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> None:
+    """Display one or many resources."""
+    if flags["raw"]:
+        answer = await session.client.send("GET", flags["raw"])
+        click.echo((await answer.read()).decode(errors="replace"), nl=False)
+        return
+    targets = await _targets(session, words, files)
+    if flags["watch"] or flags["watch_only"]:
+        await _watch(session, targets[0], flags)
+    elif flags["output"] in ("", "wide"):
+        await _tables(session, targets, flags)
+    else:
+        await _objects(session, targets, flags)
+
+
+async def _targets(session: Session, words: Sequence[str], files: Sequence[str]) -> list[Target]:
+    if not files:
+        return await session.names.targets(words)
+    objects = manifests.read(files)
+    return [Target(await session.names.of_object(obj), name_of(obj)) for obj in objects]
+
+
+async def _tables(session: Session, targets: list[Target], flags: Any) -> None:
+    kinds: dict[Kind, list[str]] = {}
+    for target in targets:
+        kinds.setdefault(target.kind, []).append(target.name)
+    printed, failures = 0, []
+    for kind, names in kinds.items():
+        everywhere = flags["all_namespaces"] and kind.namespaced
+        printer = _printer(kind, flags, everywhere, several=len(kinds) > 1)
+        rows: list[Object] = []
+        definitions: list[Object] = []
+        for name in names:
+            try:
+                table = await _table(session, kind, name, flags)
+            except NotFound as error:
+                if not flags["ignore_not_found"]:
+                    failures.append(f"Error from server (NotFound): {error}")
+                continue
+            definitions = table.get("columnDefinitions") or definitions
+            rows += table.get("rows") or []
+        if rows:
+            if printed:
+                say("")
+            say(printer.text({"columnDefinitions": definitions, "rows": _sorted(rows, flags["sort_by"])}))
+            printed += 1
+    for failure in failures:
+        warn(failure)
+    if failures:
+        raise SystemExit(1)
+    if not printed and not flags["ignore_not_found"]:
+        _nothing(session, targets, flags)
+
+
+def _nothing(session: Session, targets: list[Target], flags: Any) -> None:
+    if flags["all_namespaces"] or not any(target.kind.namespaced for target in targets):
+        warn("No resources found")
+    else:
+        warn(f"No resources found in {session.namespace} namespace.")
+
+
+def _printer(kind: Kind, flags: Any, everywhere: bool, several: bool) -> TablePrinter:
+    label_columns = [label for text in flags["label_columns"] for label in text.split(",")]
+    return TablePrinter(
+        kind,
+        wide=flags["output"] == "wide",
+        with_namespace=everywhere,
+        with_kind=flags["show_kind"] or several,
+        labels=flags["show_labels"],
+        label_columns=label_columns,
+        headers=not flags["no_headers"],
+    )
+
+
+async def _table(session: Session, kind: Kind, name: str, flags: Any) -> Object:
+    path = _path(session, kind, name, flags)
+    query = {"includeObject": "Object" if flags["sort_by"] else "Metadata"}
+    query |= _selectors(flags) if not name else {}
+    table: Object = await session.client.request("GET", path, query=query, headers={"Accept": TABLE_ACCEPT})
+    return table
+
+
+def _path(session: Session, kind: Kind, name: str, flags: Any) -> str:
+    where = session.where(kind, flags["all_namespaces"] and not name)
+    return session.resource(kind).path(where, name, flags["subresource"])
+
+
+def _selectors(flags: Any) -> dict[str, str]:
+    return {"labelSelector": flags["selector"], "fieldSelector": flags["field_selector"]}
+
+
+def _sorted(rows: list[Object], path: str) -> list[Object]:
+    if not path:
+        return rows
+
+    def key(row: Object) -> tuple[bool, str, Any]:
+        values = jsonpath.find(path, row["object"])
+        value = values[0] if values else None
+        return value is not None, type(value).__name__, value
+
+    return sorted(rows, key=key)
+
+
+async def _objects(session: Session, targets: list[Target], flags: Any) -> None:
+    found: list[Object] = []
+    single = len(targets) == 1 and targets[0].name
+    kinds = []
+    for target in targets:
+        for obj in await _fetch(session, target, flags):
+            found.append(obj)
+            kinds.append(target.kind)
+    if flags["output"] == "name":
+        for kind, obj in zip(kinds, found, strict=True):
+            say(kind.full_name(name_of(obj)))
+        return
+    if not flags["show_managed_fields"]:
+        for obj in found:
+            obj["metadata"].pop("managedFields", None)
+    if single and not found:
+        return
+    listed = {"apiVersion": "v1", "items": found, "kind": "List", "metadata": {"resourceVersion": ""}}
+    text = document(found[0] if single else listed, flags["output"])
+    click.echo(text, nl=not flags["output"].startswith("jsonpath"))
+
+
+async def _fetch(session: Session, target: Target, flags: Any) -> list[Object]:
+    resource = session.resource(target.kind)
+    if target.name:
+        try:
+            where = session.where(target.kind)
+            return [await resource.get(target.name, where, subresource=flags["subresource"])]
+        except NotFound:
+            if flags["ignore_not_found"]:
+                return []
+            raise
+    listed = await resource.list(
+        session.where(target.kind, flags["all_namespaces"]),
+        label_selector=flags["selector"],
+        field_selector=flags["field_selector"],
+    )
+    items: list[Object] = listed["items"]
+    return items
+
+
+async def _watch(session: Session, target: Target, flags: Any) -> None:
+    if flags["output"] not in ("", "wide", "name", "json", "yaml"):
+        raise CommandFailed(f"--watch does not go with -o {flags['output']}")
+    if target.name:
+        flags["field_selector"] = f"metadata.name={target.name}"
+    everywhere = flags["all_namespaces"] and target.kind.namespaced
+    printer = _printer(target.kind, flags, everywhere, several=False)
+    table = await _table(session, target.kind, "", flags)
+    if not flags["watch_only"] and table.get("rows"):
+        say(printer.text(table))
+    version = table["metadata"]["resourceVersion"]
+    resource = session.resource(target.kind)
+    as_table = flags["output"] in ("", "wide")
+    while True:
+        async for event in resource.watch(
+            session.where(target.kind, flags["all_namespaces"]),
+            resource_version=version,
+            label_selector=flags["selector"],
+            field_selector=flags["field_selector"],
+            headers={"Accept": TABLE_ACCEPT} if as_table else None,
+        ):
+            version = _show_event(target.kind, printer, event, flags["output"]) or version
+        await asyncio.sleep(0.1)
+
+
+def _show_event(kind: Kind, printer: TablePrinter, event: Any, output: str) -> str:
+    kind_of_event, obj = event
+    if kind_of_event == "BOOKMARK":
+        return str((obj.get("metadata") or {}).get("resourceVersion") or "")
+    if output in ("", "wide"):
+        say(printer.text(obj))
+        rows = obj.get("rows") or [{}]
+        metadata = (rows[-1].get("object") or {}).get("metadata") or {}
+        return str(metadata.get("resourceVersion") or "")
+    if output == "name":
+        say(kind.full_name(name_of(obj)))
+    else:
+        obj["metadata"].pop("managedFields", None)
+        say(document(obj, output) + ("\n---" if output == "yaml" else ""))
+    return str(obj["metadata"]["resourceVersion"])

@@ -1,0 +1,100 @@
+"""Commands about the server: `cluster-info`, `version`, `api-resources`, `api-versions`."""
+
+from __future__ import annotations
+
+import click
+import orjson
+import yaml
+
+from kubarium.apimachinery.object import name_of, namespace_of
+from kubarium.kubectl.printers import columns
+from kubarium.kubectl.session import Session, say, with_session
+
+CLIENT_VERSION = "v1.36.0+kubarium"
+
+
+@click.command("cluster-info")
+@with_session
+async def cluster_info(session: Session) -> None:
+    """Display addresses of the control plane and services."""
+    server = session.client.config.server
+    say(f"Kubernetes control plane is running at {server}")
+    services = await session.client.resource("v1", "services").list(
+        "kube-system", label_selector="kubernetes.io/cluster-service=true"
+    )
+    for service in services["items"]:
+        labels = service["metadata"].get("labels") or {}
+        title = labels.get("kubernetes.io/name", name_of(service))
+        port = service["spec"]["ports"][0].get("name", "")
+        path = f"/api/v1/namespaces/{namespace_of(service)}/services/{name_of(service)}:{port}/proxy"
+        say(f"{title} is running at {server}{path}")
+
+
+@click.command()
+@click.option("--client", "client_only", is_flag=True)
+@click.option("-o", "--output", default="", type=click.Choice(["", "json", "yaml"]))
+@with_session
+async def version(session: Session, client_only: bool, output: str) -> None:
+    """Print the client and server version information."""
+    found = {"clientVersion": {"gitVersion": CLIENT_VERSION, "major": "1", "minor": "36"}}
+    if not client_only:
+        found["serverVersion"] = await session.client.request("GET", "/version")
+    if output == "json":
+        say(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    elif output == "yaml":
+        say(yaml.safe_dump(found).rstrip())
+    else:
+        say(f"Client Version: {CLIENT_VERSION}")
+        if not client_only:
+            say(f"Server Version: {found['serverVersion']['gitVersion']}")
+
+
+@click.command("api-resources")
+@click.option("--api-group", default=None)
+@click.option("--namespaced", default=None, type=bool)
+@click.option("--verbs", default="")
+@click.option("--no-headers", is_flag=True)
+@click.option("-o", "--output", default="", type=click.Choice(["", "wide", "name"]))
+@with_session
+async def api_resources(
+    session: Session,
+    api_group: str | None,
+    namespaced: bool | None,
+    verbs: str,
+    no_headers: bool,
+    output: str,
+) -> None:
+    """Print the supported API resources on the server."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    wanted = set(filter(None, verbs.split(",")))
+    for kind in await session.names.kinds():
+        if (kind.group, kind.plural) in seen or not kind.verbs or not wanted <= kind.verbs:
+            continue
+        if api_group is not None and kind.group != api_group:
+            continue
+        if namespaced is not None and kind.namespaced != namespaced:
+            continue
+        row = [
+            kind.plural,
+            ",".join(kind.short_names),
+            kind.api_version,
+            str(kind.namespaced).lower(),
+            kind.kind,
+        ]
+        seen[(kind.group, kind.plural)] = [*row, ",".join(sorted(kind.verbs)), ",".join(kind.categories)]
+    if output == "name":
+        for group, plural in sorted(seen):
+            say(f"{plural}.{group}" if group else plural)
+        return
+    heads = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"]
+    count = 7 if output == "wide" else 5
+    rows = [row[:count] for _, row in sorted(seen.items())]
+    say(columns(heads[:count], rows, not no_headers))
+
+
+@click.command("api-versions")
+@with_session
+async def api_versions(session: Session) -> None:
+    """Print the supported API versions on the server, in the form of "group/version"."""
+    for name in sorted({kind.api_version for kind in await session.names.kinds()}):
+        say(name)

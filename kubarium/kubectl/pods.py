@@ -1,0 +1,54 @@
+"""Which pod is meant when a command names a pod, a deployment, or a service."""
+
+from __future__ import annotations
+
+from kubarium.api.core.pod import status
+from kubarium.apimachinery.object import Object, name_of, namespace_of
+from kubarium.kubectl.names import Target
+from kubarium.kubectl.session import CommandFailed, Session
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+
+
+async def pods_of(session: Session, word: str) -> list[Object]:
+    """The pods behind `web`, `pod/web`, `deploy/web`, `svc/web`; ready ones first."""
+    target = (await session.names.targets([word]))[0] if "/" in word else None
+    pods = session.client.resource("v1", "pods")
+    if target is None or target.kind.plural == "pods":
+        return [await pods.get(target.name if target else word, session.namespace)]
+    selector = await _selector(session, target)
+    listed = await pods.list(session.namespace, label_selector=selector)
+    return sorted(listed["items"], key=lambda pod: (not status.is_ready(pod), name_of(pod)))
+
+
+async def pod_of(session: Session, word: str) -> Object:
+    """The one pod that a command is about."""
+    found = await pods_of(session, word)
+    if not found:
+        raise CommandFailed(f"no pods found for {word} in namespace {session.namespace}")
+    return found[0]
+
+
+def container_of(pod: Object, wanted: str) -> str:
+    """The named container, or the one that a person means."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    others = pod["spec"].get("initContainers") or []
+    others = others + (pod["spec"].get("ephemeralContainers") or [])
+    known = names + [container["name"] for container in others]
+    if wanted:
+        if wanted not in known:
+            raise CommandFailed(f"container {wanted} not found in pod {name_of(pod)}_{namespace_of(pod)}")
+        return wanted
+    annotated = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
+    return annotated if annotated in known else names[0]
+
+
+async def _selector(session: Session, target: Target) -> str:
+    owner = await session.resource(target.kind).get(target.name, session.namespace)
+    selector = (owner.get("spec") or {}).get("selector") or {}
+    labels = selector.get("matchLabels", selector)
+    if not labels:
+        raise CommandFailed(
+            f"cannot get the pods of {target.kind.full_name(target.name)}: it has no selector"
+        )
+    return ",".join(f"{key}={value}" for key, value in labels.items())
