@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import orjson
 
+from apiserver.endpoints.forms import form_of
+from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.sending import send_bytes
 from apiserver.endpoints.server import Endpoints, Scope, Send
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.store import Unstored
@@ -40,7 +43,9 @@ async def send_stored(
     if subresource is not None and subresource.view is not None:
         await send_object(send, subresource.view(external(row, stored).obj), status)
         return
-    await send_json(send, external(row, stored).json, status)
+    wanted = accepted(scope, context)
+    content = form_of(wanted, row, context).one(external(row, stored))
+    await send_bytes(scope, send, wanted, [content], len(content), status)
 
 
 def external(row: Resource, stored: Stored) -> Stored:

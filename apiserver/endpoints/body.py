@@ -10,7 +10,7 @@ import orjson
 from apiserver.endpoints.server import Endpoints, Receive, Scope
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first
-from kubarium.apimachinery import codec, errors
+from kubarium.apimachinery import codec, errors, protobuf
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema import builtin
@@ -52,12 +52,16 @@ def content_type(scope: Scope) -> str:
     return ""
 
 
-def decode(body: bytes, media_type: str, kind: str = "object") -> tuple[Object, list[str]]:
+def decode(
+    body: bytes, media_type: str, kind: str = "object", api_version: str = ""
+) -> tuple[Object, list[str]]:
     """A body in any of the forms that the server reads, and its duplicate fields."""
     if media_type in ("", codec.JSON):
         return codec.decode_json_strict(body, kind)
     if media_type == codec.YAML:
         return codec.decode_yaml_strict(body, kind)
+    if media_type == codec.PROTOBUF:
+        return protobuf.decode(body, api_version, kind), []
     accepted = ", ".join(MEDIA_TYPES)
     raise errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {accepted}"
@@ -99,10 +103,8 @@ def check_manager(context: RequestContext, manager: str) -> None:
     if len(manager) > 128:
         raise errors.Invalid(' "" is invalid: fieldManager: Too long: may not be more than 128 bytes', {})
     if not manager.isprintable():
-        raise errors.Invalid(
-            f' "" is invalid: fieldManager: Invalid value: {manager!r}: should only contain printable characters',
-            {},
-        )
+        text = f"fieldManager: Invalid value: {manager!r}: should only contain printable characters"
+        raise errors.Invalid(f' "" is invalid: {text}', {})
 
 
 def manager_of(context: RequestContext) -> str:
@@ -126,9 +128,9 @@ def check_type(obj: Object, wanted: GroupVersionKind) -> None:
         obj["kind"], obj["apiVersion"] = wanted.kind, wanted.api_version
         return
     if not kind:
-        raise errors.BadRequest("Object 'Kind' is missing in '%s'" % orjson.dumps(obj).decode())
+        raise errors.BadRequest(f"Object 'Kind' is missing in '{orjson.dumps(obj).decode()}'")
     if not version:
-        raise errors.BadRequest("Object 'apiVersion' is missing in '%s'" % orjson.dumps(obj).decode())
+        raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(obj).decode()}'")
     if version != wanted.api_version:
         text = (
             f"the API version in the data ({version}) does not match the expected API version "
@@ -174,7 +176,7 @@ async def read_object(
 ) -> Object:
     """The body as an object of the row's kind (or of another one, for subresources)."""
     wanted = gvk or row.gvk
-    obj, problems = decode(await read(receive), content_type(scope), wanted.kind)
+    obj, problems = decode(await read(receive), content_type(scope), wanted.kind, wanted.api_version)
     check_type(obj, wanted)
     return normalized(endpoints, row, context, obj, wanted, problems)
 

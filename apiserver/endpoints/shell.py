@@ -48,6 +48,7 @@ def build_shell(
 ) -> FastAPI:
     """Everything that is no resource. `documents` are served as they are: the token issuer's."""
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    shell.add_exception_handler(errors.StatusError, _status)
     paths: list[str] = []
 
     def add(path: str, page: Page) -> None:
@@ -101,6 +102,12 @@ def build_shell(
         raise errors.NotFound.page()
 
     return shell
+
+
+async def _status(request: Request, error: Exception) -> Response:
+    """A failure as its Status; the filters cannot do it, because FastAPI answers exceptions itself."""
+    assert isinstance(error, errors.StatusError)
+    return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
 
 
 def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -> None:

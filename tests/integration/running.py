@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -217,6 +218,7 @@ def kubectls() -> list[str]:
 
 def main() -> None:
     """Run both until interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(sys.argv[1])
     etcd = Etcd(folder / "etcd")
     etcd.start()
