@@ -147,7 +147,7 @@ class Server:
 
 def _limit_of(request: DNSRecord) -> int:
     sizes = [record.edns_len for record in request.ar if record.rtype == QTYPE.OPT]
-    return min(max([PLAIN_UDP, *sizes]), LARGEST_UDP)
+    return int(min(max([PLAIN_UDP, *sizes]), LARGEST_UDP))
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -1,0 +1,107 @@
+"""Builds the cloud controller manager: elect a leader, then run the controllers that the provider has abilities for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+
+from cloud_controller_manager.controllers.node import NodeController
+from cloud_controller_manager.controllers.node_lifecycle import NodeLifecycleController
+from cloud_controller_manager.controllers.route import RouteController
+from cloud_controller_manager.controllers.service import ServiceController
+from cloud_controller_manager.options import Options
+from cloud_controller_manager.provider import CloudProvider
+from cloud_controller_manager.providers.local import LocalProvider
+from kubarium.client.controller import Controller
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.kubeconfig import in_cluster, load
+from kubarium.client.leader_election import LeaderElector
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.health import Health
+from kubarium.component_base.options import parse
+from kubarium.component_base.process import Process
+from kubarium.component_base.serving import TLS, pages, serve
+
+NAME = "cloud-controller-manager"
+PROVIDERS: dict[str, Callable[[], CloudProvider]] = {"local": LocalProvider}
+
+log = logging.get(__name__)
+
+
+class UnknownProvider(Exception):
+    """No provider has the name that the flags ask for."""
+
+
+async def main(process: Process, argv: Sequence[str]) -> None:
+    """Read flags, then work until stopped."""
+    options = parse(Options, argv, NAME)
+    logging.setup(NAME, options.verbosity)
+    if options.cloud_provider not in PROVIDERS:
+        raise UnknownProvider(
+            f'unknown cloud provider "{options.cloud_provider}", known are: {", ".join(PROVIDERS)}'
+        )
+    config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
+    async with Client(config, user_agent=NAME) as client:
+        await start(process, options, client, PROVIDERS[options.cloud_provider](), RealClock())
+
+
+async def start(
+    process: Process, options: Options, client: Client, provider: CloudProvider, clock: Clock
+) -> None:
+    """Serve the pages, compete for the lease, run the controllers while it is ours."""
+
+    async def lead() -> None:
+        await run_controllers(client, options, provider, clock)
+
+    elector = LeaderElector(client, NAME, f"{socket.gethostname()}_{uuid.uuid4()}", clock)
+    process.start("controllers", elector.run(lead) if options.leader_elect else lead())
+    if options.secure_port and options.tls_cert_file:
+        tls = TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None)
+        app = pages(Health().pages())
+        process.start("pages", serve(app, options.bind_address, options.secure_port, tls))
+    await process.stopped()
+    await process.close()
+
+
+async def run_controllers(client: Client, options: Options, provider: CloudProvider, clock: Clock) -> None:
+    """All controllers until cancelled."""
+    informers = Informers(client, clock)
+    events = EventRecorder(client, NAME, clock=clock)
+    controllers = build_controllers(client, informers, options, provider, events, clock)
+    log.info("starting %s for cloud %s", ", ".join(each.name for each in controllers), provider.name)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(informers.run(), name="informers")
+        group.create_task(events.run(), name="events")
+        for controller in controllers:
+            group.create_task(controller.run(), name=controller.name)
+
+
+def build_controllers(
+    client: Client,
+    informers: Informers,
+    options: Options,
+    provider: CloudProvider,
+    events: EventRecorder,
+    clock: Clock,
+) -> list[Controller]:
+    """Those that the flags ask for and the provider can serve."""
+    found: list[Controller] = []
+    if provider.instances is not None:
+        found.append(NodeController(client, informers, clock, provider.instances))
+        found.append(NodeLifecycleController(client, informers, clock, provider.instances, events))
+    if provider.load_balancers is not None:
+        found.append(ServiceController(client, informers, clock, provider.load_balancers, events))
+    if provider.routes is not None and options.configure_cloud_routes:
+        found.append(RouteController(client, informers, clock, provider.routes))
+    return [each for each in found if _is_wanted(each.name, options.controllers)]
+
+
+def _is_wanted(name: str, flags: Sequence[str]) -> bool:
+    if f"-{name}" in flags:
+        return False
+    return "*" in flags or name in flags

@@ -1,0 +1,1 @@
+"""One loop per module; each sees the cloud only through `provider.py`."""
