@@ -19,9 +19,11 @@ from controller_manager.controllers.networking.endpoint_slice import EndpointSli
 from controller_manager.controllers.networking.endpoints import EndpointsController
 from controller_manager.controllers.nodes import node_ipam, node_lifecycle
 from controller_manager.controllers.nodes.taint_eviction import TaintEvictionController
+from controller_manager.controllers.workloads.daemon_set.controller import DaemonSetController
 from controller_manager.controllers.workloads.deployment.controller import DeploymentController
 from controller_manager.controllers.workloads.replica_set import ReplicaSetController
 from controller_manager.controllers.workloads.replication_controller import ReplicationControllers
+from controller_manager.controllers.workloads.stateful_set.controller import StatefulSetController
 from controller_manager.options import Options
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
@@ -106,6 +108,18 @@ def _deployments(c: Context) -> Runnable:
     )
 
 
+def _stateful_sets(c: Context) -> Runnable:
+    return StatefulSetController(
+        *c.parts(), c.events("statefulset-controller"), workers=c.options.concurrent_statefulset_syncs
+    )
+
+
+def _daemon_sets(c: Context) -> Runnable:
+    return DaemonSetController(
+        *c.parts(), c.events("daemonset-controller"), workers=c.options.concurrent_daemonset_syncs
+    )
+
+
 def _pod_gc(c: Context) -> Runnable:
     return PodGC(*c.parts(), terminated_pod_threshold=c.options.terminated_pod_gc_threshold)
 
@@ -173,6 +187,8 @@ CONTROLLERS: Sequence[Row] = (
     Row("serviceaccount-controller", "serviceaccount", "service-account-controller", _service_accounts),
     Row("deployment-controller", "deployment", "deployment-controller", _deployments),
     Row("replicaset-controller", "replicaset", "replicaset-controller", _replica_sets),
+    Row("statefulset-controller", "statefulset", "statefulset-controller", _stateful_sets),
+    Row("daemonset-controller", "daemonset", "daemon-set-controller", _daemon_sets),
     Row("node-ipam-controller", "nodeipam", "node-controller", _node_ipam),
     Row("node-lifecycle-controller", "nodelifecycle", "node-controller", _node_lifecycle),
     Row("taint-eviction-controller", "taint-eviction", "node-controller", _taint_eviction),

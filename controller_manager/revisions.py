@@ -17,8 +17,14 @@ from kubarium.client.resource import ResourceClient
 class Revisions:
     """The history of sets of one kind."""
 
-    def __init__(self, client: ResourceClient, api_version: str, kind: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        client: ResourceClient,
+        api_version: str,
+        kind: str,
+        hash_label: str = controller_revision.HASH_LABEL,
+    ) -> None:
+        self._client, self._hash_label = client, hash_label
         self._api_version, self._kind = api_version, kind
 
     def build(
@@ -26,7 +32,7 @@ class Revisions:
     ) -> Object:
         """A revision of the owner's template that is not stored yet."""
         reference = owners.owner_reference_to(owner, api_version=self._api_version, kind=self._kind)
-        return controller_revision.new(owner, reference, data, number, labels, collisions)
+        return controller_revision.new(owner, reference, data, number, labels, collisions, self._hash_label)
 
     async def create(self, owner: Object, revision: Object, collisions: int) -> tuple[Object, int]:
         """Store a revision. Where its name is taken by other content, another name is tried.
@@ -34,7 +40,7 @@ class Revisions:
         Returns the stored revision and the new count of collisions.
         """
         while True:
-            wanted = controller_revision.renamed(revision, name_of(owner), collisions)
+            wanted = controller_revision.renamed(revision, name_of(owner), collisions, self._hash_label)
             try:
                 return await self._client.create(wanted), collisions
             except errors.AlreadyExists:

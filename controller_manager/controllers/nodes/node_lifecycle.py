@@ -5,8 +5,8 @@
       2. none for the grace period                             conditions become Unknown
       3. no longer Ready                                       its pods become not ready; Services forget them
       4. not Ready                                             queue it for a NoExecute taint, which drives pods away
-    per zone: how many nodes are lost decides how fast the queue is emptied. When all nodes of all zones are lost, the fault
-    is more likely on our side: nothing is evicted.
+    per zone: how many nodes are lost decides how fast the queue is emptied. When all nodes of all zones are lost,
+    the fault is more likely on our side: nothing is evicted.
 
 On every change of a node, `NoSchedule` taints follow its conditions.
 Source: https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller

@@ -7,7 +7,7 @@ import hashlib
 import orjson
 
 from kubarium.apimachinery import names
-from kubarium.apimachinery.object import Object, annotations_of, copy, labels_of, name_of, namespace_of
+from kubarium.apimachinery.object import Object, annotations_of, copy, name_of, namespace_of
 
 HASH_LABEL = "controller.kubernetes.io/hash"
 REVISION_LABEL = "controller-revision-hash"
@@ -17,7 +17,13 @@ NOT_COPIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def new(
-    owner: Object, reference: Object, data: Object, number: int, labels: dict[str, str], collisions: int
+    owner: Object,
+    reference: Object,
+    data: Object,
+    number: int,
+    labels: dict[str, str],
+    collisions: int,
+    hash_label: str = HASH_LABEL,
 ) -> Object:
     """A revision that holds `data`, owned by `owner`."""
     digest = data_hash(data, collisions)
@@ -25,7 +31,7 @@ def new(
     metadata: Object = {
         "name": f"{name_of(owner)[:223]}-{digest}",
         "namespace": namespace_of(owner),
-        "labels": {**labels, HASH_LABEL: digest},
+        "labels": {**labels, hash_label: digest},
         "ownerReferences": [reference],
     }
     if annotations:
@@ -39,12 +45,12 @@ def new(
     }
 
 
-def renamed(revision: Object, owner_name: str, collisions: int) -> Object:
+def renamed(revision: Object, owner_name: str, collisions: int, hash_label: str = HASH_LABEL) -> Object:
     """The same revision under the name that follows from this number of collisions."""
     digest = data_hash(revision["data"], collisions)
     found = copy(revision)
     found["metadata"]["name"] = f"{owner_name[:223]}-{digest}"
-    found["metadata"]["labels"][HASH_LABEL] = digest
+    found["metadata"]["labels"][hash_label] = digest
     return found
 
 
@@ -59,8 +65,3 @@ def data_hash(data: Object, collisions: int) -> str:
 def same_data(one: Object, other: Object) -> bool:
     """Do two revisions hold the same template?"""
     return bool(one.get("data") == other.get("data"))
-
-
-def hash_of(revision: Object) -> str:
-    """The short name of its content."""
-    return labels_of(revision).get(HASH_LABEL) or ""
