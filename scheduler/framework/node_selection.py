@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 
 from kubarium.api.core.pod import affinity
 from kubarium.apimachinery import labels
@@ -44,6 +45,12 @@ def terms_mask(terms: list[Object], nodes: Nodes) -> Mask:
     for term in terms:
         mask |= term_mask(term, nodes)
     return mask
+
+
+def reachable(terms: list[Object], nodes: Nodes) -> Mask:
+    """`terms_mask`, remembered: for terms that are asked again and again, such as those of a volume."""
+    key = ("reachable", orjson.dumps(terms))
+    return nodes.cached(key, nodes.labels_version, lambda: terms_mask(terms, nodes))
 
 
 def term_mask(term: Object, nodes: Nodes) -> Mask:

@@ -17,6 +17,7 @@ import numpy as np
 
 from kubarium.api.core.pod.resources import amounts
 from kubarium.apimachinery.object import Object
+from scheduler.framework.claims import claim_names
 from scheduler.framework.columns import Column, Floats, Ids, LabelColumn, Mask
 from scheduler.framework.node_info import NodeInfo
 from scheduler.framework.pod_counts import PodCounts
@@ -84,6 +85,7 @@ class Nodes:
             tuple[str, int], dict[str, dict[int, int]]
         ] = {}  # (protocol, port) -> address -> place -> pods
         self.images: dict[str, dict[int, int]] = {}  # image name -> place -> bytes
+        self.claims: dict[tuple[str, str], dict[int, int]] = {}  # (namespace, claim) -> place -> pods
         self.counts = PodCounts(self)
 
     # ---- columns
@@ -316,7 +318,18 @@ class Nodes:
             self.resource(name).requested[place] += sign * number
         for port in pod.host_ports:
             self._count_port(port, place, sign)
+        if pod.volumes:
+            for claim in claim_names(pod):
+                self._count_claim((pod.namespace, claim), place, sign)
         self.counts.count(pod, place, sign)
+
+    def _count_claim(self, claim: tuple[str, str], place: int, sign: int) -> None:
+        users = self.claims.setdefault(claim, {})
+        users[place] = users.get(place, 0) + sign
+        if not users[place]:
+            del users[place]
+            if not users:
+                del self.claims[claim]
 
     def _count_port(self, port: HostPort, place: int, sign: int) -> None:
         users = self.ports.setdefault((port.protocol, port.port), {}).setdefault(port.address, {})
