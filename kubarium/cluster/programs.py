@@ -149,6 +149,8 @@ def apiserver(cluster: Cluster) -> Flags:
         "authorization-mode": "Node,RBAC",
         "enable-admission-plugins": "NodeRestriction",
         "allow-privileged": "true",
+        "enable-aggregator-routing": "true",  # no kube-proxy out here: cluster IPs lead nowhere
+        "state-dir": str(cluster.cache / "apiserver"),
     }
 
 

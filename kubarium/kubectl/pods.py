@@ -31,7 +31,7 @@ async def pod_of(session: Session, word: str) -> Object:
 
 def container_of(pod: Object, wanted: str) -> str:
     """The named container, or the one that a person means."""
-    names = [container["name"] for container in pod["spec"]["containers"]]
+    names: list[str] = [container["name"] for container in pod["spec"]["containers"]]
     others = pod["spec"].get("initContainers") or []
     others = others + (pod["spec"].get("ephemeralContainers") or [])
     known = names + [container["name"] for container in others]
@@ -39,7 +39,7 @@ def container_of(pod: Object, wanted: str) -> str:
         if wanted not in known:
             raise CommandFailed(f"container {wanted} not found in pod {name_of(pod)}_{namespace_of(pod)}")
         return wanted
-    annotated = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
+    annotated = str((pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER))
     return annotated if annotated in known else names[0]
 
 

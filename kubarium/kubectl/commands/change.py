@@ -108,8 +108,8 @@ async def _set_metadata(
     ):
         resource, where = session.resource(target.kind), session.where(target.kind)
         present = (await resource.get(target.name, where))["metadata"].get(field) or {}
-        for key, value in changes.items():
-            if value is not None and present.get(key, value) != value and not overwrite:
+        for key, wanted in changes.items():
+            if wanted is not None and present.get(key, wanted) != wanted and not overwrite:
                 raise CommandFailed(f"'{key}' already has a value ({present[key]}), and --overwrite is false")
         await resource.patch(target.name, {"metadata": {field: changes}}, where)
         say(f"{target.kind.full_name(target.name)} {done}")

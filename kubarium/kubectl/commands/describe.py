@@ -76,7 +76,7 @@ def text_of(obj: Object, events: list[Object]) -> str:
     rest = {key: value for key, value in metadata.items() if key not in SHOWN_ABOVE | HIDDEN}
     lines += [_pair("API Version:", obj.get("apiVersion", "")), _pair("Kind:", obj.get("kind", ""))]
     lines += ["Metadata:", *_fields(rest, 1)]
-    for key, value in obj.items():
+    for key, value in sorted(obj.items()):
         if key not in ("metadata", "apiVersion", "kind"):
             lines += list(_field(key, value, 0, secret=obj.get("kind") == "Secret" and key == "data"))
     return "\n".join([*lines, *_event_lines(events)])
@@ -86,8 +86,8 @@ def title(key: str) -> str:
     """`hostIP` -> `Host IP`, `restartPolicy` -> `Restart Policy`."""
     if not re.fullmatch(r"[a-z][A-Za-z0-9]*", key):
         return key
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", key)
-    named = [word if word.isupper() else word.capitalize() for word in words]
+    words = re.findall(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z0-9]+", key)
+    named = [word if word[:2].isupper() else word.capitalize() for word in words]
     return " ".join(ACRONYMS.get(word, word) for word in named)
 
 

@@ -73,17 +73,17 @@ def holds(obj: Object, condition: str) -> bool:
             for each in conditions
         )
     if kind == "jsonpath":
-        path, wanted = _path_and_value(rest)
-        found = [jsonpath.show(value) for value in jsonpath.find(path, obj)]
-        return bool(found) if wanted is None else wanted in found
+        path, value = _path_and_value(rest)
+        found = [jsonpath.show(each) for each in jsonpath.find(path, obj)]
+        return bool(found) if value is None else value in found
     raise CommandFailed(f'unrecognized condition: "{condition}"')
 
 
 def _path_and_value(text: str) -> tuple[str, str | None]:
     text = text.strip("'")
     if text.startswith("{"):
-        path, _, rest = text.partition("}")
-        return path[1:], rest.removeprefix("=") if rest else None
+        inner, _, rest = text.partition("}")
+        return inner[1:], rest.removeprefix("=") if rest else None
     path, equals, value = text.partition("=")
     return path, value if equals else None
 

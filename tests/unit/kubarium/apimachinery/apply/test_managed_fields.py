@@ -45,7 +45,10 @@ def make_pod(obj):
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": "a", "labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "c", "image": "x", "ports": [{"containerPort": 80}]}], "tolerations": []},
+            "spec": {
+                "containers": [{"name": "c", "image": "x", "ports": [{"containerPort": 80}]}],
+                "tolerations": [],
+            },
             "status": {"phase": "Pending"},
         }
     )
@@ -127,7 +130,9 @@ CONFIG = {
     "metadata": {"name": "d", "namespace": "n", "labels": {"a": "1", "b": "2"}},
     "spec": {
         "replicas": 3,
-        "template": {"spec": {"containers": [{"name": "x", "image": "i", "env": [{"name": "E", "value": "1"}]}]}},
+        "template": {
+            "spec": {"containers": [{"name": "x", "image": "i", "env": [{"name": "E", "value": "1"}]}]}
+        },
     },
 }
 
@@ -174,7 +179,11 @@ def test_a_foreign_field_is_a_conflict_unless_forced(deployments):
         'Apply failed with 1 conflict: conflict with "hpa" using apps/v1: .spec.replicas'
     )
     assert conflict.value.causes() == [
-        {"reason": "FieldManagerConflict", "message": 'conflict with "hpa" using apps/v1', "field": ".spec.replicas"}
+        {
+            "reason": "FieldManagerConflict",
+            "message": 'conflict with "hpa" using apps/v1',
+            "field": ".spec.replicas",
+        }
     ]
     forced = apply(live, CONFIG, deployments, force=True)
     assert forced["spec"]["replicas"] == 3
@@ -221,7 +230,11 @@ def test_custom_resources_follow_their_schema():
                 "spec": {
                     "type": "object",
                     "properties": {
-                        "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+                        "tags": {
+                            "type": "array",
+                            "x-kubernetes-list-type": "set",
+                            "items": {"type": "string"},
+                        },
                         "plain": {"type": "array", "items": {"type": "string"}},
                         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
                     },
@@ -233,7 +246,11 @@ def test_custom_resources_follow_their_schema():
     one = managed_fields.apply(None, {"spec": spec}, Writer("one", "e/v1", NOON), schema)
     (entry,) = one["metadata"]["managedFields"]
     assert entry["fieldsV1"] == {
-        "f:spec": {"f:tags": {'v:"a"': {}, 'v:"b"': {}}, "f:plain": {}, "f:free": {"f:x": {".": {}, "f:y": {}}}}
+        "f:spec": {
+            "f:tags": {'v:"a"': {}, 'v:"b"': {}},
+            "f:plain": {},
+            "f:free": {"f:x": {".": {}, "f:y": {}}},
+        }
     }
     two = managed_fields.apply(one, {"spec": {"tags": ["c", "b"]}}, Writer("two", "e/v1", NOON), schema)
     assert two["spec"]["tags"] == ["a", "c", "b"]

@@ -5,14 +5,21 @@ from kubarium.apimachinery.patch import merge_patch
 
 values = st.recursive(
     st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.sampled_from("abcd"), children, max_size=3),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.sampled_from("abcd"), children, max_size=3)
+    ),
     max_leaves=8,
 )
 objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
 
 
 def test_the_example_of_the_rfc():
-    document = {"title": "Goodbye!", "author": {"givenName": "John", "familyName": "Doe"}, "tags": ["a", "b"], "c": "t"}
+    document = {
+        "title": "Goodbye!",
+        "author": {"givenName": "John", "familyName": "Doe"},
+        "tags": ["a", "b"],
+        "c": "t",
+    }
     patch = {"title": "Hello!", "phoneNumber": "+01", "author": {"familyName": None}, "tags": ["a"]}
     assert merge_patch.apply(document, patch) == {
         "title": "Hello!", "author": {"givenName": "John"}, "tags": ["a"], "c": "t", "phoneNumber": "+01",

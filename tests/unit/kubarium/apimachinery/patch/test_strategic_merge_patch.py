@@ -36,7 +36,9 @@ def test_items_merge_by_their_key_and_new_ones_come_first(deployment):
 
 def test_an_item_can_be_deleted_and_a_list_replaced(deployment):
     before = {"containers": containers("a", "b")}
-    assert patched(deployment, before, containers=[{"name": "a", "$patch": "delete"}])["containers"] == containers("b")
+    assert patched(deployment, before, containers=[{"name": "a", "$patch": "delete"}])[
+        "containers"
+    ] == containers("b")
     replaced = patched(deployment, before, containers=[{"name": "c", "image": "c"}, {"$patch": "replace"}])
     assert replaced["containers"] == containers("c")
 
@@ -45,14 +47,19 @@ def test_the_order_of_a_list_can_be_set(deployment):
     result = patched(
         deployment,
         {"containers": containers("a", "b", "c")},
-        **{"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}], "containers": [{"name": "a", "image": "z"}]},
+        **{
+            "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}],
+            "containers": [{"name": "a", "image": "z"}],
+        },
     )
     assert [item["name"] for item in result["containers"]] == ["b", "c", "a"]
     assert result["containers"][2]["image"] == "z"
 
 
 def test_maps_and_directives_in_maps(deployment):
-    before = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}, "paused": True}}
+    before = {
+        "spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}, "paused": True}
+    }
     patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}, "paused": None}}
     result = strategic_merge_patch.apply(before, patch, deployment)
     assert result == {"spec": {"strategy": {"type": "Recreate"}}}

@@ -22,7 +22,12 @@ DEPLOYMENT = {
             "metadata": {"creationTimestamp": "2026-01-01T02:00:00.5+02:00"},
             "spec": {
                 "containers": [
-                    {"name": "a", "image": "x", "env": [], "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}}}
+                    {
+                        "name": "a",
+                        "image": "x",
+                        "env": [],
+                        "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}},
+                    }
                 ],
                 "volumes": [{"name": "v", "emptyDir": {}}],
             },

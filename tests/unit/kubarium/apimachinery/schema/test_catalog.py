@@ -28,7 +28,9 @@ def test_documents_are_those_of_openapi(schemas):
     assert document["properties"]["name"]["type"] == "string"
     older = schemas.document_v2("io.k8s.api.core.v1.Volume")
     assert older["properties"]["nfs"]["$ref"] == "#/definitions/io.k8s.api.core.v1.NFSVolumeSource"
-    schema_of_schemas = schemas.document_v2("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+    schema_of_schemas = schemas.document_v2(
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+    )
     assert schema_of_schemas["properties"]["oneOf"]["type"] == "array"
 
 
