@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from apiserver.request import RequestContext, User
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource
 from kubarium.apimachinery.object import Object
 
@@ -29,6 +31,8 @@ class Attributes:
     undo: list[Callable[[], Awaitable[None]]] = field(
         default_factory=list
     )  # run if the write fails after admission
+    changed_by_webhook: bool = False  # then the built-in plugins look at the object once more
+    memory: dict[str, Any] = field(default_factory=dict)  # what a plugin wants to know when it is asked again
 
     @property
     def user(self) -> User:
@@ -45,12 +49,26 @@ class Attributes:
         same_place = self.resource.group == group and self.resource.resource in resources
         return same_place and self.subresource == subresource
 
+    @property
+    def new(self) -> Object:
+        """The object of a CREATE or UPDATE."""
+        assert self.obj is not None
+        return self.obj
+
+    def forbidden(self, why: str) -> errors.Forbidden:
+        """A refusal: `pods "x" is forbidden: why`. An object without a name yet goes by what it will be named from."""
+        metadata = (self.obj or self.old or {}).get("metadata") or {}
+        name = self.name or metadata.get("name") or metadata.get("generateName") or ""
+        return errors.Forbidden.of(self.resource.group, self.resource.resource, name, why)
+
 
 class AdmissionPlugin:
     """Overrides what it needs. Refuses with `errors.Forbidden` or another `StatusError`."""
 
     name = ""
     operations: frozenset[str] = frozenset({CREATE, UPDATE})
+    resources: frozenset[tuple[str, str]] | None = None
+    """Group and plural of what the plugin looks at; None: at everything. Spares the others the call."""
 
     async def admit(self, attributes: Attributes) -> None:
         """Change the object. May be called a second time after webhooks changed it: must be idempotent."""

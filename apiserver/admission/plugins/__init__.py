@@ -1,0 +1,1 @@
+"""One plugin, one module. They know nothing of each other; `../chain.py` lists them in order."""

@@ -1,0 +1,120 @@
+"""A namespace's labels say how much its pods may ask of their nodes.
+
+`pod-security.kubernetes.io/enforce: restricted` refuses, `audit` notes, `warn` tells the client; the last two also for
+the pod templates of workloads.
+"""
+
+from __future__ import annotations
+
+import re
+
+from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
+from kubarium.api.core.pod import security_standards as standards
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.field_path import METADATA, FieldError, invalid
+from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+
+_PREFIX = "pod-security.kubernetes.io/"
+_MODES = ("enforce", "audit", "warn")
+_VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]*)")
+_TEMPLATES = frozenset(
+    {("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
+     ("apps", "daemonsets"), ("batch", "jobs"), ("batch", "cronjobs"), ("", "podtemplates")}
+)  # fmt: skip
+
+
+class PodSecurity(AdmissionPlugin):
+    """Judges pods by the Pod Security Standards."""
+
+    name = "PodSecurity"
+    operations = frozenset({CREATE, UPDATE})
+    resources = frozenset({("", "pods"), ("", "namespaces")}) | _TEMPLATES
+
+    def __init__(self, client: Client, informers: Informers) -> None:
+        self._namespaces = client.resource("v1", "namespaces")
+        self._cached = informers.informer("v1", "namespaces").lister
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Refuse, note or warn."""
+        if attributes.subresource not in ("", "ephemeralcontainers"):
+            return
+        if attributes.is_for("", "namespaces"):
+            self._check_labels(attributes)
+            return
+        labels = await self._labels(attributes.namespace)
+        if not any(key.startswith(_PREFIX) for key in labels):
+            return
+        is_pod = attributes.resource.resource == "pods"
+        pod = attributes.new if is_pod else _template(attributes.new)
+        if pod is None or (is_pod and _same_for_security(attributes)):
+            return
+        if is_pod:
+            self._enforce(attributes, labels, pod)
+        self._tell(attributes, labels, pod)
+
+    def _enforce(self, attributes: Attributes, labels: dict[str, str], pod: Object) -> None:
+        level, version = _wanted(labels, "enforce")
+        attributes.context.audit_annotations[_PREFIX + "enforce-policy"] = f"{level}:{version}"
+        found = standards.violations(pod, level)
+        if found:
+            raise attributes.forbidden(f'violates PodSecurity "{level}:{version}": {", ".join(found)}')
+
+    def _tell(self, attributes: Attributes, labels: dict[str, str], pod: Object) -> None:
+        for mode in ("audit", "warn"):
+            level, version = _wanted(labels, mode)
+            found = standards.violations(pod, level)
+            text = f'would violate PodSecurity "{level}:{version}": {", ".join(found)}'
+            if found and mode == "warn":
+                attributes.context.warn(text)
+            elif found:
+                attributes.context.audit_annotations[_PREFIX + "audit-violations"] = text
+
+    async def _labels(self, namespace: str) -> dict[str, str]:
+        cached = self._cached.get("", namespace)
+        if cached is None:
+            try:
+                cached = await self._namespaces.get(namespace)
+            except errors.NotFound:
+                return {}
+        return labels_of(cached)
+
+    @staticmethod
+    def _check_labels(attributes: Attributes) -> None:
+        labels, old = labels_of(attributes.new), labels_of(attributes.old or {})
+        found: list[FieldError] = []
+        for mode in _MODES:
+            level, version = labels.get(_PREFIX + mode), labels.get(f"{_PREFIX}{mode}-version")
+            if level is not None and level not in standards.LEVELS and level != old.get(_PREFIX + mode):
+                text = f"must be one of {', '.join(standards.LEVELS)}"
+                found.append(invalid((METADATA / "labels").key(_PREFIX + mode), level, text))
+            if version is not None and not _VERSION.fullmatch(version):
+                text = 'must be "latest" or "v1.x"'
+                found.append(invalid((METADATA / "labels").key(f"{_PREFIX}{mode}-version"), version, text))
+        if found:
+            raise errors.Invalid.of("", "Namespace", name_of(attributes.new), found)
+
+
+def _wanted(labels: dict[str, str], mode: str) -> tuple[str, str]:
+    level = labels.get(_PREFIX + mode) or "privileged"
+    known = level if level in standards.LEVELS else "restricted"
+    return known, labels.get(f"{_PREFIX}{mode}-version") or "latest"
+
+
+def _template(obj: Object) -> Object | None:
+    """The pod that a workload would make."""
+    spec = spec_of(obj)
+    if "jobTemplate" in spec:
+        spec = spec_of(spec["jobTemplate"])
+    return spec.get("template") or obj.get("template")
+
+
+def _same_for_security(attributes: Attributes) -> bool:
+    """Updates that leave containers and security settings alone were judged before."""
+    if attributes.old is None:
+        return False
+    new, old = spec_of(attributes.new), spec_of(attributes.old)
+    fields = ("containers", "initContainers", "ephemeralContainers", "securityContext", "volumes", "hostNetwork",
+              "hostPID", "hostIPC")  # fmt: skip
+    return all(new.get(field) == old.get(field) for field in fields)

@@ -1,0 +1,292 @@
+"""Ask those who registered: webhooks that change objects, and webhooks that judge them.
+
+    configurations, by name ─▶ webhooks that match ─▶ AdmissionReview ─▶ allowed, patch, warnings
+                                   │ operation, resource, scope
+                                   │ namespace and object selectors     mutating: one after another
+                                   └ match conditions                   validating: all at once
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from apiserver.admission.match_conditions import ConditionFailed, Conditions
+from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
+from apiserver.admission.webhook_client import CallFailed, WebhookClient
+from kubarium.api.admissionregistration import matching
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.group_version import join
+from kubarium.apimachinery.object import Object, copy, labels_of, name_of
+from kubarium.apimachinery.patch import json_patch
+from kubarium.client.informer import Informers
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
+
+API_VERSION = "admissionregistration.k8s.io/v1"
+_OPERATIONS = frozenset({CREATE, UPDATE, DELETE, CONNECT})
+_DEFAULT_TIMEOUT = 10
+_SAFE = ("None", "NoneOnDryRun")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A webhook that wants to hear of a write, and the version in which it wants to see the object."""
+
+    uid: str  # of this webhook among all
+    webhook: Object
+    version: str
+
+    @property
+    def name(self) -> str:
+        """The webhook's name, as refusals show it."""
+        return self.webhook.get("name") or ""
+
+    @property
+    def fails_open(self) -> bool:
+        """Does the write go on if the webhook does not answer?"""
+        return self.webhook.get("failurePolicy") == "Ignore"
+
+
+class _Webhooks(AdmissionPlugin):
+    """What both kinds have in common."""
+
+    operations = _OPERATIONS
+    plural = ""
+
+    def __init__(self, informers: Informers, client: WebhookClient) -> None:
+        self._configurations = informers.informer(API_VERSION, self.plural).lister
+        self._namespaces = informers.informer("v1", "namespaces").lister
+        self._client = client
+        self._conditions = Conditions()
+
+    def calls(self, attributes: Attributes) -> Iterator[Call]:
+        """The webhooks to ask, in order."""
+        if not len(self._configurations) or attributes.resource.group == matching.GROUP:
+            return  # nobody may lock himself out of his own configuration
+        for configuration in sorted(self._configurations.list(), key=name_of):
+            for webhook in configuration.get("webhooks") or ():
+                version = self._version(webhook, attributes)
+                if version is not None and self._selected(webhook, attributes):
+                    yield Call(f"{name_of(configuration)}/{webhook.get('name')}", webhook, version)
+
+    def _version(self, webhook: Object, attributes: Attributes) -> str | None:
+        equivalent = webhook.get("matchPolicy") != "Exact"
+        namespaced = bool(attributes.namespace) and attributes.resource.resource != "namespaces"
+        return matching.matching_version(
+            webhook.get("rules") or (),
+            attributes.operation,
+            attributes.resource,
+            attributes.subresource,
+            namespaced,
+            self._client.versions(attributes.resource) if equivalent else (),
+        )
+
+    def _selected(self, webhook: Object, attributes: Attributes) -> bool:
+        selector = webhook.get("namespaceSelector")
+        if selector and attributes.namespace:
+            if attributes.is_for("", "namespaces"):
+                namespace = attributes.obj or attributes.old
+            else:
+                namespace = self._namespaces.get("", attributes.namespace)
+            if not matching.selects(selector, labels_of(namespace or {})):
+                return False
+        new, old = attributes.obj, attributes.old
+        return matching.selects(
+            webhook.get("objectSelector"),
+            labels_of(new) if new is not None else None,
+            labels_of(old) if old is not None else None,
+        )
+
+    async def ask(self, call: Call, attributes: Attributes) -> Object | None:
+        """The response; None if there is nothing to follow. Raises the refusal."""
+        webhook = call.webhook
+        try:
+            if not self._conditions.hold(webhook.get("matchConditions") or (), attributes):
+                return None
+        except ConditionFailed as error:
+            if call.fails_open:
+                return None
+            raise attributes.forbidden(str(error)) from None
+        if attributes.dry_run and webhook.get("sideEffects") not in _SAFE:
+            raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
+        request, review = _review(call, attributes)
+        timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
+        try:
+            answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
+            response = _response(answer, request, review)
+        except CallFailed as error:
+            return self._unanswered(call, error)
+        self._note(call, attributes, response)
+        if not response.get("allowed"):
+            raise _denied(call.name, response.get("status") or {})
+        return response
+
+    @staticmethod
+    def _unanswered(call: Call, error: CallFailed) -> None:
+        if call.fails_open:
+            log.warning("Failed calling webhook, failing open %s: %s", call.name, error)
+            return
+        raise errors.InternalError.because(f'failed calling webhook "{call.name}": {error}')
+
+    @staticmethod
+    def _note(call: Call, attributes: Attributes, response: Object) -> None:
+        for text in response.get("warnings") or ():
+            attributes.context.warn(str(text))
+        for key, value in (response.get("auditAnnotations") or {}).items():
+            attributes.context.audit_annotations[f"{call.name}/{key}"] = str(value)
+
+
+class MutatingAdmissionWebhook(_Webhooks):
+    """Webhooks that may change the object, one after another."""
+
+    name = "MutatingAdmissionWebhook"
+    plural = "mutatingwebhookconfigurations"
+
+    async def admit(self, attributes: Attributes) -> None:
+        """Ask each, apply its patch; a second time only those that want to see what others changed since."""
+        seen: dict[str, bytes] = attributes.memory.setdefault("mutating webhooks", {})
+        for call in self.calls(attributes):
+            if call.uid in seen and not _must_see_again(call, seen[call.uid], attributes):
+                continue
+            response = await self.ask(call, attributes)
+            if response is not None and response.get("patch"):
+                _apply(call, attributes, response)
+            seen[call.uid] = _digest(attributes.obj)
+
+
+class ValidatingAdmissionWebhook(_Webhooks):
+    """Webhooks that may refuse, all asked at the same time."""
+
+    name = "ValidatingAdmissionWebhook"
+    plural = "validatingwebhookconfigurations"
+
+    async def validate(self, attributes: Attributes) -> None:
+        """Ask all; the first refusal in their order is the answer."""
+        calls = list(self.calls(attributes))
+        if not calls:
+            return
+        answers = await asyncio.gather(
+            *(self.ask(call, attributes) for call in calls), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
+
+def _must_see_again(call: Call, last: bytes, attributes: Attributes) -> bool:
+    return call.webhook.get("reinvocationPolicy") == "IfNeeded" and _digest(attributes.obj) != last
+
+
+def _digest(obj: Object | None) -> bytes:
+    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+
+
+def _apply(call: Call, attributes: Attributes, response: Object) -> None:
+    if response.get("patchType") not in ("JSONPatch", None, ""):
+        text = f"webhook returned response.patchType \"{response['patchType']}\", expected 'JSONPatch'"
+        raise errors.InternalError.because(f'failed calling webhook "{call.name}": {text}')
+    try:
+        operations = orjson.loads(base64.b64decode(response["patch"]))
+        shown = _shown(attributes.new, call, attributes)
+        changed = json_patch.apply(shown, operations)
+    except (errors.StatusError, orjson.JSONDecodeError, binascii.Error) as error:
+        raise errors.InternalError.because(f"{error}") from error
+    changed["apiVersion"], changed["kind"] = attributes.new.get("apiVersion"), attributes.new.get("kind")
+    if changed != attributes.obj:
+        attributes.obj = changed
+        attributes.changed_by_webhook = True
+
+
+def _shown(obj: Object, call: Call, attributes: Attributes) -> Object:
+    """A copy of the object in the version that the webhook wants."""
+    shown = copy(obj)
+    if call.version != attributes.resource.version:
+        shown["apiVersion"] = join(attributes.resource.group, call.version)
+    return shown
+
+
+def _review(call: Call, attributes: Attributes) -> tuple[Object, Object]:
+    kind, place = attributes.kind, attributes.resource
+    shown_kind = {"group": kind.group, "version": call.version, "kind": kind.kind}
+    if attributes.subresource and kind.group != place.group:
+        shown_kind["version"] = kind.version
+    request: Object = {
+        "uid": str(uuid.uuid4()),
+        "kind": shown_kind,
+        "resource": {"group": place.group, "version": call.version, "resource": place.resource},
+        "requestKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        "requestResource": {"group": place.group, "version": place.version, "resource": place.resource},
+        "operation": attributes.operation,
+        "userInfo": _user(attributes),
+        "object": _shown(attributes.obj, call, attributes) if attributes.obj is not None else None,
+        "oldObject": _shown(attributes.old, call, attributes) if attributes.old is not None else None,
+        "dryRun": attributes.dry_run,
+        "options": _options(attributes),
+    }
+    if attributes.name:
+        request["name"] = attributes.name
+    if attributes.namespace:
+        request["namespace"] = attributes.namespace
+    if attributes.subresource:
+        request["subResource"] = request["requestSubResource"] = attributes.subresource
+    versions = call.webhook.get("admissionReviewVersions") or ["v1"]
+    version = next((one for one in versions if one in ("v1", "v1beta1")), "v1")
+    review = {"kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": request}
+    return request, review
+
+
+def _user(attributes: Attributes) -> Object:
+    user = attributes.user
+    found: Object = {"username": user.name}
+    if user.uid:
+        found["uid"] = user.uid
+    if user.groups:
+        found["groups"] = list(user.groups)
+    if user.extra:
+        found["extra"] = {key: list(values) for key, values in user.extra.items()}
+    return found
+
+
+def _options(attributes: Attributes) -> Object | None:
+    if attributes.operation == CONNECT:
+        return None
+    kind = {CREATE: "CreateOptions", UPDATE: "UpdateOptions", DELETE: "DeleteOptions"}[attributes.operation]
+    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", **attributes.options}
+
+
+def _response(answer: Object, request: Object, review: Object) -> Object:
+    response: Any = answer.get("response")
+    if not isinstance(response, dict):
+        raise CallFailed("webhook response was absent")
+    if review["apiVersion"].endswith("/v1"):
+        for field in ("apiVersion", "kind"):
+            if answer.get(field) != review[field]:
+                raise CallFailed(
+                    f"expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got "
+                    f"{answer.get('apiVersion') or ''}, Kind={answer.get('kind') or ''}"
+                )
+        if response.get("uid") != request["uid"]:
+            raise CallFailed(f'expected response.uid="{request["uid"]}", got "{response.get("uid") or ""}"')
+        if response.get("patch") and not response.get("patchType"):
+            raise CallFailed("webhook returned response.patch but not response.patchType")
+    found: Object = response
+    return found
+
+
+def _denied(name: str, status: Object) -> errors.StatusError:
+    head = f'admission webhook "{name}" denied the request'
+    said = status.get("message") or status.get("reason")
+    code = status.get("code") or 0
+    refusal = {**status, "status": "Failure", "code": code if code >= 400 else 400}
+    refusal["message"] = f"{head}: {said}" if said else f"{head} without explanation"
+    return errors.from_status(refusal)
