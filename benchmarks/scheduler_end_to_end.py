@@ -1,0 +1,166 @@
+"""The scheduler against a real API server and etcd: pods a second from pending to bound, and what it costs.
+
+    python -m benchmarks.scheduler_end_to_end [--nodes 1000] [--pods 3000] [--binary kube-scheduler] [--profile FILE]
+
+Nodes are objects only: nothing runs on them. With `--binary`, another scheduler does the same work, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.control_plane import ControlPlane
+from benchmarks.load import Target, call, request
+from kubarium.component_base import certificates
+
+PORT = 23100
+SCHEDULER_PORT = 23110
+
+
+def node(number: int) -> bytes:
+    """A node of four cores."""
+    labels = {"kubernetes.io/hostname": f"node-{number}", "topology.kubernetes.io/zone": f"zone-{number % 3}"}
+    capacity = {"cpu": "4", "memory": "32Gi", "pods": "110"}
+    status = {"capacity": capacity, "allocatable": capacity, "conditions": [{"type": "Ready", "status": "True"}]}
+    body = {"metadata": {"name": f"node-{number}", "labels": labels}, "status": status}
+    return json.dumps({"apiVersion": "v1", "kind": "Node"} | body).encode()
+
+
+def pod(number: int) -> bytes:
+    """scheduler_perf's default pod."""
+    resources = {"requests": {"cpu": "100m", "memory": "500Mi"}}
+    container = {"name": "pause", "image": "pause:3.10", "resources": resources}
+    metadata = {"name": f"pod-{number}", "namespace": "default", "labels": {"app": "bench"}}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}).encode()
+
+
+class SchedulerProcess:
+    """A scheduler under test."""
+
+    def __init__(self, plane: ControlPlane, command: list[str]) -> None:
+        self._plane, self._command = plane, command
+        self._process: asyncio.subprocess.Process | None = None
+        self._context = ssl.create_default_context()
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+        self._context.load_cert_chain(plane._file("admin.crt"), plane._file("admin.key"))
+
+    async def start(self) -> None:
+        """Start it and wait until it is well."""
+        kubeconfig = Path(self._plane._file("scheduler.kubeconfig"))
+        certificates.write_kubeconfig(
+            kubeconfig,
+            server=f"https://127.0.0.1:{self._plane.port}",
+            ca=Path(self._plane._file("ca.crt")),
+            user="system:kube-scheduler",
+            pair=(self._plane._file("scheduler.crt"), self._plane._file("scheduler.key")),
+        )
+        flags = [
+            f"--kubeconfig={kubeconfig}", f"--secure-port={SCHEDULER_PORT}", "--bind-address=127.0.0.1",
+            "--leader-elect=false",
+        ]  # fmt: skip
+        with open(self._plane._file("scheduler.log"), "ab") as log:  # noqa: ASYNC230  once
+            self._process = await asyncio.create_subprocess_exec(*self._command, *flags, stdout=log, stderr=log)
+        while True:
+            try:
+                await self._get("/readyz")
+                return
+            except OSError:
+                await asyncio.sleep(0.05)
+
+    async def scheduled(self) -> int:
+        """How many pods it says it has scheduled."""
+        text = await self._get("/metrics")
+        found = re.findall(r'^scheduler_schedule_attempts_total\{.*result="scheduled".*\} ([\d.e+]+)', text, re.M)
+        return int(sum(float(number) for number in found))
+
+    async def _get(self, path: str) -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", SCHEDULER_PORT, ssl=self._context)
+        writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer.decode(errors="replace")
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def stop(self) -> None:
+        """End it and wait."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+            await self._process.wait()
+
+
+async def fill(plane: ControlPlane, path: str, bodies: Iterator[bytes]) -> None:
+    """Create objects over sixteen connections."""
+    result = await call(
+        Target(plane.port, str(plane.directory)), 16, (request("POST", path, body) for body in bodies)
+    )
+    if result["failures"]:
+        raise RuntimeError(str(result["example"]))
+
+
+async def wait_for(scheduler: SchedulerProcess, count: int) -> None:
+    """Return when so many pods are scheduled."""
+    deadline = time.monotonic() + 300
+    while await scheduler.scheduled() < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        await asyncio.sleep(0.1)
+
+
+async def measure(nodes: int, pods: int, command: list[str]) -> None:
+    """Pods that wait already, then as many that are created meanwhile."""
+    async with ControlPlane(PORT) as plane:
+        await fill(plane, "/api/v1/nodes", (node(number) for number in range(nodes)))
+        path = "/api/v1/namespaces/default/pods"
+        scheduler = SchedulerProcess(plane, command)
+        try:
+            await scheduler.start()
+            await fill(plane, path, (pod(number) for number in range(100)))
+            await wait_for(scheduler, 100)
+            server, own = plane.cpu_seconds("apiserver"), scheduler.cpu_seconds()
+            begun = time.perf_counter()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fill(plane, path, (pod(number) for number in range(100, 100 + pods))))
+                tasks.create_task(wait_for(scheduler, 100 + pods))
+            seconds = time.perf_counter() - begun
+            print(f"{nodes} nodes, {pods} pods created and scheduled: {pods / seconds:.0f} pods/s")
+            await asyncio.sleep(1)
+            print(f"  scheduler {1e6 * (scheduler.cpu_seconds() - own) / pods:.0f} us CPU a pod")
+            print(f"  API server {1e6 * (plane.cpu_seconds('apiserver') - server) / pods:.0f} us CPU a pod")
+        finally:
+            await scheduler.stop()
+            log = Path(plane._file("scheduler.log")).read_text()
+            if "Traceback" in log:
+                print(log[-3000:])
+
+
+def main() -> None:
+    """Read arguments and measure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--pods", type=int, default=3000)
+    parser.add_argument("--binary", default="")
+    parser.add_argument("--profile", default="", help="write a profile of the scheduler to this file")
+    options = parser.parse_args()
+    profile = ["-m", "cProfile", "-o", options.profile] if options.profile else []
+    command = [options.binary] if options.binary else [sys.executable, *profile, "-m", "scheduler"]
+    asyncio.run(measure(options.nodes, options.pods, command))
+
+
+if __name__ == "__main__":
+    main()
