@@ -70,7 +70,9 @@ class CRIRuntime:
     async def close(self) -> None:
         await self._channel.close(None)
 
-    async def _call(self, method: str, deadline: float = TIMEOUT, service: str = RUNTIME_SERVICE, **fields: Any) -> Any:
+    async def _call(
+        self, method: str, deadline: float = TIMEOUT, service: str = RUNTIME_SERVICE, **fields: Any
+    ) -> Any:
         call = self._calls.get(method)
         if call is None:
             call = self._calls[method] = self._channel.unary_unary(
@@ -81,7 +83,9 @@ class CRIRuntime:
         try:
             return await call(MESSAGES[f"{method}Request"](**fields), timeout=deadline)
         except grpc.aio.AioRpcError as error:
-            raise ERRORS.get(error.code(), ContainerRuntimeError)(error.details() or str(error.code())) from error
+            raise ERRORS.get(error.code(), ContainerRuntimeError)(
+                error.details() or str(error.code())
+            ) from error
 
     # -- the runtime itself ----------------------------------------------------------------------------------------
 
@@ -100,7 +104,9 @@ class CRIRuntime:
 
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
         # Upstream doubles the usual deadline: the network plugin may be slow.
-        answer = await self._call("RunPodSandbox", deadline=2 * TIMEOUT, config=config, runtime_handler=handler)
+        answer = await self._call(
+            "RunPodSandbox", deadline=2 * TIMEOUT, config=config, runtime_handler=handler
+        )
         return str(answer.pod_sandbox_id)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
@@ -128,7 +134,9 @@ class CRIRuntime:
     # -- containers ------------------------------------------------------------------------------------------------
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
-        answer = await self._call("CreateContainer", pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox)
+        answer = await self._call(
+            "CreateContainer", pod_sandbox_id=sandbox_id, config=config, sandbox_config=sandbox
+        )
         return str(answer.container_id)
 
     async def start_container(self, container_id: str) -> None:
@@ -136,7 +144,9 @@ class CRIRuntime:
 
     async def stop_container(self, container_id: str, grace: int) -> None:
         try:
-            await self._call("StopContainer", deadline=grace + TIMEOUT, container_id=container_id, timeout=grace)
+            await self._call(
+                "StopContainer", deadline=grace + TIMEOUT, container_id=container_id, timeout=grace
+            )
         except interface.NotFound:
             return
 
@@ -187,11 +197,19 @@ class CRIRuntime:
         self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
     ) -> str:
         answer = await self._call(
-            "Exec", container_id=container_id, cmd=list(command), tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
+            "Exec",
+            container_id=container_id,
+            cmd=list(command),
+            tty=tty,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
         return str(answer.url)
 
-    async def attach_url(self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool) -> str:
+    async def attach_url(
+        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> str:
         answer = await self._call(
             "Attach", container_id=container_id, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
         )
@@ -211,7 +229,9 @@ class CRIRuntime:
         answer = await self._call("ImageStatus", service=IMAGE_SERVICE, image={"image": image})
         return _image(answer.image) if answer.image.id else None
 
-    async def pull_image(self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None) -> str:
+    async def pull_image(
+        self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None
+    ) -> str:
         fields: dict[str, Any] = {"image": {"image": image, "user_specified_image": image}}
         if credentials is not None:
             fields["auth"] = {
@@ -294,7 +314,9 @@ class CRIRuntime:
                         continue  # a command beside the main process: an exec probe, say
                 yield MESSAGES["TaskEvent"].FromString(envelope.event.value).container_id
         except grpc.aio.AioRpcError as error:
-            raise ERRORS.get(error.code(), ContainerRuntimeError)(error.details() or str(error.code())) from error
+            raise ERRORS.get(error.code(), ContainerRuntimeError)(
+                error.details() or str(error.code())
+            ) from error
 
 
 def _of_pod(pod_uid: str) -> dict[str, str]:

@@ -62,6 +62,15 @@ class Unavailable(ContainerRuntimeError):
     """The runtime does not answer at all."""
 
 
+class StartError(Exception):
+    """A container cannot be started now; reason and message are shown as its waiting state."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """A pod's place in the world: its network and its other shared namespaces."""
@@ -120,6 +129,7 @@ class ContainerStatus:
     log_path: str = ""
     resources: Mapping[str, int] | None = None  # cpu_shares, cpu_quota, cpu_period, memory_limit_in_bytes
     user: Mapping[str, Any] | None = None
+    sandbox_id: str = ""  # filled in by whoever knows the list of containers
 
     @property
     def restart_count(self) -> int:
@@ -294,7 +304,9 @@ class Runtime(Protocol):
         """Where a stream to a new command can be had, once."""
         ...
 
-    async def attach_url(self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool) -> str:
+    async def attach_url(
+        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> str:
         """Where a stream to the container's main process can be had, once."""
         ...
 
@@ -310,7 +322,9 @@ class Runtime(Protocol):
         """One image, by any of its names."""
         ...
 
-    async def pull_image(self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None) -> str:
+    async def pull_image(
+        self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None
+    ) -> str:
         """Fetch an image; returns what to refer to it by."""
         ...
 

@@ -37,7 +37,8 @@ def load(path: Path) -> dict[str, Any]:
     pool.Add(file)
     found = pool.FindFileByName(path.name)
     return {
-        name: message_factory.GetMessageClass(descriptor) for name, descriptor in found.message_types_by_name.items()
+        name: message_factory.GetMessageClass(descriptor)
+        for name, descriptor in found.message_types_by_name.items()
     }
 
 
@@ -51,7 +52,9 @@ def _add_message(file: descriptor_pb2.FileDescriptorProto, name: str, body: str,
     message = file.message_type.add(name=name)
     for repeated, kind, field_name, number in _FIELD.findall(body):
         field = message.field.add(
-            name=field_name, number=int(number), label=REPEATED if repeated else OPTIONAL  # type: ignore[arg-type]
+            name=field_name,
+            number=int(number),
+            label=REPEATED if repeated else OPTIONAL,  # type: ignore[arg-type]
         )
         if kind.startswith("map<"):
             entry = _add_map_entry(message, field_name)

@@ -1,0 +1,480 @@
+"""Builds the kubelet from its options and names each of its tasks. The only file that knows all parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubarium.apimachinery import quantity
+from kubarium.apimachinery.object import Object, spec_of, status_of
+from kubarium.client import kubeconfig
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base import health as health_checks
+from kubarium.component_base import logging, serving
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.process import Process
+from kubelet import options as options_module
+from kubelet.images.garbage import ImageGarbage
+from kubelet.images.pull import ImagePuller
+from kubelet.network.dns import ClusterDNS
+from kubelet.node import machine
+from kubelet.node import status as node_status
+from kubelet.node.lease import LeaseKeeper
+from kubelet.node.registration import NodeReporter
+from kubelet.node.status import Health, NodeFacts
+from kubelet.options import Options
+from kubelet.pleg import PLEG
+from kubelet.pod_workers import PodWorkers
+from kubelet.pods import source_api
+from kubelet.pods.inputs import Inputs
+from kubelet.pods.manager import MirrorClient, PodManager
+from kubelet.pods.merge import Merge, is_static
+from kubelet.pods.source_files import FileSource
+from kubelet.probes.manager import ProbeManager
+from kubelet.resources.cgroups import Cgroups
+from kubelet.resources.stats import Stats
+from kubelet.runtime import garbage
+from kubelet.runtime.cri import CRIRuntime
+from kubelet.runtime.interface import ContainerRuntimeError, Runtime
+from kubelet.runtime.manager import RuntimeManager
+from kubelet.server.app import Server
+from kubelet.server.authorization import Door
+from kubelet.server.streaming import Streams
+from kubelet.status.manager import SENDERS, StatusManager
+from kubelet.sync_loop import ContainerChanged, Event, Finished, ProbeChanged, SyncLoop
+from kubelet.sync_pod import PodSyncer
+from kubelet.volumes import mounts
+from kubelet.volumes.manager import VolumeManager
+from kubelet.volumes.plugin import Plugin, VolumeHost
+from kubelet.volumes.plugins.empty_dir import EmptyDir
+from kubelet.volumes.plugins.files import ConfigMapVolume, DownwardVolume, ProjectedVolume, SecretVolume
+from kubelet.volumes.plugins.host_path import HostPath
+from kubelet.volumes.plugins.nfs import NFS
+from kubelet.volumes.watched_objects import TokenManager, WatchedObjects
+
+log = logging.get(__name__)
+
+GARBAGE_PERIOD = 60.0  # seconds
+
+
+async def main(process: Process) -> None:
+    """Start the kubelet and run it until it is asked to stop."""
+    options = options_module.read(sys.argv[1:])
+    logging.setup("kubelet", options.verbosity)
+    config = kubeconfig.load(options.kubeconfig)
+    runtime = CRIRuntime(options.container_runtime_endpoint)
+    async with Client(config, user_agent="kubelet") as client:
+        kubelet = Kubelet(
+            options, client, runtime, RealClock(), api_host=urlsplit(config.server).hostname or ""
+        )
+        kubelet.start(process)
+        try:
+            await process.stopped()
+        finally:
+            await kubelet.close()
+            await runtime.close()
+
+
+def volume_plugins(host: VolumeHost) -> list[Plugin]:
+    """Every kind of volume, one line each."""
+    return [
+        EmptyDir(),
+        HostPath(),
+        ConfigMapVolume(host),
+        SecretVolume(host),
+        DownwardVolume(host),
+        ProjectedVolume(host),
+        NFS(),
+    ]
+
+
+class Kubelet:
+    """All parts of one kubelet, built but not yet running. The outside doors are arguments."""
+
+    def __init__(
+        self, options: Options, client: Client, runtime: Runtime, clock: Clock, *, api_host: str = ""
+    ) -> None:
+        self.options = options
+        self.client = client
+        self.runtime = runtime
+        self.clock = clock
+        self.name = options.node_name
+        self.root = Path(options.root_dir)
+        self.recorder = EventRecorder(client, "kubelet", self.name, clock)
+        self.informers = Informers(client, clock)
+        self.facts = self._facts(api_host)
+        self.pods = PodManager()
+        self.mirrors = MirrorClient(client, self.name)
+        self.cgroups = Cgroups(options.cgroup_root or "/")
+        self._build_informers()
+        self._build_runtime()
+        self._build_spine()
+        self._build_node()
+        self._build_server()
+
+    def _facts(self, api_host: str) -> NodeFacts:
+        options = self.options
+        reserved = {
+            resource: quantity.add(
+                options.system_reserved.get(resource, "0"), options.kube_reserved.get(resource, "0")
+            )
+            for resource in {*options.system_reserved, *options.kube_reserved}
+        }
+        return NodeFacts(
+            name=self.name,
+            ips=node_status.find_ips(options.node_ip, api_host),
+            hostname=self.name,
+            machine=machine.look(),
+            root=options.root_dir,
+            max_pods=options.max_pods,
+            port=options.port,
+            reserved=reserved,
+            eviction_hard=options.eviction_thresholds,
+        )
+
+    # -- construction, group by group ------------------------------------------------------------------------------
+
+    def _build_informers(self) -> None:
+        self.services = self.informers.informer("v1", "services")
+        self.nodes = self.informers.informer("v1", "nodes", field_selector=f"metadata.name={self.name}")
+        self.runtime_classes = self.informers.informer("node.k8s.io/v1", "runtimeclasses")
+        self.objects = WatchedObjects(self.client, self.clock)
+        self.tokens = TokenManager(self.client, self.clock)
+
+    def _build_runtime(self) -> None:
+        host = _VolumeHost(self)
+        self.volumes = VolumeManager(self.root, volume_plugins(host), host, self.recorder)
+        self.puller = ImagePuller(
+            self.runtime,
+            self.recorder,
+            self.clock,
+            self.objects.fetch,
+            serialize=self.options.serialize_image_pulls,
+            parallel=self.options.max_parallel_image_pulls,
+        )
+        inputs = Inputs(
+            puller=self.puller,
+            volumes=self.volumes,
+            cgroups=self.cgroups,
+            dns=ClusterDNS(self.options.cluster_dns, self.options.cluster_domain, self.options.resolv_conf),
+            fetch=self.objects.fetch,
+            services=self.services.lister.list,
+            runtime_handler=self._runtime_handler,
+            host_ips=lambda: self.facts.ips,
+            allocatable=lambda: self.reporter.allocatable,
+            memory_capacity=self.facts.machine.memory,
+            logs=Path(self.options.pod_logs_dir),
+        )
+        self.probes = ProbeManager(
+            self.runtime, self.recorder, self.clock, lambda uid: self._emit(ProbeChanged(uid))
+        )
+        self.manager = RuntimeManager(
+            self.runtime,
+            inputs,
+            self.recorder,
+            self.clock,
+            seccomp_directory=str(self.root / "seccomp"),
+            on_kill=self.probes.killed,
+        )
+
+    def _build_spine(self) -> None:
+        self.pleg = PLEG(self.runtime, self.clock, lambda uid: self._emit(ContainerChanged(uid)))
+        self.statuses = StatusManager(
+            self.client,
+            self.clock,
+            newest=self._newest,
+            may_delete=lambda pod: self.workers.has_finished(pod["metadata"]["uid"]),
+        )
+        syncer = PodSyncer(
+            runtime=self.manager,
+            statuses=self.statuses,
+            probes=self.probes,
+            volumes=self.volumes,
+            cgroups=self.cgroups,
+            pods=self.pods,
+            mirrors=self.mirrors,
+            recorder=self.recorder,
+            clock=self.clock,
+            host_ips=lambda: self.facts.ips,
+            network_complaint=lambda: self.health.network,
+            runtime_name=lambda: self.reporter.runtime_name,
+        )
+        self.workers = PodWorkers(syncer, self.clock, lambda pod: self._emit(Finished(pod)))
+        self.loop = SyncLoop(
+            pods=self.pods,
+            workers=self.workers,
+            statuses=self.statuses,
+            mirrors=self.mirrors,
+            pleg=self.pleg,
+            recorder=self.recorder,
+            clock=self.clock,
+            node=self._own_node,
+            sources_ready=lambda: self.pod_informer.has_synced,
+            collect=lambda uid: self._gone.add(uid),
+            on_new=self.objects.invalidate,
+        )
+        self._gone: set[str] = set()
+        self.merge = Merge(self._emit)
+        self.pod_informer = source_api.connect(self.informers, self.name, self.merge)
+
+    def _build_node(self) -> None:
+        self.health = Health(runtime="container runtime status check may not have completed yet")
+        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, self._node_reference)
+        self.reporter = NodeReporter(
+            self.client,
+            self.facts,
+            self.clock,
+            labels=self._labels(),
+            taints=[_taint(text) for text in self.options.register_with_taints],
+            provider_id=self.options.provider_id,
+            register=self.options.register_node,
+            runtime=self.runtime.version,
+            images=lambda: self.images.images,
+            health=self._look_at_health,
+            pressure=lambda: node_status.pressure_now(self.facts),
+        )
+        self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
+
+    def _build_server(self) -> None:
+        self.checks = health_checks.Health()
+        self.checks.add("syncloop", self._sync_loop_turns, "healthz")
+        self.stats = Stats(
+            self.runtime,
+            self.clock,
+            node_name=self.name,
+            root=self.options.root_dir,
+            cgroup=self.options.cgroup_root or "/",
+            pods=self._pods_with_status,
+        )
+        streams = Streams(self.runtime, self.pods, self.clock, Path(self.options.pod_logs_dir))
+        door = Door(
+            self.client,
+            self.name,
+            self.clock,
+            anonymous=self.options.anonymous_auth,
+            always_allow=self.options.authorization_mode == "AlwaysAllow",
+        )
+        self.server = Server(
+            door=door,
+            streams=streams,
+            stats=self.stats,
+            health=self.checks,
+            pods=self._pods_with_status,
+            running_pods=self._running_pods,
+            configuration=lambda: options_module.as_configuration(self.options),
+        )
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def start(self, process: Process) -> None:
+        """Prepare the machine and start every task."""
+        self._prepare()
+        process.start("events", self.recorder.run())
+        process.start("server", self._serve())
+        if self.options.healthz_port:
+            pages = serving.pages(self.checks.pages())
+            process.start(
+                "healthz", serving.serve(pages, self.options.healthz_bind_address, self.options.healthz_port)
+            )
+        process.start("informers", self.informers.run())
+        process.start("node status", self.reporter.run())
+        process.start("lease", self.lease.run())
+        process.start("pleg", self.pleg.run())
+        process.start("runtime events", self.pleg.listen())
+        process.start("image garbage", self.images.run())
+        for number in range(SENDERS):
+            process.start(f"status sender {number}", self.statuses.run())
+        process.start("status reconciler", self.statuses.reconcile())
+        process.start("stats", self.stats.sample())
+        process.start("garbage", self._collect_garbage())
+        process.start("housekeeping", self.loop.tick())
+        process.start("sync loop", self._run_loop())
+        if self.options.pod_manifest_path:
+            files = FileSource(
+                self.options.pod_manifest_path,
+                self.name,
+                self.merge,
+                self.clock,
+                self.options.file_check_frequency,
+            )
+            process.start("static pods", files.run())
+
+    async def close(self) -> None:
+        """Stop what belongs to single pods; containers go on running."""
+        await self.workers.close()
+        await self.probes.close()
+
+    async def _run_loop(self) -> None:
+        # The first look at the runtime and at the node comes before the first pod.
+        await self.pleg.ready()
+        await self.nodes.synced()
+        await self.services.synced()
+        await self.loop.run()
+
+    async def _serve(self) -> None:
+        options = self.options
+        tls = None
+        if options.tls_cert_file:
+            tls = serving.TLS(
+                options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None
+            )
+        await serving.serve(
+            self.server.app, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
+        )
+
+    def _prepare(self) -> None:
+        pods = self.root / "pods"
+        pods.mkdir(parents=True, exist_ok=True)
+        Path(self.options.pod_logs_dir).mkdir(parents=True, exist_ok=True)
+        try:
+            mounts.share(str(pods))
+        except OSError as error:
+            log.info("mounts of pods cannot be shared with containers: %s", error)
+        try:
+            self.cgroups.set_up()
+        except OSError as error:
+            log.warning("cgroups of pods not set up: %s", error)
+
+    async def _collect_garbage(self) -> None:
+        """What is left of pods that are gone, at once; what else is superfluous, every minute."""
+        turn = 0
+        while True:
+            await self.clock.sleep(1.0)
+            turn += 1
+            if not self._gone and turn % GARBAGE_PERIOD:
+                continue
+            gone, self._gone = self._gone, set()
+            for uid in gone:
+                self.puller.forget(uid)
+                self.tokens.forget(uid)
+            try:
+                if self.pod_informer.has_synced:
+                    await garbage.collect(self.runtime, self._is_gone, Path(self.options.pod_logs_dir))
+                    await self._clear_leftovers()
+            except (ContainerRuntimeError, OSError) as error:
+                log.info("garbage not collected: %s", error)
+
+    async def _clear_leftovers(self) -> None:
+        """Directories and cgroups of pods that ended while nobody was looking."""
+        running = self.pleg.running_pods()
+        for uid in {*self.volumes.pods_on_disk(), *self.cgroups.pods()}:
+            if self._is_gone(uid) and uid not in running:
+                await self.volumes.tear_down(uid)
+                self.cgroups.remove(uid)
+
+    # -- small answers ---------------------------------------------------------------------------------------------
+
+    def _emit(self, event: Event) -> None:
+        self.loop.events.put_nowait(event)
+
+    def _is_gone(self, uid: str) -> bool:
+        return self.pods.by_uid(uid) is None and not self.workers.knows(uid)
+
+    def _newest(self, uid: str) -> Object | None:
+        pod = self.pods.by_uid(uid)
+        return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
+
+    def _own_node(self) -> Object | None:
+        node = self.nodes.lister.get("", self.name)
+        if node is None:
+            return None
+        return (
+            node
+            if status_of(node).get("allocatable")
+            else {**node, "status": {"allocatable": self.reporter.allocatable}}
+        )
+
+    def _node_reference(self) -> Object:
+        return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "uid": self.name}}
+
+    def _pods_with_status(self) -> list[Object]:
+        return [self.statuses.with_status(pod) for pod in self.pods.all()]
+
+    async def _running_pods(self) -> list[Object]:
+        await self.pleg.relist()
+        running = self.pleg.running_pods()
+        return [pod for pod in self._pods_with_status() if pod["metadata"]["uid"] in running]
+
+    def _runtime_handler(self, pod: Object) -> str:
+        name = spec_of(pod).get("runtimeClassName")
+        if not name:
+            return ""
+        found = self.runtime_classes.lister.get("", name)
+        if found is None:
+            raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
+        return str(found.get("handler") or "")
+
+    def _labels(self) -> dict[str, str]:
+        architecture = self.facts.machine.architecture
+        return {
+            "kubernetes.io/hostname": self.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture,
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": architecture,
+            **self.options.node_labels,
+        }
+
+    async def _look_at_health(self) -> Health:
+        runtime, network = "", ""
+        try:
+            for condition in await self.runtime.conditions():
+                if condition.status:
+                    continue
+                text = (
+                    f"container runtime {'network ' if condition.type == 'NetworkReady' else ''}not ready: "
+                )
+                text += f"{condition.type}=false reason:{condition.reason} message:{condition.message}"
+                if condition.type == "NetworkReady":
+                    network = text
+                else:
+                    runtime = text
+        except ContainerRuntimeError as error:
+            runtime = f"container runtime is down: {error}"
+        self.health = dataclasses.replace(
+            self.health,
+            runtime=runtime,
+            network=network,
+            pleg=self.pleg.complaint() if self.pleg.was_listed else "",
+        )
+        return self.health
+
+    async def _sync_loop_turns(self) -> None:
+        """The sync loop gets an event every two seconds at least."""
+        age = self.clock.monotonic() - self.loop.last_turn
+        if age > 60.0:
+            raise RuntimeError(f"sync Loop took longer than expected: {age:.0f}s")
+
+
+class _VolumeHost:
+    """What volumes may ask of the kubelet."""
+
+    def __init__(self, kubelet: Kubelet) -> None:
+        self._kubelet = kubelet
+
+    async def fetch(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One object."""
+        return await self._kubelet.objects.fetch(kind, namespace, name)
+
+    async def token(self, pod: Object, audience: str, seconds: int) -> str:
+        """A token of the pod's service account."""
+        return await self._kubelet.tokens.token(pod, audience, seconds)
+
+    def allocatable(self) -> Object:
+        """What the node offers."""
+        return self._kubelet.reporter.allocatable
+
+    def host_ips(self) -> list[str]:
+        """The node's addresses."""
+        return list(self._kubelet.facts.ips)
+
+
+def _taint(text: str) -> Object:
+    """`key=value:Effect` -> a taint."""
+    head, _, effect = text.rpartition(":")
+    key, _, value = head.partition("=")
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}

@@ -1,0 +1,174 @@
+"""Creates or adopts the Node object and keeps its status true."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, copy, labels_of, status_of
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.node import status as node_status
+from kubelet.node.status import Health, NodeFacts
+from kubelet.runtime.interface import ContainerRuntimeError, Image, RuntimeInfo
+
+log = logging.get(__name__)
+
+LOOK_PERIOD = 10.0  # seconds between looks (upstream's nodeStatusUpdateFrequency)
+REPORT_PERIOD = 300.0  # seconds after which an unchanged status is sent all the same
+
+
+class NodeReporter:
+    """The only writer of this node's status."""
+
+    def __init__(
+        self,
+        client: Client,
+        facts: NodeFacts,
+        clock: Clock,
+        *,
+        labels: dict[str, str],
+        taints: list[Object],
+        register: bool,
+        provider_id: str = "",
+        runtime: Callable[[], Awaitable[RuntimeInfo]],
+        images: Callable[[], list[Image]],
+        health: Callable[[], Awaitable[Health]],
+        pressure: Callable[[], dict[str, bool]],
+        volumes_in_use: Callable[[], list[str]] = list,
+    ) -> None:
+        self._nodes = client.resource("v1", "nodes")
+        self._facts = facts
+        self._clock = clock
+        self._labels = labels
+        self._taints = taints
+        self._register = register
+        self._provider_id = provider_id
+        self._runtime = runtime
+        self._images = images
+        self._health = health
+        self._pressure = pressure
+        self._last_report: float | None = None
+        self._runtime_info = RuntimeInfo("containerd", "Unknown")
+        self.allocatable: Object = {}
+        self.capacity: Object = {}
+        self._measure()
+
+    async def run(self) -> None:
+        """Register, then report on change and every five minutes."""
+        registered = not self._register
+        while True:
+            wait = LOOK_PERIOD
+            try:
+                if not registered:
+                    await self.register()
+                    registered = True
+                await self.report()
+                if self._last_report is not None and not self.is_ready:
+                    wait = 0.5  # a node that comes up is waited for
+            except errors.NotFound:
+                registered = not self._register
+                wait = 1.0
+            except (errors.StatusError, OSError, TimeoutError) as error:
+                log.warning("node status not sent: %s", error)
+                wait = 1.0
+            await self._clock.sleep(wait)
+
+    is_ready = False
+
+    async def register(self) -> None:
+        """Create the Node, or take over the one that is there: its labels must be ours."""
+        node = await self._fresh_node()
+        try:
+            await self._nodes.create(node)
+            log.info("node %s registered", self._facts.name)
+            self.is_ready = _is_ready(node)
+            return
+        except errors.AlreadyExists:
+            pass
+        present = await self._nodes.get(self._facts.name)
+        wanted = {key: value for key, value in self._labels.items() if labels_of(present).get(key) != value}
+        if wanted:
+            await self._nodes.patch(self._facts.name, {"metadata": {"labels": wanted}})
+        log.info("node %s was registered before", self._facts.name)
+
+    async def _fresh_node(self) -> Object:
+        node: Object = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": self._facts.name,
+                "labels": self._labels,
+                "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+            },
+            "spec": {},
+            "status": {},
+        }
+        if self._provider_id:
+            node["spec"]["providerID"] = self._provider_id
+        if self._taints:
+            node["spec"]["taints"] = self._taints
+        await self._fill(node)
+        return node
+
+    async def report(self) -> None:
+        """Send the status if it has changed or if it is time."""
+        node = await self._nodes.get(self._facts.name)
+        wanted = copy(node)
+        await self._fill(wanted)
+        now = self._clock.monotonic()
+        is_due = self._last_report is None or now - self._last_report >= REPORT_PERIOD
+        self.is_ready = _is_ready(wanted)
+        if not is_due and _without_heartbeats(status_of(node)) == _without_heartbeats(status_of(wanted)):
+            return
+        patch = {key: value for key, value in status_of(wanted).items() if status_of(node).get(key) != value}
+        if isinstance(patch.get("addresses"), list) and status_of(node).get("addresses"):
+            patch["addresses"] = [{"$patch": "replace"}, *patch["addresses"]]
+        await self._nodes.patch(self._facts.name, {"status": patch}, type="strategic", subresource="status")
+        self._last_report = now
+
+    async def _fill(self, node: Object) -> None:
+        """Write what is true now into a Node."""
+        self._measure()
+        try:
+            self._runtime_info = await self._runtime()
+        except ContainerRuntimeError as error:
+            log.debug("runtime version unknown: %s", error)
+        status = node.setdefault("status", {})
+        present = status.setdefault("conditions", [])
+        node_status.update_conditions(
+            present, self._facts, await self._health(), self._pressure(), self._clock.now()
+        )
+        status |= {
+            "addresses": node_status.addresses(self._facts),
+            "capacity": self.capacity,
+            "allocatable": self.allocatable,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._facts.port}},
+            "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
+            "images": node_status.images(self._images()),
+        }
+
+    def _measure(self) -> None:
+        self.capacity = node_status.capacity(self._facts)
+        self.allocatable = node_status.allocatable(self._facts, self.capacity)
+
+    @property
+    def runtime_name(self) -> str:
+        """`containerd`, `cri-o` …: the prefix of container ids."""
+        return self._runtime_info.name
+
+
+def _is_ready(node: Object) -> bool:
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in status_of(node).get("conditions") or []
+    )
+
+
+def _without_heartbeats(status: Object) -> Object:
+    kept = [
+        {key: value for key, value in condition.items() if key != "lastHeartbeatTime"}
+        for condition in status.get("conditions") or []
+    ]
+    return {**status, "conditions": kept}

@@ -1,0 +1,195 @@
+"""What the Node object says: addresses, capacity, conditions, images, system info."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kubarium.apimachinery import conditions, quantity, time
+from kubarium.apimachinery.object import Object
+from kubelet.node import machine
+from kubelet.node.machine import Machine
+from kubelet.runtime.interface import Image, RuntimeInfo
+
+VERSION = "v1.36.2"
+MAX_IMAGES = 50
+MAX_NAMES = 5
+
+MEMORY_AVAILABLE = 100 << 20  # bytes: upstream's hard eviction thresholds
+DISK_AVAILABLE = 0.10
+INODES_FREE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What this kubelet was told or found out about its node."""
+
+    name: str
+    ips: Sequence[str]
+    hostname: str
+    machine: Machine
+    root: str
+    max_pods: int
+    port: int
+    reserved: dict[str, str]  # system and kube reservations together
+    eviction_hard: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What decides about readiness. Empty texts mean that all is well."""
+
+    runtime: str = ""
+    network: str = ""
+    pleg: str = ""
+    shutdown: str = ""
+
+    def complaints(self) -> list[str]:
+        """All that is wrong."""
+        return [text for text in (self.runtime, self.network, self.pleg, self.shutdown) if text]
+
+
+def addresses(facts: NodeFacts) -> list[Object]:
+    """Where the node is reached."""
+    return [
+        *({"type": "InternalIP", "address": ip} for ip in facts.ips),
+        {"type": "Hostname", "address": facts.hostname},
+    ]
+
+
+def capacity(facts: NodeFacts) -> Object:
+    """What there is."""
+    disk, _, _, _ = machine.disk(facts.root)
+    return {
+        "cpu": str(facts.machine.cpus),
+        "memory": f"{facts.machine.memory // 1024}Ki",
+        "ephemeral-storage": f"{disk // 1024}Ki",
+        "hugepages-1Gi": "0",
+        "hugepages-2Mi": "0",
+        "pods": str(facts.max_pods),
+    }
+
+
+def allocatable(facts: NodeFacts, whole: Object) -> Object:
+    """What pods may have: capacity without reservations and eviction thresholds."""
+    found = dict(whole)
+    memory_threshold = _threshold(facts.eviction_hard.get("memory.available", "100Mi"), facts.machine.memory)
+    disk = quantity.value(whole["ephemeral-storage"])
+    disk_threshold = _threshold(facts.eviction_hard.get("nodefs.available", "10%"), disk)
+    taken = {
+        "cpu": quantity.milli_value(facts.reserved.get("cpu", "0")),
+        "memory": quantity.value(facts.reserved.get("memory", "0")) + memory_threshold,
+        "ephemeral-storage": quantity.value(facts.reserved.get("ephemeral-storage", "0")) + disk_threshold,
+    }
+    milli = facts.machine.cpus * 1000 - taken["cpu"]
+    found["cpu"] = f"{milli}m" if milli % 1000 else str(milli // 1000)
+    found["memory"] = f"{max(0, facts.machine.memory - taken['memory']) // 1024}Ki"
+    found["ephemeral-storage"] = str(max(0, disk - taken["ephemeral-storage"]))
+    return found
+
+
+def _threshold(text: str, whole: int) -> int:
+    if text.endswith("%"):
+        return int(whole * float(text[:-1]) / 100)
+    return quantity.value(text)
+
+
+def node_info(facts: NodeFacts, runtime: RuntimeInfo) -> Object:
+    """Versions and identities."""
+    return {
+        "machineID": facts.machine.machine_id,
+        "systemUUID": facts.machine.system_uuid,
+        "bootID": facts.machine.boot_id,
+        "kernelVersion": facts.machine.kernel,
+        "osImage": facts.machine.os_image,
+        "containerRuntimeVersion": f"{runtime.name}://{runtime.version}",
+        "kubeletVersion": VERSION,
+        "kubeProxyVersion": "",
+        "operatingSystem": "linux",
+        "architecture": facts.machine.architecture,
+        "swap": {"capacity": facts.machine.swap},
+    }
+
+
+def images(found: Sequence[Image]) -> list[Object]:
+    """The largest images with their names, digests first."""
+    largest = sorted(found, key=lambda image: image.size, reverse=True)[:MAX_IMAGES]
+    return [
+        {"names": [*image.digests, *image.tags][:MAX_NAMES], "sizeBytes": image.size}
+        for image in largest
+        if image.digests or image.tags
+    ]
+
+
+def update_conditions(
+    present: list[Object], facts: NodeFacts, health: Health, pressure: dict[str, bool], now: datetime
+) -> None:
+    """Renew the kubelet's conditions in place."""
+    for type, texts in PRESSURES.items():
+        is_under = pressure.get(type, False)
+        reason, message = texts[1] if is_under else texts[0]
+        _set(present, type, is_under, reason, message, now)
+    complaints = health.complaints()
+    if complaints:
+        _set(present, "Ready", False, "KubeletNotReady", _listed(complaints), now)
+    else:
+        _set(present, "Ready", True, "KubeletReady", "kubelet is posting ready status", now)
+
+
+PRESSURES = {
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    "DiskPressure": (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
+}
+
+
+def _listed(complaints: list[str]) -> str:
+    return complaints[0] if len(complaints) == 1 else f"[{', '.join(complaints)}]"
+
+
+def _set(present: list[Object], type: str, is_true: bool, reason: str, message: str, now: datetime) -> None:
+    heartbeat = time.format_time(now)
+    new: Object = {
+        "type": type,
+        "status": "True" if is_true else "False",
+        "reason": reason,
+        "message": message,
+    }
+    conditions.set_condition(present, {**new, "lastHeartbeatTime": heartbeat}, now)
+
+
+def pressure_now(facts: NodeFacts) -> dict[str, bool]:
+    """Which resource of the node is short."""
+    threshold = _threshold(facts.eviction_hard.get("memory.available", "100Mi"), facts.machine.memory)
+    whole, free, inodes, free_inodes = machine.disk(facts.root)
+    disk_threshold = _threshold(facts.eviction_hard.get("nodefs.available", "10%"), whole)
+    inode_threshold = _threshold(facts.eviction_hard.get("nodefs.inodesFree", "5%"), inodes)
+    most, present = machine.processes()
+    return {
+        "MemoryPressure": machine.available_memory() < threshold,
+        "DiskPressure": free < disk_threshold or (inodes > 0 and free_inodes < inode_threshold),
+        "PIDPressure": present > most * 0.95,
+    }
+
+
+def find_ips(given: str, api_host: str) -> list[str]:
+    """The node's addresses: as given, else the one from which the API server is reached."""
+    if given:
+        return given.split(",")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((api_host or "192.0.2.1", 9))
+            return [probe.getsockname()[0]]
+        except OSError:
+            return ["127.0.0.1"]

@@ -1,0 +1,252 @@
+"""One task per pod: syncing -> terminating -> terminated. A pod never goes back.
+
+    syncing       sync again whenever something happened, when a wait is over, and every minute
+    terminating   stop it; a shorter grace period that arrives meanwhile takes effect at once
+    terminated    clear up once; then nothing but remembering that it is done
+
+The worker of a pod reads the newest version of the pod each time it begins a pass, so that events need carry nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, is_deleting, status_of, uid_of
+from kubarium.component_base import logging
+from kubarium.component_base.backoff import Backoff
+from kubarium.component_base.clock import Clock
+from kubelet.runtime.interface import ContainerRuntimeError, StartError
+from kubelet.sync_pod import NotReadyYet, PodSyncer
+from kubelet.volumes.plugin import VolumeError
+
+log = logging.get(__name__)
+
+RESYNC = 60.0  # seconds
+RETRY = Backoff(initial=1.0, factor=2.0, maximum=10.0, jitter=0.2)
+
+EXPECTED = (
+    ContainerRuntimeError,
+    StartError,
+    VolumeError,
+    NotReadyYet,
+    errors.StatusError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Phase(Enum):
+    """Where a pod's worker is."""
+
+    SYNCING = "syncing"
+    TERMINATING = "terminating"
+    TERMINATED = "terminated"
+
+
+@dataclass(slots=True)
+class _Worker:
+    """Touched by the sync loop (pod, grace, wake) and by its own task (phase, finished)."""
+
+    pod: Object
+    phase: Phase = Phase.SYNCING
+    grace: int | None = None
+    asked_to_end: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class PodWorkers:
+    """All workers, by pod uid."""
+
+    def __init__(self, syncer: PodSyncer, clock: Clock, on_finished: Callable[[Object], None]) -> None:
+        self._syncer = syncer
+        self._clock = clock
+        self._on_finished = on_finished
+        self._workers: dict[str, _Worker] = {}
+
+    # -- asked by the sync loop ------------------------------------------------------------------------------------
+
+    def sync(self, pod: Object) -> None:
+        """Look at this pod (again); it may be new, changed, or marked for deletion."""
+        worker = self._workers.get(uid_of(pod))
+        if worker is None:
+            worker = self._start(pod)
+        worker.pod = pod
+        if is_deleting(pod) or _has_ended(pod):
+            self._end(worker, _deletion_grace(pod))
+        worker.wake.set()
+
+    def wake(self, pod_uid: str) -> None:
+        """Something happened to a pod's containers or probes."""
+        worker = self._workers.get(pod_uid)
+        if worker is not None:
+            worker.wake.set()
+
+    def terminate(self, pod: Object, grace: int | None = None) -> None:
+        """The pod must end: removed from its source, evicted, or known to the runtime only."""
+        worker = self._workers.get(uid_of(pod)) or self._start(pod)
+        self._end(worker, grace)
+        worker.wake.set()
+
+    def forget(self, pod_uid: str) -> bool:
+        """Drop a finished worker; False while it has not finished."""
+        worker = self._workers.get(pod_uid)
+        if worker is None:
+            return True
+        if not worker.finished:
+            return False
+        del self._workers[pod_uid]
+        return True
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    def knows(self, pod_uid: str) -> bool:
+        """Is there a worker for this pod?"""
+        return pod_uid in self._workers
+
+    def has_finished(self, pod_uid: str) -> bool:
+        """Has everything of the pod ended and been cleared up? True also for a pod that never began."""
+        worker = self._workers.get(pod_uid)
+        return worker is None or worker.finished
+
+    def is_ending(self, pod_uid: str) -> bool:
+        """Has the pod been asked to end?"""
+        worker = self._workers.get(pod_uid)
+        return worker is not None and worker.asked_to_end.is_set()
+
+    def uids(self) -> list[str]:
+        """Every pod that has a worker."""
+        return list(self._workers)
+
+    async def close(self) -> None:
+        """Stop the workers; what runs goes on running."""
+        tasks = [worker.task for worker in self._workers.values() if worker.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- a worker's life -------------------------------------------------------------------------------------------
+
+    def _start(self, pod: Object) -> _Worker:
+        worker = self._workers[uid_of(pod)] = _Worker(pod)
+        worker.task = asyncio.get_running_loop().create_task(
+            self._run(worker), name=f"pod {logging.name(pod)}"
+        )
+        return worker
+
+    @staticmethod
+    def _end(worker: _Worker, grace: int | None) -> None:
+        if worker.grace is None or (grace is not None and grace < worker.grace):
+            shortened = (
+                grace is not None and worker.asked_to_end.is_set() and worker.phase is Phase.TERMINATING
+            )
+            worker.grace = grace
+            if shortened:
+                worker.wake.set()
+        worker.asked_to_end.set()
+
+    async def _run(self, worker: _Worker) -> None:
+        await self._repeat(worker, Phase.SYNCING, self._sync_once)
+        await self._repeat(worker, Phase.TERMINATING, self._terminate_once)
+        await self._repeat(worker, Phase.TERMINATED, self._clear_once)
+        worker.finished = True
+        self._on_finished(worker.pod)
+
+    async def _repeat(
+        self, worker: _Worker, phase: Phase, once: Callable[[_Worker], Coroutine[Any, Any, float | None]]
+    ) -> None:
+        """Do one phase's pass until it says that the phase is over (None instead of a delay)."""
+        worker.phase = phase
+        failures = 0
+        while True:
+            worker.wake.clear()
+            try:
+                delay = await once(worker)
+                failures = 0
+            except EXPECTED as error:
+                log.info("%s %s: %s", phase.value, logging.name(worker.pod), error)
+                delay = RETRY.delay(failures)
+                failures += 1
+            except Exception:
+                log.exception("%s %s failed", phase.value, logging.name(worker.pod))
+                delay = RETRY.delay(failures)
+                failures += 1
+            if delay is None:
+                return
+            await self._wait(worker, delay)
+
+    async def _sync_once(self, worker: _Worker) -> float | None:
+        if worker.asked_to_end.is_set():
+            return None
+        done = await self._unless_ended(worker, self._syncer.sync(worker.pod))
+        if done is None or done.terminal:
+            worker.asked_to_end.set()
+            return None
+        if done.errors:
+            return min(10.0, done.again_after or 10.0)
+        return min(done.again_after or RESYNC, RESYNC) * random.uniform(1.0, 1.02)
+
+    async def _terminate_once(self, worker: _Worker) -> float | None:
+        """A wake-up while stopping means a shorter grace period: stop again with that one."""
+        stopping = asyncio.ensure_future(self._syncer.terminate(worker.pod, worker.grace))
+        grace = worker.grace
+        try:
+            while not stopping.done():
+                woken = asyncio.ensure_future(worker.wake.wait())
+                await asyncio.wait([stopping, woken], return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+                worker.wake.clear()
+                if not stopping.done() and worker.grace != grace:
+                    return 0.0
+            await stopping
+            return None
+        finally:
+            if not stopping.done():
+                stopping.cancel()
+
+    async def _clear_once(self, worker: _Worker) -> float | None:
+        await self._syncer.clear(worker.pod)
+        return None
+
+    @staticmethod
+    async def _unless_ended(worker: _Worker, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do the work, but let go of it when the pod is asked to end meanwhile."""
+        doing = asyncio.ensure_future(work)
+        ended = asyncio.ensure_future(worker.asked_to_end.wait())
+        try:
+            await asyncio.wait([doing, ended], return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                return doing.result()
+            return None
+        finally:
+            ended.cancel()
+            if not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
+
+    async def _wait(self, worker: _Worker, delay: float) -> None:
+        sleeper = asyncio.ensure_future(self._clock.sleep(delay))
+        waits: list[asyncio.Future[Any]] = [sleeper, asyncio.ensure_future(worker.wake.wait())]
+        if worker.phase is Phase.SYNCING:
+            waits.append(asyncio.ensure_future(worker.asked_to_end.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def _deletion_grace(pod: Object) -> int | None:
+    seconds = (pod.get("metadata") or {}).get("deletionGracePeriodSeconds")
+    return None if seconds is None else int(seconds)
+
+
+def _has_ended(pod: Object) -> bool:
+    return status_of(pod).get("phase") in ("Succeeded", "Failed")

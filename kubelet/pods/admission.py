@@ -1,0 +1,87 @@
+"""Can this pod run here? The same rules that the scheduler uses, asked once more at the node's door.
+
+A pod may come past the scheduler (`spec.nodeName` set by hand), or the node may have changed meanwhile. What is refused
+becomes Failed, with upstream's reason, so that its owner makes another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubarium.api.core.pod import affinity, resources
+from kubarium.api.core.pod import containers as pod_containers
+from kubarium.apimachinery.object import Object, spec_of, status_of
+
+Port = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not."""
+
+    reason: str
+    message: str
+
+
+def refuse(pod: Object, others: Iterable[Object], node: Object) -> Refusal | None:
+    """None when the pod may run beside the others."""
+    others = list(others)
+    if not affinity.node_selector_accepts(pod, node):
+        return Refusal(
+            "NodeAffinity",
+            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        )
+    taint = affinity.untolerated_taint(
+        spec_of(node).get("taints") or [], affinity.tolerations_of(pod), effects=("NoExecute",)
+    )
+    if taint is not None:
+        return Refusal("TaintToleration", "Pod was rejected: Predicate TaintToleration failed")
+    taken = {port for other in others for port in host_ports(other)}
+    if any(conflicts(port, other) for port in host_ports(pod) for other in taken):
+        return Refusal(
+            "NodePorts",
+            "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+        )
+    return _refuse_resources(pod, others, node)
+
+
+def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusal | None:
+    allocatable = resources.amounts(status_of(node).get("allocatable"))
+    if not allocatable:
+        return None
+    if len(others) + 1 > allocatable.get("pods", 110):
+        return Refusal(
+            "OutOfpods",
+            f"Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {len(others)}, "
+            f"capacity: {allocatable.get('pods', 110)}",
+        )
+    used: resources.Amounts = {}
+    for other in others:
+        for resource, amount in resources.requests_of(other).items():
+            used[resource] = used.get(resource, 0) + amount
+    for resource, wanted in resources.requests_of(pod).items():
+        free = allocatable.get(resource, 0) - used.get(resource, 0)
+        if wanted > free and wanted > 0:
+            return Refusal(
+                f"OutOf{resource}",
+                f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {wanted}, "
+                f"used: {used.get(resource, 0)}, capacity: {allocatable.get(resource, 0)}",
+            )
+    return None
+
+
+def host_ports(pod: Object) -> list[Port]:
+    """Address, protocol and number of every port of the node that the pod takes."""
+    return [
+        (port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"])
+        for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]
+        for port in container.get("ports") or []
+        if port.get("hostPort")
+    ]
+
+
+def conflicts(one: Port, other: Port) -> bool:
+    """Same port and protocol on the same address; 0.0.0.0 is every address."""
+    everywhere = "0.0.0.0" in (one[0], other[0]) or "::" in (one[0], other[0])
+    return one[1:] == other[1:] and (everywhere or one[0] == other[0])

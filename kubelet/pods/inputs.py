@@ -1,0 +1,120 @@
+"""Brings together what images, volumes, network and resources prepare for a pod's sandbox and containers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
+from kubelet.images.pull import ImagePuller
+from kubelet.network.dns import ClusterDNS, resolver_of
+from kubelet.pods import environment
+from kubelet.pods.environment import Fetch, Surroundings
+from kubelet.resources import limits
+from kubelet.resources.cgroups import Cgroups
+from kubelet.runtime.inputs import ContainerOptions, SandboxOptions
+from kubelet.runtime.interface import SandboxConfig
+from kubelet.volumes.manager import VolumeManager
+
+
+class Inputs:
+    """`ContainerInputs` for real pods."""
+
+    def __init__(
+        self,
+        *,
+        puller: ImagePuller,
+        volumes: VolumeManager,
+        cgroups: Cgroups,
+        dns: ClusterDNS,
+        fetch: Fetch,
+        services: Callable[[], Iterable[Object]],
+        runtime_handler: Callable[[Object], str],
+        host_ips: Callable[[], Sequence[str]],
+        allocatable: Callable[[], Mapping[str, Any]],
+        memory_capacity: int,
+        logs: Path,
+    ) -> None:
+        self._puller = puller
+        self._volumes = volumes
+        self._cgroups = cgroups
+        self._dns = dns
+        self._fetch = fetch
+        self._services = services
+        self._runtime_handler = runtime_handler
+        self._host_ips = host_ips
+        self._allocatable = allocatable
+        self._memory_capacity = memory_capacity
+        self._logs = logs
+
+    async def sandbox(self, pod: Object) -> SandboxOptions:
+        """Options of the pod's sandbox."""
+        return SandboxOptions(
+            hostname=environment.kernel_hostname(pod, self._dns.domain),
+            log_directory=str(log_directory(self._logs, pod)),
+            dns=resolver_of(pod, self._dns).as_dict(),
+            cgroup_parent=self._cgroups.parent_of(pod),
+            resources=limits.pod_resources(pod),
+            runtime_handler=self._runtime_handler(pod),
+        )
+
+    async def pull(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
+        """Make sure that the image is there."""
+        return await self._puller.ensure(pod, container, sandbox)
+
+    async def container(
+        self, pod: Object, container: Object, image_ref: str, pod_ips: Sequence[str], attempt: int
+    ) -> ContainerOptions:
+        """Options of one container."""
+        ips = list(self._host_ips()) if spec_of(pod).get("hostNetwork") else list(pod_ips)
+        around = Surroundings(self._host_ips(), ips, self._allocatable(), self._services())
+        variables = await environment.environment(pod, container, around, self._fetch)
+        mounts: list[Mapping[str, Any]] = list(self._volumes.mounts_of(pod, container, dict(variables)))
+        taken = {str(mount["container_path"]).rstrip("/") for mount in mounts}
+        directory = self._volumes.pod_directory(uid_of(pod))
+        if "/etc/hosts" not in taken:
+            mounts.append(self._hosts_mount(pod, directory, ips, container))
+        message_path = container.get("terminationMessagePath") or "/dev/termination-log"
+        termination_log = ""
+        if message_path not in taken:
+            termination_log = _make_termination_log(directory, container["name"])
+            mounts.append({"container_path": message_path, "host_path": termination_log})
+        return ContainerOptions(
+            image_ref=image_ref,
+            image=self._puller.image(image_ref),
+            environment=variables,
+            mounts=mounts,
+            resources=limits.linux_resources(pod, container, self._memory_capacity),
+            termination_log=termination_log,
+        )
+
+    def _hosts_mount(
+        self, pod: Object, directory: Path, ips: Sequence[str], container: Object
+    ) -> dict[str, Any]:
+        file = directory / "etc-hosts"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            node_hosts = Path("/etc/hosts").read_text() if spec_of(pod).get("hostNetwork") else ""
+        except OSError:
+            node_hosts = ""
+        file.write_text(environment.hosts_file(pod, ips, self._dns.domain, node_hosts))
+        file.chmod(0o644)
+        read_only = bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem"))
+        return {"container_path": "/etc/hosts", "host_path": str(file), "readonly": read_only}
+
+
+def log_directory(logs: Path, pod: Object) -> Path:
+    """`<namespace>_<name>_<uid>` below the directory of all logs."""
+    return logs / f"{namespace_of(pod)}_{name_of(pod)}_{uid_of(pod)}"
+
+
+def _make_termination_log(directory: Path, name: str) -> str:
+    """A fresh file that any user in the container may write."""
+    place = directory / "containers" / name
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / os.urandom(4).hex()
+    file.touch()
+    file.chmod(0o666)
+    return str(file)

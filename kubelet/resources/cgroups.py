@@ -1,0 +1,153 @@
+"""The cgroup tree of pods: `<root>/kubepods/[burstable|besteffort]/pod<uid>`, on cgroup v1 and v2.
+
+Guaranteed pods lie directly under `kubepods`. The runtime makes the containers' cgroups below; it leaves the pod's
+directories behind, so they are removed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from kubarium.api.core.pod import resources
+from kubarium.apimachinery.object import Object, uid_of
+from kubarium.component_base import logging
+from kubelet.resources import limits
+
+log = logging.get(__name__)
+
+MOUNT = Path("/sys/fs/cgroup")
+KUBEPODS = "kubepods"
+V1_CONTROLLERS = (
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "pids",
+    "blkio",
+    "devices",
+    "freezer",
+    "systemd",
+    "hugetlb",
+)
+V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+QOS_DIRECTORY = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
+
+
+class Cgroups:
+    """Makes, limits and removes the cgroups of pods."""
+
+    def __init__(self, root: str = "/", mount: Path = MOUNT) -> None:
+        self._mount = mount
+        root = "/" + root.strip("/")
+        # `--cgroup-root=/node-1/kubepods` names the directory itself.
+        self._base = root if root.endswith(f"/{KUBEPODS}") else f"{root.rstrip('/')}/{KUBEPODS}"
+        self.is_v2 = (mount / "cgroup.controllers").exists()
+
+    def parent_of(self, pod: Object) -> str:
+        """The pod's cgroup, as the runtime is told."""
+        directory = QOS_DIRECTORY[resources.qos_class(pod)]
+        return "/".join(part for part in (self._base, directory, f"pod{uid_of(pod)}") if part)
+
+    def set_up(self) -> None:
+        """Make the tree's upper levels, and let them hand controllers down."""
+        for directory in (self._base, *(f"{self._base}/{name}" for name in QOS_DIRECTORY.values() if name)):
+            self._make(directory)
+        self._write_shares(f"{self._base}/besteffort", limits.MIN_SHARES)
+
+    def create(self, pod: Object) -> str:
+        """Make the pod's cgroup with the pod's limits; returns its path below the mount."""
+        path = self.parent_of(pod)
+        self._make(path)
+        self.apply(pod)
+        return path
+
+    def apply(self, pod: Object) -> None:
+        """Write the pod's weights and limits."""
+        path, wanted = self.parent_of(pod), limits.pod_resources(pod)
+        self._write_shares(path, wanted["cpu_shares"])
+        quota, memory = wanted.get("cpu_quota"), wanted.get("memory_limit_in_bytes")
+        if self.is_v2:
+            self._write(path, "", "cpu.max", f"{quota or 'max'} {limits.PERIOD}")
+            self._write(path, "", "memory.max", str(memory or "max"))
+        else:
+            self._write(path, "cpu", "cpu.cfs_period_us", str(limits.PERIOD))
+            self._write(path, "cpu", "cpu.cfs_quota_us", str(quota or -1))
+            self._write(path, "memory", "memory.limit_in_bytes", str(memory or -1))
+
+    def remove(self, pod_uid: str) -> None:
+        """Remove the cgroup of a pod of whatever class, when nothing runs in it any more."""
+        for hierarchy in self._hierarchies():
+            for directory in QOS_DIRECTORY.values():
+                path = hierarchy / self._base.lstrip("/") / directory / f"pod{pod_uid}"
+                if path.is_dir():
+                    _remove_tree(path)
+
+    def pods(self) -> set[str]:
+        """Uids of pods that have a cgroup."""
+        found = set()
+        hierarchy = self._hierarchies()[0] / self._base.lstrip("/")
+        for directory in QOS_DIRECTORY.values():
+            found |= {
+                path.name.removeprefix("pod")
+                for path in (hierarchy / directory).glob("pod*")
+                if path.is_dir()
+            }
+        return found
+
+    def _hierarchies(self) -> list[Path]:
+        if self.is_v2:
+            return [self._mount]
+        found = [
+            self._mount / name for name in V1_CONTROLLERS if (self._mount / name / "cgroup.procs").exists()
+        ]
+        return found or [self._mount]
+
+    def _make(self, path: str) -> None:
+        for hierarchy in self._hierarchies():
+            place = hierarchy
+            for part in path.strip("/").split("/"):
+                if self.is_v2:
+                    _delegate(place)
+                parent, place = place, place / part
+                if not place.is_dir():
+                    with contextlib.suppress(FileExistsError):
+                        place.mkdir()
+                    if hierarchy.name == "cpuset":
+                        _inherit_cpuset(parent, place)
+
+    def _write_shares(self, path: str, shares: int) -> None:
+        if self.is_v2:
+            self._write(path, "", "cpu.weight", str(limits.cpu_weight(shares)))
+        else:
+            self._write(path, "cpu", "cpu.shares", str(shares))
+
+    def _write(self, path: str, controller: str, file: str, text: str) -> None:
+        target = self._mount / controller / path.lstrip("/") / file
+        try:
+            target.write_text(text)
+        except OSError as error:
+            log.debug("%s not written to %s: %s", text, target, error)
+
+
+def _delegate(place: Path) -> None:
+    """cgroup v2: children get a controller only if the parent hands it down."""
+    for controller in V2_CONTROLLERS:
+        with contextlib.suppress(OSError):
+            (place / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _inherit_cpuset(parent: Path, child: Path) -> None:
+    """cgroup v1: an empty cpuset accepts no process."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        with contextlib.suppress(OSError):
+            (child / file).write_text((parent / file).read_text())
+
+
+def _remove_tree(path: Path) -> None:
+    for directory, _, _ in os.walk(path, topdown=False):
+        try:
+            Path(directory).rmdir()
+        except OSError as error:
+            log.debug("cgroup %s not removed: %s", directory, error)

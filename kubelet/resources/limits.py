@@ -1,0 +1,84 @@
+"""Requests and limits -> weights, quotas and OOM scores.
+
+Source: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubarium.api.core.pod import fields, resources
+from kubarium.apimachinery.object import Object, spec_of
+
+MIN_SHARES, MAX_SHARES = 2, 262144
+PERIOD = 100_000  # microseconds
+MIN_QUOTA = 1000  # microseconds
+
+GUARANTEED_SCORE = -997
+BEST_EFFORT_SCORE = 1000
+CRITICAL_PRIORITY = 2_000_000_000
+
+
+def cpu_shares(milli: int) -> int:
+    """Weight on cgroup v1: 1024 for a whole core."""
+    return min(max(milli * 1024 // 1000, MIN_SHARES), MAX_SHARES) if milli else MIN_SHARES
+
+
+def cpu_quota(milli: int) -> int:
+    """Microseconds of CPU time per period; 0 is no limit."""
+    return max(milli * PERIOD // 1000, MIN_QUOTA) if milli else 0
+
+
+def cpu_weight(shares: int) -> int:
+    """The same weight on cgroup v2, whose scale is 1 to 10000."""
+    return 1 + (shares - 2) * 9999 // 262142 if shares else 0
+
+
+def linux_resources(pod: Object, container: Object, memory_capacity: int) -> dict[str, Any]:
+    """The limits of one container, in the runtime's words."""
+    requests, limits = fields.amounts_of(container, "requests"), fields.amounts_of(container, "limits")
+    found: dict[str, Any] = {
+        "cpu_shares": cpu_shares(requests.get("cpu", 0)),
+        "oom_score_adj": oom_score_adj(pod, container, memory_capacity),
+    }
+    if limits.get("cpu"):
+        found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
+    if limits.get("memory"):
+        # Swap is not given: the limit of both together is the limit of memory.
+        found |= {"memory_limit_in_bytes": limits["memory"], "memory_swap_limit_in_bytes": limits["memory"]}
+    return found
+
+
+def pod_resources(pod: Object) -> dict[str, Any]:
+    """The sum over the pod, for its sandbox: limits only if every container has one."""
+    requests = resources.requests_of(pod)
+    found: dict[str, Any] = {"cpu_shares": cpu_shares(requests.get("cpu", 0))}
+    limits = resources.limits_of(pod)
+    parts = [*(spec_of(pod).get("initContainers") or []), *(spec_of(pod).get("containers") or [])]
+    pod_level = (spec_of(pod).get("resources") or {}).get("limits") or {}
+
+    def everyone_has(resource: str) -> bool:
+        return resource in pod_level or all(
+            resource in ((part.get("resources") or {}).get("limits") or {}) for part in parts
+        )
+
+    if limits.get("cpu") and everyone_has("cpu"):
+        found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
+    if limits.get("memory") and everyone_has("memory"):
+        found["memory_limit_in_bytes"] = limits["memory"]
+    return found
+
+
+def oom_score_adj(pod: Object, container: Object, memory_capacity: int) -> int:
+    """Who is killed first when memory runs out: those who use more than they asked for."""
+    if (spec_of(pod).get("priority") or 0) >= CRITICAL_PRIORITY:
+        return GUARANTEED_SCORE
+    match resources.qos_class(pod):
+        case "Guaranteed":
+            return GUARANTEED_SCORE
+        case "BestEffort":
+            return BEST_EFFORT_SCORE
+    asked = fields.amounts_of(container, "requests").get("memory", 0)
+    score = 1000 - 1000 * asked // max(memory_capacity, 1)
+    # Never as safe as a Guaranteed pod, never as exposed as a BestEffort one.
+    return min(max(score, 1000 + GUARANTEED_SCORE), BEST_EFFORT_SCORE - 1)

@@ -1,0 +1,246 @@
+"""Pure: a pod and what the runtime says of it -> what to kill, what to start, what to leave alone.
+
+    sandbox wrong or missing ──▶ kill what is left, make a sandbox, begin with the first init container
+    sandbox right            ──▶ init containers in order (sidecars stay) ──▶ containers
+
+The plan says which containers should be started; whether one must still wait for its back-off is decided when the plan
+is carried out (`manager.py`).
+Source: the contract of upstream's computePodActions
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod.resources import is_restartable_init
+from kubarium.apimachinery.object import Object, spec_of
+from kubelet.runtime import interface
+from kubelet.runtime.interface import ContainerStatus
+from kubelet.runtime.state import PodState
+
+LIVENESS = "liveness"
+STARTUP = "startup"
+DEFINITION = "definition"
+UNKNOWN_STATE = "unknown"
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Last results of probes, by container id. A container without an entry has not been judged yet."""
+
+    liveness: Mapping[str, bool] = field(default_factory=dict)
+    startup: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One running container to stop, and why."""
+
+    id: str
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlan:
+    """What to do for a pod in one pass."""
+
+    kill_pod: bool = False
+    create_sandbox: bool = False
+    sandbox_id: str = ""
+    attempt: int = 0
+    kill: tuple[Kill, ...] = ()
+    start_init: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    start_ephemeral: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Is all as it should be?"""
+        return not (self.kill_pod or self.create_sandbox or self.kill or self.starts)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """Every container to be started."""
+        return self.start_ephemeral + self.start_init + self.start
+
+
+def container_hash(container: Object) -> str:
+    """Fingerprint of those fields whose change restarts a container: name and image (32-bit FNV-1a)."""
+    text = json.dumps({"name": container.get("name"), "image": container.get("image")}, sort_keys=True)
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return f"{value:x}"
+
+
+def compute(pod: Object, state: PodState, probed: Probed) -> PodPlan:
+    """The plan for one pass."""
+    changed, attempt, sandbox_id = sandbox_changed(pod, state)
+    if changed:
+        return _plan_new_sandbox(pod, state, attempt, sandbox_id)
+    ephemeral = tuple(
+        container["name"]
+        for container in pod_containers.ephemeral_containers_of(pod)
+        if state.latest(container["name"]) is None
+    )
+    init = _plan_init_containers(pod, state, probed, sandbox_id)
+    if init.failed:
+        return PodPlan(kill_pod=True, sandbox_id=sandbox_id, attempt=attempt)
+    if not init.done:
+        return PodPlan(
+            sandbox_id=sandbox_id,
+            attempt=attempt,
+            kill=tuple(init.kill),
+            start_init=tuple(init.start),
+            start_ephemeral=ephemeral,
+        )
+    start, kill, kept = _plan_containers(pod, state, probed)
+    if not start and not kept:
+        return PodPlan(kill_pod=True, sandbox_id=sandbox_id, attempt=attempt)
+    return PodPlan(
+        sandbox_id=sandbox_id,
+        attempt=attempt,
+        kill=tuple(init.kill + kill),
+        start_init=tuple(init.start),
+        start=tuple(start),
+        start_ephemeral=ephemeral,
+    )
+
+
+def sandbox_changed(pod: Object, state: PodState) -> tuple[bool, int, str]:
+    """Does the pod need a new sandbox? Also the attempt number for it and the id of the present one."""
+    newest = state.sandbox
+    if newest is None:
+        return True, 0, ""
+    ready = [sandbox for sandbox in state.sandboxes if sandbox.state == interface.READY]
+    if len(ready) > 1 or newest.state != interface.READY:
+        return True, newest.attempt + 1, newest.id
+    if not newest.ips and not spec_of(pod).get("hostNetwork"):
+        return True, newest.attempt + 1, newest.id
+    return False, newest.attempt, newest.id
+
+
+def _plan_new_sandbox(pod: Object, state: PodState, attempt: int, sandbox_id: str) -> PodPlan:
+    kill = PodPlan(kill_pod=bool(state.sandboxes), sandbox_id=sandbox_id, attempt=attempt)
+    if pod_containers.restart_policy_of(pod) == pod_containers.NEVER and attempt > 0 and state.containers:
+        return kill  # it has run, and nothing may run twice
+    start = tuple(
+        container["name"]
+        for container in pod_containers.containers_of(pod)
+        if _runs_again(pod, container, state.latest(container["name"]))
+    )
+    if not start and state.containers:
+        return kill
+    init = pod_containers.init_containers_of(pod)
+    return PodPlan(
+        kill_pod=kill.kill_pod,
+        create_sandbox=True,
+        sandbox_id=sandbox_id,
+        attempt=attempt,
+        start_init=(init[0]["name"],) if init else (),
+        start=() if init else start,
+    )
+
+
+def _runs_again(pod: Object, container: Object, status: ContainerStatus | None) -> bool:
+    if status is None or status.state != interface.EXITED:
+        return status is None or status.state != interface.RUNNING
+    return pod_containers.should_restart(pod, container, status.exit_code)
+
+
+@dataclass(slots=True)
+class _Init:
+    """Result of walking over the init containers."""
+
+    done: bool = True
+    failed: bool = False
+    start: list[str] = field(default_factory=list)
+    kill: list[Kill] = field(default_factory=list)
+
+
+def _plan_init_containers(pod: Object, state: PodState, probed: Probed, sandbox_id: str) -> _Init:
+    """Walk in order; the first one that is not through decides. Sidecars are kept alive all the while."""
+    plan = _Init()
+    here = PodState(
+        state.uid, state.sandboxes, tuple(one for one in state.containers if one.sandbox_id == sandbox_id)
+    )
+    initialized = any(here.latest(container["name"]) for container in pod_containers.containers_of(pod))
+    for container in pod_containers.init_containers_of(pod):
+        status = here.latest(container["name"])
+        if is_restartable_init(container):
+            through = _plan_sidecar(container, status, probed, plan)
+        elif initialized:
+            continue
+        else:
+            through = _plan_init_container(pod, container, status, plan)
+        if not through and not initialized:
+            plan.done = False
+            return plan
+    return plan
+
+
+def _plan_init_container(pod: Object, container: Object, status: ContainerStatus | None, plan: _Init) -> bool:
+    """True when this one has done its work."""
+    if status is None or status.state in (interface.UNKNOWN, interface.CREATED):
+        plan.start.append(container["name"])
+        return False
+    if status.state == interface.RUNNING:
+        return False
+    if status.exit_code == 0:
+        return True
+    if pod_containers.should_restart(pod, container, status.exit_code):
+        plan.start.append(container["name"])
+    else:
+        plan.failed = True
+    return False
+
+
+def _plan_sidecar(container: Object, status: ContainerStatus | None, probed: Probed, plan: _Init) -> bool:
+    """True when this one runs and has started, so that the next may begin."""
+    if status is None or status.state != interface.RUNNING:
+        plan.start.append(container["name"])
+        return False
+    kill = _reason_to_kill(container, status, probed)
+    if kill is not None:
+        plan.kill.append(kill)
+        plan.start.append(container["name"])
+        return False
+    return not container.get("startupProbe") or probed.startup.get(status.id) is True
+
+
+def _plan_containers(pod: Object, state: PodState, probed: Probed) -> tuple[list[str], list[Kill], int]:
+    start: list[str] = []
+    kill: list[Kill] = []
+    kept = 0
+    for container in pod_containers.containers_of(pod):
+        status = state.latest(container["name"])
+        if status is None or status.state != interface.RUNNING:
+            if _runs_again(pod, container, status):
+                start.append(container["name"])
+            continue
+        reason = _reason_to_kill(container, status, probed)
+        if reason is None:
+            kept += 1
+            continue
+        kill.append(reason)
+        if reason.reason == DEFINITION or pod_containers.should_restart(pod, container, 137):
+            start.append(container["name"])
+    return start, kill, kept
+
+
+def _reason_to_kill(container: Object, status: ContainerStatus, probed: Probed) -> Kill | None:
+    name = container["name"]
+    if status.hash and status.hash != container_hash(container):
+        message = f"Container {name} definition changed, will be restarted"
+        return Kill(status.id, name, DEFINITION, message)
+    if probed.liveness.get(status.id) is False:
+        return Kill(status.id, name, LIVENESS, f"Container {name} failed liveness probe, will be restarted")
+    if probed.startup.get(status.id) is False:
+        return Kill(status.id, name, STARTUP, f"Container {name} failed startup probe, will be restarted")
+    return None

@@ -1,0 +1,6 @@
+"""The kubelet's HTTPS API on port 10250, for the API server, the metrics add-on and people who look.
+
+app.py            pages and routes
+authorization.py  who is it, and may they: both asked of the API server
+streaming.py      logs; exec, attach and port-forward as tunnels of bytes to the runtime's streaming server
+"""

@@ -1,0 +1,117 @@
+"""Pages and routes of the kubelet's HTTPS API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from kubarium.apimachinery.object import Object
+from kubarium.component_base import logging
+from kubarium.component_base.health import Health, metrics_page
+from kubarium.component_base.serving import App, Receive, Scope, Send, respond
+from kubelet.resources.stats import Stats
+from kubelet.runtime.interface import ContainerRuntimeError
+from kubelet.server.authorization import Door, Forbidden, Unauthorized
+from kubelet.server.streaming import Refused, Streams, parts_of
+
+log = logging.get(__name__)
+
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+
+
+class Server:
+    """One ASGI application."""
+
+    def __init__(
+        self,
+        *,
+        door: Door,
+        streams: Streams,
+        stats: Stats,
+        health: Health,
+        pods: Callable[[], list[Object]],
+        running_pods: Callable[[], Awaitable[list[Object]]],
+        configuration: Callable[[], Object],
+    ) -> None:
+        self._door = door
+        self._streams = streams
+        self._stats = stats
+        self._health = health
+        self._pods = pods
+        self._running_pods = running_pods
+        self._configuration = configuration
+
+    @property
+    def app(self) -> App:
+        """For `serving.serve`."""
+        return self._serve
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        started = False
+
+        async def remember(message: dict[str, object]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._door.enter(scope)
+            await self._route(scope, remember)  # type: ignore[arg-type]
+        except Unauthorized:
+            await respond(send, 401, TEXT, b"Unauthorized")
+        except Forbidden as refusal:
+            await respond(send, 403, TEXT, str(refusal).encode())
+        except Refused as refusal:
+            await respond(send, refusal.status, TEXT, refusal.text.encode())
+        except ValueError as error:
+            await respond(send, 400, TEXT, str(error).encode())
+        except (ContainerRuntimeError, OSError) as error:
+            log.info("%s %s: %s", scope["method"], scope["path"], error)
+            if not started:
+                await respond(send, 500, TEXT, str(error).encode())
+
+    async def _route(self, scope: Scope, send: Send) -> None:
+        match parts_of(scope["path"]):
+            case ["healthz", *_]:
+                await respond(send, *await self._health.answer("healthz", scope))
+            case ["metrics"]:
+                await respond(send, *await metrics_page(scope))
+            case ["metrics", "resource"]:
+                await respond(
+                    send, 200, "text/plain; version=0.0.4", (await self._stats.resource_metrics()).encode()
+                )
+            case ["metrics", "cadvisor"]:
+                await respond(
+                    send, 200, "text/plain; version=0.0.4", (await self._stats.resource_metrics()).encode()
+                )
+            case ["metrics", "probes"]:
+                await respond(send, 200, "text/plain; version=0.0.4", b"")
+            case ["stats", "summary"]:
+                await respond(send, 200, JSON, orjson.dumps(await self._stats.summary()))
+            case ["pods"]:
+                await respond(send, 200, JSON, _list(self._pods()))
+            case ["runningpods"]:
+                await respond(send, 200, JSON, _list(await self._running_pods()))
+            case ["configz"]:
+                await respond(send, 200, JSON, orjson.dumps({"kubeletconfig": self._configuration()}))
+            case ["containerLogs", namespace, name, container]:
+                await self._streams.logs(scope, send, namespace, name, container)
+            case ["exec", namespace, name, container]:
+                await self._streams.exec(scope, namespace, name, container)
+            case ["exec", namespace, name, _, container]:
+                await self._streams.exec(scope, namespace, name, container)
+            case ["attach", namespace, name, container]:
+                await self._streams.attach(scope, namespace, name, container)
+            case ["portForward", namespace, name, *_]:
+                await self._streams.port_forward(scope, namespace, name)
+            case ["run", namespace, name, container]:
+                await self._streams.run(scope, send, namespace, name, container)
+            case _:
+                await respond(send, 404, TEXT, b"404 page not found\n")
+
+
+def _list(pods: list[Object]) -> bytes:
+    return orjson.dumps({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})

@@ -1,0 +1,176 @@
+"""Sends statuses to the API server: changes only, the newest only, and the final deletion of a pod that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubarium.api.core.pod import status as pod_status
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, copy, is_deleting, name_of, namespace_of, status_of, uid_of
+from kubarium.client.rest import Client
+from kubarium.client.work_queue import WorkQueue
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.status.generate import OWN_CONDITIONS
+
+log = logging.get(__name__)
+
+SENDERS = 4
+RECONCILE_PERIOD = 10.0  # seconds between looks at statuses that somebody else has changed
+
+
+class StatusManager:
+    """The kubelet's own knowledge of each pod's status. Statuses are set by the pods' workers."""
+
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        *,
+        newest: Callable[[str], Object | None],
+        may_delete: Callable[[Object], bool],
+    ) -> None:
+        self._client = client
+        self._pods = client.resource("v1", "pods")
+        self._clock = clock
+        self._newest = newest  # uid -> the object as the API server has it (the mirror, for static pods)
+        self._may_delete = may_delete
+        self._statuses: dict[str, Object] = {}
+        self._sent: dict[str, Object] = {}
+        self._queue: WorkQueue[str] = WorkQueue(clock)
+
+    def get(self, uid: str) -> Object | None:
+        """The last status set for a pod."""
+        return self._statuses.get(uid)
+
+    def with_status(self, pod: Object) -> Object:
+        """The pod with the status that this kubelet knows, which may be newer than the API server's."""
+        known = self._statuses.get(uid_of(pod))
+        return pod if known is None else {**pod, "status": known}
+
+    def set(self, pod: Object, status: Object) -> None:
+        """This is the pod's status now."""
+        uid = uid_of(pod)
+        if self._statuses.get(uid) == status:
+            if is_deleting(pod):
+                self._queue.add(uid)
+            return
+        self._statuses[uid] = status
+        self._queue.add(uid)
+
+    def look_again(self, uid: str) -> None:
+        """Something that decides about the pod's deletion has changed."""
+        if uid in self._statuses:
+            self._queue.add(uid)
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone from the API server."""
+        self._statuses.pop(uid, None)
+        self._sent.pop(uid, None)
+
+    def known(self) -> list[str]:
+        """Uids of all pods with a status."""
+        return list(self._statuses)
+
+    async def run(self) -> None:
+        """Send one status after another; run several of these side by side."""
+        while True:
+            uid = await self._queue.get()
+            try:
+                await self._send(uid)
+                self._queue.forget(uid)
+            except (errors.StatusError, OSError, TimeoutError) as error:
+                log.info("status of pod %s not sent: %s", uid, error)
+                self._queue.add_after(uid, 1.0)
+            finally:
+                self._queue.done(uid)
+
+    async def reconcile(self) -> None:
+        """From time to time put right what somebody else has changed."""
+        while True:
+            await self._clock.sleep(RECONCILE_PERIOD)
+            for uid, status in list(self._statuses.items()):
+                pod = self._newest(uid)
+                if pod is not None and _changes(status_of(pod), status):
+                    self._sent.pop(uid, None)
+                    self._queue.add(uid)
+
+    async def _send(self, uid: str) -> None:
+        status, pod = self._statuses.get(uid), self._newest(uid)
+        if status is None or pod is None:
+            return
+        if self._sent.get(uid) != status:
+            patch = _changes(status_of(pod), status)
+            if patch:
+                body = {"metadata": {"uid": uid_of(pod)}, "status": patch}
+                try:
+                    pod = await self._pods.patch(
+                        name_of(pod), body, namespace_of(pod), type="strategic", subresource="status"
+                    )
+                except (errors.NotFound, errors.Conflict) as error:
+                    # Gone, or another pod of that name: the deletion will arrive by watch.
+                    log.debug("status of %s not sent: %s", logging.name(pod), error)
+                    return
+                log.debug("status of %s: %s", logging.name(pod), status.get("phase"))
+            self._sent[uid] = copy(status)
+        if is_deleting(pod) and self._may_delete(pod):
+            await self._delete(pod)
+
+    async def _delete(self, pod: Object) -> None:
+        try:
+            await self._pods.delete(
+                name_of(pod), namespace_of(pod), grace_period_seconds=0, preconditions={"uid": uid_of(pod)}
+            )
+            log.info("pod %s deleted", logging.name(pod))
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _changes(old: Object, new: Object) -> Object:
+    """A strategic merge patch from what the API server has to what is true; empty when there is no difference."""
+    patch: Object = {
+        key: value for key, value in new.items() if key != "conditions" and not _same(old.get(key), value)
+    }
+    for key in old:
+        if key not in new and key not in (
+            "conditions",
+            "resourceClaimStatuses",
+            "nominatedNodeName",
+            "resize",
+        ):
+            patch[key] = None
+    for key in ("podIPs", "hostIPs"):
+        if patch.get(key) and old.get(key):
+            patch[key] = [{"$patch": "replace"}, *patch[key]]
+    known = {condition["type"]: condition for condition in old.get("conditions") or []}
+    changed = [
+        condition
+        for condition in new.get("conditions") or []
+        if condition["type"] in OWN_CONDITIONS or condition["type"] == pod_status.DISRUPTION_TARGET
+        if not _same(known.get(condition["type"]), condition)
+    ]
+    if changed:
+        patch["conditions"] = [
+            {**{key: None for key in known.get(condition["type"], {}) if key not in condition}, **condition}
+            for condition in changed
+        ]
+    own = {condition["type"] for condition in new.get("conditions") or []}
+    gone = [kind for kind in known if kind in OWN_CONDITIONS and kind not in own]
+    if gone:
+        patch["conditions"] = patch.get("conditions", []) + [
+            {"type": kind, "$patch": "delete"} for kind in gone
+        ]
+    return patch
+
+
+def _same(old: object, new: object) -> bool:
+    return _bare(old) == _bare(new)
+
+
+def _bare(value: object) -> object:
+    """Absent, null and empty mean the same on the wire."""
+    if isinstance(value, dict):
+        return {key: bare for key, one in value.items() if (bare := _bare(one)) not in (None, {}, [], "")}
+    if isinstance(value, list):
+        return [_bare(one) for one in value]
+    return value

@@ -1,0 +1,252 @@
+"""The spine: every reason to look at a pod again arrives here, one at a time.
+
+    API server, files ──▶ PodAdded, PodUpdated, PodReconciled, PodRemoved ──┐
+    PLEG ─────────────▶ ContainerChanged ───────────────────────────────────┤
+    probes ───────────▶ ProbeChanged ───────────────────────────────────────┼──▶ pod workers
+    every 2 s ────────▶ Housekeeping ───────────────────────────────────────┘
+
+Nothing here waits for a pod: the workers do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubarium.api.core.pod import status as pod_status
+from kubarium.apimachinery.object import Object, uid_of
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.pleg import PLEG
+from kubelet.pod_workers import PodWorkers
+from kubelet.pods import admission
+from kubelet.pods.manager import MirrorClient, PodManager
+from kubelet.pods.merge import PodAdded, PodReconciled, PodRemoved, PodUpdated, is_mirror
+from kubelet.runtime.inputs import Recorder
+from kubelet.status import generate
+from kubelet.status.manager import StatusManager
+
+log = logging.get(__name__)
+
+HOUSEKEEPING_PERIOD = 2.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerChanged:
+    """The runtime says something new of a pod."""
+
+    pod_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeChanged:
+    """A probe has another result than before."""
+
+    pod_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A worker has cleared up after its pod."""
+
+    pod: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """Time to look for what nobody owns."""
+
+
+Event = (
+    PodAdded
+    | PodUpdated
+    | PodReconciled
+    | PodRemoved
+    | ContainerChanged
+    | ProbeChanged
+    | Finished
+    | Housekeeping
+)
+
+
+class SyncLoop:
+    """Hands events to pods' workers and keeps the list of pods."""
+
+    def __init__(
+        self,
+        *,
+        pods: PodManager,
+        workers: PodWorkers,
+        statuses: StatusManager,
+        mirrors: MirrorClient,
+        pleg: PLEG,
+        recorder: Recorder,
+        clock: Clock,
+        node: Callable[[], Object | None],
+        sources_ready: Callable[[], bool],
+        collect: Callable[[str], None],
+        on_new: Callable[[Object], None] = lambda pod: None,
+    ) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self._pods = pods
+        self._workers = workers
+        self._statuses = statuses
+        self._mirrors = mirrors
+        self._pleg = pleg
+        self._recorder = recorder
+        self._clock = clock
+        self._node = node
+        self._sources_ready = sources_ready
+        self._collect = collect
+        self._on_new = on_new
+        self._chores: set[asyncio.Task[None]] = set()
+        self.last_turn = clock.monotonic()
+
+    async def run(self) -> None:
+        """Take one event after another."""
+        while True:
+            event = await self.events.get()
+            self.last_turn = self._clock.monotonic()
+            try:
+                self.handle(event)
+            except Exception:
+                log.exception("event %s not handled", type(event).__name__)
+
+    async def tick(self) -> None:
+        """Ask for housekeeping."""
+        while True:
+            await self._clock.sleep(HOUSEKEEPING_PERIOD)
+            self.events.put_nowait(Housekeeping())
+
+    def handle(self, event: Event) -> None:
+        """One event."""
+        match event:
+            case PodAdded(pod):
+                self._add(pod)
+            case PodUpdated(pod):
+                self._update(pod)
+            case PodReconciled(pod):
+                self._reconcile(pod)
+            case PodRemoved(pod):
+                self._remove(pod)
+            case ContainerChanged(uid) | ProbeChanged(uid):
+                self._workers.wake(uid)
+            case Finished(pod):
+                self._finished(pod)
+            case Housekeeping():
+                self._keep_house()
+
+    def _add(self, pod: Object) -> None:
+        self._pods.remember(pod)
+        if is_mirror(pod):
+            self._wake_static(pod)
+            return
+        self._on_new(pod)
+        if not pod_status.is_terminal(pod) and not _is_deleting(pod) and self._refuse(pod):
+            return
+        self._workers.sync(pod)
+
+    def _update(self, pod: Object) -> None:
+        self._pods.remember(pod)
+        if is_mirror(pod):
+            self._wake_static(pod)
+        elif self._workers.knows(uid_of(pod)):
+            self._workers.sync(pod)
+            self._statuses.look_again(uid_of(pod))
+        elif _is_deleting(pod):
+            # Refused at the door, and now deleted: nothing of it ever ran.
+            self._statuses.set(pod, self._statuses.get(uid_of(pod)) or pod.get("status") or {})
+            self._statuses.look_again(uid_of(pod))
+
+    def _reconcile(self, pod: Object) -> None:
+        self._pods.remember(pod)
+        if is_mirror(pod):
+            return
+        if self._workers.knows(uid_of(pod)) and not self._workers.is_ending(uid_of(pod)) and _has_gates(pod):
+            self._workers.sync(pod)
+        if _is_deleting(pod):
+            self._statuses.look_again(uid_of(pod))
+
+    def _remove(self, pod: Object) -> None:
+        self._pods.forget(pod)
+        if is_mirror(pod):
+            self._wake_static(pod)
+            return
+        self._statuses.forget(uid_of(pod))
+        if not self._workers.has_finished(uid_of(pod)):
+            self._workers.terminate(pod)
+        elif self._workers.forget(uid_of(pod)):
+            self._collect(uid_of(pod))
+
+    def _wake_static(self, mirror: Object) -> None:
+        static = self._pods.static_of(mirror)
+        if static is not None:
+            self._workers.wake(uid_of(static))
+
+    def _refuse(self, pod: Object) -> bool:
+        """Admission: a pod that cannot run here becomes Failed."""
+        node = self._node()
+        if node is None:
+            return False
+        others = [
+            other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
+        ]
+        refusal = admission.refuse(pod, others, node)
+        if refusal is None:
+            return False
+        log.info("pod %s refused: %s", logging.name(pod), refusal.message)
+        self._recorder.event(pod, "Warning", refusal.reason, refusal.message)
+        self._statuses.set(pod, generate.failed(pod, refusal.reason, refusal.message, self._clock.now()))
+        return True
+
+    def _is_active(self, pod: Object) -> bool:
+        known = self._statuses.with_status(pod)
+        return not pod_status.is_terminal(known) and self._workers.knows(uid_of(pod))
+
+    def _finished(self, pod: Object) -> None:
+        uid = uid_of(pod)
+        if self._pods.by_uid(uid) is None:
+            if self._workers.forget(uid):
+                self._statuses.forget(uid)
+                self._collect(uid)
+        else:
+            self._statuses.look_again(uid)
+
+    def _keep_house(self) -> None:
+        """End what the runtime has and nobody wants; delete mirrors of nothing."""
+        if not self._sources_ready():
+            return  # what is not known yet is not superfluous
+        for uid in self._pleg.running_pods():
+            if uid and self._pods.by_uid(uid) is None and not self._workers.knows(uid):
+                namespace, name = self._pleg.name_of(uid)
+                log.info("pod %s/%s (%s) runs and is not wanted", namespace, name, uid)
+                self._workers.terminate(_stranger(uid, namespace, name), 1)
+        for mirror in self._pods.orphaned_mirrors():
+            self._do(self._mirrors.delete(mirror))
+        for uid in self._workers.uids():
+            if self._pods.by_uid(uid) is None and self._workers.forget(uid):
+                self._collect(uid)
+
+    def _do(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def _stranger(uid: str, namespace: str, name: str) -> Object:
+    """A pod of which only the runtime tells."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"uid": uid, "namespace": namespace, "name": name},
+        "spec": {"containers": []},
+    }
+
+
+def _is_deleting(pod: Object) -> bool:
+    return bool((pod.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def _has_gates(pod: Object) -> bool:
+    return bool((pod.get("spec") or {}).get("readinessGates"))

@@ -1,0 +1,174 @@
+"""One pass for one pod, in three functions: bring it up, take it down, clear up after it.
+
+    sync         1 look  2 report  3 deadline  4 network  5 cgroup  6 mirror  7 volumes  8 runtime  9 report again
+    terminate    1 report  2 silence probes  3 stop everything  4 make sure  5 report the end
+    clear        1 volumes  2 cgroup  3 let the API object go
+
+Each may be repeated at any time and does only what is still to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kubarium.api.core.pod import status as pod_status
+from kubarium.apimachinery import time
+from kubarium.apimachinery.object import Object, is_deleting, spec_of, status_of, uid_of
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.pods.manager import MirrorClient, PodManager
+from kubelet.pods.merge import is_static
+from kubelet.probes.manager import READINESS, STARTUP, ProbeManager
+from kubelet.resources.cgroups import Cgroups
+from kubelet.runtime.inputs import Recorder
+from kubelet.runtime.manager import RuntimeManager
+from kubelet.runtime.state import PodState
+from kubelet.status import generate
+from kubelet.status.generate import Seen
+from kubelet.status.manager import StatusManager
+from kubelet.volumes.manager import VolumeManager
+
+log = logging.get(__name__)
+
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
+
+class NotReadyYet(Exception):
+    """The pass could not be finished; it is tried again soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a pass found: is the pod done for good; is there something to come back for?"""
+
+    terminal: bool = False
+    errors: tuple[str, ...] = ()
+    again_after: float | None = None
+
+
+class PodSyncer:
+    """The three functions, and what they need."""
+
+    def __init__(
+        self,
+        *,
+        runtime: RuntimeManager,
+        statuses: StatusManager,
+        probes: ProbeManager,
+        volumes: VolumeManager,
+        cgroups: Cgroups,
+        pods: PodManager,
+        mirrors: MirrorClient,
+        recorder: Recorder,
+        clock: Clock,
+        host_ips: Callable[[], Sequence[str]],
+        network_complaint: Callable[[], str],
+        runtime_name: Callable[[], str],
+    ) -> None:
+        self._runtime = runtime
+        self._statuses = statuses
+        self._probes = probes
+        self._volumes = volumes
+        self._cgroups = cgroups
+        self._pods = pods
+        self._mirrors = mirrors
+        self._recorder = recorder
+        self._clock = clock
+        self._host_ips = host_ips
+        self._network_complaint = network_complaint
+        self._runtime_name = runtime_name
+
+    # -- up --------------------------------------------------------------------------------------------------------
+
+    async def sync(self, pod: Object) -> Pass:
+        """Make the runtime's containers those of the pod."""
+        pod = self._statuses.with_status(pod)
+        state = await self._look(pod)  # 1
+        status = self._report(pod, state)  # 2
+        if status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED):
+            return Pass(terminal=True)
+        deadline = self._deadline(pod)  # 3
+        if deadline is not None and deadline <= 0:
+            self._give_up(pod, state)
+            return Pass(terminal=True)
+        complaint = self._network_complaint()  # 4
+        if complaint and not spec_of(pod).get("hostNetwork"):
+            self._recorder.event(pod, "Warning", "NetworkNotReady", f"network is not ready: {complaint}")
+            raise NotReadyYet(f"network is not ready: {complaint}")
+        self._cgroups.create(pod)  # 5
+        if is_static(pod):  # 6
+            await self._mirrors.ensure(pod, self._pods.mirror_of(pod))
+        await self._volumes.set_up(pod)  # 7
+        pod = {**pod, "status": status}
+        outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 8
+        if outcome.acted or outcome.errors or outcome.retry_after is not None:
+            state = await self._look(pod)
+            status = self._report(pod, state)  # 9
+        waits = [wait for wait in (outcome.retry_after, deadline) if wait is not None]
+        terminal = status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED)
+        return Pass(terminal, outcome.errors, min(waits) if waits else None)
+
+    async def _look(self, pod: Object) -> PodState:
+        state = await self._runtime.state(uid_of(pod))
+        self._probes.observe(pod, state)
+        return state
+
+    def _report(self, pod: Object, state: PodState, terminating: bool = False) -> Object:
+        status = generate.generate(pod, self._seen(pod, state, terminating), self._clock.now())
+        self._statuses.set(pod, status)
+        return status
+
+    def _seen(self, pod: Object, state: PodState, terminating: bool) -> Seen:
+        uid = uid_of(pod)
+        return Seen(
+            state=state,
+            reasons={name: error for (owner, name), error in self._runtime.reasons.items() if owner == uid},
+            readiness=self._probes.results[READINESS],
+            startup=self._probes.results[STARTUP],
+            host_ips=self._host_ips(),
+            runtime_name=self._runtime_name(),
+            terminating=terminating,
+        )
+
+    def _deadline(self, pod: Object) -> float | None:
+        """Seconds that the pod may still be active; None when it has no deadline."""
+        seconds, started = spec_of(pod).get("activeDeadlineSeconds"), status_of(pod).get("startTime")
+        if seconds is None or not started:
+            return None if seconds is None else float(seconds)
+        elapsed = (self._clock.now() - time.parse_time(started)).total_seconds()
+        return float(seconds) - elapsed
+
+    def _give_up(self, pod: Object, state: PodState) -> None:
+        self._recorder.event(pod, "Normal", "DeadlineExceeded", DEADLINE_MESSAGE)
+        status = generate.generate(pod, self._seen(pod, state, False), self._clock.now())
+        failed = generate.failed(
+            {**pod, "status": status}, "DeadlineExceeded", DEADLINE_MESSAGE, self._clock.now()
+        )
+        self._statuses.set(pod, failed)
+
+    # -- down ------------------------------------------------------------------------------------------------------
+
+    async def terminate(self, pod: Object, grace: int | None) -> None:
+        """Stop everything and wait until it has stopped. Raises when something still runs."""
+        pod = self._statuses.with_status(pod)
+        state = await self._runtime.state(uid_of(pod))
+        if status_of(pod):
+            self._report(pod, state)  # 1
+        self._probes.stop_deciding(uid_of(pod))  # 2
+        await self._runtime.kill_pod(pod, state, grace)  # 3
+        state = await self._runtime.state(uid_of(pod))  # 4
+        if state.is_running:
+            raise NotReadyYet("containers of the pod still run")
+        self._probes.forget(uid_of(pod))
+        if self._statuses.get(uid_of(pod)) is not None or status_of(pod):
+            self._report(self._statuses.with_status(pod), state, terminating=True)  # 5
+
+    async def clear(self, pod: Object) -> None:
+        """Nothing runs any more: give back what the pod had of the node."""
+        await self._volumes.tear_down(uid_of(pod))  # 1
+        self._cgroups.remove(uid_of(pod))  # 2
+        self._runtime.forget(uid_of(pod))
+        self._statuses.look_again(uid_of(pod))  # 3
+        if is_deleting(pod):
+            log.info("pod %s has ended", logging.name(pod))

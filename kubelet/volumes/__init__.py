@@ -1,0 +1,7 @@
+"""What a pod's containers find in their file system besides the image.
+
+manager.py: pod ──▶ every volume set up by the plugin that supports it ──▶ host paths
+            container ──▶ mounts (subPath, read-only, propagation)
+plugins/: strangers to each other, listed in `app.py`
+Layout below the kubelet's root, as upstream: pods/<uid>/volumes/kubernetes.io~<plugin>/<name>
+"""

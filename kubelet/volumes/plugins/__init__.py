@@ -1,0 +1,1 @@
+"""One kind of volume per module; each implements `volumes/plugin.py`."""

@@ -1,0 +1,47 @@
+"""emptyDir: a directory that lives as long as the pod, on disk or in memory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kubarium.api.core.pod import resources
+from kubarium.apimachinery import quantity
+from kubarium.apimachinery.object import Object
+from kubelet.volumes import mounts
+from kubelet.volumes.plugin import Mounted, VolumeError
+
+
+class EmptyDir:
+    """`emptyDir: {medium: "" | Memory, sizeLimit}`."""
+
+    name = "empty-dir"
+
+    def supports(self, volume: Object) -> bool:
+        return volume.get("emptyDir") is not None
+
+    async def set_up(self, pod: Object, volume: Object, directory: Path) -> Mounted:
+        source = volume["emptyDir"]
+        try:
+            if not directory.exists():
+                directory.mkdir(parents=True)
+                directory.chmod(0o777)
+            if source.get("medium") == "Memory" and not mounts.is_mount_point(str(directory)):
+                mounts.mount("tmpfs", str(directory), "tmpfs", options=_options(pod, source))
+        except OSError as error:
+            raise VolumeError(str(error)) from error
+        return Mounted(str(directory))
+
+    async def tear_down(self, directory: Path) -> None:
+        mounts.unmount_below(str(directory))
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _options(pod: Object, source: Object) -> str:
+    """A volume in memory may not be larger than what the pod may use."""
+    sizes = [quantity.value(source["sizeLimit"])] if source.get("sizeLimit") else []
+    limits = resources.limits_of(pod)
+    containers = (pod.get("spec") or {}).get("containers") or []
+    if all(((one.get("resources") or {}).get("limits") or {}).get("memory") for one in containers):
+        sizes.append(limits["memory"])
+    return f"mode=0777,size={min(sizes)}" if sizes else "mode=0777"

@@ -1,0 +1,44 @@
+"""nfs: mount an export of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from kubarium.apimachinery.object import Object
+from kubelet.volumes import mounts
+from kubelet.volumes.plugin import Mounted, VolumeError
+
+
+class NFS:
+    """`nfs: {server, path, readOnly}`; the node's `mount` program does the work."""
+
+    name = "nfs"
+
+    def supports(self, volume: Object) -> bool:
+        return volume.get("nfs") is not None
+
+    async def set_up(self, pod: Object, volume: Object, directory: Path) -> Mounted:
+        source = volume["nfs"]
+        read_only = bool(source.get("readOnly"))
+        directory.mkdir(parents=True, exist_ok=True)
+        if mounts.is_mount_point(str(directory)):
+            return Mounted(str(directory), read_only)
+        options = [*(volume.get("mountOptions") or []), *(["ro"] if read_only else [])]
+        command = ["mount", "-t", "nfs"]
+        if options:
+            command += ["-o", ",".join(options)]
+        process = await asyncio.create_subprocess_exec(
+            *command, f"{source['server']}:{source['path']}", str(directory), stderr=asyncio.subprocess.PIPE
+        )
+        _, complaint = await process.communicate()
+        if process.returncode != 0:
+            raise VolumeError(
+                f"mount failed: exit status {process.returncode}\nOutput: {complaint.decode(errors='replace')}"
+            )
+        return Mounted(str(directory), read_only)
+
+    async def tear_down(self, directory: Path) -> None:
+        mounts.unmount_below(str(directory))
+        if directory.is_dir():
+            directory.rmdir()

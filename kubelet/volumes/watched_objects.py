@@ -1,0 +1,111 @@
+"""The ConfigMaps, Secrets and claims that pods here use, fetched when they are needed and kept for a short while.
+
+A kubelet may only read what its own pods refer to, one object at a time; so there is no list and no common watch.
+Many pods of one namespace share an object (its root certificate, say): they share the answer too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
+from kubarium.apimachinery.time import parse_time
+from kubarium.client.rest import Client
+from kubarium.component_base.clock import Clock
+
+TTL = 30.0  # seconds; a pod is looked at again every minute, so changes arrive within a minute and a half
+RESOURCES = {
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
+    "PersistentVolumeClaim": "persistentvolumeclaims",
+    "PersistentVolume": "persistentvolumes",
+}
+
+
+@dataclass(slots=True)
+class _Entry:
+    answer: asyncio.Future[Object | None]
+    fetched: float
+
+
+class WatchedObjects:
+    """A small cache of single objects."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+
+    async def fetch(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object, or None when it does not exist. Raises StatusError or OSError when that cannot be known."""
+        key, now = (kind, namespace, name), self._clock.monotonic()
+        entry = self._entries.get(key)
+        if entry is None or now - entry.fetched > TTL or _is_useless(entry.answer):
+            entry = self._entries[key] = _Entry(asyncio.ensure_future(self._get(*key)), now)
+            self._drop_old(now)
+        return await asyncio.shield(entry.answer)
+
+    def invalidate(self, pod: Object) -> None:
+        """A new pod wants to see its namespace as it is now."""
+        for key in [key for key in self._entries if key[1] == namespace_of(pod)]:
+            del self._entries[key]
+
+    async def _get(self, kind: str, namespace: str, name: str) -> Object | None:
+        try:
+            found = await self._client.resource("v1", RESOURCES[kind]).get(name, namespace)
+        except errors.NotFound:
+            return None
+        found.setdefault("kind", kind)
+        return found
+
+    def _drop_old(self, now: float) -> None:
+        for key in [key for key, entry in self._entries.items() if now - entry.fetched > 4 * TTL]:
+            del self._entries[key]
+
+
+def _is_useless(answer: asyncio.Future[Object | None]) -> bool:
+    """Failed, or says that the object does not exist: ask again."""
+    return answer.done() and (answer.cancelled() or answer.exception() is not None or answer.result() is None)
+
+
+class TokenManager:
+    """Tokens of service accounts, bound to their pods, renewed after four fifths of their life or a day."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._accounts = client.resource("v1", "serviceaccounts")
+        self._clock = clock
+        self._tokens: dict[tuple[str, str, int], tuple[str, float]] = {}
+
+    async def token(self, pod: Object, audience: str, seconds: int) -> str:
+        """A token that is good for a while. Raises StatusError or OSError."""
+        key, now = (uid_of(pod), audience, seconds), self._clock.now().timestamp()
+        known = self._tokens.get(key)
+        if known is not None and now < known[1]:
+            return known[0]
+        request: Object = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {
+                "audiences": [audience] if audience else None,
+                "expirationSeconds": seconds,
+                "boundObjectRef": {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "name": name_of(pod),
+                    "uid": uid_of(pod),
+                },
+            },
+        }
+        account = spec_of(pod).get("serviceAccountName") or "default"
+        answer = await self._accounts.create(request, namespace_of(pod), name=account, subresource="token")
+        token: str = answer["status"]["token"]
+        life = parse_time(answer["status"]["expirationTimestamp"]).timestamp() - now
+        self._tokens[key] = (token, now + min(life * 0.8, 24 * 3600))
+        return token
+
+    def forget(self, pod_uid: str) -> None:
+        """The pod is gone."""
+        for key in [key for key in self._tokens if key[0] == pod_uid]:
+            del self._tokens[key]
