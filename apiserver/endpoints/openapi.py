@@ -1,12 +1,30 @@
-"""OpenAPI v2 and v3, derived from the schema data, the catalog rows and the CRDs."""
+"""OpenAPI v2 and v3, derived from the schema data, the catalog rows and the CRDs.
+
+/openapi/v3                  the list of documents, each with the hash of what it is made from
+/openapi/v3/apis/apps/v1     one document, made when it is first asked for and kept compressed
+/openapi/v2                  everything in one, for older clients; JSON only
+"""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from apiserver.registry.resource import Catalog
+import orjson
+from isal import igzip
+
+from apiserver.endpoints import openapi_paths
+from apiserver.registry.resource import Catalog, Resource
 from kubarium.apimachinery import errors
+from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.schema.catalog import Catalog as Schemas
+
+JSON = "application/json"
+_V3_REFERENCE, _V2_REFERENCE = "#/components/schemas/", "#/definitions/"
+_PROTOBUF = "application/com.github.proto-openapi.spec.v"
 
 
 @dataclass(frozen=True)
@@ -14,22 +32,258 @@ class Document:
     """One answer."""
 
     media_type: str
-    body: bytes
+    packed: bytes  # gzip
     etag: str
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """The plain content."""
+        return gzip.decompress(self.packed)
 
 
 class OpenAPI:
     """All OpenAPI documents of this moment."""
 
-    def __init__(self, catalog: Catalog, schemas: Schemas) -> None:
+    def __init__(self, catalog: Catalog, schemas: Schemas, version: str = "v1.36.0") -> None:
         self._catalog = catalog
         self._schemas = schemas
+        self._version = version
+        self._documents: dict[str, Document] = {}
+        self._foreign: dict[str, str] = {}  # path -> hash, of documents that aggregated servers publish
+
+    def set_foreign(self, documents: dict[str, str]) -> None:
+        """Take over which documents aggregated servers publish."""
+        self._foreign = documents
 
     def paths(self) -> list[str]:
         """Every path that has a document."""
-        return []
+        return ["/openapi/v2", "/openapi/v3", *(f"/openapi/v3/{name}" for name in self._versions())]
 
     def answer(self, path: str, hash: str, accept: str) -> Document:
-        """The document for what follows `/openapi/`. Raises NotFound."""
-        raise errors.NotFound.page()
+        """The document for what follows `/openapi/`. Raises NotFound, NotAcceptable."""
+        _check_accept(accept)
+        if path == "v3":
+            return self._index()
+        if path == "v2":
+            return self._kept("v2", self._fingerprint(self._catalog.rows.values()), self._v2)
+        name = path.removeprefix("v3/")
+        rows = self._versions().get(name)
+        if rows is None:
+            raise errors.NotFound.page()
+        fingerprint = self._fingerprint(rows)
+        document = self._kept(name, fingerprint, lambda: self._v3(rows))
+        if hash == fingerprint:  # the client names what it wants for ever
+            forever = {"Cache-Control": "public, immutable", "Expires": "Fri, 31 Dec 2100 00:00:00 GMT"}
+            return Document(document.media_type, document.packed, document.etag, forever)
+        return document
+
+    def _versions(self) -> dict[str, list[Resource]]:
+        """Document names and the rows they describe."""
+        found: dict[str, list[Resource]] = {}
+        for row in self._catalog.rows.values():
+            found.setdefault(openapi_paths.root_of(row.group, row.version)[1:], []).append(row)
+        return found
+
+    def _index(self) -> Document:
+        paths = {
+            name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._fingerprint(rows)}"}
+            for name, rows in self._versions().items()
+        }
+        for name, fingerprint in self._foreign.items():
+            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={fingerprint}"}
+        return _document({"paths": paths})
+
+    def _fingerprint(self, rows: Iterable[Resource]) -> str:
+        """A hash of what a document is made from, so that the index is cheap."""
+        digest = hashlib.sha256(self._version.encode())
+        for row in rows:
+            subresources = ",".join(sorted(row.subresources))
+            custom = row.custom.fingerprint if row.custom is not None else ""
+            digest.update(f"{row.gvk}|{row.plural}|{row.verbs}|{subresources}|{custom}".encode())
+        return digest.hexdigest().upper()
+
+    def _kept(self, name: str, fingerprint: str, make: Any) -> Document:
+        document = self._documents.get(name)
+        etag = f'"{fingerprint}"'
+        if document is None or document.etag != etag:
+            document = self._documents[name] = _document(make(), etag)
+        return document
+
+    def _name_of(self, rows: Iterable[Resource]) -> openapi_paths.NameOf:
+        custom = {row.gvk: row.custom.definition_name for row in rows if row.custom is not None}
+        custom |= {
+            GroupVersionKind(gvk.group, gvk.version, gvk.kind + "List"): name + "List"
+            for gvk, name in custom.items()
+        }
+        return lambda kind: custom.get(kind) or self._schemas.definition_name(kind)
+
+    def _v3(self, rows: list[Resource]) -> dict[str, Any]:
+        group, version = rows[0].group, rows[0].version
+        paths = openapi_paths.index_path(group, version)
+        name_of = self._name_of(rows)
+        own: dict[str, Any] = {}
+        for row in rows:
+            paths |= openapi_paths.paths_of(row, name_of)
+            if row.custom is not None:
+                own |= row.custom.definitions()
+        return {
+            "openapi": "3.0.0",
+            "info": {"title": "Kubernetes", "version": self._version},
+            "paths": dict(sorted(paths.items())),
+            "components": {
+                "schemas": self._closure(paths, own),
+                "securitySchemes": {
+                    "BearerToken": {
+                        "type": "apiKey",
+                        "description": "Bearer Token authentication",
+                        "name": "authorization",
+                        "in": "header",
+                    }
+                },
+            },
+        }
+
+    def _closure(self, paths: Any, own: dict[str, Any]) -> dict[str, Any]:
+        """Every schema that the paths need, and those that these need."""
+        found: dict[str, Any] = {}
+        pending = {*_references(paths), *own}
+        while pending:
+            name = pending.pop()
+            document = own.get(name)
+            if document is None:
+                try:
+                    document = self._schemas.document(name)
+                except KeyError:
+                    document = {"type": "object"}
+            found[name] = document
+            pending |= _references(document) - found.keys()
+        return dict(sorted(found.items()))
+
+    def _v2(self) -> dict[str, Any]:
+        rows = list(self._catalog.rows.values())
+        name_of = self._name_of(rows)
+        paths: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        for group, versions in self._catalog.groups().items():
+            for version in versions:
+                paths |= openapi_paths.index_path(group, version)
+        for row in rows:
+            paths |= openapi_paths.paths_of(row, name_of)
+            if row.custom is not None:
+                own |= row.custom.definitions(v2=True)
+        definitions = {}
+        for name, schema in self._closure(paths, own).items():
+            if name in own:
+                definitions[name] = schema
+            else:
+                definitions[name] = self._document_v2(name, schema)
+        return {
+            "swagger": "2.0",
+            "info": {"title": "Kubernetes", "version": self._version},
+            "paths": {path: _item_v2(item) for path, item in sorted(paths.items())},
+            "definitions": _renamed(definitions),
+            "securityDefinitions": {
+                "BearerToken": {
+                    "type": "apiKey",
+                    "description": "Bearer Token authentication",
+                    "name": "authorization",
+                    "in": "header",
+                }
+            },
+            "security": [{"BearerToken": []}],
+        }
+
+    def _document_v2(self, name: str, schema: Any) -> Any:
+        try:
+            return self._schemas.document_v2(name)
+        except KeyError:
+            return schema
+
+
+def _check_accept(accept: str) -> None:
+    """Only JSON is published; a client that asks for protobuf alone goes on without it."""
+    clauses = [clause.strip() for clause in accept.split(",") if clause.strip()]
+    if clauses and all(clause.startswith(_PROTOBUF) for clause in clauses):
+        raise errors.NotAcceptable(f"only the following media types are accepted: {JSON}", {})
+
+
+def _document(content: Any, etag: str = "") -> Document:
+    body = orjson.dumps(content)
+    etag = etag or '"' + hashlib.sha512(body).hexdigest().upper() + '"'
+    return Document(JSON, igzip.compress(body, 1), etag)
+
+
+def _references(value: Any) -> set[str]:
+    """The names of all schemas that a piece of a document refers to."""
+    found: set[str] = set()
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            reference = value.get("$ref")
+            if isinstance(reference, str):
+                found.add(reference.rpartition("/")[2])
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+    return found
+
+
+def _renamed(value: Any) -> Any:
+    """References of version 3 as version 2 writes them."""
+    if isinstance(value, dict):
+        return {
+            key: item.replace(_V3_REFERENCE, _V2_REFERENCE)
+            if key == "$ref" and isinstance(item, str)
+            else _renamed(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    return value
+
+
+def _item_v2(item: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for method, operation in item.items():
+        if method == "parameters":
+            found[method] = [_parameter_v2(parameter) for parameter in operation]
+        else:
+            found[method] = _operation_v2(operation)
+    return found
+
+
+def _parameter_v2(parameter: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in parameter.items() if key != "schema"}
+    return rest | parameter["schema"]
+
+
+def _operation_v2(operation: dict[str, Any]) -> dict[str, Any]:
+    found = {
+        key: value
+        for key, value in operation.items()
+        if key not in ("requestBody", "responses", "parameters")
+    }
+    parameters = [_parameter_v2(parameter) for parameter in operation.get("parameters", ())]
+    found["consumes"] = ["*/*"]
+    if body := operation.get("requestBody"):
+        content = next(iter(body["content"].values()))
+        shown = {"name": "body", "in": "body", "schema": _renamed(content["schema"])}
+        parameters.insert(0, shown | ({"required": True} if body.get("required") else {}))
+        found["consumes"] = list(body["content"])
+    if parameters:
+        found["parameters"] = parameters
+    found["schemes"] = ["https"]
+    found["produces"] = sorted(
+        {kind for answer in operation["responses"].values() for kind in answer.get("content", ())}
+    )
+    found["responses"] = {status: _answer_v2(answer) for status, answer in operation["responses"].items()}
+    return found
+
+
+def _answer_v2(answer: dict[str, Any]) -> dict[str, Any]:
+    content = answer.get("content")
+    if not content:
+        return answer
+    return {"description": answer["description"], "schema": _renamed(next(iter(content.values()))["schema"])}

@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 
 from apiserver.endpoints.discovery import Discovery
+from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
 from kubarium.component_base.health import Health
@@ -80,13 +81,19 @@ def build_shell(
 
     @shell.get("/openapi/{rest:path}")
     async def describe(request: Request, rest: str) -> Response:
-        document = openapi.answer(
-            unquote(rest).rstrip("/"), request.query_params.get("hash", ""), request.headers.get("accept", "")
-        )
+        accept, query = request.headers.get("accept", ""), request.query_params.get("hash", "")
+        document = openapi.answer(unquote(rest).rstrip("/"), query, accept)
         if request.headers.get("if-none-match") == document.etag:
             return Response(status_code=304, headers={"ETag": document.etag})
-        headers = {"ETag": document.etag, "Vary": "Accept", "Content-Type": document.media_type}
-        return Response(document.body, headers=headers | document.headers)
+        headers = {
+            "ETag": document.etag,
+            "Vary": "Accept, Accept-Encoding",
+            "Content-Type": document.media_type,
+        }
+        headers |= document.headers
+        if accepts_gzip(request.scope):
+            return Response(document.packed, headers=headers | {"Content-Encoding": "gzip"})
+        return Response(document.body, headers=headers)
 
     for path, (media_type, content) in documents.items():
         _add_document(shell, path, media_type, content)

@@ -61,7 +61,7 @@ def attributes_of(
 
 
 class Writing:
-    """One write on its way: lets admission change the object, then judge it, and undoes what a failed write reserved."""
+    """One write on its way: admission changes the object, then judges it; what a failed write reserved is undone."""
 
     def __init__(
         self, endpoints: Endpoints, row: Resource, context: RequestContext, options: Object | None = None
