@@ -349,9 +349,10 @@ def free_ports(preferred: dict[str, int]) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def admin_client(cluster: Cluster) -> AsyncIterator[Client]:
-    """A client with all rights."""
-    client = Client(kubeconfig.load(str(cluster.admin_conf)), user_agent="kubarium")
+async def admin_client(cluster: Cluster, server: str = "") -> AsyncIterator[Client]:
+    """A client with all rights; it talks to the server on this machine if no other is named."""
+    config = kubeconfig.load(str(cluster.admin_conf))
+    client = Client(replace(config, server=server or config.server), user_agent="kubarium")
     try:
         yield client
     finally:

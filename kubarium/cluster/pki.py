@@ -64,7 +64,7 @@ def make_node(cluster: Cluster, node: Node, ca: Authority) -> None:
 def _make_etcd(cluster: Cluster) -> None:
     folder = cluster.pki / "etcd"
     ca = Authority.read_or_create("etcd-ca", folder / "ca.crt", folder / "ca.key")
-    names = ["localhost", "127.0.0.1", "::1"]
+    names = ["localhost", "127.0.0.1", "::1", "etcd"]
     for name in ("server", "peer"):
         if _must_make(folder / f"{name}.crt", names):
             ca.server("etcd", names, client_too=True).write(folder / f"{name}.crt", folder / f"{name}.key")

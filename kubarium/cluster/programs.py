@@ -167,7 +167,6 @@ def controller_manager(cluster: Cluster) -> Flags:
         "cluster-signing-cert-file": str(pki / "ca.crt"),
         "cluster-signing-key-file": str(pki / "ca.key"),
         "use-service-account-credentials": "true",
-        "controllers": "*,bootstrapsigner,tokencleaner",
     }
 
 

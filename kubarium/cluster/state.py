@@ -54,6 +54,7 @@ class Cluster:
     proxy_mode: str = "iptables"
     extra: dict[str, dict[str, str]] = field(default_factory=dict)  # program -> flag -> value
     ip_forward: str | None = None  # what the host's switch was before
+    api_address: str = ""  # where the API server is, if not on the bridge (docker compose)
 
     @property
     def dir(self) -> Path:
@@ -98,7 +99,7 @@ class Cluster:
     @property
     def address(self) -> str:
         """The host's address on the bridge; the API server listens there."""
-        return str(self.subnet[1])
+        return self.api_address or str(self.subnet[1])
 
     @property
     def pod_cidr(self) -> str:
