@@ -19,8 +19,10 @@ from controller_manager.controllers.networking.endpoint_slice import EndpointSli
 from controller_manager.controllers.networking.endpoints import EndpointsController
 from controller_manager.controllers.nodes import node_ipam, node_lifecycle
 from controller_manager.controllers.nodes.taint_eviction import TaintEvictionController
+from controller_manager.controllers.workloads.cron_job import CronJobController
 from controller_manager.controllers.workloads.daemon_set.controller import DaemonSetController
 from controller_manager.controllers.workloads.deployment.controller import DeploymentController
+from controller_manager.controllers.workloads.job.controller import JobController
 from controller_manager.controllers.workloads.replica_set import ReplicaSetController
 from controller_manager.controllers.workloads.replication_controller import ReplicationControllers
 from controller_manager.controllers.workloads.stateful_set.controller import StatefulSetController
@@ -120,6 +122,16 @@ def _daemon_sets(c: Context) -> Runnable:
     )
 
 
+def _jobs(c: Context) -> Runnable:
+    return JobController(*c.parts(), c.events("job-controller"), workers=c.options.concurrent_job_syncs)
+
+
+def _cron_jobs(c: Context) -> Runnable:
+    return CronJobController(
+        *c.parts(), c.events("cronjob-controller"), workers=c.options.concurrent_cron_job_syncs
+    )
+
+
 def _pod_gc(c: Context) -> Runnable:
     return PodGC(*c.parts(), terminated_pod_threshold=c.options.terminated_pod_gc_threshold)
 
@@ -189,6 +201,8 @@ CONTROLLERS: Sequence[Row] = (
     Row("replicaset-controller", "replicaset", "replicaset-controller", _replica_sets),
     Row("statefulset-controller", "statefulset", "statefulset-controller", _stateful_sets),
     Row("daemonset-controller", "daemonset", "daemon-set-controller", _daemon_sets),
+    Row("job-controller", "job", "job-controller", _jobs),
+    Row("cronjob-controller", "cronjob", "cronjob-controller", _cron_jobs),
     Row("node-ipam-controller", "nodeipam", "node-controller", _node_ipam),
     Row("node-lifecycle-controller", "nodelifecycle", "node-controller", _node_lifecycle),
     Row("taint-eviction-controller", "taint-eviction", "node-controller", _taint_eviction),

@@ -1,0 +1,573 @@
+"""Job: start pods, count the finished ones once each, and know when it is over.
+
+1. claim pods; those with the tracking finalizer still wait to be counted    (finalizers.py)
+2. is it over? failure policy, backoff limit, deadline, success policy, completions     (policies.py)
+3. over: delete what still runs;  else: suspend, resume, start or stop pods  (indexes.py for indexed jobs)
+4. list finished pods in the status, take their finalizers off, count them
+5. when everything is counted, the job is Complete or Failed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from controller_manager.adoption import Adoption, dependent_keys, owner_of
+from controller_manager.controllers.workloads.job import finalizers, indexes, policies
+from controller_manager.controllers.workloads.job.finalizers import Ledger
+from controller_manager.expectations import Expectations
+from controller_manager.pod_control import (
+    BURST,
+    PodControl,
+    failures_in,
+    is_namespace_terminating,
+    slow_start,
+)
+from kubarium.api.batch import job as jobs
+from kubarium.api.core.pod import deletion_order
+from kubarium.api.core.pod import status as pod_status
+from kubarium.api.core.pod.template import pod_from
+from kubarium.apimachinery import conditions, errors, owners, time
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    copy,
+    finalizers_of,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    spec_of,
+    status_of,
+    uid_of,
+)
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.backoff import Backoff
+from kubarium.component_base.clock import Clock
+
+log = logging.get(__name__)
+
+FAILURES = Backoff(initial=10.0, maximum=600.0)  # between replacements of failed pods
+LABEL_FIELD = f"metadata.labels['{jobs.COMPLETION_INDEX}']"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why a job ends. `type` is the condition that announces it: FailureTarget or SuccessCriteriaMet."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass
+class Pass:
+    """What one reconciliation works with."""
+
+    job: Object
+    status: Object
+    pods: list[Object]
+    ledger: Ledger
+    active: list[Object] = field(default_factory=list)
+    terminating: int = 0
+    failed_indexes: set[int] = field(default_factory=set)
+    ignored: set[str] = field(default_factory=set)
+    outcome: Outcome | None = None
+    again: list[float] = field(default_factory=list)
+    failure: Exception | None = None
+
+
+class JobController(Controller):
+    """Runs pods to their end."""
+
+    name = "job-controller"
+
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 5
+    ) -> None:
+        self.workers, self.events = workers, events
+        self.expectations = Expectations(clock)
+        self.jobs = informers.informer("batch/v1", "jobs").lister
+        self.pods = informers.informer("v1", "pods").lister
+        self.job_client = client.resource("batch/v1", "jobs")
+        self.pod_client = client.resource("v1", "pods")
+        self.adoption = Adoption(
+            self.job_client, self.pod_client, "batch/v1", "Job", finalizer=jobs.TRACKING_FINALIZER
+        )
+        self.control = PodControl(self.pod_client, events, "batch/v1", "Job")
+        self._released: dict[ObjectKey, set[str]] = {}  # uids whose finalizer we took off
+        self._setbacks: dict[ObjectKey, tuple[int, float]] = {}  # failures since the last success, last when
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [
+            Watch("batch/v1", "jobs"),
+            Watch(
+                "v1",
+                "pods",
+                keys=self._keys_of_pod,
+                on_add=self._pod_appeared,
+                on_update=self._pod_changed,
+                on_delete=self._pod_went,
+            ),
+        ]
+
+    def _keys_of_pod(self, pod: Object) -> Iterable[ObjectKey]:
+        owner = owners.controller_of(pod)
+        if owner is not None and owner.get("kind") == "Job":
+            return (ObjectKey(namespace_of(pod), owner["name"]),)
+        return dependent_keys("Job", self.jobs, jobs.selector_of)(pod)
+
+    async def reconcile(self, key: ObjectKey) -> float | None:
+        job = self.jobs.get(key)
+        if job is None:
+            self.expectations.forget(key)
+            self._released.pop(key, None)
+            self._setbacks.pop(key, None)
+            await self._release_orphans(key)
+            return None
+        if not jobs.is_ours(job):
+            return None
+        if jobs.is_finished(job):
+            await self._release_all(key, self._owned(job))
+            return None
+        if is_deleting(job):
+            return None
+        work = await self._look(job)
+        may_act = self.expectations.met(key)
+        self._judge(work)
+        if may_act and not is_deleting(job):
+            await self._act(work)
+        await self._count(work)
+        if work.failure is not None:
+            raise work.failure
+        return min(work.again) if work.again else None
+
+    # ---- 1. look
+
+    async def _look(self, job: Object) -> Pass:
+        pods = await self.adoption.claim(job, jobs.selector_of(job), self.pods.list(namespace_of(job)))
+        work = Pass(job, copy(status_of(job)), pods, finalizers.open_ledger(job))
+        released = self._released.get(key_of(job), set())
+        still = {uid_of(pod) for pod in finalizers.tracked(pods, released)}
+        work.ledger.settle(still)
+        work.active = [pod for pod in pods if pod_status.is_active(pod)]
+        work.terminating = sum(1 for pod in pods if jobs.is_terminating(pod))
+        if not work.status.get("startTime") and not jobs.is_suspended(job):
+            work.status["startTime"] = time.format_time(self.clock.now())
+        return work
+
+    def _owned(self, job: Object) -> list[Object]:
+        return [pod for pod in self.pods.list(namespace_of(job)) if owners.is_controlled_by(pod, job)]
+
+    # ---- 2. judge
+
+    def _judge(self, work: Pass) -> None:
+        stored = work.status.get("conditions")
+        for type in (jobs.FAILURE_TARGET, jobs.SUCCESS_CRITERIA_MET):
+            known = conditions.find(stored, type)
+            if known is not None and known.get("status") == "True":
+                work.outcome = Outcome(type, known.get("reason") or "", known.get("message") or "")
+                return
+        failed = [pod for pod in work.pods if jobs.has_failed(pod, work.job)]
+        tracked = finalizers.tracked(failed, self._released.get(key_of(work.job), set()))
+        fatal = self._apply_failure_policy(work, tracked)
+        self._find_failed_indexes(work, failed)
+        work.outcome = fatal or self._limits(work, tracked) or self._success(work)
+
+    def _apply_failure_policy(self, work: Pass, failed: Iterable[Object]) -> Outcome | None:
+        policy = spec_of(work.job).get("podFailurePolicy")
+        for pod in failed:
+            verdict = policies.judge(policy, pod)
+            if verdict.action == policies.FAIL_JOB:
+                return Outcome(jobs.FAILURE_TARGET, "PodFailurePolicy", verdict.message)
+            if verdict.action == policies.IGNORE:
+                work.ignored.add(uid_of(pod))
+            index = jobs.index_of(pod)
+            if verdict.action == policies.FAIL_INDEX and index is not None:
+                work.failed_indexes.add(index)
+        return None
+
+    def _find_failed_indexes(self, work: Pass, failed: Iterable[Object]) -> None:
+        limit = jobs.backoff_limit_per_index_of(work.job)
+        if limit is None or not jobs.is_indexed(work.job):
+            return
+        completions = jobs.completions_of(work.job)
+        work.failed_indexes |= indexes.parse(work.status.get("failedIndexes") or "", completions)
+        for pod in failed:
+            index = jobs.index_of(pod)
+            if index is None or uid_of(pod) in work.ignored:
+                continue
+            if jobs.index_failures_of(pod) + 1 > limit:
+                work.failed_indexes.add(index)
+        work.failed_indexes -= work.ledger.completed
+
+    def _limits(self, work: Pass, tracked_failed: Sequence[Object]) -> Outcome | None:
+        job = work.job
+        listed = set(work.ledger.listed_failed)
+        fresh = [p for p in tracked_failed if uid_of(p) not in listed and uid_of(p) not in work.ignored]
+        failures = work.ledger.total_failed + len(fresh)
+        limit = jobs.backoff_limit_of(job)
+        if failures > limit or self._restarted_too_often(work, limit):
+            text = "Job has reached the specified backoff limit"
+            return Outcome(jobs.FAILURE_TARGET, "BackoffLimitExceeded", text)
+        deadline = spec_of(job).get("activeDeadlineSeconds")
+        start = work.status.get("startTime")
+        if deadline is not None and start and not jobs.is_suspended(job):
+            left = time.parse_time(start) + timedelta(seconds=deadline) - self.clock.now()
+            if left.total_seconds() <= 0:
+                text = "Job was active longer than specified deadline"
+                return Outcome(jobs.FAILURE_TARGET, "DeadlineExceeded", text)
+            work.again.append(left.total_seconds() + 0.001)
+        most = spec_of(job).get("maxFailedIndexes")
+        if most is not None and len(work.failed_indexes) > most:
+            text = "Job has exceeded the specified maximal number of failed indexes"
+            return Outcome(jobs.FAILURE_TARGET, "MaxFailedIndexesExceeded", text)
+        return None
+
+    def _restarted_too_often(self, work: Pass, limit: int) -> bool:
+        template = spec_of(spec_of(work.job).get("template") or {})
+        if template.get("restartPolicy") != "OnFailure":
+            return False
+        restarts = sum(map(jobs.total_restarts, work.active))
+        return restarts > 0 if limit == 0 else restarts >= limit
+
+    def _success(self, work: Pass) -> Outcome | None:
+        job, completions = work.job, jobs.completions_of(work.job)
+        indexed = jobs.is_indexed(job)
+        done = set(work.ledger.completed)
+        succeeded = [pod for pod in work.pods if jobs.has_succeeded(pod) and jobs.is_tracked(pod)]
+        released = self._released.get(key_of(job), set())
+        listed = set(work.ledger.listed_succeeded) | released
+        fresh = [pod for pod in succeeded if uid_of(pod) not in listed]
+        if indexed and completions is not None:
+            done |= {i for pod in fresh if (i := jobs.index_of(pod)) is not None and i < completions}
+            rule = policies.matched_success_rule(job, done)
+            if rule is not None:
+                text = f"Matched rules at index {rule}"
+                return Outcome(jobs.SUCCESS_CRITERIA_MET, "SuccessPolicy", text)
+            if work.failed_indexes and len(done | work.failed_indexes) >= completions and not work.active:
+                return Outcome(jobs.FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
+        count = len(done) if indexed else work.ledger.total_succeeded + len(fresh)
+        text = "Reached expected number of succeeded pods"
+        if completions is None:
+            if count > 0 and not work.active:
+                return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
+        elif count >= completions and not work.active and not jobs.is_suspended(job):
+            return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
+        return None
+
+    # ---- 3. act
+
+    async def _act(self, work: Pass) -> None:
+        if work.outcome is not None:
+            if work.active:
+                await self._delete(work, work.active, forgive=False)
+                work.active = []
+            return
+        if jobs.is_suspended(work.job):
+            if work.active:
+                await self._delete(work, work.active, forgive=True)
+                work.active = []
+            if self._set_condition(work, jobs.SUSPENDED, "True", "JobSuspended", "Job suspended"):
+                self.events.event(work.job, "Normal", "Suspended", "Job suspended")
+            return
+        known = conditions.find(work.status.get("conditions"), jobs.SUSPENDED)
+        if known is not None and known.get("status") == "True":
+            self._set_condition(work, jobs.SUSPENDED, "False", "JobResumed", "Job resumed")
+            work.status["startTime"] = time.format_time(self.clock.now())
+            self.events.event(work.job, "Normal", "Resumed", "Job resumed")
+        await self._fill(work)
+
+    async def _fill(self, work: Pass) -> None:
+        """Start what is missing, stop what is too many."""
+        job, parallelism = work.job, jobs.parallelism_of(work.job)
+        completions = jobs.completions_of(job)
+        fresh = [p for p in work.pods if jobs.has_succeeded(p) and jobs.is_tracked(p)]
+        released = self._released.get(key_of(job), set())
+        counted = set(work.ledger.listed_succeeded) | released
+        succeeded = work.ledger.total_succeeded + len([p for p in fresh if uid_of(p) not in counted])
+        if jobs.is_indexed(job):
+            succeeded = len(work.ledger.completed | {i for p in fresh if (i := jobs.index_of(p)) is not None})
+        if completions is None:
+            wanted = len(work.active) if succeeded > 0 else parallelism
+        else:
+            wanted = max(0, min(completions - succeeded - len(work.failed_indexes), parallelism))
+        surplus = len(work.active) - wanted
+        if surplus > 0:
+            victims = deletion_order.in_order(work.active, work.active, self.clock.now())[:surplus]
+            await self._delete(work, victims, forgive=True)
+            work.active = [pod for pod in work.active if pod not in victims]
+            return
+        leaving = work.terminating if jobs.replaces_only_failed(job) else 0
+        missing = min(wanted - len(work.active) - leaving, BURST)
+        if missing > 0:
+            await self._create(work, missing)
+
+    async def _create(self, work: Pass, count: int) -> None:
+        job, key = work.job, key_of(work.job)
+        pause = self._pause(work)
+        if pause > 0:
+            work.again.append(pause)
+            return
+        numbers: list[int | None] = [None] * count
+        if jobs.is_indexed(job):
+            numbers = list(self._next_indexes(work, count))
+            count = len(numbers)
+        if not count:
+            return
+        self.expectations.expect(key, creations=count)
+        made: list[Object] = []
+
+        async def create(position: int) -> None:
+            try:
+                made.append(await self.control.create(job, self._new_pod(work, numbers[position])))
+            except errors.StatusError as error:
+                if not is_namespace_terminating(error):
+                    raise
+                self.expectations.creation_observed(key)
+
+        done, failure = await slow_start(count, create)
+        for _ in range(count - done):
+            self.expectations.creation_observed(key)
+        work.active = [*work.active, *made]
+        work.failure = failure
+
+    def _next_indexes(self, work: Pass, count: int) -> Iterable[int]:
+        completions = jobs.completions_of(work.job) or 0
+        taken = work.ledger.completed | work.failed_indexes
+        busy = [pod for pod in work.pods if not pod_status.is_terminal(pod)]
+        if not jobs.replaces_only_failed(work.job):
+            busy = work.active
+        taken |= {index for pod in busy if (index := jobs.index_of(pod)) is not None}
+        taken |= {i for p in work.pods if jobs.has_succeeded(p) and (i := jobs.index_of(p)) is not None}
+        for index in indexes.first_free(count, completions, taken):
+            wait = self._index_pause(work, index)
+            if wait > 0:
+                work.again.append(wait)
+            else:
+                yield index
+
+    def _index_pause(self, work: Pass, index: int) -> float:
+        """With a limit for each index, each index backs off for itself."""
+        if jobs.backoff_limit_per_index_of(work.job) is None:
+            return 0.0
+        failed = self._failed_of(work, index)
+        if not failed:
+            return 0.0
+        ended = max(moment for pod in failed if (moment := jobs.ended_at(pod)) is not None)
+        count = max(map(jobs.index_failures_of, failed))
+        return FAILURES.delay(count) - (self.clock.now() - ended).total_seconds()
+
+    def _failed_of(self, work: Pass, index: int) -> list[Object]:
+        return [p for p in work.pods if jobs.index_of(p) == index and jobs.has_failed(p, work.job)]
+
+    def _new_pod(self, work: Pass, index: int | None) -> Object:
+        job = work.job
+        reference = owners.owner_reference_to(job, api_version="batch/v1", kind="Job")
+        prefix = name_of(job) if index is None else f"{name_of(job)}-{index}"
+        pod = pod_from(spec_of(job)["template"], reference, f"{prefix}-")
+        metadata = pod["metadata"]
+        metadata["finalizers"] = [*(metadata.get("finalizers") or []), jobs.TRACKING_FINALIZER]
+        if index is not None:
+            metadata["labels"] = {**labels_of(pod), jobs.COMPLETION_INDEX: str(index)}
+            metadata["annotations"] = {
+                **(metadata.get("annotations") or {}),
+                jobs.COMPLETION_INDEX: str(index),
+            }
+            pod["spec"]["hostname"] = f"{name_of(job)}-{index}"
+            _add_index_variable(pod["spec"])
+            if jobs.backoff_limit_per_index_of(job) is not None:
+                failed = self._failed_of(work, index)
+                counted = [pod for pod in failed if uid_of(pod) not in work.ignored]
+                count = max((jobs.index_failures_of(one) + 1 for one in counted), default=0)
+                metadata["annotations"][jobs.INDEX_FAILURES] = str(count)
+        return pod
+
+    def _pause(self, work: Pass) -> float:
+        """Seconds to wait because pods have failed, unless each index waits for itself."""
+        if jobs.backoff_limit_per_index_of(work.job) is not None:
+            return 0.0
+        key = key_of(work.job)
+        released = self._released.get(key, set())
+        ended = [p for p in finalizers.tracked(work.pods, released) if jobs.has_failed(p, work.job)]
+        listed = set(work.ledger.listed_failed)
+        fresh = [pod for pod in ended if uid_of(pod) not in listed]
+        count, last = self._setbacks.get(key, (0, 0.0))
+        count += len(fresh)
+        moments = [moment.timestamp() for pod in fresh if (moment := jobs.ended_at(pod)) is not None]
+        last = max([last, *moments])
+        if not count:
+            return 0.0
+        return FAILURES.delay(count - 1) - (self.clock.now().timestamp() - last)
+
+    async def _delete(self, work: Pass, victims: Sequence[Object], *, forgive: bool) -> None:
+        """`forgive`: these pods must not count as failed, so they lose their finalizer before."""
+        key = key_of(work.job)
+        self.expectations.expect(key, deletions=[uid_of(pod) for pod in victims])
+
+        async def delete(pod: Object) -> None:
+            try:
+                if forgive and jobs.is_tracked(pod):
+                    await self._release(key, pod)
+                await self.control.delete(work.job, pod)
+            except errors.NotFound:
+                self.expectations.deletion_observed(key, uid_of(pod))
+            except Exception:
+                self.expectations.deletion_observed(key, uid_of(pod))
+                raise
+
+        failures = failures_in(await asyncio.gather(*map(delete, victims), return_exceptions=True))
+        work.terminating += len(victims) - len(failures)
+        work.failure = failures[0] if failures else work.failure
+
+    # ---- 4. count
+
+    async def _count(self, work: Pass) -> None:
+        key = key_of(work.job)
+        released = self._released.get(key, set())
+        over = work.outcome is not None
+        release = finalizers.enter(
+            work.ledger, work.job, finalizers.tracked(work.pods, released), work.ignored, fail_all=over
+        )
+        self._note_setbacks(key, work.ledger)
+        if work.outcome is not None:
+            self._set_condition(work, work.outcome.type, "True", work.outcome.reason, work.outcome.message)
+        job = await self._write(work, work.job)
+        if release:
+            failures = failures_in(
+                await asyncio.gather(*(self._release(key, pod) for pod in release), return_exceptions=True)
+            )
+            if failures:
+                raise failures[0]
+            still = {uid_of(p) for p in finalizers.tracked(work.pods, self._released.get(key, set()))}
+            work.ledger.settle(still)
+        self._finish(work)
+        await self._write(work, job)
+
+    def _note_setbacks(self, key: ObjectKey, ledger: Ledger) -> None:
+        count, last = self._setbacks.get(key, (0, 0.0))
+        if ledger.new_succeeded:
+            count = 0
+        elif ledger.new_failed:
+            count += len(ledger.new_failed)
+            last = max(m.timestamp() for pod in ledger.new_failed if (m := jobs.ended_at(pod)) is not None)
+        self._setbacks[key] = (count, last)
+
+    async def _write(self, work: Pass, job: Object) -> Object:
+        status = self._status(work)
+        if status == status_of(job):
+            return job
+        changed = copy(job)
+        changed["status"] = status
+        return await self.job_client.update_status(changed)
+
+    def _status(self, work: Pass) -> Object:
+        ledger, status = work.ledger, dict(work.status)
+        ready = sum(1 for pod in work.active if pod_status.is_ready(pod))
+        counts = {"active": len(work.active), "succeeded": ledger.succeeded, "failed": ledger.failed}
+        for name, value in counts.items():
+            if value:
+                status[name] = value
+            else:
+                status.pop(name, None)
+        status["ready"], status["terminating"] = ready, work.terminating
+        status["uncountedTerminatedPods"] = ledger.listing()
+        if jobs.is_indexed(work.job):
+            for name, found in (
+                ("completedIndexes", ledger.completed),
+                ("failedIndexes", work.failed_indexes),
+            ):
+                if found:
+                    status[name] = indexes.format(found)
+        return status
+
+    async def _release(self, key: ObjectKey, pod: Object) -> None:
+        left = [one for one in finalizers_of(pod) if one != jobs.TRACKING_FINALIZER]
+        patch = {"metadata": {"uid": uid_of(pod), "finalizers": left or None}}
+        with contextlib.suppress(errors.NotFound, errors.Conflict):
+            await self.pod_client.patch(name_of(pod), patch, namespace_of(pod))
+        self._released.setdefault(key, set()).add(uid_of(pod))
+
+    async def _release_all(self, key: ObjectKey, pods: Iterable[Object]) -> None:
+        for pod in pods:
+            if jobs.is_tracked(pod):
+                await self._release(key, pod)
+
+    async def _release_orphans(self, key: ObjectKey) -> None:
+        """The job is gone: nobody will count its pods any more."""
+        for pod in self.pods.list(key.namespace):
+            owner = owners.controller_of(pod)
+            if jobs.is_tracked(pod) and (
+                owner is None or (owner.get("kind"), owner.get("name")) == ("Job", key.name)
+            ):
+                await self._release(key, pod)
+        self._released.pop(key, None)
+
+    # ---- 5. finish
+
+    def _finish(self, work: Pass) -> None:
+        """Everything is counted and nothing runs: say how it ended."""
+        if work.outcome is None or work.ledger.listing() or work.terminating or work.active:
+            return
+        outcome = work.outcome
+        if outcome.type == jobs.FAILURE_TARGET:
+            self._set_condition(work, jobs.FAILED, "True", outcome.reason, outcome.message)
+            self.events.event(work.job, "Warning", outcome.reason, outcome.message)
+        else:
+            self._set_condition(work, jobs.COMPLETE, "True", outcome.reason, outcome.message)
+            work.status["completionTime"] = time.format_time(self.clock.now())
+            self.events.event(work.job, "Normal", "Completed", "Job completed")
+
+    def _set_condition(self, work: Pass, type: str, status: str, reason: str, message: str) -> bool:
+        listed = work.status.setdefault("conditions", [])
+        known = conditions.find(listed, type)
+        if known is not None and known.get("status") == status:
+            return False
+        new = {"type": type, "status": status, "reason": reason, "message": message}
+        new["lastProbeTime"] = time.format_time(self.clock.now())
+        return conditions.set_condition(listed, new, self.clock.now())
+
+    # ---- expectations
+
+    def _pod_appeared(self, pod: Object) -> None:
+        owner = owner_of(pod, "Job", self.jobs)
+        if owner is None:
+            return
+        if is_deleting(pod):
+            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
+        else:
+            self.expectations.creation_observed(key_of(owner))
+
+    def _pod_changed(self, old: Object, new: Object) -> None:
+        owner = owner_of(new, "Job", self.jobs)
+        if owner is None:
+            return
+        if is_deleting(new) and not is_deleting(old):
+            self.expectations.deletion_observed(key_of(owner), uid_of(new))
+        if not jobs.is_tracked(new):
+            self._released.get(key_of(owner), set()).discard(uid_of(new))
+
+    def _pod_went(self, pod: Object) -> None:
+        owner = owner_of(pod, "Job", self.jobs)
+        if owner is not None:
+            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
+            self._released.get(key_of(owner), set()).discard(uid_of(pod))
+
+
+def _add_index_variable(spec: Object) -> None:
+    """Let every container know its number."""
+    variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": LABEL_FIELD}}}
+    for kind in ("initContainers", "containers"):
+        for container in spec.get(kind) or []:
+            listed = container.get("env") or []
+            if not any(one.get("name") == variable["name"] for one in listed):
+                container["env"] = [*listed, copy(variable)]
