@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from apiserver.admission.chain import Surroundings
+from apiserver.admission.chain import build as build_admission
 from apiserver.admission.plugin import Admission
+from apiserver.admission.webhook_client import WebhookClient
 from apiserver.authentication.authenticator import Authenticator, Authenticators
 from apiserver.authentication.bootstrap_tokens import BootstrapTokens
 from apiserver.authentication.client_certificates import ClientCertificates
@@ -25,8 +27,12 @@ from apiserver.authentication.service_account_tokens import (
 )
 from apiserver.authentication.token_cache import TokenCache
 from apiserver.authentication.token_file import TokenFile
-from apiserver.authorization.authorizer import AlwaysAllow, AlwaysDeny, Authorizers, Decision
+from apiserver.authentication.token_requests import TokenRequests
+from apiserver.authorization.authorizer import AlwaysAllow, AlwaysDeny, Authorizers
+from apiserver.authorization.escalation import EscalationCheck
+from apiserver.authorization.node import NodeAuthorizer
 from apiserver.authorization.rbac import RBAC
+from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
@@ -37,6 +43,7 @@ from apiserver.filters.audit import AuditLog, load_policy
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
 from apiserver.filters.priority_levels import PriorityLevels
+from apiserver.filters.reviewer import Reviewer
 from apiserver.options import Options
 from apiserver.registry import catalog as builtin
 from apiserver.registry.core.service_addresses import ServiceAddresses
@@ -48,8 +55,8 @@ from apiserver.storage.compaction import Compactor
 from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import Storage
-from kubarium.apimachinery import errors, time
-from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.group_version import GroupVersionResource
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
@@ -121,11 +128,12 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         storage,
         clock,
         addresses=addresses,
-        reviewer=_Reviewer(tokens, authorizer, rbac),
-        issue_token=_token_maker(issuer),
+        reviewer=Reviewer(authorizer, rbac, tokens, audiences=_audiences(options)),
+        issue_token=TokenRequests(issuer).issue if issuer is not None else None,
         resources=_finder(rows),
     )
-    endpoints = Endpoints(rows, storage, registry, _schemas(options), Admission(), clock)
+    admission = _admission(options, client, informers, clock, authorizer, rbac, rows)
+    endpoints = Endpoints(rows, storage, registry, _schemas(options), admission, clock)
     discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
     documents = discovery_documents(options.service_account_issuer[0], keys) if keys is not None else {}
     shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
@@ -209,28 +217,6 @@ def _service_account_tokens(
     return ServiceAccountTokens(keys, options.service_account_issuer, _audiences(options), client, clock)
 
 
-def _token_maker(issuer: Issuer | None) -> Callable[..., Any] | None:
-    """How the registry has tokens signed."""
-    if issuer is None:
-        return None
-
-    async def make(account: Object, request: Object, bound: dict[str, Object]) -> Object:
-        spec = request["spec"]
-        audiences = tuple(spec.setdefault("audiences", list(issuer.audiences)))
-        token = issuer.issue(
-            namespace_of(account),
-            {"name": name_of(account), "uid": uid_of(account)},
-            audiences=audiences,
-            seconds=spec["expirationSeconds"],
-            bound={kind: {"name": name_of(obj), "uid": uid_of(obj)} for kind, obj in bound.items()},
-        )
-        expires = issuer.clock.now() + timedelta(seconds=spec["expirationSeconds"])
-        request["status"] = {"token": token, "expirationTimestamp": time.format_time(expires)}
-        return request
-
-    return make
-
-
 # ------------------------------------------------------------------------------------------------- authorization
 
 
@@ -242,6 +228,10 @@ def _authorizers(options: Options, informers: Informers) -> tuple[Authorizers, R
             rbac = RBAC()
             rbac.follow(informers)
             found.append(rbac)
+        elif mode == "Node":
+            node = NodeAuthorizer(node_rules())
+            node.follow(informers)
+            found.append(node)
         elif mode == "AlwaysAllow":
             found.append(AlwaysAllow())
         elif mode == "AlwaysDeny":
@@ -249,34 +239,31 @@ def _authorizers(options: Options, informers: Informers) -> tuple[Authorizers, R
     return Authorizers(found), rbac
 
 
-class _Reviewer:
-    """Authentication and authorization, as the reviews of the registry need them."""
+# ----------------------------------------------------------------------------------------------------- admission
 
-    def __init__(
-        self, tokens: ServiceAccountTokens | None, authorizer: Authorizers, rbac: RBAC | None
-    ) -> None:
-        self._tokens = tokens
-        self._authorizer = authorizer
-        self._rbac = rbac
 
-    async def whose(self, token: str, audiences: Sequence[str]) -> tuple[User | None, Sequence[str], str]:
-        if self._tokens is None:
-            return None, (), "no token authenticator is configured"
-        try:
-            found = await self._tokens.review(token, frozenset(audiences))
-        except errors.Unauthorized as error:
-            return None, (), error.message
-        return (found[0], sorted(found[1]), "") if found is not None else (None, (), "")
+def _admission(
+    options: Options,
+    client: Client,
+    informers: Informers,
+    clock: Clock,
+    authorizer: Authorizers,
+    rbac: RBAC | None,
+    rows: Catalog,
+) -> Admission:
+    async def may(user: User, info: RequestInfo) -> bool:
+        return (await authorizer.decide(user, info)).allowed
 
-    async def may(self, user: User, info: RequestInfo) -> tuple[bool, bool, str]:
-        verdict = await self._authorizer.decide(user, info)
-        return verdict.allowed, verdict.decision is Decision.DENY, verdict.reason
+    def versions(resource: GroupVersionResource) -> list[str]:
+        return [
+            row.version
+            for row in rows.rows.values()
+            if (row.group, row.plural) == (resource.group, resource.resource)
+        ]
 
-    def rules(self, user: User, namespace: str) -> tuple[list[Object], list[Object], bool]:
-        found = self._rbac.rules_for(user, namespace) if self._rbac is not None else []
-        resources = [rule for rule in found if rule.get("resources")]
-        paths = [rule for rule in found if rule.get("nonResourceURLs")]
-        return resources, paths, self._rbac is None
+    guard = EscalationCheck(rbac, authorizer) if rbac is not None else None
+    surroundings = Surroundings(client, informers, clock, may, guard, WebhookClient(client, versions))
+    return build_admission(surroundings, options.enable_admission_plugins, options.disable_admission_plugins)
 
 
 # ------------------------------------------------------------------------------------------------------- the rest

@@ -103,7 +103,7 @@ def first(query: Mapping[str, list[str]], key: str) -> str:
 def is_true(query: Mapping[str, list[str]], key: str) -> bool:
     """Is a boolean query parameter set? A bare `?watch` counts as true."""
     values = query.get(key)
-    return bool(values) and values[0].lower() not in ("0", "false")
+    return values is not None and values[:1] != [] and values[0].lower() not in ("0", "false")
 
 
 def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:

@@ -156,3 +156,8 @@ def _add_missing(obj: Object, key: str, wanted: Sequence[Object]) -> None:
 def leads_elsewhere(found: Object, default: Object) -> bool:
     """A binding to another role cannot be changed, only made anew."""
     return "roleRef" in default and found.get("roleRef") != default["roleRef"]
+
+
+def node_rules() -> list[Object]:
+    """The rules of the role `system:node`, by which the node authorizer judges what is no object of a pod."""
+    return [rule_of(line) for line in load()["cluster_roles"]["system:node"]]
