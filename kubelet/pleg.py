@@ -1,7 +1,7 @@
 """Pod lifecycle event generator: list what the runtime has, compare with the last list, say which pods changed.
 
-The list is the truth and is taken every second. The runtime's own events only make it be taken earlier; they may be lost
-(over a restart of the runtime, say) without harm.
+The list is the truth and is taken every second. The runtime's own events only make it be taken earlier; they may be
+lost (over a restart of the runtime, say) without harm.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ Nothing here waits for a pod: the workers do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery.object import Object, uid_of
@@ -228,8 +229,8 @@ class SyncLoop:
             if self._pods.by_uid(uid) is None and self._workers.forget(uid):
                 self._collect(uid)
 
-    def _do(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 

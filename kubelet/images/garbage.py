@@ -72,7 +72,10 @@ class ImageGarbage:
         wanted = capacity * (100 - LOW_PERCENT) // 100 - free
         freed = await self.delete_unused(wanted)
         if freed < wanted:
-            text = f"Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {freed} bytes eligible to free."
+            text = (
+                f"Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, "
+                f"but only found {freed} bytes eligible to free."
+            )
             self._recorder.event(self._node(), "Warning", "FreeDiskSpaceFailed", text)
 
     async def delete_unused(self, wanted: int) -> int:

@@ -60,7 +60,7 @@ class ImagePuller:
         return self._images.get(reference)
 
     async def ensure(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
-        """The reference of a present image. Raises StartError: ErrImagePull, ImagePullBackOff, ErrImageNeverPull …"""
+        """The reference of a present image. Raises StartError with ErrImagePull, ImagePullBackOff and others."""
         name = normalize(container.get("image") or "")
         path = pod_containers.field_path_of(pod, container)
         if name is None:
@@ -167,7 +167,7 @@ class ImagePuller:
         self._backoff.forget(f"{pod_uid}_")
         for table in (self._failed_at, self._last_error):
             for key in [key for key in table if key.startswith(f"{pod_uid}_")]:
-                del table[key]  # type: ignore[attr-defined]
+                del table[key]
 
 
 def normalize(image: str) -> str | None:

@@ -1,1 +1,1 @@
-"""What a pod knows of the network: its resolver configuration. (Addresses come from the runtime's plug-in.)"""
+"""What a pod knows of the network: its resolver configuration; addresses come from the runtime's plug-in."""

@@ -5,6 +5,7 @@ A rate needs two samples: the CPU rate is taken between this look and the one be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time as stdlib_time
 from collections import defaultdict
@@ -47,7 +48,7 @@ class Rates:
         wanted = set(keys)
         for table in (self._samples, self._rates):
             for key in [key for key in table if key not in wanted]:
-                del table[key]  # type: ignore[attr-defined]
+                del table[key]
 
 
 class Stats:
@@ -75,10 +76,8 @@ class Stats:
     async def sample(self) -> None:
         """Take a sample now and then, so that the first rate is there when somebody asks."""
         while True:
-            try:
+            with contextlib.suppress(interface.ContainerRuntimeError):
                 await self._containers()
-            except interface.ContainerRuntimeError:
-                pass
             self._node_cpu()
             await self._clock.sleep(15.0)
 

@@ -51,7 +51,7 @@ def container_config(
         "mounts": [dict(mount) for mount in options.mounts],
         "devices": [dict(device) for device in options.devices],
         "labels": {**sandbox.identity_labels(pod), interface.CONTAINER_NAME: container["name"]},
-        "annotations": annotations(pod, container, restart_count),
+        "annotations": remembered(pod, container, restart_count),
         "log_path": log_path(container["name"], restart_count),
         "stdin": bool(container.get("stdin")),
         "stdin_once": bool(container.get("stdinOnce")),
@@ -63,7 +63,7 @@ def container_config(
     }
 
 
-def annotations(pod: Object, container: Object, restart_count: int) -> dict[str, str]:
+def remembered(pod: Object, container: Object, restart_count: int) -> dict[str, str]:
     """What the next kubelet must know of this container even if the pod is gone by then."""
     found = {
         interface.CONTAINER_HASH: plan.container_hash(container),

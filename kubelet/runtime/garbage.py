@@ -20,7 +20,7 @@ log = logging.get(__name__)
 async def collect(
     runtime: Runtime, is_gone: Callable[[str], bool], logs: Path | None = None, keep: int = 1
 ) -> None:
-    """Remove superfluous dead containers, then sandboxes that are empty and down, with the logs of pods that are gone."""
+    """Remove superfluous dead containers, then sandboxes that are empty and down, with their pods' logs."""
     containers = await runtime.list_containers()
     sandboxes = await runtime.list_sandboxes()
     doomed = superfluous(containers, is_gone, keep)

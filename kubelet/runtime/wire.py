@@ -54,7 +54,7 @@ def _add_message(file: descriptor_pb2.FileDescriptorProto, name: str, body: str,
         field = message.field.add(
             name=field_name,
             number=int(number),
-            label=REPEATED if repeated else OPTIONAL,  # type: ignore[arg-type]
+            label=REPEATED if repeated else OPTIONAL,
         )
         if kind.startswith("map<"):
             entry = _add_map_entry(message, field_name)
@@ -72,5 +72,5 @@ def _add_map_entry(message: descriptor_pb2.DescriptorProto, field_name: str) -> 
     entry = message.nested_type.add(name=name)
     entry.options.map_entry = True
     for number, part in enumerate(("key", "value"), start=1):
-        entry.field.add(name=part, number=number, label=OPTIONAL, type=SCALARS["string"])  # type: ignore[arg-type]
+        entry.field.add(name=part, number=number, label=OPTIONAL, type=SCALARS["string"])
     return name

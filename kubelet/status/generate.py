@@ -213,7 +213,7 @@ def _waiting(pod: Object, container: Object, old: Object | None) -> Object:
 
 def _lost(pod: Object, container: Object, old: Object) -> Object:
     """It was running and now the runtime does not know it."""
-    terminated = {
+    terminated: Object = {
         "exitCode": 137,
         "reason": "ContainerStatusUnknown",
         "message": "The container could not be located when the pod was terminated",
@@ -421,9 +421,8 @@ def _ready(pod: Object, status: Object, containers_ready: Object, found: list[Ob
                 f'corresponding condition of pod readiness gate "{gate["conditionType"]}" does not exist.'
             )
         elif condition.get("status") != "True":
-            messages.append(
-                f'the status of pod readiness gate "{gate["conditionType"]}" is not "True", but {condition.get("status")}'
-            )
+            name, found_status = gate["conditionType"], condition.get("status")
+            messages.append(f'the status of pod readiness gate "{name}" is not "True", but {found_status}')
     if messages:
         return {"status": "False", "reason": "ReadinessGatesNotReady", "message": ", ".join(messages)}
     return {"status": "True"}
