@@ -46,13 +46,14 @@ async def run(command: Sequence[str], text: str = "") -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.PIPE,
+            # A program that reads nothing may be gone before one could write to it.
+            stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except FileNotFoundError as error:
         raise BackendError(f"{command[0]}: not found") from error
-    output, problems = await process.communicate(text.encode())
+    output, problems = await process.communicate(text.encode() if text else None)
     if process.returncode:
         raise BackendError(f"{' '.join(command)}: {problems.decode(errors='replace').strip()}")
     return output.decode(errors="replace")
