@@ -2,7 +2,7 @@
 
 /openapi/v3                  the list of documents, each with the hash of what it is made from
 /openapi/v3/apis/apps/v1     one document, made when it is first asked for and kept compressed
-/openapi/v2                  everything in one, for older clients; JSON only
+/openapi/v2                  everything in one, for older clients; also as protobuf
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from isal import igzip
 
-from apiserver.endpoints import openapi_paths
+from apiserver.endpoints import openapi_paths, openapi_protobuf
 from apiserver.registry.resource import Catalog, Resource
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionKind
@@ -62,11 +62,14 @@ class OpenAPI:
 
     def answer(self, path: str, hash: str, accept: str) -> Document:
         """The document for what follows `/openapi/`. Raises NotFound, NotAcceptable."""
-        _check_accept(accept)
+        protobuf = _wants_protobuf(accept, path == "v2")
         if path == "v3":
             return self._index()
         if path == "v2":
-            return self._kept("v2", self._fingerprint(self._catalog.rows.values()), self._v2)
+            fingerprint = self._fingerprint(self._catalog.rows.values())
+            if protobuf:
+                return self._kept("v2 protobuf", fingerprint + "P", self._v2, openapi_protobuf.MEDIA_TYPE)
+            return self._kept("v2", fingerprint, self._v2)
         name = path.removeprefix("v3/")
         rows = self._versions().get(name)
         if rows is None:
@@ -103,11 +106,11 @@ class OpenAPI:
             digest.update(f"{row.gvk}|{row.plural}|{row.verbs}|{subresources}|{custom}".encode())
         return digest.hexdigest().upper()
 
-    def _kept(self, name: str, fingerprint: str, make: Any) -> Document:
+    def _kept(self, name: str, fingerprint: str, make: Any, media_type: str = JSON) -> Document:
         document = self._documents.get(name)
         etag = f'"{fingerprint}"'
         if document is None or document.etag != etag:
-            document = self._documents[name] = _document(make(), etag)
+            document = self._documents[name] = _document(make(), etag, media_type)
         return document
 
     def _name_of(self, rows: Iterable[Resource]) -> openapi_paths.NameOf:
@@ -201,17 +204,20 @@ class OpenAPI:
             return schema
 
 
-def _check_accept(accept: str) -> None:
-    """Only JSON is published; a client that asks for protobuf alone goes on without it."""
+def _wants_protobuf(accept: str, offered: bool) -> bool:
+    """Does the client take nothing but protobuf? Version 2 has that form, too; version 3 is JSON only."""
     clauses = [clause.strip() for clause in accept.split(",") if clause.strip()]
-    if clauses and all(clause.startswith(_PROTOBUF) for clause in clauses):
+    if not clauses or not all(clause.startswith(_PROTOBUF) for clause in clauses):
+        return False
+    if not offered:
         raise errors.NotAcceptable(f"only the following media types are accepted: {JSON}", {})
+    return True
 
 
-def _document(content: Any, etag: str = "") -> Document:
-    body = orjson.dumps(content)
+def _document(content: Any, etag: str = "", media_type: str = JSON) -> Document:
+    body = orjson.dumps(content) if media_type == JSON else openapi_protobuf.encode(content)
     etag = etag or '"' + hashlib.sha512(body).hexdigest().upper() + '"'
-    return Document(JSON, igzip.compress(body, 1), etag)
+    return Document(media_type, igzip.compress(body, 1), etag)
 
 
 def _references(value: Any) -> set[str]:
