@@ -193,6 +193,20 @@ def node_start(name: str, node_name: str) -> None:
     terminal.console.print(f"{node_name} is on.")
 
 
+@node.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@name_option
+@click.argument("node_name", metavar="NAME")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def node_exec(name: str, node_name: str, command: tuple[str, ...]) -> None:
+    """Run a command inside a node, in all its namespaces; a shell if none is given."""
+    cluster = known(name)
+    pid = processes.node_pid(cluster, launcher.known_node(cluster, node_name))
+    if pid is None:
+        raise LaunchError(f"{node_name} is off")
+    words = list(command[1:] if command[:1] == ("--",) else command)
+    os.execvp("nsenter", ["nsenter", "--target", str(pid), "--all", *(words or ["/bin/sh"])])
+
+
 @cli.command()
 @name_option
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))

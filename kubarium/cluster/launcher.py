@@ -218,7 +218,7 @@ async def add_node(cluster: Cluster, name: str) -> Cluster:
 
 async def remove_node(cluster: Cluster, name: str) -> Cluster:
     """Switch a node off, take it out of the API, and throw its disk away."""
-    member = _known(cluster, name)
+    member = known_node(cluster, name)
     await switch(cluster, name, on=False)
     cluster = cluster.without_node(name)
     state.save(cluster)
@@ -232,7 +232,7 @@ async def remove_node(cluster: Cluster, name: str) -> Cluster:
 
 async def switch(cluster: Cluster, name: str, on: bool) -> Cluster:
     """Power a node off (one SIGKILL) or on."""
-    member = _known(cluster, name)
+    member = known_node(cluster, name)
     pid = processes.node_outer_pid(cluster, member)
     cluster = cluster.with_node(replace(member, on=on))
     state.save(cluster)
@@ -417,7 +417,8 @@ async def _ignore_missing(work: Awaitable[object]) -> None:
             raise
 
 
-def _known(cluster: Cluster, name: str) -> Node:
+def known_node(cluster: Cluster, name: str) -> Node:
+    """The node of that name; an error when there is none."""
     member = cluster.node(name)
     if member is None:
         known = ", ".join(each.name for each in cluster.nodes) or "none"
