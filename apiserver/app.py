@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import Health
-from kubarium.component_base.process import Process
+from kubarium.component_base.process import STOP_SECONDS, Process
 from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
 
 log = logging.get(__name__)
@@ -85,6 +85,7 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     serving = process.start("serving", _serve(options, server.app))
     log.info("serving on %s:%d", options.bind_address, options.secure_port)
     await process.stopped()
+    await server.stop()
     cacher.end_watches()
     serving.cancel()
     await asyncio.wait([serving])
@@ -100,11 +101,17 @@ class ApiServer:
     client: Client  # through the server's own front door
     health: Health
     tasks: list[tuple[str, Callable[[], Any]]]
+    _running: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def start(self, process: Process) -> None:
         """Start the background tasks as children of a process."""
-        for name, task in self.tasks:
-            process.start(name, task())
+        self._running = [process.start(name, task()) for name, task in self.tasks]
+
+    async def stop(self) -> None:
+        """Let the background tasks say good-bye while storage still answers."""
+        for task in reversed(self._running):
+            task.cancel()
+            await asyncio.wait([task], timeout=STOP_SECONDS)
 
 
 def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:

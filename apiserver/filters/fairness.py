@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
-
 from apiserver.filters.priority_levels import Place, PriorityLevels
-from apiserver.filters.read_request_info import is_long_running
+from apiserver.filters.read_request_info import HEADERS, is_long_running
 from apiserver.request import CONTEXT, RequestContext
 from kubarium.apimachinery import errors
 from kubarium.component_base.serving import App, Receive, Scope, Send
@@ -25,20 +22,15 @@ class Fairness:
         if place is None:
             await self._app(scope, receive, send)
             return
-
-        async def stamped(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_headers(place)]
-            await send(message)
-
+        scope[HEADERS] += _headers(place)
         # Streams last: they would hold their seats for ever.
         if place.level.exempt or is_long_running(context.info):
-            await self._app(scope, receive, stamped)
+            await self._app(scope, receive, send)
             return
         if not await place.level.enter(place.flow):
             raise errors.TooManyRequests.after(1)
         try:
-            await self._app(scope, receive, stamped)
+            await self._app(scope, receive, send)
         finally:
             place.level.leave()
 

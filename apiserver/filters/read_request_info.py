@@ -17,6 +17,9 @@ from apiserver.request import (
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
+HEADERS = "kubarium.headers"
+"""The scope key of a list of headers that filters want in the answer."""
+
 _LONG_VERBS = frozenset({"watch", "proxy"})
 _LONG_SUBRESOURCES = frozenset({"attach", "exec", "proxy", "log", "portforward"})
 _NO_QUERY: Mapping[str, list[str]] = {}
@@ -39,10 +42,12 @@ class ReadRequestInfo:
             await self._app(scope, receive, send)
             return
         context = scope[CONTEXT] = self._context_of(scope)
+        more: list[tuple[bytes, bytes]] = []
+        scope[HEADERS] = more
 
         async def stamped(message: MutableMapping[str, Any]) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                message["headers"] = [*message.get("headers", ()), *_common_headers(context)]
+                message["headers"] = [*message.get("headers", ()), *more, *_common_headers(context)]
             await send(message)
 
         await self._app(scope, receive, stamped)

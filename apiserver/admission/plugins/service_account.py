@@ -66,12 +66,13 @@ class ServiceAccount(AdmissionPlugin):
         while found is None:
             try:
                 found = await self._accounts.get(name, attributes.namespace)
-            except errors.NotFound as error:
+            except errors.NotFound:
                 attempts -= 1
                 if not attempts:
                     where = f"{attributes.namespace}/{name}"
-                    why = f"error looking up service account {where}: {error.message}"
-                    raise attributes.forbidden(why) from None
+                    raise attributes.forbidden(
+                        f'error looking up service account {where}: serviceaccount "{name}" not found'
+                    ) from None
                 await self._clock.sleep(random.uniform(0.1, 0.2))
         return found
 
