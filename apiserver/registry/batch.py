@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from apiserver.registry.strategy import Strategy
-from kubarium.api.batch import defaults, validation
-from kubarium.apimachinery.object import status_of
+from dataclasses import dataclass
 
-CRON_JOB = Strategy(
+from apiserver.registry.strategy import Strategy
+from apiserver.request import RequestContext
+from kubarium.api.batch import defaults, job, validation
+from kubarium.apimachinery.object import Object, status_of
+
+
+@dataclass(frozen=True)
+class JobStrategy(Strategy):
+    """A job's pods are told apart from all others by its uid."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        job.generate_selector(obj)
+
+
+CRON_JOB = JobStrategy(
     defaults=defaults.fill_cron_job,
     validate=validation.validate_cron_job,
     validate_update=validation.validate_cron_job_update,
     has_generation=True,
 )
-JOB = Strategy(
+JOB = JobStrategy(
     defaults=defaults.fill_job,
     validate=validation.validate_job,
     validate_update=validation.validate_job_update,

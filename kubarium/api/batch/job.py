@@ -21,6 +21,7 @@ COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 INDEX_IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
+JOB_NAME = "batch.kubernetes.io/job-name"
 CONTROLLER_NAME = "kubernetes.io/job-controller"
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
@@ -37,6 +38,22 @@ def is_ours(job: Object) -> bool:
 def selector_of(job: Object) -> labels.Selector:
     """Which pods belong to it."""
     return labels.from_label_selector(spec_of(job).get("selector"))
+
+
+def generate_selector(job: Object) -> None:
+    """Select pods by the job's uid and label the template so, unless the user wants to choose."""
+    spec = spec_of(job)
+    template = spec.get("template")
+    if spec.get("manualSelector") or not template:
+        return
+    uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+    metadata = template.get("metadata") or {}
+    ours = {CONTROLLER_UID: uid, JOB_NAME: name, "controller-uid": uid, "job-name": name}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **ours}
+    template["metadata"] = metadata
+    selector = spec.get("selector") or {}
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), CONTROLLER_UID: uid}
+    spec["selector"] = selector
 
 
 def is_finished(job: Object) -> bool:

@@ -139,7 +139,7 @@ class JobController(Controller):
         if jobs.is_finished(job):
             await self._release_all(key, self._owned(job))
             return None
-        if is_deleting(job):
+        if is_deleting(job) or not spec_of(job).get("selector"):
             return None
         work = await self._look(job)
         may_act = self.expectations.met(key)
