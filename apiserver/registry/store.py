@@ -227,7 +227,7 @@ class Registry:
         metadata["generation"] = old["metadata"].get("generation")
         if metadata["generation"] is None:
             del metadata["generation"]
-        if subresource is None:
+        if subresource is None or subresource.merge is not None:  # a window changes the object itself
             strategy.prepare_for_update(context, new, old)
             judged = strategy.validate_update
         elif subresource.prepare is not None:

@@ -194,6 +194,9 @@ def _wait_for(url: str, child: Child, authority: str = "") -> None:
             with urllib.request.urlopen(url, timeout=5, context=context) as answer:
                 if answer.status == 200:
                     return
+        except urllib.error.HTTPError as error:
+            problem = error.code
+            error.close()
         except (urllib.error.URLError, OSError) as error:
             problem = error
         time.sleep(0.02)
