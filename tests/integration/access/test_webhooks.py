@@ -1,0 +1,221 @@
+"""Admission webhooks, real ones: HTTPS servers that this test runs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from kubarium.apimachinery import errors, names
+from kubarium.client.rest import Client
+from kubarium.component_base.certificates import Authority
+
+API = "admissionregistration.k8s.io/v1"
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Hook:
+    """A webhook server; `answer` makes the response, `seen` has the reviews."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority.create("webhooks")
+        pair = self.authority.server("hook", ["127.0.0.1", "hook.hooks.svc"])
+        pair.write(folder / "tls.crt", folder / "tls.key")
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        self.answer: Answer = lambda request: {"allowed": True}
+        self.delay = 0.0
+        self.seen: list[dict[str, Any]] = []
+        self.port = 0
+
+    async def start(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", self._handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        return runner
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        review = orjson.loads(await request.read())
+        self.seen.append(review)
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        response = {"uid": review["request"]["uid"], **self.answer(review["request"])}
+        body = {"kind": "AdmissionReview", "apiVersion": review["apiVersion"], "response": response}
+        return web.json_response(body)
+
+    def client_config(self) -> dict[str, Any]:
+        bundle = base64.b64encode(self.authority.cert_pem).decode()
+        return {"url": f"https://127.0.0.1:{self.port}/x", "caBundle": bundle}
+
+
+@pytest.fixture
+async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
+    found = Hook(tmp_path)
+    runner = await found.start()
+    yield found
+    await runner.cleanup()
+
+
+class Registered:
+    """Registers configurations for the test's namespace and takes them away again."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+        self._made: list[tuple[str, str]] = []
+
+    async def add(self, kind: str, config: dict[str, Any], **more: Any) -> None:
+        name = names.generate_name("hook-")
+        webhook = {
+            "name": f"{name}.example.com", "clientConfig": config, "sideEffects": "None", "timeoutSeconds": 2,
+            "admissionReviewVersions": ["v1"],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
+            **more,
+        }  # fmt: skip
+        plural = f"{kind.lower()}webhookconfigurations"
+        body = {"apiVersion": API, "kind": f"{kind}WebhookConfiguration", "metadata": {"name": name},
+                "webhooks": [webhook]}  # fmt: skip
+        await self._client.resource(API, plural).create(body)
+        self._made.append((plural, name))
+
+    async def close(self) -> None:
+        for plural, name in self._made:
+            await self._client.resource(API, plural).delete(name)
+
+
+@pytest.fixture
+async def registered(client: Client, namespace: str) -> AsyncIterator[Registered]:
+    found = Registered(client, namespace)
+    yield found
+    await found.close()
+
+
+async def create(client: Client, namespace: str, *, dry_run: bool = False) -> dict[str, Any]:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"},
+            "metadata": {"name": names.generate_name("m-"), "namespace": namespace}}  # fmt: skip
+    return await client.resource("v1", "configmaps").create(body, dry_run=dry_run)
+
+
+async def until_asked(client: Client, namespace: str, hook: Hook) -> None:
+    """Configurations take effect through a cache."""
+    async with asyncio.timeout(5):
+        while not hook.seen:
+            await create(client, namespace)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_mutating_webhook_changes_the_object(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    patch = orjson.dumps([{"op": "add", "path": "/data/b", "value": "2"}])
+    hook.answer = lambda request: {
+        "allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(patch).decode(), "warnings": ["mind the b"],
+    }  # fmt: skip
+    await registered.add("Mutating", hook.client_config())
+    await until_asked(client, namespace, hook)
+    assert (await create(client, namespace))["data"] == {"a": "1", "b": "2"}
+    request = hook.seen[-1]["request"]
+    assert request["operation"] == "CREATE" and request["namespace"] == namespace
+    assert request["resource"] == {"group": "", "version": "v1", "resource": "configmaps"}
+    assert request["userInfo"]["username"] == "kubernetes-admin"
+    assert request["object"]["data"] == {"a": "1"} and request["oldObject"] is None
+    assert request["options"]["kind"] == "CreateOptions"
+
+
+async def test_a_validating_webhook_refuses_in_its_own_words(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    await registered.add("Validating", hook.client_config())
+    await until_asked(client, namespace, hook)
+    hook.answer = lambda request: {"allowed": False, "status": {"message": "not on my watch", "code": 403}}
+    with pytest.raises(errors.StatusError) as refused:
+        await create(client, namespace)
+    assert refused.value.code == 403
+    assert refused.value.message.startswith('admission webhook "hook-')
+    assert refused.value.message.endswith('.example.com" denied the request: not on my watch')
+    hook.answer = lambda request: {"allowed": False}
+    with pytest.raises(errors.StatusError, match="denied the request without explanation") as refused:
+        await create(client, namespace)
+    assert refused.value.code == 400
+
+
+async def test_a_webhook_that_does_not_answer(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    await registered.add("Validating", hook.client_config(), timeoutSeconds=1)
+    await until_asked(client, namespace, hook)
+    hook.delay = 5.0
+    with pytest.raises(
+        errors.InternalError, match=r"failed calling webhook .*\?timeout=1s.*context deadline exceeded"
+    ):
+        await create(client, namespace)
+
+
+async def test_failing_open_and_failing_closed(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    nobody = {"url": "https://127.0.0.1:1/x"}
+    await registered.add("Validating", nobody, failurePolicy="Ignore")
+    await registered.add("Mutating", hook.client_config())
+    await until_asked(client, namespace, hook)
+    await create(client, namespace)
+    untrusted = {"url": hook.client_config()["url"]}
+    await registered.add("Validating", untrusted)
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await create(client, namespace)
+            except errors.InternalError as error:
+                assert "failed to verify certificate" in error.message
+                break
+
+
+async def test_dry_run_needs_a_harmless_webhook(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    await registered.add("Mutating", hook.client_config(), sideEffects="Some")
+    await until_asked(client, namespace, hook)
+    with pytest.raises(errors.BadRequest, match="does not support dry run"):
+        await create(client, namespace, dry_run=True)
+
+
+async def test_a_service_reference_finds_a_ready_endpoint(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    namespaces = client.resource("v1", "namespaces")
+    try:
+        await namespaces.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hooks"}})
+    except errors.AlreadyExists:
+        pass
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook", "namespace": "hooks"},
+               "spec": {"ports": [{"port": 443, "targetPort": hook.port}]}}  # fmt: skip
+    await client.resource("v1", "services").create(service)
+    piece = {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "hook-1", "namespace": "hooks", "labels": {"kubernetes.io/service-name": "hook"}},
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": "", "port": hook.port, "protocol": "TCP"}],
+    }  # fmt: skip
+    try:
+        await client.resource("discovery.k8s.io/v1", "endpointslices").create(piece)
+        reference = {"namespace": "hooks", "name": "hook", "path": "/there"}
+        await registered.add(
+            "Validating",
+            {"service": reference, "caBundle": hook.client_config()["caBundle"]},
+            failurePolicy="Fail",
+        )
+        await until_asked(client, namespace, hook)
+    finally:
+        await client.resource("v1", "services").delete("hook", "hooks")
+        await client.resource("discovery.k8s.io/v1", "endpointslices").delete("hook-1", "hooks")
