@@ -323,7 +323,7 @@ class Kubelet:
                 options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None
             )
         await serving.serve(
-            self.server.app, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
+            self.server, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
         )
 
     def _prepare(self) -> None:

@@ -101,6 +101,7 @@ class SyncLoop:
         self._sources_ready = sources_ready
         self._collect = collect
         self._on_new = on_new
+        self._suspects: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self.last_turn = clock.monotonic()
 
@@ -218,8 +219,15 @@ class SyncLoop:
         """End what the runtime has and nobody wants; delete mirrors of nothing."""
         if not self._sources_ready():
             return  # what is not known yet is not superfluous
-        for uid in self._pleg.running_pods():
-            if uid and self._pods.by_uid(uid) is None and not self._workers.knows(uid):
+        strangers = {
+            uid
+            for uid in self._pleg.running_pods()
+            if uid and self._pods.by_uid(uid) is None and not self._workers.knows(uid)
+        }
+        suspects, self._suspects = self._suspects, strangers
+        # Seen twice: the list of a moment ago may still show a pod that has just ended.
+        for uid in strangers & suspects:
+            if not self._workers.knows(uid):
                 namespace, name = self._pleg.name_of(uid)
                 log.info("pod %s/%s (%s) runs and is not wanted", namespace, name, uid)
                 self._workers.terminate(_stranger(uid, namespace, name), 1)

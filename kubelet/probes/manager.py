@@ -46,6 +46,7 @@ class ProbeManager:
         self._clock = clock
         self._changed = changed
         self._pods: dict[str, _PodProbes] = {}
+        self._killed: set[str] = set()
         self.results: dict[str, dict[str, bool]] = {LIVENESS: {}, READINESS: {}, STARTUP: {}}
 
     def probed(self) -> Probed:
@@ -103,7 +104,9 @@ class ProbeManager:
         name, uid = container["name"], uid_of(probes.pod)
 
         def held_back(subject: Subject) -> bool:
-            """Startup decides first; afterwards only the others count."""
+            """Startup decides first; afterwards only the others count. What is being stopped is left in peace."""
+            if subject.container_id in self._killed:
+                return True
             started = (
                 not container.get("startupProbe") or self.results[STARTUP].get(subject.container_id) is True
             )
@@ -136,6 +139,7 @@ class ProbeManager:
 
     def killed(self, container_id: str) -> None:
         """The container is being stopped: it is not ready any more, and liveness has said enough."""
+        self._killed.add(container_id)
         if self.results[READINESS].get(container_id):
             self.results[READINESS][container_id] = False
 
@@ -165,5 +169,6 @@ class ProbeManager:
             self.forget(uid)
 
     def _drop(self, container_id: str) -> None:
+        self._killed.discard(container_id)
         for results in self.results.values():
             results.pop(container_id, None)

@@ -9,7 +9,7 @@ import orjson
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page
-from kubarium.component_base.serving import App, Receive, Scope, Send, respond
+from kubarium.component_base.serving import Receive, Scope, Send, respond
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
 from kubelet.server.authorization import Door, Forbidden, Unauthorized
@@ -42,12 +42,7 @@ class Server:
         self._running_pods = running_pods
         self._configuration = configuration
 
-    @property
-    def app(self) -> App:
-        """For `serving.serve`."""
-        return self._serve
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         started = False
