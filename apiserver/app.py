@@ -34,6 +34,7 @@ from apiserver.authorization.node import NodeAuthorizer
 from apiserver.authorization.rbac import RBAC
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
+from apiserver.endpoints.backends import Backends
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.router import Router
@@ -140,7 +141,14 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         resources=_finder(rows),
     )
     admission = _admission(options, client, informers, clock, authorizer, rbac, rows)
-    endpoints = Endpoints(rows, storage, registry, _schemas(options), admission, clock)
+    backends = Backends(
+        registry,
+        kubelet_certificate=options.kubelet_client_certificate,
+        kubelet_key=options.kubelet_client_key,
+        kubelet_authority=options.kubelet_certificate_authority,
+        address_types=options.kubelet_preferred_address_types,
+    )
+    endpoints = Endpoints(rows, storage, registry, _schemas(options), admission, clock, backends)
     discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
     documents = discovery_documents(options.service_account_issuer[0], keys) if keys is not None else {}
     shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
@@ -329,4 +337,4 @@ def _facts(options: Options) -> Facts:
 async def _serve(options: Options, app: App) -> None:
     more = (options.requestheader_client_ca_file,) if options.requestheader_client_ca_file else ()
     tls = TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None, more)
-    await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol)
+    await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol, ws="none")

@@ -127,7 +127,7 @@ class Options:
     kubelet_client_key: str = flag("", "Key of the client certificate for kubelets.", group=MISC)
     kubelet_certificate_authority: str = flag("", "Authority of the kubelets' certificates.", group=MISC)
     kubelet_preferred_address_types: tuple[str, ...] = flag(
-        ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"),
+        ("InternalIP", "Hostname", "InternalDNS", "ExternalIP", "ExternalDNS"),
         "Preferred node addresses.",
         group=MISC,
     )

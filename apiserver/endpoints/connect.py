@@ -1,15 +1,264 @@
-"""log, exec, attach, port-forward, proxy: streams handed to a kubelet or a pod."""
+"""log, exec, attach, port-forward, proxy: streams handed to a kubelet or a pod.
+
+Whatever asks for an upgrade (SPDY, WebSocket) becomes a tunnel: the server authorises, passes the head of the request
+on, and then only carries bytes. Everything else is an HTTP request made again, answer and all.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator, Iterable
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from apiserver.admission.plugin import CONNECT
+from apiserver.endpoints.backends import Backends, Place
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
+from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource
-from apiserver.request import RequestContext
+from apiserver.request import RequestContext, first, is_true
 from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, annotations_of, name_of, spec_of
+from kubarium.component_base import logging
+from kubarium.component_base.tunnel import open_tunnel
+
+log = logging.get(__name__)
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_KINDS_OF_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_HOP_BY_HOP = frozenset({
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
+    b"transfer-encoding", b"upgrade", b"host", b"authorization", b"content-length",
+})  # fmt: skip
+_LOG_OPTIONS = (
+    "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "previous", "sinceSeconds", "sinceTime", "stream",
+    "tailLines", "timestamps",
+)  # fmt: skip
+_LINK = re.compile(
+    rb"""(\b(?:href|src|action|background|longdesc|cite|codebase|data|icon)\s*=\s*["'])(/[^"'>]*)""", re.I
+)
 
 
 async def handle(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request to a subresource that connects."""
-    raise errors.ServiceUnavailable("streams are not connected yet")
+    info = context.info
+    if info.subresource in ("exec", "attach", "portforward") and scope["method"] not in ("GET", "POST"):
+        raise errors.MethodNotAllowed()
+    if info.subresource == "log":
+        if scope["method"] != "GET":
+            raise errors.MethodNotAllowed()
+    else:
+        options: Object = {"kind": row.subresources[info.subresource].kind.kind, "apiVersion": "v1"}
+        attributes = attributes_of(
+            row, context, CONNECT, options, None, kind=row.subresources[info.subresource].kind
+        )
+        await endpoints.admission.admit(attributes)
+        await endpoints.admission.validate(attributes)
+    try:
+        await _ACTIONS[info.subresource](endpoints.backends, row, context, scope, receive, send)
+    except (OSError, httpx.TransportError) as error:
+        log.info("cannot reach what is behind %s: %s", info.path, error)
+        raise errors.InternalError.because(f"error dialing backend: {error}") from None
+
+
+def container_of(pod: Object, name: str) -> str:
+    """The container that is meant: the named one, the default one, or the only one."""
+    spec = spec_of(pod)
+    known = {entry["name"] for kind in _KINDS_OF_CONTAINERS for entry in spec.get(kind) or ()}
+    if name:
+        if name not in known:
+            raise errors.BadRequest(f"container {name} is not valid for pod {name_of(pod)}")
+        return name
+    containers = [entry["name"] for entry in spec.get("containers") or ()]
+    if len(containers) == 1:
+        return str(containers[0])
+    default = annotations_of(pod).get(DEFAULT_CONTAINER)
+    if default in known:
+        return str(default)
+    text = (
+        f"a container name must be specified for pod {name_of(pod)}, choose one of: [{' '.join(containers)}]"
+    )
+    if inits := [entry["name"] for entry in spec.get("initContainers") or ()]:
+        text += f" or one of the init containers: [{' '.join(inits)}]"
+    raise errors.BadRequest(text)
+
+
+def _node_of(pod: Object) -> str:
+    node = spec_of(pod).get("nodeName")
+    if not node:
+        raise errors.BadRequest(f"pod {name_of(pod)} does not have a host assigned")
+    return str(node)
+
+
+async def _log(
+    backends: Backends, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    _check_log_options(context)
+    pod = await backends.pod(context.info.namespace, context.info.name)
+    container = container_of(pod, first(context.query, "container"))
+    if not spec_of(pod).get("nodeName"):
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+        )
+        await send({"type": "http.response.body", "body": b""})
+        return
+    place = await backends.kubelet(_node_of(pod))
+    query = [(name, value) for name in _LOG_OPTIONS for value in context.query.get(name, ())]
+    path = _path("containerLogs", context.info.namespace, context.info.name, container)
+    await _again(backends, place, "GET", path + _question(query), (), b"", scope, receive, send)
+
+
+def _check_log_options(context: RequestContext) -> None:
+    query, found = context.query, []
+    for name in ("tailLines", "limitBytes", "sinceSeconds"):
+        text = first(query, name)
+        if text and not text.lstrip("-").isdigit():
+            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        if text and int(text) < (0 if name == "tailLines" else 1):
+            minimum = (
+                "must be greater than or equal to 0" if name == "tailLines" else "must be greater than 0"
+            )
+            found.append(f"{name}: Invalid value: {text}: {minimum}")
+    if "sinceSeconds" in query and "sinceTime" in query:
+        found.append("at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if found:
+        raise errors.Invalid(f'PodLogOptions "" is invalid: {", ".join(found)}', {"kind": "PodLogOptions"})
+
+
+async def _exec(
+    backends: Backends, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    query, info = context.query, context.info
+    pod = await backends.pod(info.namespace, info.name)
+    container = container_of(pod, first(query, "container"))
+    streams = [("input", "stdin"), ("output", "stdout"), ("error", "stderr"), ("tty", "tty")]
+    asked = [(short, "1") for short, name in streams if is_true(query, name)]
+    if not any(short in ("input", "output", "error") for short, _ in asked):
+        raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    if info.subresource == "exec":
+        asked += [("command", word) for word in query.get("command", ())]
+        if not query.get("command"):
+            raise errors.BadRequest("you must specify at least one command for the container")
+    place = await backends.kubelet(_node_of(pod))
+    path = _path(info.subresource, info.namespace, info.name, container)
+    await _tunnel(backends, place, scope, path + _question(asked))
+
+
+async def _port_forward(
+    backends: Backends, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    info = context.info
+    pod = await backends.pod(info.namespace, info.name)
+    place = await backends.kubelet(_node_of(pod))
+    ports = [("port", port) for text in context.query.get("ports", ()) for port in text.split(",")]
+    await _tunnel(backends, place, scope, _path("portForward", info.namespace, info.name) + _question(ports))
+
+
+async def _proxy(
+    backends: Backends, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
+) -> None:
+    info = context.info
+    raw: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    before, _, rest = raw.partition("/proxy")
+    if not rest and scope["method"] in ("GET", "HEAD"):
+        query = "?" + scope["query_string"].decode("latin-1") if scope["query_string"] else ""
+        location = (raw + "/" + query).encode("latin-1")
+        await send({"type": "http.response.start", "status": 301, "headers": [(b"location", location)]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    place = await backends.proxied(row.plural, info.namespace, info.name)
+    target = (rest or "/") + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+    if _upgrade_of(scope):
+        await _tunnel(backends, place, scope, target)
+        return
+    headers = [*scope["headers"], (b"x-forwarded-uri", raw.encode("latin-1"))]
+    if context.source_ip:
+        headers.append((b"x-forwarded-for", context.source_ip.encode()))
+    content = await _whole(receive)
+    prefix = f"{before}/proxy".encode("latin-1")
+    await _again(backends, place, scope["method"], target, headers, content, scope, receive, send, prefix)
+
+
+_ACTIONS = {"log": _log, "exec": _exec, "attach": _exec, "portforward": _port_forward, "proxy": _proxy}
+
+
+def _path(*parts: str) -> str:
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _question(query: list[tuple[str, str]]) -> str:
+    return "?" + urlencode(query) if query else ""
+
+
+def _upgrade_of(scope: Scope) -> bytes:
+    return next((value for name, value in scope["headers"] if name == b"upgrade"), b"")
+
+
+async def _tunnel(backends: Backends, place: Place, scope: Scope, target: str) -> None:
+    if not _upgrade_of(scope):
+        raise errors.BadRequest("Upgrade request required")
+    protocol = (scope.get("state") or {}).get("protocol")
+    if protocol is None:
+        raise errors.InternalError.because("this connection cannot be upgraded")
+    tls = backends.tls(place) if place.scheme == "https" else None
+    await open_tunnel(
+        protocol, place.host, place.port, scope["method"], target, scope["headers"], tls, place.host
+    )
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = bool(message.get("more_body"))
+    return b"".join(parts)
+
+
+async def _again(
+    backends: Backends,
+    place: Place,
+    method: str,
+    target: str,
+    headers: Iterable[tuple[bytes, bytes]],
+    content: bytes,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    prefix: bytes = b"",
+) -> None:
+    """Make the request there and send what comes back. With `prefix`, links in pages are made to lead through it."""
+    passed = [(name, value) for name, value in headers if name not in _HOP_BY_HOP]
+    url = httpx.URL(place.url).copy_with(raw_path=target.encode("latin-1"))
+    client = backends.client(place)
+    request = client.build_request(method, url, headers=passed, content=content or None)
+    answer = await client.send(request, stream=True)
+    try:
+        shown = [
+            (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in _HOP_BY_HOP
+        ]
+        is_page = prefix and answer.headers.get("content-type", "").startswith("text/html")
+        body: AsyncIterator[bytes] = answer.aiter_raw()
+        if is_page:
+            page = _LINK.sub(rb"\1" + prefix.replace(b"\\", b"\\\\") + rb"\2", await answer.aread())
+            shown = [(name, value) for name, value in shown if name != b"content-encoding"]
+            shown.append((b"content-length", b"%d" % len(page)))
+            body = _once(page)
+        elif "content-length" in answer.headers:
+            shown.append((b"content-length", answer.headers["content-length"].encode()))
+        if prefix and answer.headers.get("location", "").startswith("/"):
+            location = prefix + answer.headers["location"].encode()
+            shown = [(name, location if name == b"location" else value) for name, value in shown]
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": shown})
+        async for part in body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await answer.aclose()
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

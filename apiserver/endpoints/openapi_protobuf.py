@@ -50,7 +50,9 @@ def _any(value: Any) -> bytes:
 
 def _named(value: dict[str, Any], encode: Encode, number: int = 1) -> bytes:
     """A map, which these messages write as a list of names and values."""
-    return b"".join(_field(number, _field(1, name.encode()) + _field(2, encode(item))) for name, item in value.items())
+    return b"".join(
+        _field(number, _field(1, name.encode()) + _field(2, encode(item))) for name, item in value.items()
+    )
 
 
 def _message(value: dict[str, Any], fields: dict[str, tuple[int, str, Encode]]) -> bytes:
@@ -128,7 +130,13 @@ _SCHEMA: dict[str, tuple[int, str, Encode]] = {
     "properties": _one(25, lambda value: _named(value, _schema)), "x-": _one(31),
     **_numbered((("maxLength", 11), ("minLength", 12), ("maxItems", 14), ("minItems", 15), ("uniqueItems", 16))),
 }  # fmt: skip
-_BODY = {"description": _one(1), "name": _one(2), "in": _one(3), "required": _number(4), "schema": _one(5, _schema)}
+_BODY = {
+    "description": _one(1),
+    "name": _one(2),
+    "in": _one(3),
+    "required": _number(4),
+    "schema": _one(5, _schema),
+}
 _QUERY = {
     "required": _number(1), "in": _one(2), "description": _one(3), "name": _one(4), "type": _one(6),
     "uniqueItems": _number(20),

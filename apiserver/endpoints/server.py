@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apiserver.admission.plugin import Admission
+from apiserver.endpoints.backends import Backends
 from apiserver.registry.resource import Catalog, Resource
 from apiserver.registry.store import Registry
 from apiserver.request import RequestContext
@@ -29,6 +30,7 @@ class Endpoints:
     schemas: Schemas
     admission: Admission
     clock: Clock
+    backends: Backends
 
 
 Handle = Callable[[Endpoints, Resource, RequestContext, Scope, Receive, Send], Awaitable[None]]

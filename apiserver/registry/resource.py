@@ -19,8 +19,8 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 class Subresource:
     """`status`, `scale`, `binding` …: its own kind of body, its own verbs.
 
-    Three sorts: a part of the object (`status`, `resize`: `prepare` and `validate_update` guard it), another kind that is a
-    window on the object (`scale`: `view` shows it, `merge` writes it back), and an action (`binding`, `eviction`,
+    Three sorts: a part of the object (`status`, `resize`: `prepare` and `validate_update` guard it), another kind that
+    is a window on the object (`scale`: `view` shows it, `merge` writes it back), and an action (`binding`, `eviction`,
     `token`: POST goes to `handle`). What is none of these (`exec`, `log`, `proxy`) belongs to `endpoints/connect.py`.
     """
 

@@ -1,4 +1,4 @@
-"""Namespaces: deleting one means Terminating, until the namespace controller has emptied it and says so by `finalize`."""
+"""Namespaces: deleting one means Terminating, until the namespace controller has emptied it and `finalize`s it."""
 
 from __future__ import annotations
 

@@ -105,9 +105,8 @@ def _normalize_addresses(spec: Object, old: Object) -> None:
         spec["clusterIPs"] = [spec["clusterIP"]]
     elif spec.get("clusterIPs") and not spec.get("clusterIP"):
         spec["clusterIP"] = spec["clusterIPs"][0]
-    elif spec.get("clusterIP") and old and spec["clusterIP"] != old.get("clusterIP"):
-        if spec["clusterIPs"] == old.get("clusterIPs"):
-            spec["clusterIPs"] = [spec["clusterIP"]]
+    elif old and spec.get("clusterIP") != old.get("clusterIP") and spec.get("clusterIPs") == old.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]  # a client that does not know the newer field
     if not noun.needs_node_ports({"spec": spec}) and old.get("type") in (noun.NODE_PORT, noun.LOAD_BALANCER):
         before = {port.get("nodePort") for port in old.get("ports") or ()}
         for port in spec.get("ports") or ():
@@ -164,10 +163,10 @@ class _Allocation:
             if name not in addresses.families and not self._is_headless_without_selector(spec):
                 path = SPEC / "ipFamilies" % index
                 raise self._invalid(invalid(path, name, "not configured on this cluster"))
-        if spec["ipFamilyPolicy"] == "RequireDualStack" and len(addresses.families) < 2:
-            if not self._is_headless_without_selector(spec):
-                text = "this cluster is not configured for dual-stack services"
-                raise self._invalid(invalid(SPEC / "ipFamilyPolicy", "RequireDualStack", text))
+        wants_two = spec["ipFamilyPolicy"] == "RequireDualStack" and not self._is_headless_without_selector(spec)
+        if wants_two and len(addresses.families) < 2:
+            text = "this cluster is not configured for dual-stack services"
+            raise self._invalid(invalid(SPEC / "ipFamilyPolicy", "RequireDualStack", text))
 
     @staticmethod
     def _is_headless_without_selector(spec: Object) -> bool:

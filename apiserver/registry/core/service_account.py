@@ -62,8 +62,10 @@ async def _bound_object(
     bound = {kind.lower(): found}
     if kind == "Pod":
         if spec_of(found).get("serviceAccountName") != name_of(account):
-            text = f'cannot bind token for serviceaccount "{name_of(account)}" to pod running with different serviceaccount name.'
-            raise errors.BadRequest(text)
+            raise errors.BadRequest(
+                f'cannot bind token for serviceaccount "{name_of(account)}" to pod running with different '
+                "serviceaccount name."
+            )
         bound |= await _node_of(registry, spec_of(found).get("nodeName") or "")
     return bound
 

@@ -1,0 +1,128 @@
+"""log, exec and proxy through the API server to a stand-in kubelet that speaks TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from kubarium.apimachinery import errors
+from kubarium.client.rest import Client
+from tests.integration.running import ApiServer
+
+PAGE = b'<html><a href="/there">there</a></html>'
+
+
+@dataclass
+class Kubelet:
+    """Answers logs with lines, upgrades with an echo, everything else with a page."""
+
+    heads: list[str] = field(default_factory=list)
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if "upgrade: echo" in head.lower():
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+            while data := await reader.read(65536):
+                writer.write(data.upper())
+                await writer.drain()
+        elif "/containerLogs/" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n")
+        else:
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(PAGE) + PAGE
+            )
+        await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def kubelet(api_server: ApiServer) -> AsyncIterator[Kubelet]:
+    """A listening stand-in."""
+    pair = api_server.credentials.ca.server("system:node:far", ["127.0.0.1"])
+    pair.write(api_server.credentials.path("node.crt"), api_server.credentials.path("node.key"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(api_server.credentials.path("node.crt"), api_server.credentials.path("node.key"))
+    stand_in = Kubelet()
+    server = await asyncio.start_server(stand_in.serve, "127.0.0.1", 0, ssl=context)
+    stand_in.port = server.sockets[0].getsockname()[1]
+    yield stand_in
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture
+async def pod(client: Client, kubelet: Kubelet, namespace: str) -> AsyncIterator[str]:
+    """The path of a pod that is bound to the stand-in's node."""
+    nodes, pods = client.resource("v1", "nodes"), client.resource("v1", "pods")
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "far"},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet.port}},
+        },
+    }
+    await nodes.create(node)
+    accounts = client.resource("v1", "serviceaccounts")
+    await accounts.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, namespace
+    )
+    spec = {"nodeName": "far", "containers": [{"name": "main", "image": "i"}, {"name": "side", "image": "i"}]}
+    await pods.create(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}, namespace
+    )
+    yield f"/api/v1/namespaces/{namespace}/pods/web"
+    await pods.delete("web", namespace, grace_period_seconds=0)
+    await nodes.delete("far")
+
+
+async def test_log_names_the_container(client: Client, pod: str, kubelet: Kubelet) -> None:
+    answer = await client.request("GET", f"{pod}/log?container=side&tailLines=5&follow=true")
+    assert answer == "one\ntwo\n"
+    first_line = kubelet.heads[-1].splitlines()[0]
+    assert first_line.startswith("GET /containerLogs/")
+    assert first_line.endswith("/web/side?follow=true&tailLines=5 HTTP/1.1")
+
+
+async def test_log_of_two_containers_needs_a_name(client: Client, pod: str) -> None:
+    with pytest.raises(errors.BadRequest, match=r"choose one of: \[main side\]"):
+        await client.request("GET", f"{pod}/log")
+    with pytest.raises(errors.BadRequest, match="container nobody is not valid for pod web"):
+        await client.request("GET", f"{pod}/log?container=nobody")
+
+
+async def test_exec_becomes_a_tunnel(
+    api_server: ApiServer, client: Client, pod: str, kubelet: Kubelet
+) -> None:
+    context = api_server.config().ssl_context()
+    reader, writer = await asyncio.open_connection("127.0.0.1", api_server.port, ssl=context)
+    request = f"POST {pod}/exec?container=main&command=cat&command=a+b&stdin=true&stdout=true HTTP/1.1\r\n"
+    writer.write(f"{request}Host: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    writer.write(b"hello" * 50_000)
+    assert await reader.readexactly(250_000) == b"HELLO" * 50_000
+    writer.close()
+    await writer.wait_closed()
+    first_line = kubelet.heads[-1].splitlines()[0]
+    assert first_line.endswith("/web/main?input=1&output=1&command=cat&command=a+b HTTP/1.1")
+
+
+async def test_exec_without_upgrade_is_a_bad_request(client: Client, pod: str) -> None:
+    with pytest.raises(errors.BadRequest, match="Upgrade request required"):
+        await client.request("POST", f"{pod}/exec?container=main&command=ls&stdout=true")
+
+
+async def test_node_proxy_rewrites_links(client: Client, pod: str) -> None:
+    page = await client.request("GET", "/api/v1/nodes/far/proxy/pods?x=1")
+    assert page == '<html><a href="/api/v1/nodes/far/proxy/there">there</a></html>'
