@@ -7,37 +7,13 @@ from typing import Any
 
 import orjson
 
+from apiserver.registry.columns.shared import UNDESCRIBED, UNKNOWN
 from apiserver.registry.strategy import Column
 from apiserver.request import first
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.time import human_duration, parse_time
 from kubarium.component_base.clock import Clock
-
-NAME_TEXT = (
-    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a "
-    "client to request the generation of an appropriate name automatically. Name is primarily intended for creation "
-    "idempotence and configuration definition. Cannot be updated. More info: "
-    "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
-)
-CREATED_TEXT = (
-    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed "
-    "to be set in happens-before order across separate operations. Clients may not set this value. It is represented "
-    "in RFC3339 form and is in UTC. Populated by the system. Read-only. Null for lists. More info: "
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-)
-UNKNOWN = "<unknown>"
-
-
-def _created(obj: Object) -> str:
-    return (obj.get("metadata") or {}).get("creationTimestamp") or ""
-
-
-NAME = Column("Name", name_of, format="name", description=NAME_TEXT)
-CREATED_AT = Column("Created At", _created, type="date", description=CREATED_TEXT)
-AGE = Column("Age", _created, description=CREATED_TEXT, is_moment=True)
-UNDESCRIBED = (NAME, CREATED_AT)
-"""The columns of kinds that do not say anything about columns."""
 
 
 def include_of(query: Mapping[str, list[str]]) -> str:
@@ -82,6 +58,8 @@ class Table:
         return orjson.dumps(row)
 
     def _cell(self, column: Column, obj: Object) -> Any:
+        if column.needs_now:
+            return column.cell(obj, self._now)
         value = column.cell(obj)
         if not column.is_moment:
             return value

@@ -7,11 +7,13 @@ and its rules. Routing, discovery, OpenAPI, storage, watches, patches and `kubec
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from apiserver.registry import apps, batch, certificates, networking, policy_and_rbac, reviews, subresources
 from apiserver.registry import autoscaling as hpa
 from apiserver.registry import storage_and_scheduling as storing
+from apiserver.registry.columns.by_kind import COLUMNS
 from apiserver.registry.core import (
     events,
     namespace,
@@ -55,7 +57,7 @@ def _row(
         api_version,
         kind,
         plural,
-        strategy or Strategy(),
+        replace(strategy or Strategy(), columns=COLUMNS.get(kind, ())),
         tuple(short.split()),
         categories,
         namespaced=not cluster,

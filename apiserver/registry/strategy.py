@@ -22,12 +22,13 @@ class Column:
     """One column of `kubectl get`. `priority` 0 is always shown, others with `-o wide`."""
 
     name: str
-    cell: Callable[[Object], Any]
+    cell: Callable[..., Any]  # of the object; of the object and the time where `needs_now`
     type: str = "string"
     format: str = ""
     description: str = ""
     priority: int = 0
     is_moment: bool = False  # the cell is a time as text; shown is how long ago that was
+    needs_now: bool = False
 
 
 Undo = Callable[[], Awaitable[None]]
