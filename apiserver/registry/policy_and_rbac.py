@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from apiserver.registry.strategy import Strategy
-from kubarium.api.rbac import defaults
+from kubarium.api.rbac import defaults, roles
 from kubarium.apimachinery import names
 
 DISRUPTION_BUDGET = Strategy(has_generation=True, allow_unconditional_update=False)
 _RBAC = Strategy(has_status=False, allow_create_on_update=True, name_errors=names.path_segment_errors)
-ROLE = CLUSTER_ROLE = _RBAC
-ROLE_BINDING = CLUSTER_ROLE_BINDING = replace(_RBAC, defaults=defaults.fill_defaults)
+ROLE = CLUSTER_ROLE = replace(_RBAC, validate=roles.validate_role, validate_update=roles.validate_role_update)
+ROLE_BINDING = CLUSTER_ROLE_BINDING = replace(
+    _RBAC,
+    defaults=defaults.fill_defaults,
+    validate=roles.validate_binding,
+    validate_update=roles.validate_binding_update,
+)

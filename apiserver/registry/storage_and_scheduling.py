@@ -7,6 +7,7 @@ from dataclasses import replace
 from apiserver.registry.strategy import Strategy, of_noun
 from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.apiextensions import custom_resource_definition
+from kubarium.api.flowcontrol import priority
 from kubarium.api.scheduling import priority_class
 from kubarium.api.storage import csi, storage_class
 
@@ -47,5 +48,17 @@ CUSTOM_RESOURCE_DEFINITION = of_noun(
 )
 API_SERVICE = Strategy(allow_unconditional_update=False)
 
-FLOW_SCHEMA = Strategy(has_generation=True, allow_unconditional_update=False)
-PRIORITY_LEVEL = Strategy(has_generation=True, allow_unconditional_update=False)
+FLOW_SCHEMA = Strategy(
+    has_generation=True,
+    allow_unconditional_update=False,
+    defaults=priority.default_flow_schema,
+    validate=priority.validate_flow_schema,
+    validate_update=lambda new, old: priority.validate_flow_schema(new),
+)
+PRIORITY_LEVEL = Strategy(
+    has_generation=True,
+    allow_unconditional_update=False,
+    defaults=priority.default_priority_level,
+    validate=priority.validate_priority_level,
+    validate_update=lambda new, old: priority.validate_priority_level(new),
+)

@@ -135,6 +135,11 @@ def validate_role(role: Object) -> list[FieldError]:
     return _validate_rules(role, namespaced=role.get("kind") == "Role")
 
 
+def validate_role_update(new: Object, old: Object) -> list[FieldError]:
+    """A changed role is judged like a new one."""
+    return validate_role(new)
+
+
 def _validate_rules(role: Object, namespaced: bool) -> list[FieldError]:
     found: list[FieldError] = []
     for index, rule in enumerate(rules_of(role)):
@@ -201,16 +206,7 @@ def _validate_subject(subject: Object, path: FieldPath, namespaced: bool) -> lis
 
 def validate_binding_update(new: Object, old: Object) -> list[FieldError]:
     """Another role is another binding."""
+    found = validate_binding(new)
     if new.get("roleRef") != old.get("roleRef"):
-        return [invalid(FieldPath("roleRef"), new.get("roleRef"), "cannot change roleRef")]
-    return []
-
-
-def default_binding(binding: Object) -> None:
-    """Fill in the API groups that a binding leaves out."""
-    reference = binding.setdefault("roleRef", {})
-    if not reference.get("apiGroup"):
-        reference["apiGroup"] = GROUP
-    for subject in subjects_of(binding):
-        if not subject.get("apiGroup") and subject.get("kind") in ("User", "Group"):
-            subject["apiGroup"] = GROUP
+        found.append(invalid(FieldPath("roleRef"), new.get("roleRef"), "cannot change roleRef"))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,8 @@ async def test_a_node_reads_what_its_pods_need(admin: Client, kubelet: Client) -
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": "default"},
     }
-    try:
+    with contextlib.suppress(errors.AlreadyExists):
         await admin.resource("v1", "serviceaccounts").create(account)
-    except errors.AlreadyExists:
-        pass
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "needed", "namespace": "default"}}
     await admin.resource("v1", "secrets").create(secret)
     pods = kubelet.resource("v1", "pods")
@@ -78,7 +77,7 @@ async def test_a_node_reads_what_its_pods_need(admin: Client, kubelet: Client) -
         with pytest.raises(errors.Forbidden, match="no relationship found between node 'n1' and this object"):
             await kubelet.resource("v1", "secrets").get("needed", "default")
         with pytest.raises(
-            errors.Forbidden, match="can only list/watch pods with spec.nodeName field selector"
+            errors.Forbidden, match=r"can only list/watch pods with spec\.nodeName field selector"
         ):
             await pods.list()
         container = {"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "needed"}}]}

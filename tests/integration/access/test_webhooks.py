@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -80,7 +81,9 @@ class Registered:
             "name": f"{name}.example.com", "clientConfig": config, "sideEffects": "None", "timeoutSeconds": 2,
             "admissionReviewVersions": ["v1"],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}},
-            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
+            "rules": [
+                {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
+            ],
             **more,
         }  # fmt: skip
         plural = f"{kind.lower()}webhookconfigurations"
@@ -120,7 +123,8 @@ async def test_a_mutating_webhook_changes_the_object(
 ) -> None:
     patch = orjson.dumps([{"op": "add", "path": "/data/b", "value": "2"}])
     hook.answer = lambda request: {
-        "allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(patch).decode(), "warnings": ["mind the b"],
+        "allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(patch).decode(),
+        "warnings": ["mind the b"],
     }  # fmt: skip
     await registered.add("Mutating", hook.client_config())
     await until_asked(client, namespace, hook)
@@ -194,10 +198,8 @@ async def test_a_service_reference_finds_a_ready_endpoint(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:
     namespaces = client.resource("v1", "namespaces")
-    try:
+    with contextlib.suppress(errors.AlreadyExists):
         await namespaces.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hooks"}})
-    except errors.AlreadyExists:
-        pass
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook", "namespace": "hooks"},
                "spec": {"ports": [{"port": 443, "targetPort": hook.port}]}}  # fmt: skip
     await client.resource("v1", "services").create(service)

@@ -33,7 +33,7 @@ async def test_refusals_speak_like_upstream(bob: Client, api_server: ApiServer) 
     with pytest.raises(errors.Forbidden, match='forbidden: User "bob" cannot get path "/metrics"'):
         await bob.request("GET", "/metrics")
     async with token_client(api_server, "nonsense") as nobody:
-        with pytest.raises(errors.Unauthorized, match="^Unauthorized$"):
+        with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
             await nobody.request("GET", "/version")
     async with token_client(api_server, "") as anonymous:
         assert (await anonymous.request("GET", "/version"))["minor"]
