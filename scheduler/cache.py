@@ -6,7 +6,6 @@ it be forgotten.
 
 from __future__ import annotations
 
-from kubarium.api.core.pod.status import is_terminal
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from scheduler.framework.nodes import Nodes
@@ -46,16 +45,21 @@ class Cache:
         uid = uid_of(pod)
         known = self._pods.get(uid)
         node = pod["spec"]["nodeName"]
-        if known is not None and self._is_at(known, node):
-            self._assumed.discard(uid)
-            if not _counts_differently(known.pod, pod):
-                known.pod = pod
-                return known
-        elif known is not None:
+        if known is None:
+            info = PodInfo(pod)
+        elif not self._is_at(known, node):
             log.warning("pod %s was expected on another node than %s", known.key, node)
+            info = PodInfo(pod)
+        elif _requests_differently(known.pod, pod):
+            info = PodInfo(pod)
+        elif _is_of_other_kind(known.pod, pod):
+            info = known.renewed(pod)
+        else:
+            self._assumed.discard(uid)
+            known.pod = pod
+            return known
         if known is not None:
             self._remove(known)
-        info = PodInfo(pod)
         self._place(info, node)
         return info
 
@@ -118,18 +122,19 @@ class Cache:
                 del self._homeless[name]
 
 
-def _counts_differently(old: Object, new: Object) -> bool:
-    """Did anything change that columns or counters are made of?
-
-    After its creation a pod's requests can change by a resize only, which raises the generation.
-    """
+def _is_of_other_kind(old: Object, new: Object) -> bool:
+    """Did its labels change, or is it on its way out? Binding adds the labels of the node's zone."""
     before, now = old["metadata"], new["metadata"]
-    return (
-        before.get("labels") != now.get("labels")
-        or ("deletionTimestamp" in before) != ("deletionTimestamp" in now)
-        or is_terminal(old) != is_terminal(new)
-        or (before.get("generation") != now.get("generation") and _containers(old) != _containers(new))
-        or _allocated(old) != _allocated(new)
+    return before.get("labels") != now.get("labels") or (
+        ("deletionTimestamp" in before) != ("deletionTimestamp" in now)
+    )
+
+
+def _requests_differently(old: Object, new: Object) -> bool:
+    """After a pod's creation its requests can change by a resize only, which raises the generation."""
+    before, now = old["metadata"], new["metadata"]
+    return (before.get("generation") != now.get("generation") and _containers(old) != _containers(new)) or (
+        _allocated(old) != _allocated(new)
     )
 
 

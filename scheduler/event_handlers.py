@@ -112,7 +112,7 @@ class EventHandlers:
             self._queue.happened(POD_ADDED, None, new)
             return
         self._cache.put_pod(new)
-        action = Action(0)
+        action = 0
         if labels_of(old) != labels_of(new):
             action |= Action.POD_LABEL
         if (old.get("spec") or {}).get("containers") != (new.get("spec") or {}).get("containers"):
@@ -149,9 +149,9 @@ class EventHandlers:
         self._counts.set_namespace(name_of(namespace), None)
 
 
-def changes_of_node(old: Object, new: Object) -> Action:
+def changes_of_node(old: Object, new: Object) -> int:
     """Which of the things that scheduling looks at are different; heartbeats are none of them."""
-    action = Action(0)
+    action = 0
     if labels_of(old) != labels_of(new):
         action |= Action.NODE_LABEL
     before, now = old.get("spec") or {}, new.get("spec") or {}
@@ -169,7 +169,7 @@ def _condition_states(status: Object) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
 
 
-def _label(action: Action) -> str:
+def _label(action: int) -> str:
     """Upstream's name for the event: the first of its parts."""
     names = {
         Action.NODE_ALLOCATABLE: "NodeAllocatableChange",

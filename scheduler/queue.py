@@ -67,7 +67,7 @@ class _Happening(NamedTuple):
 
 class _Interest(NamedTuple):
     plugin: str
-    actions: Action
+    actions: int
     hint: Callable[[PodInfo, Object | None, Object | None], bool] | None
 
 
@@ -373,11 +373,11 @@ class SchedulingQueue:
         child.inc()
 
 
-def _what_changed(old: Object | None, new: Object) -> Action:
+def _what_changed(old: Object | None, new: Object) -> int:
     """Which of the things that scheduling looks at are different in a waiting pod."""
     if old is None:
         return Action.UPDATE
-    action = Action(0)
+    action = 0
     before, now = old.get("spec") or {}, new.get("spec") or {}
     if (old["metadata"].get("labels") or {}) != (new["metadata"].get("labels") or {}):
         action |= Action.POD_LABEL

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from scheduler.journal import Journal
 from scheduler.queue import QueuedPod, SchedulingQueue
 
 log = logging.get(__name__)
+
+_sli_seconds = functools.cache(metrics.sli_seconds.labels)
 
 BINDINGS = 32  # binding cycles under way at most
 
@@ -334,6 +337,4 @@ class Scheduler:
         if result == "scheduled":
             metrics.scheduling_attempts.observe(queued.attempts)
             waited = self._clock.monotonic() - queued.first_seen
-            metrics.sli_seconds.labels(
-                str(min(queued.attempts, 15)) + ("+" if queued.attempts > 15 else "")
-            ).observe(waited)
+            _sli_seconds("15+" if queued.attempts > 15 else str(queued.attempts)).observe(waited)

@@ -87,20 +87,23 @@ class CycleState:
         self.skip_score: set[str] = set()
 
 
-class Action(enum.IntFlag):
-    """What happened to an object, as finely as the queue wants to know it."""
+class Action:
+    """What happened to an object, as finely as the queue wants to know it; bits, to be combined by `|`.
 
-    ADD = enum.auto()
-    DELETE = enum.auto()
-    UPDATE = enum.auto()
-    NODE_ALLOCATABLE = enum.auto()
-    NODE_LABEL = enum.auto()
-    NODE_TAINT = enum.auto()  # unschedulable counts as one
-    NODE_CONDITION = enum.auto()
-    POD_LABEL = enum.auto()
-    POD_SCALE_DOWN = enum.auto()
-    POD_TOLERATION = enum.auto()
-    POD_GATES_ELIMINATED = enum.auto()
+    Plain numbers and no `IntFlag`: every event of the cluster is compared with every interest.
+    """
+
+    ADD = 1
+    DELETE = 2
+    UPDATE = 4
+    NODE_ALLOCATABLE = 8
+    NODE_LABEL = 16
+    NODE_TAINT = 32  # unschedulable counts as one
+    NODE_CONDITION = 64
+    POD_LABEL = 128
+    POD_SCALE_DOWN = 256
+    POD_TOLERATION = 512
+    POD_GATES_ELIMINATED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class ClusterEvent:
     """Something that may let a waiting pod be scheduled. `label` is upstream's name of it, used in metrics."""
 
     resource: str  # "Node", "AssignedPod", "UnscheduledPod", "PersistentVolumeClaim", ...
-    action: Action
+    action: int
     label: str = ""
 
 
@@ -120,7 +123,7 @@ class EventHint(NamedTuple):
     """A plugin wants waiting pods looked at when this happens; without a hint, always."""
 
     resource: str
-    actions: Action
+    actions: int
     hint: Hint | None = None
 
 

@@ -112,6 +112,23 @@ def _tolerated(pod: PodInfo, nodes: Nodes) -> Mask:
     return found
 
 
+def untolerated(pod: PodInfo, nodes: Nodes) -> Mask | None:
+    """Nodes with a taint that keeps the pod away; None when there are none."""
+
+    def compute() -> Mask | None:
+        mask = ~tolerated(pod, nodes) & nodes.valid
+        return mask if mask.any() else None
+
+    version = (nodes.taints_version, nodes.labels_version)
+    return nodes.cached(("untolerated", pod.toleration_shape), version, compute)
+
+
+def any_avoided(pod: PodInfo, nodes: Nodes) -> bool:
+    """Does any node have a PreferNoSchedule taint that the pod does not tolerate?"""
+    key = ("any avoided", pod.toleration_shape)
+    return nodes.cached(key, nodes.taints_version, lambda: bool(count_avoided(pod, nodes).any()))
+
+
 def count_avoided(pod: PodInfo, nodes: Nodes) -> Floats:
     """Per node, the PreferNoSchedule taints that the pod does not tolerate."""
     return nodes.cached(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from kubarium.api.core.pod.resources import amounts
 from kubarium.apimachinery.object import Object
@@ -23,14 +24,25 @@ from scheduler.framework.node_info import NodeInfo
 from scheduler.framework.pod_counts import PodCounts
 from scheduler.framework.pod_info import HostPort, PodInfo
 
-__all__ = ["Mask", "Nodes"]
+__all__ = ["Mask", "Nodes", "Places"]
 
 T = TypeVar("T")
 
 CACHED_RESULTS = 2048
+FOLLOWED_RESULTS = 256
 FIRST_PLACES = 64
 
+Places = slice | npt.NDArray[np.intp]
 TaintKey = tuple[str, str, str]
+
+
+class _Followed:
+    """An array, and up to which change it is good."""
+
+    __slots__ = ("epoch", "seen", "values")
+
+    def __init__(self, values: Any, epoch: int, seen: int) -> None:
+        self.values, self.epoch, self.seen = values, epoch, seen
 
 
 class Resource:
@@ -79,6 +91,9 @@ class Nodes:
         self.labels_version = 0
         self.taints_version = 0
         self.images_version = 0
+        self._followed: dict[Hashable, _Followed] = {}
+        self._changes: list[int] = []
+        self._changes_epoch = 0
         self._cache: dict[Hashable, tuple[Hashable, Any]] = {}
 
         self.ports: dict[
@@ -183,6 +198,33 @@ class Nodes:
         self._cache[key] = (stamp, value)
         return value
 
+    def followed(self, key: Hashable, compute: Callable[[Places], Any]) -> Any:
+        """Per node, what follows from its own resources and pods; computed again only where those have changed.
+
+        `compute` gets places (all of them, or a few) and returns their values. Read the answer, do not keep it.
+        """
+        known = self._followed.pop(key, None)
+        if known is None or known.epoch != self._changes_epoch or len(known.values) != self.length:
+            if len(self._followed) >= FOLLOWED_RESULTS:
+                self._followed.pop(next(iter(self._followed)))
+            known = _Followed(compute(slice(None)), self._changes_epoch, len(self._changes))
+        elif known.seen < len(self._changes):
+            changed = np.array(list(set(self._changes[known.seen :])))
+            if len(changed) * 8 < self.length:
+                known.values[changed] = compute(changed)
+            else:
+                known.values = compute(slice(None))
+            known.seen = len(self._changes)
+        self._followed[key] = known  # now the one asked for last
+        return known.values
+
+    def _touch(self, place: int) -> None:
+        """Something that `followed` values are made of has changed here."""
+        self._changes.append(place)
+        if len(self._changes) > 4 * self.length:
+            self._changes.clear()
+            self._changes_epoch += 1
+
     # ---- nodes
 
     def put_node(self, node: Object) -> NodeInfo:
@@ -218,6 +260,7 @@ class Nodes:
             label.put(place, None)
         for resource in self.resources.values():
             resource.allocatable[place] = 0.0
+        self._touch(place)
         for image, _ in _images(info.node):
             self._forget_image(image, place)
         self.images_version += 1
@@ -275,6 +318,7 @@ class Nodes:
             self.resource(name)
         for name, resource in self.resources.items():
             resource.allocatable[place] = allocatable.get(name, 0)
+        self._touch(place)
 
     def _taint_set_of(self, taints: list[Object]) -> int:
         key = tuple((t.get("key") or "", t.get("value") or "", t.get("effect") or "") for t in taints)
@@ -311,6 +355,7 @@ class Nodes:
         pod.node = -1
 
     def _count_pod(self, pod: PodInfo, place: int, sign: int) -> None:
+        self._touch(place)
         self._pod_count.values[place] += sign
         self._nonzero_cpu.values[place] += sign * pod.nonzero_cpu
         self._nonzero_memory.values[place] += sign * pod.nonzero_memory

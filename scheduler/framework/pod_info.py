@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -79,11 +80,7 @@ class PodInfo:
         self.key = ObjectKey(self.namespace, self.name)
         self.priority: int = spec.get("priority") or 0
         self.scheduler_name: str = spec.get("schedulerName") or "default-scheduler"
-        self.kind = PodKind(
-            self.namespace,
-            tuple(sorted((metadata.get("labels") or {}).items())),
-            "deletionTimestamp" in metadata,
-        )
+        self.kind = kind_of(metadata)
         self.requests = resources.requests_of(pod)
         self.nonzero_cpu, self.nonzero_memory = _nonzero(spec, self.requests)
         self.host_ports = _host_ports(spec)
@@ -101,6 +98,13 @@ class PodInfo:
             self._read_pod_affinity(pod)
         self.volumes: list[Object] = [volume for volume in spec.get("volumes") or () if not _is_plain(volume)]
         self.node = -1  # where `Nodes` has it, -1: nowhere
+
+    def renewed(self, pod: Object) -> PodInfo:
+        """The same pod with other labels, or on its way out; nothing else of it has changed."""
+        fresh = copy.copy(self)
+        fresh.pod, fresh.node = pod, -1
+        fresh.kind = kind_of(pod["metadata"])
+        return fresh
 
     def _read_pod_affinity(self, pod: Object) -> None:
         own = self.namespace
@@ -125,6 +129,12 @@ class PodInfo:
 
     def __repr__(self) -> str:
         return f"PodInfo({self.namespace}/{self.name})"
+
+
+def kind_of(metadata: Object) -> PodKind:
+    """The kind of a pod, from its metadata."""
+    pairs = tuple(sorted((metadata.get("labels") or {}).items()))
+    return PodKind(metadata.get("namespace") or "", pairs, "deletionTimestamp" in metadata)
 
 
 _PLAIN_VOLUMES = ("projected", "configMap", "secret", "emptyDir", "hostPath", "downwardAPI", "image")

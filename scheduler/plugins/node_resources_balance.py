@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kubarium.apimachinery.object import Object
@@ -16,7 +18,7 @@ from scheduler.framework.interface import (
     Scores,
     Status,
 )
-from scheduler.framework.nodes import Nodes
+from scheduler.framework.nodes import Nodes, Places
 from scheduler.framework.pod_info import PodInfo
 
 
@@ -35,27 +37,35 @@ class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
         return None if any(pod.requests.get(name) for name in self._resources) else SKIP
 
     def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
-        fractions: list[Scores] = []
-        offered: list[Mask] = []
-        for name in self._resources:
-            if name not in ("cpu", "memory") and not pod.requests.get(name):
-                continue
-            resource = nodes.resource(name)
-            has_any = resource.allocatable > 0
-            share = np.divide(
-                resource.requested + pod.requests.get(name, 0),
-                resource.allocatable,
-                out=np.zeros(nodes.length),
-                where=has_any,
-            )
-            fractions.append(np.minimum(share, 1.0, out=share))
-            offered.append(has_any)
-        if len(fractions) == 2:
-            deviation = np.abs(fractions[0] - fractions[1]) / 2 * (offered[0] & offered[1])
-        else:
-            deviation = _deviation(np.array(fractions), np.array(offered))
-        found: Scores = np.floor((1.0 - deviation) * MAX_SCORE)
+        use = {
+            name: pod.requests.get(name, 0)
+            for name in self._resources
+            if name in ("cpu", "memory") or pod.requests.get(name)
+        }
+        for name in use:
+            nodes.resource(name)
+        found: Scores = nodes.followed(
+            (self.name, tuple(use.items())), lambda places: _balance(use, nodes, places)
+        )
         return found
+
+
+def _balance(use: Mapping[str, int], nodes: Nodes, places: Places) -> Scores:
+    fractions: list[Scores] = []
+    offered: list[Mask] = []
+    for name, number in use.items():
+        resource = nodes.resource(name)
+        allocatable = resource.allocatable[places]
+        has_any = allocatable > 0
+        share = (resource.requested[places] + number) / np.maximum(allocatable, 1.0) * has_any
+        fractions.append(np.minimum(share, 1.0))
+        offered.append(has_any)
+    if len(fractions) == 2:
+        deviation = np.abs(fractions[0] - fractions[1]) / 2 * (offered[0] & offered[1])
+    else:
+        deviation = _deviation(np.array(fractions), np.array(offered))
+    found: Scores = np.floor((1.0 - deviation) * MAX_SCORE)
+    return found
 
 
 def _deviation(fractions: Scores, offered: Mask) -> Scores:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from scheduler.framework.interface import (
     Scores,
     Status,
 )
-from scheduler.framework.nodes import Nodes
+from scheduler.framework.nodes import Nodes, Places
 from scheduler.framework.pod_info import PodInfo
 
 ALWAYS_CHECKED = ("cpu", "memory", "ephemeral-storage")
@@ -58,15 +58,22 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         ]
 
     def filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Iterator[Refusal]:
+        wanted = {
+            name: number for name, number in pod.requests.items() if number and not self._is_ignored(name)
+        }
+        for name in wanted:
+            nodes.resource(name)
+        shape = ("room", tuple(wanted.items()))
+        room: Mask = nodes.followed(shape, lambda places: _has_room(wanted, nodes, places))
+        if (room | ~nodes.valid).all():
+            return
         yield Refusal(nodes.pod_count + 1 > nodes.pod_limit, "Too many pods")
-        for name, wanted in pod.requests.items():
-            if not wanted or self._is_ignored(name):
-                continue
+        for name, number in wanted.items():
             resource = nodes.resource(name)
-            short = resource.requested + wanted > resource.allocatable
+            short = resource.requested + number > resource.allocatable
             if short.any():
                 # Where not even an empty node could take it, nobody needs to be asked to leave.
-                never = wanted > resource.allocatable
+                never = number > resource.allocatable
                 yield Refusal(short & ~never, f"Insufficient {name}")
                 yield Refusal(never, f"Insufficient {name}", resolvable=False)
 
@@ -77,20 +84,37 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         return None
 
     def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
-        total = np.zeros(nodes.length)
-        weights = np.zeros(nodes.length)
-        for name, weight in self._weights.items():
-            requested, allocatable = expected_use(name, pod, nodes)
-            if name not in ("cpu", "memory") and not pod.requests.get(name):
-                continue  # a resource that the pod does not ask for says nothing about where it should go
+        # A resource that the pod does not ask for says nothing about where it should go.
+        named = {
+            name: weight
+            for name, weight in self._weights.items()
+            if name in ("cpu", "memory") or pod.requests.get(name)
+        }
+        use = {name: _expected(name, pod) for name in named}
+        for name in named:
+            nodes.resource(name)
+        found: Scores = nodes.followed(
+            (id(self), tuple(use.items())), lambda places: self._rank_all(named, use, nodes, places)
+        )
+        return found
+
+    def _rank_all(
+        self, weights: Mapping[str, float], use: Mapping[str, int], nodes: Nodes, places: Places
+    ) -> Floats:
+        """The weighted mean over those resources that a node has."""
+        total: Floats = np.zeros_like(nodes.pod_count[places])
+        weight_sum: Floats = np.zeros_like(total)
+        for name, weight in weights.items():
+            allocatable = nodes.resource(name).allocatable[places]
             offered = allocatable > 0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                total += np.where(offered, self._rank(requested, allocatable), 0.0) * weight
-            weights += offered * weight
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self._strategy == "RequestedToCapacityRatio":
-                return np.where(weights > 0, np.round(total / weights), 0.0)
-            return np.where(weights > 0, np.floor(total / weights), 0.0)
+            rank = self._rank(_requested(name, nodes)[places] + use[name], np.maximum(allocatable, 1.0))
+            total += rank * offered * weight
+            weight_sum += offered * weight
+        mean = total / np.maximum(weight_sum, 1e-9)
+        ranked: Floats = (
+            np.round(mean) if self._strategy == "RequestedToCapacityRatio" else np.floor(mean + 1e-9)
+        )
+        return ranked
 
     def _rank(self, requested: Floats, allocatable: Floats) -> Floats:
         """0 to 100 for one resource."""
@@ -98,25 +122,44 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
             case "MostAllocated":
                 return np.floor(np.minimum(requested, allocatable) * 100 / allocatable)
             case "RequestedToCapacityRatio":
-                use = np.where(
-                    requested > allocatable,
-                    100.0,
-                    100 - np.floor((allocatable - requested) * 100 / allocatable),
+                used = 100 - np.floor((allocatable - requested) * 100 / allocatable)
+                ranked: Floats = np.trunc(
+                    np.interp(np.where(requested > allocatable, 100.0, used), *self._curve)
                 )
-                ranked: Floats = np.trunc(np.interp(use, *self._curve))
                 return ranked
             case _:
                 return np.floor(np.maximum(allocatable - requested, 0.0) * 100 / allocatable)
 
 
-def expected_use(name: str, pod: PodInfo, nodes: Nodes) -> tuple[Floats, Floats]:
-    """What would be requested on each node with this pod, and what there is."""
-    resource = nodes.resource(name)
-    if name == "cpu":
-        return nodes.nonzero_cpu + pod.nonzero_cpu, resource.allocatable
-    if name == "memory":
-        return nodes.nonzero_memory + pod.nonzero_memory, resource.allocatable
-    return resource.requested + pod.requests.get(name, 0), resource.allocatable
+def _has_room(wanted: Mapping[str, int], nodes: Nodes, places: Places) -> Mask:
+    """Is there room for one more pod, and for all it asks for?"""
+    room = nodes.pod_count[places] + 1 <= nodes.pod_limit[places]
+    for name, number in wanted.items():
+        resource = nodes.resource(name)
+        room &= resource.requested[places] + number <= resource.allocatable[places]
+    return room
+
+
+def _expected(name: str, pod: PodInfo) -> int:
+    """What the pod counts for when nodes are ranked."""
+    match name:
+        case "cpu":
+            return pod.nonzero_cpu
+        case "memory":
+            return pod.nonzero_memory
+        case _:
+            return pod.requests.get(name, 0)
+
+
+def _requested(name: str, nodes: Nodes) -> Floats:
+    """What the pods on each node count for when nodes are ranked."""
+    match name:
+        case "cpu":
+            return nodes.nonzero_cpu
+        case "memory":
+            return nodes.nonzero_memory
+        case _:
+            return nodes.resource(name).requested
 
 
 def _frees_something(pod: PodInfo, old: Object | None, new: Object | None) -> bool:

@@ -9,13 +9,16 @@ from kubarium.apimachinery.object import Object
 from scheduler.framework import node_selection
 from scheduler.framework.columns import Mask
 from scheduler.framework.interface import (
+    SKIP,
     Action,
     CycleState,
     EventHint,
     FilterPlugin,
+    PreScorePlugin,
     Refusal,
     ScorePlugin,
     Scores,
+    Status,
     scale_to_maximum,
 )
 from scheduler.framework.nodes import Nodes
@@ -24,7 +27,7 @@ from scheduler.framework.pod_info import PodInfo
 REASON = "node(s) had untolerated taint(s)"  # upstream named the taint until 1.33
 
 
-class TaintToleration(FilterPlugin, ScorePlugin):
+class TaintToleration(FilterPlugin, PreScorePlugin, ScorePlugin):
     """Rules out by NoSchedule and NoExecute, ranks by PreferNoSchedule."""
 
     name = "TaintToleration"
@@ -36,8 +39,12 @@ class TaintToleration(FilterPlugin, ScorePlugin):
         ]
 
     def filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Iterator[Refusal]:
-        tolerated = node_selection.tolerated(pod, nodes)
-        yield Refusal(~tolerated, REASON, resolvable=False)
+        tainted = node_selection.untolerated(pod, nodes)
+        if tainted is not None:
+            yield Refusal(tainted, REASON, resolvable=False)
+
+    def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Status | None:
+        return None if node_selection.any_avoided(pod, nodes) else SKIP  # all are equally good
 
     def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
         return node_selection.count_avoided(pod, nodes)
