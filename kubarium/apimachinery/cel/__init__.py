@@ -1,11 +1,17 @@
 """CEL, the expression language of validation rules and admission policies, with the functions that Kubernetes adds.
 
-    text ── parser.py ──▶ syntax tree ── checker.py ──▶ types ── compiler.py ──▶ closures over plain dicts ──▶ value
+    text ── parser.py ──▶ syntax tree ── compiler.py ──▶ types (types.py) and closures over plain dicts ──▶ value
+                                             │
+                    functions.py (the table) ├── standard.py (CEL's own functions)
+                                             └── library.py (Kubernetes' functions, the authorizer)
 
-    compiler.compile(expression, variables: Mapping[str, Type | Structural]) -> Program
-        raises CompileError with upstream-like texts
-    Program.evaluate(bindings: Mapping[str, Any], cost_limit: int = ...) -> Any
-        raises EvaluationError, CostExceeded
-    Program.result_type
-    types.of_schema(Structural) -> Type, types.DYN, types.BOOL, types.STRING, ...
+    compiler.compile(expression, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program
+        a variable that is a Structural is the root of an object; CompileError has upstream-like texts
+    Program.evaluate(bindings: Mapping[str, Any], cost_limit: int = COST_LIMIT) -> Any
+        raises EvaluationError, CostExceeded; a variable without a binding is an error only where it is used
+    Program.evaluate_with_cost(...) -> (value, cost); Program.result_type
+    validation_rules.Rules(schema: Structural, path): the x-kubernetes-validations of a whole CRD schema;
+        .errors (of the rules themselves), .evaluate(obj, old) -> list[FieldError]
+    types.of_schema(Structural, root=False), types.object_of({"name": Type}), types.DYN, types.BOOL, types.STRING, ...
+    types.named("authorizer") is the type of the variable `authorizer`, library.Authorizer(ask) its value
 """

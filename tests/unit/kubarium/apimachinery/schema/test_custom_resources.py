@@ -69,7 +69,10 @@ def _wrong_type(path, actual, wanted):
 @pytest.mark.parametrize(
     ("spec", "error"),
     [
-        ({"replicas": 11}, "spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10"),
+        (
+            {"replicas": 0},
+            "spec.replicas: Invalid value: 0: spec.replicas in body should be greater than or equal to 1",
+        ),
         ({"replicas": "x"}, _wrong_type("spec.replicas", "string", "integer")),
         ({"mode": "C"}, 'spec.mode: Unsupported value: "C": supported values: "A", "B"'),
         ({"name": "A1"}, "spec.name: Invalid value: \"A1\": spec.name in body should match '^[a-z]+$'"),

@@ -1,0 +1,145 @@
+"""The types of CEL values, known before an expression runs.
+
+    dyn  bool  int  uint  double  string  bytes  null  timestamp  duration  type
+    list(T)  map(K, V)  optional(T)  object (fields by name)  and names such as quantity, net.IP of the libraries
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from kubarium.apimachinery.schema.structural import Structural
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Type:
+    """One type. Objects know their fields; a field's type is found when it is asked for."""
+
+    kind: str
+    params: tuple[Type, ...] = ()
+    name: str = ""
+    field_of: Callable[[str], Type | None] | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        if self.name:
+            return self.name
+        if self.params and not (self.kind in ("list", "map") and all(p.kind == "dyn" for p in self.params)):
+            return f"{self.kind}({', '.join(map(str, self.params))})"
+        return {"list": "list(dyn)", "map": "map(dyn, dyn)"}.get(self.kind, self.kind)
+
+
+DYN = Type("dyn")
+BOOL = Type("bool")
+INT = Type("int")
+UINT = Type("uint")
+DOUBLE = Type("double")
+STRING = Type("string")
+BYTES = Type("bytes")
+NULL = Type("null", name="null")
+TIMESTAMP = Type("timestamp")
+DURATION = Type("duration")
+TYPE = Type("type")
+_PLAIN = {
+    kind.kind: kind for kind in (DYN, BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, TIMESTAMP, DURATION, TYPE)
+}
+
+
+def list_of(item: Type) -> Type:
+    """A list of items of one type."""
+    return Type("list", (item,))
+
+
+def map_of(key: Type, value: Type) -> Type:
+    """A map."""
+    return Type("map", (key, value))
+
+
+def optional_of(value: Type) -> Type:
+    """A value that may be absent."""
+    return Type("optional", (value,), "")
+
+
+def object_of(fields: Mapping[str, Type], name: str = "object") -> Type:
+    """An object with these fields."""
+    return Type("object", (), name, fields.get)
+
+
+@lru_cache(None)
+def named(kind: str) -> Type:
+    """A plain type, or one that a library adds."""
+    return _PLAIN.get(kind) or Type(kind)
+
+
+def of_schema(schema: Structural, *, root: bool = False) -> Type:
+    """The type of what a schema describes. Of the metadata of a custom resource's root, rules see only the names."""
+    if schema.int_or_string or (schema.preserve_unknown and not schema.properties):
+        return DYN
+    if schema.type == "object" or schema.properties:
+        return _object(schema, root)
+    if schema.type == "array":
+        return list_of(of_schema(schema.items) if schema.items is not None else DYN)
+    if schema.type == "string":
+        return _FORMATS.get(schema.format, STRING)
+    return _SCALARS.get(schema.type, STRING if schema.name.endswith(".Quantity") else DYN)
+
+
+_SCALARS = {"boolean": BOOL, "integer": INT, "number": DOUBLE}
+_FORMATS = {"byte": BYTES, "date": TIMESTAMP, "date-time": TIMESTAMP, "duration": DURATION}
+_NAMES = Structural(
+    type="object", properties={"name": Structural(type="string"), "generateName": Structural(type="string")}
+)
+
+
+def _object(schema: Structural, root: bool) -> Type:
+    if schema.additional is not None and not schema.properties:
+        return map_of(STRING, of_schema(schema.additional))
+    properties = dict(schema.properties)
+    if root or schema.embedded:
+        text = Structural(type="string")
+        properties = {**properties, "apiVersion": text, "kind": text, "metadata": _NAMES}
+    found: dict[str, Type] = {}
+
+    def field_of(name: str) -> Type | None:
+        known = properties.get(unescape(name))
+        if known is None:
+            return DYN if schema.preserve_unknown else None
+        made = found.get(name)
+        if made is None:
+            made = found[name] = of_schema(known)
+        return made
+
+    return Type("object", (), schema.name or "object", field_of)
+
+
+_ESCAPED = {
+    "__underscores__": "__", "__dot__": ".", "__dash__": "-", "__slash__": "/",
+}  # fmt: skip
+_KEYWORDS = frozenset(
+    (
+        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+        "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    )
+)  # fmt: skip
+
+
+
+@lru_cache(4096)
+def unescape(name: str) -> str:
+    """The property behind a name: `foo__dash__bar` is `foo-bar`, `__namespace__` is `namespace`."""
+    if "__" not in name:
+        return name
+    if name[2:-2] in _KEYWORDS and name.startswith("__") and name.endswith("__"):
+        return name[2:-2]
+    at, text = 0, ""
+    while at < len(name):
+        for escaped, character in _ESCAPED.items():
+            if name.startswith(escaped, at):
+                text += character
+                at += len(escaped)
+                break
+        else:
+            text += name[at]
+            at += 1
+    return text

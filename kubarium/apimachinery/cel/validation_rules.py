@@ -1,0 +1,240 @@
+"""The rules under `x-kubernetes-validations` of a CustomResourceDefinition's schema.
+
+A rule sees the value at its place as `self` and, if the object existed before, the value that stood there as
+`oldSelf`. What has not changed is not asked again (validation ratcheting). Items of a list have an older self only
+where the list is a map, so that it is known which item is which.
+
+Source:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubarium.apimachinery.cel.compiler import (
+    RULES_COST_LIMIT,
+    CompileError,
+    CostExceeded,
+    EvaluationError,
+    Program,
+    compile,
+)
+from kubarium.apimachinery.cel.library import NONE, Optional
+from kubarium.apimachinery.cel.types import BOOL, STRING, Type, of_schema, optional_of
+from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, forbidden, invalid, required
+from kubarium.apimachinery.schema.structural import Structural
+
+KEYWORD = "x-kubernetes-validations"
+OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One rule, compiled."""
+
+    text: str
+    program: Program
+    message: str
+    message_program: Program | None
+    reason: str
+    field_path: str
+    needs_old: bool
+    optional_old: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """The rules at one node of the schema, and the nodes below that have some."""
+
+    type: str
+    rules: tuple[_Rule, ...]
+    properties: dict[str, _Place]
+    additional: _Place | None
+    items: _Place | None
+    keys: tuple[str, ...]
+
+
+class Rules:
+    """All rules of a schema. `errors` says which of them are wrong; `evaluate` asks the others."""
+
+    def __init__(self, schema: Structural, path: FieldPath = ROOT) -> None:
+        """`path` leads to the schema, for the errors."""
+        self.errors: list[FieldError] = []
+        self._root = self._place(schema, path, root=True, correlatable=True)
+
+    def __bool__(self) -> bool:
+        """Are there any rules?"""
+        return self._root is not None
+
+    def evaluate(
+        self, obj: Any, old: Any = _ABSENT, path: FieldPath = ROOT, cost_limit: int = RULES_COST_LIMIT
+    ) -> list[FieldError]:
+        """The errors of an object; give the one before in `old` when it is an update."""
+        if self._root is None:
+            return []
+        evaluation = _Evaluation(cost_limit)
+        try:
+            return list(evaluation.at(self._root, obj, old, path))
+        except CostExceeded:
+            return [*evaluation.errors, invalid(path, "", OUT_OF_BUDGET)]
+
+    def _place(self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool) -> _Place | None:
+        rules = self._compiled(schema, path / KEYWORD, root, correlatable)
+        properties = {}
+        for key, child in schema.properties.items():
+            place = self._place(child, (path / "properties").key(key), root=False, correlatable=correlatable)
+            if place is not None:
+                properties[key] = place
+        additional = items = None
+        if schema.additional is not None:
+            where = path / "additionalProperties"
+            additional = self._place(schema.additional, where, root=False, correlatable=correlatable)
+        if schema.items is not None:
+            known = correlatable and schema.list_type == "map"
+            items = self._place(schema.items, path / "items", root=False, correlatable=known)
+        if not (rules or properties or additional or items):
+            return None
+        return _Place(schema.type, rules, properties, additional, items, schema.list_keys)
+
+    def _compiled(
+        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool
+    ) -> tuple[_Rule, ...]:
+        rules = []
+        documents: Sequence[Mapping[str, Any]] = schema.source.get(KEYWORD) or ()
+        if not documents:
+            return ()
+        kind = of_schema(schema, root=root)
+        for index, document in enumerate(documents):
+            where = path % index
+            try:
+                rule = _compile_rule(document, kind)
+            except CompileError as error:
+                self.errors.append(invalid(where / "rule", document.get("rule"), f"compilation failed: {error}"))
+                continue
+            if rule.needs_old and not correlatable:
+                message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
+                self.errors.append(invalid(where / "rule", rule.text, message))
+            rules.append(rule)
+        return tuple(rules)
+
+
+def _compile_rule(document: Mapping[str, Any], kind: Type) -> _Rule:
+    text = document.get("rule") or ""
+    optional_old = bool(document.get("optionalOldSelf"))
+    variables = {"self": kind, "oldSelf": optional_of(kind) if optional_old else kind}
+    expression = document.get("messageExpression")
+    return _Rule(
+        text=text,
+        program=compile(text, variables, BOOL),
+        message=(document.get("message") or "").strip(),
+        message_program=compile(expression, variables, STRING) if expression else None,
+        reason=document.get("reason") or "FieldValueInvalid",
+        field_path=document.get("fieldPath") or "",
+        needs_old=_uses_old(text, {"self": kind}),
+        optional_old=optional_old,
+    )
+
+
+def _uses_old(text: str, without: Mapping[str, Type]) -> bool:
+    """Does the rule not compile without `oldSelf`?"""
+    if "oldSelf" not in text:
+        return False
+    try:
+        compile(text, without)
+    except CompileError:
+        return True
+    return False
+
+
+class _Evaluation:
+    """One walk through an object; it holds what may still be spent."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self.errors: list[FieldError] = []
+
+    def at(self, place: _Place, value: Any, old: Any, path: FieldPath) -> list[FieldError]:
+        """The errors at a place and below."""
+        if value is None or (old is not _ABSENT and old == value):
+            return self.errors
+        for rule in place.rules:
+            self._ask(rule, place, value, old, path)
+        if isinstance(value, dict):
+            for key, child in value.items():
+                below = place.properties.get(key) or place.additional
+                if below is not None:
+                    where = path / key if key in place.properties else path.key(key)
+                    before = old.get(key, _ABSENT) if isinstance(old, dict) else _ABSENT
+                    self.at(below, child, _ABSENT if before is None else before, where)
+        elif isinstance(value, list) and place.items is not None:
+            for index, (item, before) in enumerate(_with_older(value, old, place.keys)):
+                self.at(place.items, item, before, path % index)
+        return self.errors
+
+    def _ask(self, rule: _Rule, place: _Place, value: Any, old: Any, path: FieldPath) -> None:
+        if rule.needs_old and old is _ABSENT and not rule.optional_old:
+            return
+        bindings = {"self": value}
+        if rule.optional_old:
+            bindings["oldSelf"] = NONE if old is _ABSENT else Optional(True, old)
+        elif old is not _ABSENT:
+            bindings["oldSelf"] = old
+        shown = place.type if place.type in ("object", "array") else value
+        try:
+            if self._run(rule.program, bindings) is True:
+                return
+        except EvaluationError as error:
+            self.errors.append(invalid(path, shown, f"{error} evaluating rule: {_message(rule)}"))
+            return
+        where = FieldPath(path.text + rule.field_path) if path.text else FieldPath(rule.field_path.removeprefix("."))
+        self.errors.append(_error(rule, where, shown, self._said(rule, bindings)))
+
+    def _run(self, program: Program, bindings: Mapping[str, Any]) -> Any:
+        result, cost = program.evaluate_with_cost(bindings, self._budget)
+        self._budget -= cost
+        return result
+
+    def _said(self, rule: _Rule, bindings: Mapping[str, Any]) -> str:
+        """The message; an expression that fails, or says nothing on one line, gives way to the fixed one."""
+        if rule.message_program is not None:
+            try:
+                text = self._run(rule.message_program, bindings)
+            except EvaluationError:
+                text = ""
+            if isinstance(text, str) and text.strip() and "\n" not in text and len(text) <= 5120:
+                return text.strip()
+        return _message(rule)
+
+
+def _message(rule: _Rule) -> str:
+    return rule.message or f"failed rule: {rule.text.strip()}"
+
+
+_DUPLICATE = "FieldValueDuplicate"
+_BY_REASON: dict[str, Callable[[FieldPath, Any, str], FieldError]] = {
+    "FieldValueForbidden": lambda path, value, text: forbidden(path, text),
+    "FieldValueRequired": lambda path, value, text: required(path, text),
+    "FieldValueDuplicate": lambda path, value, text: FieldError(_DUPLICATE, path, f"Duplicate value: {text}"),
+}
+
+
+def _error(rule: _Rule, path: FieldPath, value: Any, text: str) -> FieldError:
+    return _BY_REASON.get(rule.reason, invalid)(path, value, text)
+
+
+def _with_older(items: list[Any], old: Any, keys: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+    """Each item with what it was before, where the items of the list have keys."""
+    before: dict[tuple[str, ...], Any] = {}
+    if keys and isinstance(old, list):
+        before = {_identity(item, keys): item for item in old if isinstance(item, dict)}
+    for item in items:
+        yield item, before.get(_identity(item, keys), _ABSENT) if before and isinstance(item, dict) else _ABSENT
+
+
+def _identity(item: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(repr(item.get(key)) for key in keys)

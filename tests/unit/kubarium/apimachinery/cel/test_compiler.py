@@ -1,0 +1,240 @@
+import pytest
+
+from kubarium.apimachinery.cel import library
+from kubarium.apimachinery.cel.compiler import CompileError, CostExceeded, EvaluationError, compile
+from kubarium.apimachinery.cel.types import BOOL, DYN, INT, STRING, named, object_of
+from kubarium.apimachinery.schema.structural import from_openapi
+
+VARIABLES = {"x": 3, "d": {"a": {"b": [1, 2, 3]}, "s": "text", "k-l": True}, "l": [5, 1, 9]}
+
+
+def value(source, **variables):
+    given = {**VARIABLES, **variables}
+    return compile(source, dict.fromkeys(given, DYN)).evaluate(given)
+
+
+CORE = [
+    ("1 + 2 * 3 - 4 / 2 % 3", 5),
+    ("-7 / 2", -3),
+    ("-7 % 3", -1),
+    ("(1 + 2) * 3", 9),
+    ("x > 2 ? 'big' : 'small'", "big"),
+    ("!true || !false", True),
+    ("'a' + \"b\" + r'\\n'", "ab\\n"),
+    ("'\\u00e9\\n\\x41'", "é\nA"),
+    ("'''a'b'''", "a'b"),
+    ("b'ab' + b'\\xff'", b"ab\xff"),
+    ("1.5 + 2.5", 4.0),
+    ("0x1F", 31),
+    ("[1, 2] + [3]", [1, 2, 3]),
+    ("{'a': 1}['a'] + {'b': 2}.b", 3),
+    ("2 in [1, 2]", True),
+    ("'a' in {'a': null}", True),
+    ("d.a.b[1]", 2),
+    ("has(d.a) && !has(d.zzz)", True),
+    ("l.all(i, i > 0)", True),
+    ("l.exists(i, i > 8)", True),
+    ("l.exists_one(i, i > 4)", False),
+    ("l.map(i, i * 2)", [10, 2, 18]),
+    ("l.filter(i, i > 2)", [5, 9]),
+    ("l.map(i, i > 2, i * 2)", [10, 18]),
+    ("d.a.b.map(i, l.map(j, i * j))[2][0]", 15),
+    ("{'a': 1, 'b': 2}.all(k, k in ['a', 'b'])", True),
+    ("size('hé') + size([1]) + size({}) + 'abc'.size()", 6),
+    ("'hello'.startsWith('he') && 'hello'.endsWith('lo') && 'hello'.contains('ell')", True),
+    ("'abc123'.matches('^[a-c]+\\\\d+$')", True),
+    ("int('42') + int(2.9)", 44),
+    ("string(1) + string(true) + string(1.5)", "1true1.5"),
+    ("double('1.5')", 1.5),
+    ("timestamp('2024-02-29T12:30:00Z').getDate()", 29),
+    ("timestamp('2024-02-29T12:30:00Z') - timestamp('2024-02-28T12:30:00Z') == duration('24h')", True),
+    ("duration('1h30m').getMinutes()", 90),
+    ("false && 1 / 0 == 1", False),
+    ("1 / 0 == 1 || true", True),
+    ("[1, 0, 2].exists(i, 4 / i == 2)", True),
+    ("dyn(1) == 1.0 && dyn(1) != true", True),
+    ("null == null", True),
+    ("type(1) == int && type('') == string", True),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), CORE)
+def test_core_language(source, expected):
+    found = value(source)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+NOT_ELSEWHERE = ("timestamp", "string(true)", "size({})", "4 / i")
+"""What the other implementation does not have."""
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"), [pair for pair in CORE if not any(word in pair[0] for word in NOT_ELSEWHERE)]
+)
+def test_another_implementation_agrees(source, expected):
+    cel = pytest.importorskip("cel")
+    assert cel.evaluate(source, VARIABLES) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("'a,b,c'.split(',', 2)", ["a", "b,c"]),
+        ("['a', 'b'].join('-')", "a-b"),
+        ("'Hello'.lowerAscii() + 'x'.upperAscii()", "helloX"),
+        ("'hello'.replace('l', 'L', 1).substring(1, 4)", "eLl"),
+        ("'hello'.indexOf('l') + 'hello'.lastIndexOf('l')", 5),
+        ("' a '.trim() + 'abc'.charAt(1)", "ab"),
+        ("'%s=%d %.2f %x'.format(['a', 3, 1.5, 255])", "a=3 1.50 ff"),
+        ("'a1b22'.findAll('[0-9]+')", ["1", "22"]),
+        ("'a1b22'.find('[0-9]+')", "1"),
+        ("[1, 2, 2].isSorted() && [1, 2].sum() == 3 && [3, 1].min() == 1 && [3, 1].max() == 3", True),
+        ("[1, 2, 1].indexOf(1) + [1, 2, 1].lastIndexOf(1)", 2),
+        ("sets.contains([1, 2], [2]) && sets.intersects([1], [1, 3]) && !sets.equivalent([1], [2])", True),
+        ("url('https://u@h.io:8080/p/q?a=1&a=2').getHostname()", "h.io"),
+        ("url('https://h.io/p?a=1&a=2').getQuery()", {"a": ["1", "2"]}),
+        ("isURL('/abs/path') && !isURL('not a url')", True),
+        ("ip('10.0.0.1').family() == 4 && isIP('::1') && !isIP('1.2.3')", True),
+        ("cidr('10.0.0.0/8').containsIP('10.9.8.7') && !cidr('10.0.0.0/8').containsCIDR('11.0.0.0/9')", True),
+        ("string(cidr('10.1.2.3/8').masked())", "10.0.0.0/8"),
+        ("quantity('1.5Gi').isGreaterThan(quantity('1500Mi')) && quantity('1k') == quantity('1000')", True),
+        ("quantity('50k').add(20).asInteger()", 50020),
+        ("isQuantity('1Gi') && !isQuantity('x')", True),
+        ("semver('1.2.3').isGreaterThan(semver('1.2.3-rc.1')) && semver('v1.2', true).minor() == 2", True),
+        ("format.dns1123Label().validate('a').hasValue()", False),
+        ("format.named('dns1123Label').value().validate('A_').hasValue()", True),
+        ("base64.encode(b'hi') + string(base64.decode('aGk='))", "aGk=hi"),
+        ("d.?zzz.orValue('none') + d.?s.orValue('')", "nonetext"),
+        ("l[?7].hasValue() || optional.of(1).optMap(v, v + 1).value() == 2", True),
+        ("[?d.?zzz, ?d.?s]", ["text"]),
+        ("cel.bind(y, x * x, y + y)", 18),
+        ("[1, 2].all(i, v, v == i + 1) && {'a': 1}.exists(k, v, v == 1)", True),
+        ("[4, 5].transformMap(i, v, v * 2)", {0: 8, 1: 10}),
+        ("[3, 1, 2].sortBy(i, -i)", [3, 2, 1]),
+        ("Object{spec: Object.spec{replicas: 3}}", {"spec": {"replicas": 3}}),
+        ("[JSONPatch{op: 'add', path: '/a/' + jsonpatch.escapeKey('b/c')}][0].path", "/a/b~1c"),
+    ],
+)
+def test_the_libraries(source, expected):
+    assert value(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", "division by zero"),
+        ("9223372036854775807 + 1", "integer overflow"),
+        ("d.zzz", "no such key: zzz"),
+        ("l[7]", "index out of bounds: 7"),
+        ("d.s + 1", "no such overload"),
+        ("d.s && true", "no such overload"),
+        ("quantity('x')", "quantities must match"),
+        ("optional.none().value()", "optional.none() dereference"),
+    ],
+)
+def test_errors_while_running(source, message):
+    with pytest.raises(EvaluationError) as failed:
+        value(source)
+    assert message in str(failed.value)
+
+
+SCHEMA = from_openapi(
+    {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "properties": {
+                    "min": {"type": "integer"},
+                    "max": {"type": "integer"},
+                    "when": {"type": "string", "format": "date-time"},
+                    "wait": {"type": "string", "format": "duration"},
+                    "port": {"x-kubernetes-int-or-string": True},
+                    "foo-bar": {"type": "string"},
+                    "share": {"type": "number"},
+                    "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "items": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "string"}}}},
+                },
+            }
+        },
+    }
+)
+OBJECT = {
+    "metadata": {"name": "a"},
+    "spec": {
+        "min": 1, "max": 3, "when": "2024-01-01T00:00:00Z", "wait": "90s", "port": "http", "foo-bar": "x", "share": 1,
+        "tags": {"a": "b"}, "items": [{"n": "p"}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "self.spec.min <= self.spec.max",
+        "self.spec.when > timestamp('2023-01-01T00:00:00Z')",
+        "self.spec.wait == duration('1m30s')",
+        "self.spec.port == 'http'",
+        "self.spec.foo__dash__bar == 'x' && self.spec.`foo-bar` == 'x'",
+        "self.spec.share == 1.0",
+        "self.spec.tags.all(k, self.spec.tags[k] == 'b')",
+        "self.spec.items.exists(i, i.n == 'p')",
+        "self.metadata.name == 'a'",
+        "!has(self.spec.tags.zzz)",
+    ],
+)
+def test_rules_over_a_schema(source):
+    assert compile(source, {"self": SCHEMA}, BOOL).evaluate({"self": OBJECT}) is True
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("self.spec.zzz", "ERROR: <input>:1:10: undefined field 'zzz'\n | self.spec.zzz\n | .........^"),
+        (
+            "self.spec.min == 'a'",
+            "ERROR: <input>:1:15: found no matching overload for '_==_' applied to '(int, string)'\n"
+            " | self.spec.min == 'a'\n | ..............^",
+        ),
+        ("nobody", "ERROR: <input>:1:1: undeclared reference to 'nobody' (in container '')\n | nobody\n | ^"),
+        ("self.spec.min", "must evaluate to bool"),
+        ("self.metadata.labels", "undefined field 'labels'"),
+        ("1 +", "Syntax error: mismatched input '<EOF>'"),
+        ("a b", "mismatched input 'b' expecting <EOF>"),
+        ("has(self)", "invalid argument to has() macro"),
+        ("[1].all(1 + 1, true)", "argument must be a simple name"),
+    ],
+)
+def test_errors_while_compiling(source, message):
+    with pytest.raises(CompileError) as wrong:
+        compile(source, {"self": SCHEMA}, BOOL)
+    assert message in str(wrong.value)
+
+
+def test_what_takes_too_long_is_ended():
+    program = compile("l.all(a, l.all(b, l.all(c, a + b + c >= 0)))", {"l": DYN})
+    with pytest.raises(CostExceeded, match="actual cost limit exceeded"):
+        program.evaluate({"l": list(range(120))})
+    assert program.evaluate({"l": [1, 2]}) is True
+
+
+def test_a_variable_without_a_value_is_an_error_only_where_it_is_used():
+    program = compile("x == 1 || oldSelf == 2", {"x": INT, "oldSelf": INT})
+    assert program.evaluate({"x": 1}) is True
+    with pytest.raises(EvaluationError, match=r"no such attribute\(s\): oldSelf"):
+        program.evaluate({"x": 2})
+
+
+def test_the_authorizer_asks():
+    questions = []
+
+    def ask(attributes):
+        questions.append(attributes)
+        return library.Decision(attributes["verb"] == "get", "because")
+
+    variables = {"authorizer": named("authorizer"), "request": object_of({"namespace": STRING})}
+    source = "authorizer.group('apps').resource('deployments').namespace(request.namespace).check('get').allowed()"
+    bindings = {"authorizer": library.Authorizer(ask), "request": {"namespace": "n"}}
+    assert compile(source, variables, BOOL).evaluate(bindings) is True
+    assert questions == [{"group": "apps", "resource": "deployments", "namespace": "n", "verb": "get"}]

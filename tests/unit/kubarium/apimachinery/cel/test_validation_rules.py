@@ -1,0 +1,93 @@
+from kubarium.apimachinery.cel.validation_rules import Rules
+from kubarium.apimachinery.schema.structural import from_openapi
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "x-kubernetes-validations": [
+                {"rule": "self.min <= self.max", "message": "min may not exceed max", "fieldPath": ".min"},
+                {"rule": "self.max < 100", "messageExpression": "'max is ' + string(self.max)"},
+                {"rule": "!has(self.zzz) || self.zzz", "reason": "FieldValueForbidden"},
+            ],
+            "properties": {
+                "min": {"type": "integer"},
+                "max": {"type": "integer"},
+                "zzz": {"type": "boolean"},
+                "name": {
+                    "type": "string",
+                    "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "fixed"}],
+                },
+                "items": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["id"],
+                    "items": {
+                        "type": "object",
+                        "required": ["id"],
+                        "properties": {
+                            "id": {"type": "string"},
+                            "n": {
+                                "type": "integer",
+                                "x-kubernetes-validations": [{"rule": "self >= oldSelf", "message": "may only grow"}],
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}  # fmt: skip
+
+
+def test_rules_are_asked_where_they_stand():
+    rules = Rules(from_openapi(SCHEMA))
+    assert rules.errors == []
+    assert rules.evaluate({"spec": {"min": 1, "max": 2, "name": "a"}}) == []
+    found = [str(error) for error in rules.evaluate({"spec": {"min": 300, "max": 200, "zzz": False}})]
+    assert found == [
+        'spec.min: Invalid value: "object": min may not exceed max',
+        'spec: Invalid value: "object": max is 200',
+        "spec: Forbidden: failed rule: !has(self.zzz) || self.zzz",
+    ]
+
+
+def test_an_error_in_a_rule_is_an_error_of_the_object():
+    rules = Rules(from_openapi(SCHEMA))
+    (error,) = rules.evaluate({"spec": {"max": 2}})
+    assert str(error) == 'spec: Invalid value: "object": no such key: min evaluating rule: min may not exceed max'
+
+
+def test_transitions_compare_with_the_older_object():
+    rules = Rules(from_openapi(SCHEMA))
+    old = {"spec": {"min": 1, "max": 2, "name": "a", "items": [{"id": "x", "n": 5}, {"id": "y", "n": 1}]}}
+    new = {"spec": {"min": 1, "max": 2, "name": "b", "items": [{"id": "y", "n": 0}, {"id": "z", "n": 0}]}}
+    assert [str(error) for error in rules.evaluate(new, old)] == [
+        'spec.name: Invalid value: "b": fixed',
+        "spec.items[0].n: Invalid value: 0: may only grow",
+    ]
+    assert rules.evaluate(new) == []
+
+
+def test_what_has_not_changed_is_not_asked_again():
+    rules = Rules(from_openapi(SCHEMA))
+    broken = {"spec": {"min": 3, "max": 2}}
+    assert rules.evaluate(broken, broken) == []
+
+
+def test_wrong_rules_are_named():
+    schema = {"type": "object", "x-kubernetes-validations": [{"rule": "self.nothing == 1"}]}
+    (error,) = Rules(from_openapi(schema)).errors
+    assert str(error.path) == "x-kubernetes-validations[0].rule"
+    assert "compilation failed: ERROR: <input>:1:5: undefined field 'nothing'" in error.body
+
+
+def test_a_schema_without_rules_has_none():
+    assert not Rules(from_openapi({"type": "object", "properties": {"a": {"type": "string"}}}))
+
+
+def test_the_budget_ends_the_questions():
+    rules = Rules(from_openapi(SCHEMA))
+    (error,) = rules.evaluate({"spec": {"min": 1, "max": 2}}, cost_limit=10)
+    assert "running out of cost budget" in error.body
