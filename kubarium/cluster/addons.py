@@ -11,8 +11,8 @@ from string import Template
 
 import yaml
 
-from kubarium.apimachinery.errors import AlreadyExists
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.errors import NotFound
+from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client.rest import Client
 from kubarium.cluster import images, programs
 from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, Cluster
@@ -31,11 +31,13 @@ async def apply(client: Client, cluster: Cluster) -> bool:
     """Make the add-ons, or bring those that are there to this version."""
     for obj in objects(cluster):
         resource = client.resource(obj["apiVersion"], PLURALS[obj["kind"]])
+        name, namespace = name_of(obj), namespace_of(obj)
         try:
+            await resource.get(name, namespace)
+        except NotFound:
             await resource.create(obj)
-        except AlreadyExists:
-            metadata = obj["metadata"]
-            await resource.patch(metadata["name"], obj, namespace=metadata.get("namespace", ""), type="merge")
+        else:
+            await resource.patch(name, obj, namespace, type="merge")
     return True
 
 

@@ -184,9 +184,9 @@ def users_layer() -> Layer:
     return layer
 
 
-def busybox_layer(busybox: Path, applets: Iterable[str]) -> Layer:
+def busybox_layer(busybox: Path, applets: Iterable[str], layer: Layer | None = None) -> Layer:
     """A small system in which every command is busybox."""
-    layer = base_layer().file("bin/busybox", busybox.read_bytes(), 0o755)
+    layer = (layer or base_layer()).file("bin/busybox", busybox.read_bytes(), 0o755)
     for applet in applets:
         if applet != "busybox":
             layer.link(f"bin/{applet}", "/bin/busybox")
@@ -195,7 +195,7 @@ def busybox_layer(busybox: Path, applets: Iterable[str]) -> Layer:
 
 async def pack_busybox(folder: Path) -> Path:
     """The image `busybox`, from Debian's static build."""
-    busybox = _busybox()
+    busybox = busybox_path()
     applets = (await run(str(busybox), "--list")).split()
     layer = busybox_layer(busybox, applets).data()
     return pack([layer], Config(cmd=["sh"]), [BUSYBOX_IMAGE], folder / "busybox.tar")
@@ -204,7 +204,7 @@ async def pack_busybox(folder: Path) -> Path:
 def pack_pause(folder: Path) -> Path:
     """The image of the container that holds a pod's namespaces."""
     layer = Layer().folder("proc").folder("sys").folder("dev").folder("tmp", 0o1777)
-    layer.file("bin/busybox", _busybox().read_bytes(), 0o755).file("pause", PAUSE_SCRIPT, 0o755)
+    layer.file("bin/busybox", busybox_path().read_bytes(), 0o755).file("pause", PAUSE_SCRIPT, 0o755)
     return pack([layer.data()], Config(entrypoint=["/pause"]), [PAUSE_IMAGE], folder / "pause.tar")
 
 
@@ -313,7 +313,8 @@ async def _until_it_answers(socket: str) -> None:
     raise RuntimeError("containerd did not start; is it installed?")
 
 
-def _busybox() -> Path:
+def busybox_path() -> Path:
+    """Where this machine's busybox lies."""
     for path in ("/bin/busybox", "/usr/bin/busybox"):
         if Path(path).exists():
             return Path(path)

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from kubarium.apimachinery.errors import StatusError
+from kubarium.apimachinery.errors import Invalid, StatusError
 from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
 from kubarium.cluster import (
@@ -34,6 +34,7 @@ from kubarium.cluster import (
     programs,
     state,
 )
+from kubarium.cluster.shell import succeeds
 from kubarium.cluster.state import Cluster, Node
 
 READY_SECONDS = 120.0
@@ -213,6 +214,7 @@ async def add_node(cluster: Cluster, name: str) -> Cluster:
     await prepare_node(cluster, member, await images.prepared_root(cluster.cache))
     state.save(cluster)
     tell_keeper(cluster)
+    await _load_kept(cluster, member)
     return cluster
 
 
@@ -263,6 +265,24 @@ async def load(cluster: Cluster, archive: Path) -> dict[str, list[str]]:
         if pid is not None:
             found[member.name] = await images.load(f"/proc/{pid}/root{programs.CRI_SOCKET}", kept)
     return found
+
+
+async def _load_kept(cluster: Cluster, member: Node) -> None:
+    """Give a new node the images that were loaded before it came."""
+    archives = sorted((cluster.dir / "images").glob("*"))
+    if not archives:
+        return
+
+    async def answers() -> bool:
+        pid = processes.node_pid(cluster, member)
+        return pid is not None and await succeeds(
+            "ctr", "-a", f"/proc/{pid}/root{programs.CRI_SOCKET}", "version"
+        )
+
+    await until(answers, 30, lambda: f"containerd of {member.name} does not answer", cluster)
+    pid = processes.node_pid(cluster, member)
+    for archive in archives:
+        await images.load(f"/proc/{pid}/root{programs.CRI_SOCKET}", archive)
 
 
 async def prepare_node(cluster: Cluster, member: Node, prepared: Path) -> None:
@@ -380,6 +400,8 @@ async def until(
         try:
             if await done():
                 return
+        except Invalid as error:
+            raise LaunchError(f"{what()}: {error}") from error
         except (StatusError, OSError, TimeoutError) as error:
             last = f" ({error})"
         await asyncio.sleep(0.1)

@@ -1,0 +1,54 @@
+"""A node loses power: its pods are replaced elsewhere, and it may come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import web
+
+pytestmark = pytest.mark.cluster
+
+
+def condition(stories: Shell, node: str) -> str:
+    conditions = stories.get("node", node)["status"]["conditions"]
+    return str(next(each["status"] for each in conditions if each["type"] == "Ready"))
+
+
+def places(stories: Shell, namespace: str) -> list[str]:
+    items = stories.get("pods", "-n", namespace)["items"]
+    return sorted(
+        item["spec"]["nodeName"]
+        for item in items
+        if "deletionTimestamp" not in item["metadata"]
+        and any(each["type"] == "Ready" and each["status"] == "True" for each in item["status"]["conditions"])
+    )
+
+
+def test_a_node_dies_and_comes_back(stories: Shell, namespace: str) -> None:
+    stories.apply(web(), namespace=namespace)
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    assert places(stories, namespace) == ["node-1", "node-2", "node-3"]
+
+    stories.kubarium("node", "kill", "node-3")
+    until(lambda: condition(stories, "node-3") == "Unknown", 60, "NotReady")
+    taints = until(lambda: stories.get("node", "node-3")["spec"].get("taints"))
+    assert "node.kubernetes.io/unreachable" in {taint["key"] for taint in taints}
+    until(
+        lambda: set(alive := places(stories, namespace)) == {"node-1", "node-2"} and len(alive) == 3,
+        60,
+        "moved",
+    )
+
+    stories.kubarium("node", "start", "node-3")
+    until(lambda: condition(stories, "node-3") == "True", 60, "Ready again")
+    until(lambda: "taints" not in stories.get("node", "node-3")["spec"], 30, "no taints")
+    until(lambda: len(stories.get("pods", "-n", namespace)["items"]) == 3, 60, "no trace of the lost pod")
+
+
+def test_nodes_come_and_go(stories: Shell) -> None:
+    stories.kubarium("node", "add", "node-4")
+    assert condition(stories, "node-4") == "True"
+    assert "nginx" in stories.on_node("node-4", "ctr", "-n", "k8s.io", "images", "list", "-q")
+    stories.kubarium("node", "remove", "node-4")
+    assert "NotFound" in stories.kubectl("get", "node", "node-4", check=False)

@@ -1,0 +1,65 @@
+"""A pod gets a node, an address and its configuration; its output and its exit code come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import pod
+
+pytestmark = pytest.mark.cluster
+
+
+def test_the_basics_answer(stories: Shell) -> None:
+    nodes = stories.get("nodes")["items"]
+    assert [node["metadata"]["name"] for node in nodes] == ["node-1", "node-2", "node-3"]
+    assert "is running at" in stories.kubectl("cluster-info")
+    assert "deployments" in stories.kubectl("api-resources")
+    assert "Running" in stories.kubectl("get", "pods", "-A")
+    assert "Ready" in stories.kubarium("status")
+
+
+def test_a_pod_runs_to_its_end(stories: Shell, namespace: str) -> None:
+    stories.apply(pod("once", "sh", "-c", "echo out; exit 3", restartPolicy="Never"), namespace=namespace)
+    until(lambda: stories.get("pod", "once", "-n", namespace)["status"]["phase"] == "Failed")
+    status = stories.get("pod", "once", "-n", namespace)["status"]
+    ended = status["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (3, "Error")
+    assert stories.kubectl("logs", "once", "-n", namespace) == "out\n"
+
+
+def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
+    stories.kubectl("create", "configmap", "page", "--from-literal=a=1", "-n", namespace)
+    stories.kubectl("create", "secret", "generic", "hidden", "--from-literal=b=2", "-n", namespace)
+    made = pod(
+        "told",
+        "sh",
+        "-c",
+        "echo $A $B $NAME $(cat /etc/page/a) $(ls /var/run/secrets/kubernetes.io/serviceaccount); sleep 1000",
+        volumes=[{"name": "page", "configMap": {"name": "page"}}],
+    )
+    made["spec"]["containers"][0] |= {
+        "env": [
+            {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "page", "key": "a"}}},
+            {"name": "B", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "b"}}},
+            {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        ],
+        "volumeMounts": [{"name": "page", "mountPath": "/etc/page"}],
+    }
+    stories.apply(made, namespace=namespace)
+    stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    text = until(lambda: stories.kubectl("logs", "told", "-n", namespace))
+    assert text == "1 2 told 1 ca.crt namespace token\n"
+
+
+def test_one_can_work_inside_a_pod(stories: Shell, namespace: str) -> None:
+    stories.apply(pod("room", "sleep", "1000"), namespace=namespace)
+    stories.kubectl("wait", "pod/room", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    inside = ("exec", "room", "-n", namespace, "--")
+    assert stories.kubectl(*inside, "hostname") == "room\n"
+    assert "command terminated with exit code 7" in stories.kubectl(
+        *inside, "sh", "-c", "exit 7", check=False
+    )
+    assert stories.kubectl(*inside, "sh", "-c", "seq 100000 | wc -l").strip() == "100000"
+    stories.kubectl("delete", "pod", "room", "-n", namespace)
+    assert "NotFound" in stories.kubectl("get", "pod", "room", "-n", namespace, check=False)

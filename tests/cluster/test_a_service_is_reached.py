@@ -1,0 +1,45 @@
+"""One name, one address, three replicas on three nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import service, web
+
+pytestmark = pytest.mark.cluster
+
+
+def names_behind(stories: Shell, node: str, url: str) -> set[str]:
+    return {stories.curl(node, url).strip() for _ in range(12)}
+
+
+def test_a_service_is_reached_from_everywhere(stories: Shell, namespace: str) -> None:
+    stories.kubectl("create", "configmap", "page", "--from-literal=index.html=welcome", "-n", namespace)
+    made = web(volumes=[{"name": "page", "configMap": {"name": "page"}}])
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    container["volumeMounts"] = [{"name": "page", "mountPath": "/usr/share/nginx/html"}]
+    stories.apply(made, service(type="NodePort"), namespace=namespace)
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    pods = stories.get("pods", "-n", namespace, "-l", "app=web")["items"]
+    assert {pod["spec"]["nodeName"] for pod in pods} == {"node-1", "node-2", "node-3"}
+    wanted = {pod["metadata"]["name"] for pod in pods}
+
+    found = stories.get("service", "web", "-n", namespace)["spec"]
+    address, port = found["clusterIP"], found["ports"][0]["nodePort"]
+    until(lambda: names_behind(stories, "node-1", f"http://{address}/name") == wanted, what="cluster IP")
+    own = stories.on_node("node-2", "hostname", "-i").split()[0]
+    until(lambda: names_behind(stories, "node-2", f"http://{own}:{port}/name") == wanted, what="node port")
+    assert stories.curl("node-3", f"http://{address}/") == "welcome"
+
+    name = pods[0]["metadata"]["name"]
+    for host in ("web", f"web.{namespace}.svc.cluster.local"):
+        command = ("exec", name, "-n", namespace, "--", "curl", "-s", "-m", "5", f"http://{host}/")
+        assert stories.kubectl(*command) == "welcome"
+
+
+def test_a_service_without_endpoints_refuses_at_once(stories: Shell, namespace: str) -> None:
+    stories.apply(service("empty"), namespace=namespace)
+    address = stories.get("service", "empty", "-n", namespace)["spec"]["clusterIP"]
+    command = ("curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{errormsg}", f"http://{address}/")
+    until(lambda: "refused" in stories.on_node("node-1", *command, check=False).lower(), what="refusal")

@@ -1,0 +1,80 @@
+"""What dies comes back, and what did not die does not notice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import pod, service, web
+
+pytestmark = pytest.mark.cluster
+
+
+def ready(stories: Shell, namespace: str, app: str = "web") -> list[str]:
+    items = stories.get("pods", "-n", namespace, "-l", f"app={app}")["items"]
+    return sorted(
+        item["metadata"]["name"]
+        for item in items
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in item["status"]["conditions"])
+    )
+
+
+def test_a_container_that_dies_is_started_again(stories: Shell, namespace: str) -> None:
+    stories.apply(pod("main", "sh", "-c", "sleep 1000 & wait"), namespace=namespace)
+    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("exec", "main", "-n", namespace, "--", "sh", "-c", "kill -9 $(pidof sleep)", check=False)
+
+    def restarted() -> bool:
+        status = stories.get("pod", "main", "-n", namespace)["status"]["containerStatuses"][0]
+        return bool(status["restartCount"] == 1 and "running" in status["state"])
+
+    until(restarted)
+
+
+def test_a_deleted_pod_is_replaced(stories: Shell, namespace: str) -> None:
+    stories.apply(web(replicas=2), namespace=namespace)
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    before = ready(stories, namespace)
+    stories.kubectl("delete", "pod", before[0], "-n", namespace, "--now", "--no-wait")
+    after = until(lambda: len(names := ready(stories, namespace)) == 2 and before[0] not in names and names)
+    assert before[1] in after
+
+
+def test_the_control_plane_may_die(stories: Shell, namespace: str) -> None:
+    stories.apply(web(replicas=2), service(), namespace=namespace)
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    pods = ready(stories, namespace)
+    address = stories.get("service", "web", "-n", namespace)["spec"]["clusterIP"]
+    for component in (
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "node-1/kubelet",
+    ):
+        stories.kubarium("kill", component)
+        assert stories.curl("node-1", f"http://{address}/name").strip() in pods
+    until(lambda: ready(stories, namespace) == pods, what="the same pods after all components died")
+    counts = [
+        status["restartCount"]
+        for item in stories.get("pods", "-n", namespace)["items"]
+        for status in item["status"]["containerStatuses"]
+    ]
+    assert counts == [0, 0]
+    stories.kubectl("scale", "deployment/web", "--replicas=3", "-n", namespace)
+    until(lambda: len(ready(stories, namespace)) == 3, 90, "a new pod after all components died")
+
+
+def test_containers_survive_their_runtime(stories: Shell, namespace: str) -> None:
+    stories.apply(pod("main", "sleep", "1000", nodeName="node-2"), namespace=namespace)
+    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    before = stories.get("pod", "main", "-n", namespace)["status"]["containerStatuses"][0]["containerID"]
+    stories.kubarium("kill", "node-2/containerd")
+    until(
+        lambda: (
+            stories.kubectl("exec", "main", "-n", namespace, "--", "echo", "here", check=False) == "here\n"
+        ),
+        what="exec after containerd died",
+    )
+    status = stories.get("pod", "main", "-n", namespace)["status"]["containerStatuses"][0]
+    assert (status["containerID"], status["restartCount"]) == (before, 0)

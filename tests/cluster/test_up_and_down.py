@@ -1,0 +1,70 @@
+"""A second cluster beside the first: up, up again, down, up as it was, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubarium.cluster import processes, state
+from tests.cluster.conftest import Shell, until
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def second(machine: None, tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path, "second")
+    yield shell
+    shell.kubarium("down", "--wipe", check=False)
+
+
+def traces(cluster: state.Cluster) -> str:
+    """Everything in the kernel that carries the cluster's mark."""
+    found = [f"process {pid}" for pid in processes.marked(cluster)]
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in links.splitlines() if cluster.bridge in line]
+    spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in spaces.splitlines() if line.startswith(f"{cluster.bridge}-")]
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in tables.splitlines() if line.endswith(f" {cluster.bridge}")]
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in routes.splitlines() if cluster.bridge in line]
+    found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(cluster.dir) in line]
+    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{cluster.cgroup.strip('/')}")]
+    return "\n".join(found)
+
+
+def test_up_down_and_up_again(second: Shell) -> None:
+    said = second.kubarium("up", "--nodes", "1")
+    assert "is up after" in said
+    assert "is up" in second.kubarium("up")
+    second.kubectl("create", "configmap", "kept", "--from-literal=a=1")
+    cluster = state.load(second.home, second.name)
+    assert cluster is not None
+    assert traces(cluster)
+    second.kubarium("down")
+    assert traces(cluster) == ""
+    second.kubarium("up")
+    assert second.get("configmap", "kept")["data"] == {"a": "1"}
+    second.kubarium("down", "--wipe")
+    assert traces(cluster) == ""
+    assert not cluster.dir.exists()
+
+
+def test_what_was_killed_half_way_is_put_right(second: Shell) -> None:
+    second.kubarium("up", "--nodes", "1", "--no-wait")
+    cluster = state.load(second.home, second.name)
+    assert cluster is not None
+    keeper = until(lambda: processes.keeper_pid(cluster))
+    os.kill(keeper, signal.SIGKILL)
+    until(lambda: processes.keeper_pid(cluster) is None)
+    assert processes.marked(cluster)
+    assert "is up after" in second.kubarium("up")
+    os.kill(processes.keeper_pid(cluster) or 0, signal.SIGKILL)
+    second.kubarium("down")
+    assert traces(cluster) == ""
