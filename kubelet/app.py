@@ -96,7 +96,14 @@ class Kubelet:
     """All parts of one kubelet, built but not yet running. The outside doors are arguments."""
 
     def __init__(
-        self, options: Options, client: Client, runtime: Runtime, clock: Clock, *, api_host: str = ""
+        self,
+        options: Options,
+        client: Client,
+        runtime: Runtime,
+        clock: Clock,
+        *,
+        api_host: str = "",
+        cgroups: Cgroups | None = None,
     ) -> None:
         self.options = options
         self.client = client
@@ -109,7 +116,7 @@ class Kubelet:
         self.facts = self._facts(api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
-        self.cgroups = Cgroups(options.cgroup_root or "/")
+        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/")
         self._build_informers()
         self._build_runtime()
         self._build_spine()

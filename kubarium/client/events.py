@@ -7,6 +7,7 @@ many, the rest is dropped: 25 at once per object, then one every five minutes, a
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -53,6 +54,7 @@ class EventRecorder:
         self._clock = clock or RealClock()
         self._known: OrderedDict[_Identity, _Known] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._serial = itertools.count()
         self._outgoing: asyncio.Queue[tuple[_Identity, Object]] = asyncio.Queue(maxsize=QUEUE)
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
@@ -101,7 +103,8 @@ class EventRecorder:
 
     def _new_event(self, identity: _Identity, reference: Object) -> Object:
         moment = self._clock.now()
-        stamp = format(int(moment.timestamp() * 1e9), "x")
+        # The clock tells microseconds; the counter keeps two events of one moment apart.
+        stamp = format(int(moment.timestamp() * 1e6) * 1000 + next(self._serial) % 1000, "x")
         namespace = identity.namespace or "default"
         source = {"component": self._component}
         if self._instance:

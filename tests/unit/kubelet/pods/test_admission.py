@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubelet.pods.admission import refuse
+from tests.unit.kubelet.making import make_container, make_pod
+
+NODE = {
+    "metadata": {"name": "node-1", "labels": {"disk": "ssd"}},
+    "status": {"allocatable": {"cpu": "1", "memory": "1Gi", "pods": "3"}},
+}
+
+
+def pod(port: int = 0, cpu: str = "", uid: str = "1", **spec: Any) -> dict:
+    fields: dict = {"ports": [{"containerPort": 80, "hostPort": port}]} if port else {}
+    if cpu:
+        fields["resources"] = {"requests": {"cpu": cpu}}
+    return make_pod(make_container(**fields), uid=uid, **spec)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "others", "reason"),
+    [
+        (pod(), [], None),
+        (pod(80), [pod(80, uid="2")], "NodePorts"),
+        (pod(80), [pod(81, uid="2")], None),
+        (pod(cpu="600m"), [pod(cpu="500m", uid="2")], "OutOfcpu"),
+        (pod(), [pod(uid=str(n)) for n in range(3)], "OutOfpods"),
+        (pod(nodeSelector={"disk": "hdd"}), [], "NodeAffinity"),
+        (pod(nodeSelector={"disk": "ssd"}), [], None),
+    ],
+)
+def test_refusals(wanted: dict, others: list[dict], reason: str | None) -> None:
+    refusal = refuse(wanted, others, NODE)
+    assert (refusal.reason if refusal else None) == reason
+
+
+def test_the_message_is_upstreams() -> None:
+    refusal = refuse(pod(cpu="600m"), [pod(cpu="500m", uid="2")], NODE)
+    assert refusal is not None and refusal.message == (
+        "Pod was rejected: Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000"
+    )

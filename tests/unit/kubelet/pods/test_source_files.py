@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubarium.component_base.clock import FakeClock
+from kubelet.pods.merge import Change, Merge, PodAdded, PodRemoved, is_static
+from kubelet.pods.source_files import FileSource
+
+MANIFEST = "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: a, image: 'b%s'}]}}"
+
+
+def test_files_become_pods(tmp_path: Path, clock: FakeClock) -> None:
+    said: list[Change] = []
+    source = FileSource(str(tmp_path), "node-1", Merge(said.append), clock, 20)
+    (tmp_path / "web.yaml").write_text(MANIFEST % "")
+    (tmp_path / "broken.yaml").write_text("{")
+    source.look()
+    source.look()
+    (tmp_path / "web.yaml").write_text(MANIFEST % ":2")
+    source.look()
+    assert [type(change) for change in said] == [PodAdded, PodRemoved, PodAdded]
+    pod = said[-1].pod
+    assert (
+        pod["metadata"]["name"] == "web-node-1"
+        and pod["metadata"]["namespace"] == "default"
+        and is_static(pod)
+    )

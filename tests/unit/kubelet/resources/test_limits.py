@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from kubelet.resources import limits
+from tests.unit.kubelet.making import make_container, make_pod
+
+GIB = 1 << 30
+
+
+def resources(cpu: str = "", memory: str = "", cpu_limit: str = "", memory_limit: str = "") -> dict:
+    requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value}
+    bounds = {key: value for key, value in (("cpu", cpu_limit), ("memory", memory_limit)) if value}
+    return {"requests": requests, "limits": bounds}
+
+
+def test_amounts_become_weights_and_quotas() -> None:
+    container = make_container(resources=resources("250m", "1Gi", "500m", "2Gi"))
+    assert limits.linux_resources(make_pod(container), container, 4 * GIB) == {
+        "cpu_shares": 256,
+        "cpu_quota": 50000,
+        "cpu_period": 100000,
+        "memory_limit_in_bytes": 2 * GIB,
+        "memory_swap_limit_in_bytes": 2 * GIB,
+        "oom_score_adj": 750,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "score"),
+    [
+        (resources(), 1000),
+        (resources("1", "1Gi", "1", "1Gi"), -997),
+        (resources("1m"), 999),
+        (resources("1m", "4Gi"), 3),
+    ],
+)
+def test_oom_scores(fields: dict, score: int) -> None:
+    container = make_container(resources=fields)
+    assert limits.oom_score_adj(make_pod(container), container, 4 * GIB) == score
+
+
+def test_a_pod_is_limited_only_if_all_its_containers_are() -> None:
+    bounded, free = make_container("a", resources=resources("1", "", "1")), make_container("b")
+    assert "cpu_quota" not in limits.pod_resources(make_pod(bounded, free))
+    assert limits.pod_resources(make_pod(bounded))["cpu_quota"] == 100000
+
+
+def test_weights_on_both_versions() -> None:
+    assert (limits.cpu_shares(0), limits.cpu_shares(1000)) == (2, 1024)
+    assert (limits.cpu_weight(2), limits.cpu_weight(1024), limits.cpu_weight(262144)) == (1, 39, 10000)

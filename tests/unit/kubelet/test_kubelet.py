@@ -1,0 +1,273 @@
+"""A whole kubelet on an API server and a runtime in memory: what happens to a pod from end to end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubarium.apimachinery import conditions
+from kubarium.apimachinery.object import Object
+from kubarium.client.fake import FakeAPI
+from kubarium.component_base.clock import FakeClock
+from kubelet.app import Kubelet
+from kubelet.options import Options
+from kubelet.pods.source_files import FileSource
+from kubelet.resources.cgroups import Cgroups
+from kubelet.runtime import interface
+from kubelet.runtime.fake import FakeRuntime
+from kubelet.runtime.interface import ContainerRuntimeError, ExecResult
+from tests.unit.kubelet.making import make_container, make_pod
+
+
+class Node:
+    """A kubelet under test, and what the test looks at."""
+
+    def __init__(self, folder: Path, clock: FakeClock, api: FakeAPI, runtime: FakeRuntime) -> None:
+        self.clock, self.api, self.runtime = clock, api, runtime
+        options = Options(
+            hostname_override="node-1",
+            node_ip="192.0.2.1",
+            root_dir=str(folder / "root"),
+            pod_logs_dir=str(folder / "logs"),
+            pod_manifest_path=str(folder / "manifests"),
+            cluster_domain="cluster.local",
+        )
+        (folder / "manifests").mkdir(exist_ok=True)
+        (folder / "cgroup").mkdir(exist_ok=True)
+        (folder / "cgroup/cgroup.controllers").touch()
+        self.client = api.client()
+        self.kubelet = Kubelet(options, self.client, runtime, clock, cgroups=Cgroups("/", folder / "cgroup"))
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self) -> None:
+        kubelet = self.kubelet
+        loops = [kubelet.recorder.run(), kubelet.informers.run(), kubelet.reporter.run(), kubelet.lease.run()]
+        loops += [
+            kubelet.pleg.run(),
+            kubelet.pleg.listen(),
+            kubelet.statuses.run(),
+            kubelet.statuses.reconcile(),
+        ]
+        loops += [kubelet.loop.tick(), kubelet._run_loop(), kubelet._collect_garbage()]
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+        await self.until(lambda: bool(self.api.objects("v1", "nodes")))
+
+    async def stop(self) -> None:
+        await self.kubelet.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.client.close()
+
+    async def until(self, is_so: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Turn the clock until it is so."""
+        for _ in range(int(seconds / 0.25)):
+            if is_so():
+                return
+            await self.clock.advance(0.25)
+        raise AssertionError(f"still not so after {seconds} s: {[pod['status'] for pod in self.pods()]}")
+
+    def pods(self) -> list[Object]:
+        return self.api.objects("v1", "pods")
+
+    def status(self, name: str = "web") -> Object:
+        status: Object = self.api.get("v1", "pods", "default", name).get("status") or {}
+        return status
+
+    def is_ready(self, name: str = "web") -> bool:
+        found = conditions.find(self.status(name).get("conditions"), "Ready")
+        return found is not None and found["status"] == "True"
+
+    def first(self, name: str = "web") -> Object:
+        status: Object = (self.status(name).get("containerStatuses") or [{}])[0]
+        return status
+
+    def events(self) -> set[str]:
+        return {event["reason"] for event in self.api.objects("v1", "events")}
+
+    def calls(self, name: str) -> list[tuple[Any, ...]]:
+        return [call for call in self.runtime.calls if call[0] == name]
+
+
+@pytest.fixture
+async def node(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Node]:
+    node = Node(tmp_path, clock, FakeAPI(clock=clock), FakeRuntime(clock))
+    node.runtime.add_image("busybox:1")
+    await node.start()
+    yield node
+    await node.stop()
+
+
+async def test_the_node_is_registered(node: Node) -> None:
+    found = node.api.get("v1", "nodes", "", "node-1")
+    assert found["metadata"]["labels"]["kubernetes.io/hostname"] == "node-1"
+    assert found["status"]["addresses"][0] == {"type": "InternalIP", "address": "192.0.2.1"}
+    assert conditions.is_true(found, "Ready") and found["status"]["allocatable"]["pods"] == "110"
+    await node.until(lambda: node.api.objects("coordination.k8s.io/v1", "leases"))
+
+
+async def test_a_pod_runs(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    status = node.status()
+    assert (
+        status["phase"] == "Running"
+        and status["hostIP"] == "192.0.2.1"
+        and status["podIP"].startswith("10.0.0.")
+    )
+    await node.until(lambda: {"Pulled", "Created", "Started"} <= node.events())
+
+
+async def test_init_containers_come_first(node: Node) -> None:
+    node.api.put(make_pod(initContainers=[make_container("i"), make_container("j")]))
+    for name in ("i", "j"):
+        await node.until(lambda name=name: node.calls("start_container")[-1:] == [("start_container", name)])
+        assert node.status()["phase"] == "Pending"
+        node.runtime.finish("uid-1", name)
+    await node.until(node.is_ready)
+
+
+async def test_a_crashing_container_is_restarted_later_and_later(node: Node) -> None:
+    node.api.put(make_pod())
+    starts = []
+    for count in range(4):
+        await node.until(lambda count=count: len(node.calls("start_container")) == count + 1, 100)
+        starts.append(node.clock.monotonic())
+        node.runtime.finish("uid-1", "main", exit_code=1)
+    assert [round((after - before) / 10) for before, after in itertools.pairwise(starts[1:])] == [1, 2]
+    await node.until(lambda: node.first()["state"].get("waiting"))
+    assert node.first()["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    assert node.first()["lastState"]["terminated"]["exitCode"] == 1 and node.first()["restartCount"] == 3
+    await node.until(lambda: "BackOff" in node.events())
+
+
+async def test_a_pod_that_is_done_succeeds_and_is_cleared(node: Node) -> None:
+    node.api.put(make_pod(restartPolicy="Never"))
+    await node.until(node.is_ready)
+    node.runtime.finish("uid-1", "main")
+    await node.until(lambda: node.status()["phase"] == "Succeeded")
+    await node.until(lambda: not node.kubelet.volumes.pod_directory("uid-1").exists())
+    assert len(await node.runtime.list_containers("uid-1")) == 1  # its log can still be read
+
+
+async def test_deletion_stops_everything_and_then_deletes_the_object(node: Node) -> None:
+    node.api.put(make_pod(terminationGracePeriodSeconds=7))
+    await node.until(node.is_ready)
+    await node.client.resource("v1", "pods").delete("web", "default")
+    await node.until(lambda: not node.pods())
+    assert node.calls("stop_container")[0][2] == 7
+    await node.until(lambda: not node.runtime._containers and not node.runtime._sandboxes)
+    await node.until(lambda: "Killing" in node.events())
+
+
+async def test_what_is_missing_is_waited_for(node: Node) -> None:
+    node.api.put(
+        make_pod(make_container(image="other:1"), volumes=[{"name": "c", "configMap": {"name": "cm"}}])
+    )
+    await node.until(lambda: "FailedMount" in node.events())
+    node.api.put(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm", "namespace": "default"}}
+    )
+    await node.until(lambda: node.first().get("state", {}).get("waiting", {}).get("reason") == "ErrImagePull")
+    await node.until(lambda: node.first()["state"]["waiting"]["reason"] == "ImagePullBackOff")
+    node.runtime.add_image("other:1")
+    await node.until(node.is_ready, 100)
+
+
+async def test_a_sandbox_that_cannot_be_made_is_tried_again(node: Node) -> None:
+    node.runtime.failures["run_sandbox"] = ContainerRuntimeError("no network")
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    await node.until(lambda: "FailedCreatePodSandBox" in node.events())
+
+
+async def test_probes_make_ready_and_restart(node: Node) -> None:
+    answers = {"ready": 0, "alive": 0}
+    node.runtime.commands = lambda name, command: ExecResult(answers[command[0]], b"", b"")
+    probed = make_container(
+        readinessProbe={"exec": {"command": ["ready"]}, "periodSeconds": 1},
+        livenessProbe={"exec": {"command": ["alive"]}, "periodSeconds": 1},
+    )
+    node.api.put(make_pod(probed))
+    await node.until(node.is_ready)
+    answers["ready"] = 1
+    await node.until(lambda: not node.is_ready())
+    answers |= {"ready": 0, "alive": 1}
+    await node.until(lambda: node.first()["restartCount"] == 1)
+    await node.until(lambda: "Unhealthy" in node.events())
+
+
+async def test_a_deadline_ends_the_pod(node: Node) -> None:
+    node.api.put(make_pod(activeDeadlineSeconds=30))
+    await node.until(node.is_ready)
+    await node.until(lambda: node.status()["phase"] == "Failed")
+    assert node.status()["reason"] == "DeadlineExceeded"
+    await node.until(
+        lambda: (
+            not node.runtime._sandboxes
+            or not any(one.value.state == interface.READY for one in node.runtime._sandboxes.values())
+        )
+    )
+
+
+async def test_a_pod_that_does_not_fit_is_refused(node: Node) -> None:
+    node.api.put(make_pod(make_container(resources={"requests": {"cpu": "1000"}})))
+    await node.until(lambda: node.status()["phase"] == "Failed")
+    assert node.status()["reason"] == "OutOfcpu" and not node.calls("run_sandbox")
+    await node.client.resource("v1", "pods").delete("web", "default")
+    await node.until(lambda: not node.pods())
+
+
+async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifests/a.yaml"
+    manifest.write_text(
+        "{apiVersion: v1, kind: Pod, metadata: {name: st}, spec: {containers: [{name: main, image: 'busybox:1'}]}}"
+    )
+    files = FileSource(str(tmp_path / "manifests"), "node-1", node.kubelet.merge, node.clock, 20)
+    files.look()
+    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    mirror = node.pods()[0]
+    assert mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"]
+    node.api.remove("v1", "pods", "default", "st-node-1")
+    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    manifest.unlink()
+    files.look()
+    await node.until(lambda: not node.pods() and not node.runtime._containers)
+
+
+async def test_another_kubelet_takes_over_what_runs(node: Node, tmp_path: Path) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    before = node.first()["containerID"]
+    await node.stop()
+    second = Node(tmp_path, node.clock, node.api, node.runtime)
+    await second.start()
+    try:
+        await second.until(lambda: second.kubelet.statuses.get("uid-1"))
+        assert second.is_ready() and second.first()["containerID"] == before
+        assert len(node.calls("create_container")) == 1
+        await second.client.resource("v1", "pods").delete("web", "default", grace_period_seconds=0)
+        await second.until(lambda: not node.runtime._containers)
+    finally:
+        await second.stop()
+
+
+async def test_power_off_and_on(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    node.runtime.power_off()
+    await node.until(lambda: node.first()["restartCount"] == 1 and node.is_ready())
+
+
+async def test_somebody_elses_change_of_the_status_is_put_right(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    await node.client.resource("v1", "pods").patch(
+        "web", {"status": {"podIP": "1.2.3.4"}}, "default", subresource="status"
+    )
+    await node.until(lambda: node.status()["podIP"].startswith("10.0.0."))
