@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from typing import Self
 from kubarium.component_base import certificates
 
 START_TIMEOUT = 60.0  # seconds
+_PR_SET_PDEATHSIG = 1
 
 
 class ControlPlane:
@@ -31,8 +33,12 @@ class ControlPlane:
 
     async def __aenter__(self) -> Self:
         self._write_certificates()
-        await self._start_etcd()
-        await self.start_api_server()
+        try:
+            await self._start_etcd()
+            await self.start_api_server()
+        except BaseException as problem:
+            await self.__aexit__(type(problem), problem, problem.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -40,17 +46,17 @@ class ControlPlane:
     ) -> None:
         for name in reversed(list(self._processes)):
             await self.stop(name)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if error is None:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     async def start_api_server(self) -> None:
         """Start it, and wait until `/readyz` says yes."""
         begun = time.monotonic()
         file = self._file
-        profile = os.environ.get("APISERVER_PROFILE", "")
+        interpreter = os.environ.get("BENCH_PYTHON", sys.executable).split()  # e.g. a profiler
         await self._spawn(
             "apiserver",
-            sys.executable,
-            *(("-m", "cProfile", "-o", profile) if profile else ()),
+            *interpreter,
             "-m",
             "apiserver",
             f"--etcd-servers=http://127.0.0.1:{self.port + 1}",
@@ -135,7 +141,7 @@ class ControlPlane:
     async def _spawn(self, name: str, *command: str) -> None:
         with open(self._file(f"{name}.log"), "ab") as log:  # noqa: ASYNC230  once, before anything is measured
             self._processes[name] = await asyncio.create_subprocess_exec(
-                *command, stdout=log, stderr=log, start_new_session=True
+                *command, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
 
     async def _is_ready(self) -> bool:
@@ -149,6 +155,11 @@ class ControlPlane:
         answer = await reader.read()
         writer.close()
         return b" 200 " in answer[:20]
+
+
+def _die_with_parent() -> None:
+    """A benchmark that is killed leaves nothing running. Called in the child before it becomes the program."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 async def _answers(port: int) -> bool:

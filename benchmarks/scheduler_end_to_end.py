@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from pathlib import Path
 
 from benchmarks.control_plane import ControlPlane
 from benchmarks.load import Target, call, request
+from kubarium.client.kubeconfig import ClientConfig
+from kubarium.client.rest import Client
 from kubarium.component_base import certificates
 
 PORT = 23100
@@ -31,7 +32,11 @@ def node(number: int) -> bytes:
     """A node of four cores."""
     labels = {"kubernetes.io/hostname": f"node-{number}", "topology.kubernetes.io/zone": f"zone-{number % 3}"}
     capacity = {"cpu": "4", "memory": "32Gi", "pods": "110"}
-    status = {"capacity": capacity, "allocatable": capacity, "conditions": [{"type": "Ready", "status": "True"}]}
+    status = {
+        "capacity": capacity,
+        "allocatable": capacity,
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
     body = {"metadata": {"name": f"node-{number}", "labels": labels}, "status": status}
     return json.dumps({"apiVersion": "v1", "kind": "Node"} | body).encode()
 
@@ -41,7 +46,9 @@ def pod(number: int) -> bytes:
     resources = {"requests": {"cpu": "100m", "memory": "500Mi"}}
     container = {"name": "pause", "image": "pause:3.10", "resources": resources}
     metadata = {"name": f"pod-{number}", "namespace": "default", "labels": {"app": "bench"}}
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}).encode()
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+    ).encode()
 
 
 class SchedulerProcess:
@@ -50,10 +57,14 @@ class SchedulerProcess:
     def __init__(self, plane: ControlPlane, command: list[str]) -> None:
         self._plane, self._command = plane, command
         self._process: asyncio.subprocess.Process | None = None
-        self._context = ssl.create_default_context()
-        self._context.check_hostname = False
-        self._context.verify_mode = ssl.CERT_NONE
-        self._context.load_cert_chain(plane._file("admin.crt"), plane._file("admin.key"))
+        self._pages = Client(
+            ClientConfig(
+                server=f"https://127.0.0.1:{SCHEDULER_PORT}",
+                cert_file=plane._file("admin.crt"),
+                key_file=plane._file("admin.key"),
+                insecure_skip_tls_verify=True,
+            )
+        )
 
     async def start(self) -> None:
         """Start it and wait until it is well."""
@@ -70,7 +81,9 @@ class SchedulerProcess:
             "--leader-elect=false",
         ]  # fmt: skip
         with open(self._plane._file("scheduler.log"), "ab") as log:  # noqa: ASYNC230  once
-            self._process = await asyncio.create_subprocess_exec(*self._command, *flags, stdout=log, stderr=log)
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, *flags, stdout=log, stderr=log
+            )
         while True:
             try:
                 await self._get("/readyz")
@@ -81,15 +94,13 @@ class SchedulerProcess:
     async def scheduled(self) -> int:
         """How many pods it says it has scheduled."""
         text = await self._get("/metrics")
-        found = re.findall(r'^scheduler_schedule_attempts_total\{.*result="scheduled".*\} ([\d.e+]+)', text, re.M)
+        found = re.findall(
+            r'^scheduler_schedule_attempts_total\{.*result="scheduled".*\} ([\d.e+]+)', text, re.M
+        )
         return int(sum(float(number) for number in found))
 
     async def _get(self, path: str) -> str:
-        reader, writer = await asyncio.open_connection("127.0.0.1", SCHEDULER_PORT, ssl=self._context)
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-        answer = await reader.read()
-        writer.close()
-        return answer.decode(errors="replace")
+        return str(await self._pages.request("GET", path))
 
     def cpu_seconds(self) -> float:
         """Processor time that it has used."""
@@ -102,6 +113,7 @@ class SchedulerProcess:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
             await self._process.wait()
+        await self._pages.close()
 
 
 async def fill(plane: ControlPlane, path: str, bodies: Iterator[bytes]) -> None:
@@ -119,13 +131,15 @@ async def wait_for(scheduler: SchedulerProcess, count: int) -> None:
     while await scheduler.scheduled() < count:
         if time.monotonic() > deadline:
             raise TimeoutError
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
 
 
 async def measure(nodes: int, pods: int, command: list[str]) -> None:
     """Pods that wait already, then as many that are created meanwhile."""
     # Nobody makes service accounts here, and nobody takes the not-ready taint off.
-    async with ControlPlane(PORT, "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition") as plane:
+    async with ControlPlane(
+        PORT, "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"
+    ) as plane:
         await fill(plane, "/api/v1/nodes", (node(number) for number in range(nodes)))
         path = "/api/v1/namespaces/default/pods"
         scheduler = SchedulerProcess(plane, command)
@@ -145,9 +159,6 @@ async def measure(nodes: int, pods: int, command: list[str]) -> None:
             print(f"  API server {1e6 * (plane.cpu_seconds('apiserver') - server) / pods:.0f} us CPU a pod")
         finally:
             await scheduler.stop()
-            log = Path(plane._file("scheduler.log")).read_text()
-            if "Traceback" in log:
-                print(log[-3000:])
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL
 
 SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
 BOOKMARK_INTERVAL = 60.0  # seconds
+EARLY = 0.01  # seconds by which a timer may wake us too early
 WINDOW = 0.008  # seconds: changes that follow each other faster are sent together
 _OPENINGS = {
     kind: b'{"type":"%s","object":' % kind.encode() for kind in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)
@@ -166,8 +167,8 @@ class Stream:
                     sent_at = loop.time()
                 continue
             now = self._clock.monotonic()
-            over = now >= self._end
-            if self._options.bookmarks and (over or now >= self._bookmark_due):
+            over = now >= self._end - EARLY
+            if self._options.bookmarks and (over or now >= self._bookmark_due - EARLY):
                 self._bookmark_due = now + BOOKMARK_INTERVAL
                 await self._write(self._bookmark(watch.revision))
             if over:

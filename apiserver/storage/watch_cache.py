@@ -481,22 +481,23 @@ def _page(
     shelves: Sequence[Shelf], revision: int, start_key: str, limit: int, predicate: Predicate | None
 ) -> Page:
     found: list[Stored] = []
-    total = 0
     for number, shelf in enumerate(shelves):
         begin = bisect.bisect_left(shelf.keys, start_key) if start_key else 0
         items = shelf.items[begin:] if begin else shelf.items
         if predicate is None and not (limit and len(found) + len(items) > limit):
             found += items
             continue
+        if predicate is None:
+            taken = limit - len(found)
+            found += items[:taken]
+            later = sum(_count_from(rest, start_key) for rest in shelves[number + 1 :])
+            return Page(found, revision, found[-1].key + "\0", len(items) - taken + later)
         for at, stored in enumerate(items):
             if limit and len(found) == limit:
-                if predicate is None:
-                    later = (_count_from(rest, start_key) for rest in shelves[number + 1 :])
-                    total = len(items) - at + sum(later)
                 # The first key that was not looked at follows directly on the last one that was.
                 last = items[at - 1] if at else found[-1]
-                return Page(found, revision, last.key + "\0", total)
-            if predicate is None or predicate(stored):
+                return Page(found, revision, last.key + "\0")
+            if predicate(stored):
                 found.append(stored)
     return Page(found, revision)
 
