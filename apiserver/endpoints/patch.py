@@ -191,6 +191,10 @@ class _Patching:
             raise errors.BadRequest("metadata.managedFields must be nil")
         check_name(self._context, config)
         check_place(self._row, self._context, config)
+        # Before decoding, which would drop what the schema does not know.
+        custom = self._row.custom if self._kind == self._row.gvk else None
+        schema = custom.schema if custom is not None else self._endpoints.schemas.schema(self._kind)
+        managed_fields.check_config(config, schema or ANY)
 
 
 def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:

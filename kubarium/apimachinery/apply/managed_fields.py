@@ -20,7 +20,7 @@ from kubarium.apimachinery.apply import field_set
 from kubarium.apimachinery.apply import merge as merging
 from kubarium.apimachinery.apply.field_set import FieldSet, Path
 from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
-from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid
+from kubarium.apimachinery.field_path import METADATA, FieldError, FieldPath, invalid
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
@@ -102,7 +102,7 @@ def apply(
     4. What changes and belongs to others is a conflict, unless `force` takes it from them.
     """
     schema = schema or ANY
-    _check_config(config, schema)  # 1
+    check_config(config, schema)  # 1
     before = live or {}
     entries = _entries_of(before)
     if live is not None and not entries:
@@ -127,7 +127,10 @@ def apply(
     return result
 
 
-def validate(entries: Any, path: FieldPath) -> list[FieldError]:
+_PATH = METADATA / "managedFields"
+
+
+def validate(entries: Any, path: FieldPath = _PATH) -> list[FieldError]:
     """The errors in managed fields that a client sent."""
     errors: list[FieldError] = []
     for index, entry in enumerate(entries or ()):
@@ -270,7 +273,10 @@ def _order(entry: Object) -> tuple[str, str, str, str, str]:
     )
 
 
-def _check_config(config: Object, schema: Structural) -> None:
+def check_config(config: Object, schema: Structural) -> None:
+    """Refuse what an applied configuration may not contain, in upstream's words. `apply` does it itself; call it before
+    the configuration is decoded further, which would drop unknown fields.
+    """
     metadata = config.get("metadata") or {}
     if metadata.get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")

@@ -318,13 +318,13 @@ def _parse_time(value: Any) -> datetime:
 
 
 def _time(value: Any, where: Where, unknown: list[str]) -> Any:
-    if type(value) is str and _SECONDS(value):
+    if value is None or (type(value) is str and _SECONDS(value)):
         return value
     return _parse_time(value).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _micro_time(value: Any, where: Where, unknown: list[str]) -> Any:
-    if type(value) is str and _MICROS(value):
+    if value is None or (type(value) is str and _MICROS(value)):
         return value
     return _parse_time(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
