@@ -10,7 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from apiserver.registry import apps, batch, certificates, networking, policy_and_rbac, reviews, subresources
+from apiserver.registry import (
+    apps,
+    batch,
+    certificates,
+    networking,
+    policy_and_rbac,
+    registrations,
+    reviews,
+    subresources,
+)
 from apiserver.registry import autoscaling as hpa
 from apiserver.registry import storage_and_scheduling as storing
 from apiserver.registry.columns.by_kind import COLUMNS
@@ -116,7 +125,7 @@ def _core() -> list[Resource]:
 def _registrations() -> list[Resource]:
     v1 = "apiregistration.k8s.io/v1"
     return [
-        _row(v1, "APIService", "apiservices", storing.API_SERVICE, status(v1, "APIService"), cluster=True,
+        _row(v1, "APIService", "apiservices", registrations.API_SERVICE, status(v1, "APIService"), cluster=True,
              categories=EXTENSIONS, storage_prefix="apiregistration.k8s.io/apiservices"),
     ]  # fmt: skip
 
@@ -267,7 +276,7 @@ def _admission() -> list[Resource]:
 def _extensions() -> list[Resource]:
     v1, kind = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
     return [
-        _row(v1, kind, "customresourcedefinitions", storing.CUSTOM_RESOURCE_DEFINITION, status(v1, kind),
+        _row(v1, kind, "customresourcedefinitions", registrations.CUSTOM_RESOURCE_DEFINITION, status(v1, kind),
              short="crd crds", cluster=True, categories=EXTENSIONS,
              storage_prefix="apiextensions.k8s.io/customresourcedefinitions"),
     ]  # fmt: skip

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from apiserver.registry.strategy import Strategy, of_noun
 from kubarium.api.admissionregistration import defaults as admission
-from kubarium.api.apiextensions import custom_resource_definition
 from kubarium.api.flowcontrol import priority
 from kubarium.api.scheduling import priority_class
 from kubarium.api.storage import csi, storage_class
@@ -42,11 +41,6 @@ MUTATING_POLICY = replace(_CONFIGURATION, defaults=admission.fill_policy)
 VALIDATING_POLICY = Strategy(
     defaults=admission.fill_policy, has_generation=True, allow_unconditional_update=False
 )
-
-CUSTOM_RESOURCE_DEFINITION = of_noun(
-    custom_resource_definition, has_generation=True, allow_unconditional_update=False
-)
-API_SERVICE = Strategy(allow_unconditional_update=False)
 
 FLOW_SCHEMA = Strategy(
     has_generation=True,

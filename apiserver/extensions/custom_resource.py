@@ -1,0 +1,332 @@
+"""One version of a custom resource: what endpoints and registry need to know of it beyond its catalog row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from apiserver.extensions import json_path
+from apiserver.registry.columns.shared import AGE, NAME
+from apiserver.registry.resource import Resource, Subresource
+from apiserver.registry.strategy import Column, Strategy, keep
+from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
+from apiserver.request import RequestContext
+from kubarium.apimachinery.field_path import FieldError
+from kubarium.apimachinery.group_version import GroupVersionKind, join
+from kubarium.apimachinery.object import (
+    Object,
+    copy,
+    generation_of,
+    is_deleting,
+    metadata_of,
+    spec_of,
+    status_of,
+)
+from kubarium.apimachinery.schema import builtin, structural, validation
+from kubarium.apimachinery.schema.catalog import Catalog as Schemas
+from kubarium.apimachinery.schema.structural import MISSING, Structural
+
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+Rules = Callable[[Object, Object | None], Sequence[FieldError]]
+"""x-kubernetes-validations of a schema: (new, old) -> errors."""
+
+
+@dataclass(frozen=True)
+class CustomStrategy(Strategy):
+    """The generation counts every change outside metadata (and status, where that is written apart)."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        if self.has_status:
+            obj.pop("status", None)
+        metadata_of(obj)["generation"] = 1
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        if self.has_status:
+            keep(new, old, "status")
+        metadata_of(new)["generation"] = generation_of(old) + (self.wish_of(new) != self.wish_of(old))
+
+    def prepare_for_status_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        """Only status and managed fields come from the request."""
+        managed = metadata_of(new).get("managedFields")
+        super().prepare_for_status_update(context, new, old)
+        new["metadata"] = dict(old["metadata"])
+        if managed is not None:
+            new["metadata"]["managedFields"] = managed
+
+    def wish_of(self, obj: Object) -> Any:
+        ignored = ("metadata", "status") if self.has_status else ("metadata",)
+        return {key: value for key, value in obj.items() if key not in ignored}
+
+
+@dataclass(frozen=True)
+class CustomResource:
+    """The schema of a version and what follows from it. `Resource.custom` of its row."""
+
+    gvk: GroupVersionKind
+    schema: Structural  # of whole objects, metadata included: for managed fields
+    own: Structural  # as the definition says
+    schemas: Schemas
+    document: Mapping[str, Any] = field(default_factory=dict)  # openAPIV3Schema
+    list_kind: str = ""
+
+    def normalize(self, obj: Object) -> list[str]:
+        """Drop what the schema does not know and fill in its defaults; what was dropped, as problems."""
+        problems = [
+            builtin.unknown_field(path) for path in builtin.normalize_metadata(obj, self.gvk, self.schemas)
+        ]
+        problems += [builtin.unknown_field(path) for path in structural.prune(obj, self.own)]
+        structural.default(obj, self.own)
+        return problems
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the schema."""
+        return hashlib.sha256(orjson.dumps(self.document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @property
+    def definition_name(self) -> str:
+        """`com.example.stable.v1.CronTab`: the name of its schema in OpenAPI documents."""
+        return ".".join([*reversed(self.gvk.group.split(".")), self.gvk.version, self.gvk.kind])
+
+    def definitions(self, v2: bool = False) -> dict[str, Any]:
+        """Its schema and that of its list, as OpenAPI documents publish them."""
+        prefix = "#/definitions/" if v2 else "#/components/schemas/"
+        document = copy(dict(self.document)) if self.document else {"type": "object"}
+        if v2:
+            document = _v2(document)
+        properties = document.setdefault("properties", {})
+        properties |= {
+            "apiVersion": _API_VERSION,
+            "kind": _KIND,
+            "metadata": {"description": "Standard object's metadata.", "$ref": prefix + _META + "ObjectMeta"}
+            if v2
+            else {
+                "allOf": [{"$ref": prefix + _META + "ObjectMeta"}],
+                "description": "Standard object's metadata.",
+            },
+        }
+        kind = {"group": self.gvk.group, "version": self.gvk.version, "kind": self.gvk.kind}
+        document["x-kubernetes-group-version-kind"] = [kind]
+        items = {
+            "type": "array",
+            "items": {"$ref": prefix + self.definition_name},
+            "description": "List of objects.",
+        }
+        metadata = {"$ref": prefix + _META + "ListMeta", "description": "Standard list metadata."}
+        listed = {
+            "type": "object",
+            "description": f"{self.list_kind} is a list of {self.gvk.kind}",
+            "required": ["items"],
+            "properties": {"apiVersion": _API_VERSION, "kind": _KIND, "metadata": metadata, "items": items},
+            "x-kubernetes-group-version-kind": [{**kind, "kind": self.list_kind}],
+        }
+        return {self.definition_name: document, self.definition_name + "List": listed}
+
+
+_API_VERSION = {
+    "type": "string",
+    "description": "APIVersion defines the versioned schema of this representation.",
+}
+_KIND = {"type": "string", "description": "Kind is the REST resource that this object represents."}
+_ONLY_V3 = ("oneOf", "anyOf", "not", "allOf", "nullable", "default")
+
+
+def _v2(schema: Any) -> Any:
+    """Version 2 cannot say everything: what it cannot say is left out, and where that matters anything goes."""
+    if isinstance(schema, list):
+        return [_v2(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: value for key, value in schema.items() if key not in _ONLY_V3}
+    if schema.get("x-kubernetes-preserve-unknown-fields") and found.get("type") == "object":
+        found.pop("properties", None)
+    if schema.get("nullable") or schema.get("x-kubernetes-int-or-string"):
+        found.pop("type", None)
+        found.pop("items", None)
+        found.pop("properties", None)
+    for name in ("properties",):
+        if name in found:
+            found[name] = {key: _v2(value) for key, value in found[name].items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(found.get(name), dict):
+            found[name] = _v2(found[name])
+    return found
+
+
+def rows_of(
+    definition: Object, schemas: Schemas, make_rules: Callable[[Structural], Rules | None]
+) -> list[Resource]:
+    """A catalog row for each served version of a definition."""
+    spec = spec_of(definition)
+    storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
+    stored = status_of(definition).get("storedVersions") or [storage]
+    return [
+        _row(definition, version, storage, len(set(stored) | {storage}) > 1, schemas, make_rules)
+        for version in spec["versions"]
+        if version.get("served")
+    ]
+
+
+def _row(
+    definition: Object,
+    version: Object,
+    storage: str,
+    mixed: bool,
+    schemas: Schemas,
+    make_rules: Callable[[Structural], Rules | None],
+) -> Resource:
+    spec = spec_of(definition)
+    names, group = spec["names"], spec["group"]
+    document = (version.get("schema") or {}).get("openAPIV3Schema") or {
+        "x-kubernetes-preserve-unknown-fields": True
+    }
+    own = structural.from_openapi(document)
+    api_version = join(group, version["name"])
+    custom = CustomResource(
+        GroupVersionKind(group, version["name"], names["kind"]),
+        _whole(own, schemas),
+        own,
+        schemas,
+        document,
+        names.get("listKind") or names["kind"] + "List",
+    )
+    subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
+    verbs = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+    if is_deleting(definition):
+        verbs = tuple(verb for verb in verbs if verb != "create")
+    other = storage != version["name"]
+    return Resource(
+        api_version,
+        names["kind"],
+        names["plural"],
+        _strategy(own, version, "status" in subresources, make_rules(own)),
+        tuple(names.get("shortNames") or ()),
+        tuple(names.get("categories") or ()),
+        names.get("singular") or "",
+        spec["scope"] == "Namespaced",
+        verbs,
+        subresources,
+        f"{group}/{names['plural']}",
+        join(group, storage) if other else "",
+        partial(_renamed, join(group, storage)) if other else None,
+        partial(_read, api_version, own) if other or mixed or _has_defaults(own) else None,
+        custom=custom,
+    )
+
+
+def _renamed(api_version: str, obj: Object) -> Object:
+    """Conversion strategy None: nothing but the version changes."""
+    return {**obj, "apiVersion": api_version}
+
+
+def _read(api_version: str, schema: Structural, obj: Object) -> Object:
+    """A kept object, perhaps written under an older schema, as this version shows it."""
+    shown = copy(obj) | {"apiVersion": api_version}
+    structural.prune(shown, schema)
+    structural.default(shown, schema)
+    return shown
+
+
+def _has_defaults(schema: Structural) -> bool:
+    children = [*schema.properties.values(), schema.items, schema.additional]
+    return schema.default is not MISSING or any(
+        child is not None and _has_defaults(child) for child in children
+    )
+
+
+def _whole(own: Structural, schemas: Schemas) -> Structural:
+    text = Structural(type="string")
+    metadata = schemas.definition(_META + "ObjectMeta")
+    return replace(own, properties={**own.properties, "apiVersion": text, "kind": text, "metadata": metadata})
+
+
+def _strategy(own: Structural, version: Object, has_status: bool, rules: Rules | None) -> Strategy:
+    def validate(obj: Object) -> Sequence[FieldError]:
+        found = validation.validate(obj, own)
+        return found if found or rules is None else rules(obj, None)
+
+    def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
+        found = validation.validate(new, own)
+        return found if found or rules is None else rules(new, old)
+
+    fields = {
+        entry["jsonPath"].lstrip("."): partial(_selected, entry["jsonPath"])
+        for entry in version.get("selectableFields") or ()
+    }
+    return CustomStrategy(
+        defaults=partial(structural.default, schema=own),
+        validate=validate,
+        validate_update=validate_update,
+        validate_status_update=validate_update,
+        has_status=has_status,
+        has_generation=True,
+        allow_unconditional_update=False,
+        columns=_columns(version.get("additionalPrinterColumns") or ()),
+        selectable_fields=fields,
+    )
+
+
+def _selected(path: str, obj: Object) -> str:
+    return json_path.text(obj, path)
+
+
+def _columns(wanted: Sequence[Object]) -> Sequence[Column]:
+    if not wanted:
+        return (NAME, AGE)
+    return (
+        NAME,
+        *(
+            Column(
+                column["name"],
+                partial(_cell, column["jsonPath"], column["type"]),
+                type=column["type"],
+                format=column.get("format") or "",
+                description=column.get("description") or "",
+                priority=column.get("priority") or 0,
+                is_moment=column["type"] == "date",
+            )
+            for column in wanted
+        ),
+    )
+
+
+def _cell(path: str, type: str, obj: Object) -> Any:
+    try:
+        found = json_path.find(obj, path)
+    except json_path.BadPath:
+        return None
+    if not found:
+        return "" if type == "date" else None
+    value = found[0]
+    if type == "string" and not isinstance(value, str):
+        return orjson.dumps(value).decode() if isinstance(value, dict | list) else json_path.text(obj, path)
+    return value
+
+
+def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subresource]:
+    found: dict[str, Subresource] = {}
+    if wanted.get("status") is not None:
+        found["status"] = status(api_version, kind)
+    if (paths := wanted.get("scale")) is not None:
+        found["scale"] = Subresource(
+            "scale", SCALE, view=partial(_scale, paths), merge=partial(_scaled, paths)
+        )
+    return found
+
+
+def _scale(paths: Object, obj: Object) -> Object:
+    selector = json_path.text(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else ""
+    wanted = json_path.first(obj, paths["specReplicasPath"])
+    return scale_of(obj, wanted, json_path.first(obj, paths["statusReplicasPath"]), selector)
+
+
+def _scaled(paths: Object, stored: Object, window: Object) -> Object:
+    changed = copy(stored)
+    json_path.put(changed, paths["specReplicasPath"], replicas_of(window))
+    carry_preconditions(changed, window)
+    return changed

@@ -1,0 +1,144 @@
+"""CustomResourceDefinitions become catalog rows, and leave the catalog when they go.
+
+A new definition is judged (`naming.py`); its rows are served *before* its status says Established, so that whoever
+waits for the condition finds the resource. A deleted definition keeps its finalizer until its objects are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from apiserver.extensions import naming
+from apiserver.extensions.custom_resource import Rules, rows_of
+from apiserver.registry.registrations import CLEANUP_FINALIZER
+from apiserver.registry.resource import Catalog
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.group_version import GroupVersionResource, join
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    copy,
+    finalizers_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    spec_of,
+    status_of,
+)
+from kubarium.apimachinery.schema.catalog import Catalog as Schemas
+from kubarium.apimachinery.schema.structural import Structural
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+
+log = logging.get(__name__)
+
+API_VERSION, PLURAL = "apiextensions.k8s.io/v1", "customresourcedefinitions"
+EMPTYING_SECONDS = 0.5  # between looks at a resource that is being emptied
+
+
+class CustomResources(Controller):
+    """Follows the definitions and keeps the catalog like them."""
+
+    name = "custom-resources"
+    workers = 1  # names are judged one after another
+
+    def __init__(
+        self,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        catalog: Catalog,
+        schemas: Schemas,
+        make_rules: Callable[[Structural], Rules | None] = lambda schema: None,
+    ) -> None:
+        self._catalog = catalog
+        self._schemas = schemas
+        self._make_rules = make_rules
+        self._served: dict[
+            str, tuple[str, list[GroupVersionResource]]
+        ] = {}  # by definition: its version, its rows
+        self._filled = False
+        super().__init__(client, informers, clock)
+        self._definitions = self.informer(API_VERSION, PLURAL)
+
+    def watches(self) -> Sequence[Watch]:
+        return [Watch(API_VERSION, PLURAL)]
+
+    async def started(self) -> None:
+        for definition in self._definitions.lister.list():
+            if naming.is_established(definition):
+                self._serve(definition)
+        self._filled = True
+
+    async def check(self) -> None:
+        """For `/readyz`: raises until every definition that exists is served."""
+        if not self._filled:
+            raise errors.ServiceUnavailable("custom resources are not served yet")
+
+    async def reconcile(self, key: ObjectKey) -> float | None:
+        definition = self._definitions.lister.get(key)
+        if definition is None:
+            self._withdraw(key.name)
+            return None
+        if is_deleting(definition):
+            return await self._finish(definition)
+        status = naming.judged(definition, self._definitions.lister.list(), self.clock.now())
+        if naming.is_established({"status": status}):
+            self._serve({**definition, "status": status})
+        if status != status_of(definition):
+            changed = copy(definition)
+            changed["status"] = status
+            await self.client.resource(API_VERSION, PLURAL).update_status(changed)
+        return None
+
+    def _serve(self, definition: Object) -> None:
+        name, revision = name_of(definition), resource_version_of(definition)
+        known = self._served.get(name)
+        if known is not None and known[0] == revision:
+            return
+        rows = rows_of(definition, self._schemas, self._make_rules)
+        if known is None:
+            log.info("serving %s", name)
+        gone = [gvr for gvr in known[1] if gvr not in {row.gvr for row in rows}] if known is not None else []
+        self._served[name] = (revision, [row.gvr for row in rows])
+        if gone:
+            self._catalog.remove(gone)
+        self._catalog.add(rows)
+
+    def _withdraw(self, name: str) -> None:
+        known = self._served.pop(name, None)
+        if known is not None:
+            log.info("no longer serving %s", name)
+            self._catalog.remove(known[1])
+
+    async def _finish(self, definition: Object) -> float | None:
+        """Delete the objects of a definition that goes, then let it go."""
+        if CLEANUP_FINALIZER not in finalizers_of(definition):
+            return None
+        if naming.is_established(definition):
+            self._serve(definition)
+        known = self._served.get(name_of(definition))
+        if known is not None and known[1] and await self._delete_objects(definition, known[1][0]):
+            return EMPTYING_SECONDS
+        changed = copy(definition)
+        changed["metadata"]["finalizers"] = [
+            finalizer for finalizer in finalizers_of(definition) if finalizer != CLEANUP_FINALIZER
+        ]
+        try:
+            await self.client.resource(API_VERSION, PLURAL).update(changed)
+        except errors.NotFound:
+            log.debug("%s is gone already", name_of(definition))
+        return None
+
+    async def _delete_objects(self, definition: Object, gvr: GroupVersionResource) -> int:
+        """Ask for the deletion of all objects; how many are still there."""
+        resource = self.client.resource(join(gvr.group, gvr.version), gvr.resource)
+        items = (await resource.list())["items"]
+        namespaced = spec_of(definition)["scope"] == "Namespaced"
+        for namespace in {namespace_of(item) for item in items if not is_deleting(item)}:
+            await resource.delete_collection(namespace=namespace if namespaced else "")
+        return len((await resource.list())["items"]) if items else 0

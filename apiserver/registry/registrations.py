@@ -1,0 +1,57 @@
+"""What extends the API: CustomResourceDefinitions and APIServices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apiserver.registry.strategy import Strategy, offers_of
+from apiserver.request import RequestContext
+from kubarium.api.apiextensions import custom_resource_definition as noun
+from kubarium.apimachinery import conditions
+from kubarium.apimachinery.object import Object, is_deleting, metadata_of, spec_of, status_of
+
+CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+_TERMINATING = {
+    "type": "Terminating",
+    "status": "True",
+    "reason": "InstanceDeletionPending",
+    "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+}
+
+
+@dataclass(frozen=True)
+class DefinitionStrategy(Strategy):
+    """A definition remembers every version in which objects may be kept, and goes only after its objects."""
+
+    has_generation: bool = True
+    allow_unconditional_update: bool = False
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        obj["status"] = {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []}
+        _remember_storage_version(obj)
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        super().prepare_for_update(context, new, old)
+        _remember_storage_version(new)
+
+    def must_wait(self, obj: Object) -> bool:
+        return not is_deleting(obj)
+
+    def after_begin_delete(self, context: RequestContext, obj: Object) -> None:
+        finalizers = metadata_of(obj).setdefault("finalizers", [])
+        if CLEANUP_FINALIZER not in finalizers:
+            finalizers.append(CLEANUP_FINALIZER)
+        found = obj.setdefault("status", {}).setdefault("conditions", [])
+        conditions.set_condition(found, dict(_TERMINATING), context.clock.now())
+
+
+def _remember_storage_version(definition: Object) -> None:
+    storage = next((v["name"] for v in spec_of(definition).get("versions") or () if v.get("storage")), None)
+    known = status_of(definition).get("storedVersions") or []
+    if storage is not None and storage not in known:
+        definition.setdefault("status", {})["storedVersions"] = [*known, storage]
+
+
+CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(**offers_of(noun))
+API_SERVICE = Strategy(allow_unconditional_update=False)
