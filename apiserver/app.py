@@ -40,6 +40,7 @@ from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.router import Router
 from apiserver.endpoints.server import Endpoints
 from apiserver.endpoints.shell import build_shell
+from apiserver.extensions.custom_resources import CustomResources
 from apiserver.filters.audit import AuditLog, load_policy
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
@@ -57,8 +58,10 @@ from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import Storage
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.group_version import GroupVersionResource
+from kubarium.apimachinery.cel import library
+from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
 from kubarium.apimachinery.schema import catalog as schema_catalog
+from kubarium.apimachinery.schema.structural import Structural
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
@@ -140,7 +143,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         issue_token=TokenRequests(issuer).issue if issuer is not None else None,
         resources=_finder(rows),
     )
-    admission = _admission(options, client, informers, clock, authorizer, rbac, rows)
+    schemas = _schemas(options)
+    admission = _admission(options, client, informers, clock, authorizer, rbac, rows, schemas)
     backends = Backends(
         registry,
         kubelet_certificate=options.kubelet_client_certificate,
@@ -148,7 +152,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         kubelet_authority=options.kubelet_certificate_authority,
         address_types=options.kubelet_preferred_address_types,
     )
-    endpoints = Endpoints(rows, storage, registry, _schemas(options), admission, clock, backends)
+    endpoints = Endpoints(rows, storage, registry, schemas, admission, clock, backends)
     discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
     documents = discovery_documents(options.service_account_issuer[0], keys) if keys is not None else {}
     shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
@@ -164,11 +168,14 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         audit=_audit(options),
         priority_levels=levels if options.enable_priority_and_fairness else None,
     )
+    custom = CustomResources(client, informers, clock, rows, endpoints.schemas)
+    health.add("poststarthook/start-apiextensions-controllers", custom.check, "readyz", "healthz")
     bootstrap = Bootstrap(client, _facts(options), clock)
     health.add("poststarthook/rbac/bootstrap-roles", bootstrap.check, "readyz", "healthz")
     tasks: list[tuple[str, Callable[[], Any]]] = [
         ("informers", informers.run),
         ("bootstrap", bootstrap.run),
+        ("custom resources", custom.run),
         ("service addresses", addresses.run),
     ]
     return ApiServer(door, endpoints, client, health, tasks)
@@ -265,6 +272,7 @@ def _admission(
     authorizer: Authorizers,
     rbac: RBAC | None,
     rows: Catalog,
+    schemas: schema_catalog.Catalog,
 ) -> Admission:
     async def may(user: User, info: RequestInfo) -> bool:
         return (await authorizer.decide(user, info)).allowed
@@ -276,8 +284,21 @@ def _admission(
             if (row.group, row.plural) == (resource.group, resource.resource)
         ]
 
+    def decide(user: User, info: RequestInfo) -> library.Decision:
+        verdict = authorizer.authorize(user, info)
+        return library.Decision(verdict.allowed, verdict.reason)
+
+    def plural_of(api_version: str, kind: str) -> tuple[str, bool] | None:
+        row = rows.find_kind(GroupVersionKind(*split(api_version), kind))
+        return (row.plural, row.namespaced) if row is not None else None
+
+    def schema_of(kind: GroupVersionKind) -> Structural | None:
+        row = rows.find_kind(kind)
+        return row.custom.schema if row is not None and row.custom is not None else schemas.schema(kind)
+
     guard = EscalationCheck(rbac, authorizer) if rbac is not None else None
-    surroundings = Surroundings(client, informers, clock, may, guard, WebhookClient(client, versions))
+    webhooks = WebhookClient(client, versions)
+    surroundings = Surroundings(client, informers, clock, may, decide, guard, webhooks, plural_of, schema_of)
     return build_admission(surroundings, options.enable_admission_plugins, options.disable_admission_plugins)
 
 
