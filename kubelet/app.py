@@ -238,6 +238,8 @@ class Kubelet:
             labels=self._labels(),
             taints=[_taint(text) for text in self.options.register_with_taints],
             provider_id=self.options.provider_id,
+            look_period=self.options.node_status_update_frequency,
+            report_period=self.options.report_frequency,
             register=self.options.register_node,
             runtime=self.runtime.version,
             images=lambda: self.images.images,

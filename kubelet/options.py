@@ -85,7 +85,8 @@ class Options:
         Duration(10.0), "Specifies how often kubelet computes node status."
     )
     node_status_report_frequency: Duration = flag(
-        Duration(300.0), "Specifies how often an unchanged node status is posted."
+        Duration(0.0),
+        "Specifies how often an unchanged node status is posted; 0: 5m, or the update frequency if that is set.",
     )
     node_lease_duration_seconds: int = flag(
         40, "The duration the Kubelet will set on its corresponding Lease."
@@ -128,6 +129,13 @@ class Options:
     def eviction_thresholds(self) -> dict[str, str]:
         """Signal -> amount."""
         return {name: amount for name, _, amount in (text.partition("<") for text in self.eviction_hard)}
+
+    @property
+    def report_frequency(self) -> float:
+        """Upstream: whoever sets the update frequency alone wants the status that often."""
+        if self.node_status_report_frequency:
+            return self.node_status_report_frequency
+        return 300.0 if self.node_status_update_frequency == 10.0 else self.node_status_update_frequency
 
     @property
     def node_name(self) -> str:

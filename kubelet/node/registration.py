@@ -32,6 +32,8 @@ class NodeReporter:
         taints: list[Object],
         register: bool,
         provider_id: str = "",
+        look_period: float = LOOK_PERIOD,
+        report_period: float = REPORT_PERIOD,
         runtime: Callable[[], Awaitable[RuntimeInfo]],
         images: Callable[[], list[Image]],
         health: Callable[[], Awaitable[Health]],
@@ -45,6 +47,8 @@ class NodeReporter:
         self._taints = taints
         self._register = register
         self._provider_id = provider_id
+        self._look_period = look_period
+        self._report_period = report_period
         self._runtime = runtime
         self._images = images
         self._health = health
@@ -59,7 +63,7 @@ class NodeReporter:
         """Register, then report on change and every five minutes."""
         registered = not self._register
         while True:
-            wait = LOOK_PERIOD
+            wait = self._look_period
             try:
                 if not registered:
                     await self.register()
@@ -118,7 +122,7 @@ class NodeReporter:
         wanted = copy(node)
         await self._fill(wanted)
         now = self._clock.monotonic()
-        is_due = self._last_report is None or now - self._last_report >= REPORT_PERIOD
+        is_due = self._last_report is None or now - self._last_report >= self._report_period
         self.is_ready = _is_ready(wanted)
         if not is_due and _without_heartbeats(status_of(node)) == _without_heartbeats(status_of(wanted)):
             return

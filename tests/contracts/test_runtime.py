@@ -1,0 +1,238 @@
+"""What every runtime promises the kubelet, asked of each: in memory, and containerd over the CRI."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubarium.cluster import images
+from kubelet.runtime import interface
+from kubelet.runtime.cri import CRIRuntime
+from kubelet.runtime.fake import FakeRuntime
+from kubelet.runtime.interface import ContainerRuntimeError, NotFound, Runtime
+
+INIT = """
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib/cni
+mkdir -p /etc/cni/net.d
+mount -t tmpfs tmpfs /etc/cni/net.d
+cat > /etc/cni/net.d/10.conflist <<'END'
+{"cniVersion": "0.4.0", "name": "test", "plugins": [{"type": "bridge", "bridge": "cni0", "isDefaultGateway": true,
+ "ipam": {"type": "host-local", "dataDir": "%(folder)s/ipam", "ranges": [[{"subnet": "10.244.98.0/24"}]]}}]}
+END
+ip link set lo up
+exec containerd --config %(folder)s/config.toml
+"""
+
+needs_containerd = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("containerd") is None, reason="needs root and containerd"
+)
+
+
+@pytest.fixture(scope="module")
+def containerd() -> Iterator[str]:
+    """A containerd in namespaces of its own; one SIGKILL of the outer process takes everything with it."""
+    folder = Path(tempfile.mkdtemp(prefix="cri-", dir="/tmp"))
+    socket = f"{folder}/c.sock"
+    asyncio.run(prepare(folder))
+    (folder / "config.toml").write_text(images.containerd_config(f"{folder}/root", f"{folder}/state", socket))
+    command = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--uts",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, INIT % {"folder": folder}], stdout=log, stderr=log)
+    try:
+        yield socket
+    finally:
+        process.kill()
+        process.wait()
+        for controller in Path("/sys/fs/cgroup").glob("*/cri-contract"):
+            for directory, _, _ in os.walk(controller, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def prepare(folder: Path) -> None:
+    """A containerd root with the basic images."""
+    await images.copy_root(await images.prepared_root(folder / "cache"), folder / "root")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["memory", pytest.param("containerd", marks=[needs_containerd, pytest.mark.cluster])],
+)
+def endpoint(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("containerd")) if request.param == "containerd" else ""
+
+
+@pytest.fixture
+async def runtime(endpoint: str) -> AsyncIterator[Runtime]:
+    made: Runtime
+    if not endpoint:
+        memory = FakeRuntime()
+        memory.add_image(images.BUSYBOX_IMAGE)
+        memory.run_seconds = lambda config: 0.05 if "true" in config["command"] else None
+        memory.commands = lambda name, command: interface.ExecResult(0, b"hello\n", b"")
+        made = memory
+    else:
+        made = CRIRuntime(f"unix://{endpoint}")
+        await eventually(made.version)
+    yield made
+    for sandbox in await made.list_sandboxes():
+        await made.stop_sandbox(sandbox.id)
+        await made.remove_sandbox(sandbox.id)
+    await made.close()
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]], is_so: Callable[[Any], bool] = bool) -> Any:
+    """Ask a real runtime until the answer is right; it has ten seconds."""
+    for _ in range(200):
+        with contextlib.suppress(ContainerRuntimeError):
+            answer = await ask()
+            if is_so(answer):
+                return answer
+        await asyncio.sleep(0.05)
+    raise AssertionError("the runtime did not get there")
+
+
+def sandbox_config(uid: str = "uid-1", attempt: int = 0) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "web", "namespace": "default", "uid": uid, "attempt": attempt},
+        "hostname": "web",
+        "log_directory": tempfile.gettempdir(),
+        "labels": {interface.POD_UID: uid},
+        "linux": {
+            "cgroup_parent": f"/cri-contract/pod{uid}",
+            "security_context": {"namespace_options": {"pid": "CONTAINER"}},
+        },
+    }
+
+
+def container_config(*command: str, attempt: int = 0, uid: str = "uid-1") -> dict[str, Any]:
+    return {
+        "metadata": {"name": "main", "attempt": attempt},
+        "image": {"image": images.BUSYBOX_IMAGE},
+        "command": list(command),
+        "labels": {interface.POD_UID: uid},
+        "annotations": {interface.RESTART_COUNT: str(attempt), interface.CONTAINER_HASH: "abc"},
+    }
+
+
+async def run(runtime: Runtime, *command: str) -> tuple[str, str]:
+    sandbox = sandbox_config()
+    sandbox_id = await runtime.run_sandbox(sandbox)
+    container_id = await runtime.create_container(sandbox_id, container_config(*command), sandbox)
+    await runtime.start_container(container_id)
+    return sandbox_id, container_id
+
+
+async def test_it_is_ready(runtime: Runtime) -> None:
+    assert all(condition.status for condition in await runtime.conditions())
+    assert (await runtime.version()).version
+
+
+async def test_a_sandbox_has_an_address_until_it_is_stopped(runtime: Runtime) -> None:
+    sandbox_id = await runtime.run_sandbox(sandbox_config())
+    assert (await runtime.sandbox_status(sandbox_id)).ips
+    assert [one.id for one in await runtime.list_sandboxes("uid-1")] == [sandbox_id]
+    assert await runtime.list_sandboxes("other") == []
+    await runtime.stop_sandbox(sandbox_id)
+    assert (await runtime.list_sandboxes())[0].state == interface.NOT_READY
+
+
+async def test_a_sandbox_name_is_taken_once(runtime: Runtime) -> None:
+    await runtime.run_sandbox(sandbox_config())
+    with pytest.raises(ContainerRuntimeError, match="reserve"):
+        await runtime.run_sandbox(sandbox_config())
+    await runtime.run_sandbox(sandbox_config(attempt=1))
+
+
+async def test_a_container_runs_and_is_stopped(runtime: Runtime) -> None:
+    _, container_id = await run(runtime, "sleep", "1000")
+    status = await runtime.container_status(container_id)
+    assert status.state == interface.RUNNING and status.hash == "abc" and status.restart_count == 0
+    await runtime.stop_container(container_id, 0)
+    status = await runtime.container_status(container_id)
+    assert (
+        status.state == interface.EXITED
+        and status.exit_code == 137
+        and status.finished_at > status.started_at
+    )
+
+
+async def test_a_container_ends_by_itself(runtime: Runtime) -> None:
+    _, container_id = await run(runtime, "true")
+    status = await eventually(
+        lambda: runtime.container_status(container_id), lambda one: one.state == interface.EXITED
+    )
+    assert (status.exit_code, status.reason) == (0, "Completed")
+
+
+async def test_a_command_in_a_container(runtime: Runtime) -> None:
+    _, container_id = await run(runtime, "sleep", "1000")
+    result = await runtime.exec_sync(container_id, ["echo", "hello"], 10)
+    assert (result.exit_code, result.stdout) == (0, b"hello\n")
+
+
+async def test_what_is_gone_is_not_found_but_may_be_removed(runtime: Runtime) -> None:
+    sandbox_id, container_id = await run(runtime, "sleep", "1000")
+    await runtime.stop_sandbox(sandbox_id)
+    for _ in range(2):
+        await runtime.remove_container(container_id)
+        await runtime.remove_sandbox(sandbox_id)
+    with pytest.raises(NotFound):
+        await runtime.container_status(container_id)
+    assert await runtime.list_containers() == [] and await runtime.list_sandboxes() == []
+
+
+async def test_changes_are_told(runtime: Runtime) -> None:
+    told: list[str] = []
+
+    async def listen() -> None:
+        async for id in runtime.changes():
+            told.append(id)
+
+    listener = asyncio.ensure_future(listen())
+    await asyncio.sleep(0.1)  # the subscription must be there before the change
+    _, container_id = await run(runtime, "true")
+
+    async def times() -> int:
+        return told.count(container_id)
+
+    await eventually(times, lambda number: number >= 2)  # started, ended
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
+
+
+async def test_images(runtime: Runtime) -> None:
+    found = await runtime.image_status(images.BUSYBOX_IMAGE)
+    assert found is not None and images.BUSYBOX_IMAGE in found.tags
+    assert await runtime.image_status("localhost/none:1") is None
+    with pytest.raises(ContainerRuntimeError):
+        await runtime.pull_image("localhost:1/none:1", None, None)
+
+
+async def test_usage(runtime: Runtime) -> None:
+    _, container_id = await run(runtime, "sleep", "1000")
+    usage = await eventually(runtime.container_usage)
+    assert usage[0].id == container_id and usage[0].labels[interface.POD_UID] == "uid-1"
