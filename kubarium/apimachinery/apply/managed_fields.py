@@ -274,8 +274,8 @@ def _order(entry: Object) -> tuple[str, str, str, str, str]:
 
 
 def check_config(config: Object, schema: Structural) -> None:
-    """Refuse what an applied configuration may not contain, in upstream's words. `apply` does it itself; call it before
-    the configuration is decoded further, which would drop unknown fields.
+    """Refuse what an applied configuration may not contain, in upstream's words. `apply` does it itself; call it
+    before the configuration is decoded further, which would drop unknown fields.
     """
     metadata = config.get("metadata") or {}
     if metadata.get("managedFields"):

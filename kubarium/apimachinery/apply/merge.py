@@ -217,6 +217,8 @@ def undeclared(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> li
             known = schema.child(key)
             if known is not None:
                 problems += undeclared(child, known, step)
+            elif not path and key in ("apiVersion", "kind", "metadata"):
+                continue  # every object has these, whatever its schema says
             elif schema.properties and not schema.preserve_unknown and not schema.embedded:
                 problems.append(f"{path_text(step)}: field not declared in schema")
     elif isinstance(value, list) and schema.items is not None:

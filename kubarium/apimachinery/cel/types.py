@@ -76,6 +76,8 @@ def of_schema(schema: Structural, *, root: bool = False) -> Type:
     """The type of what a schema describes. Of the metadata of a custom resource's root, rules see only the names."""
     if schema.int_or_string or (schema.preserve_unknown and not schema.properties):
         return DYN
+    if schema.name and schema.type == "object" and not schema.properties and schema.additional is None:
+        return DYN  # a built-in type that may hold anything, such as RawExtension
     if schema.type == "object" or schema.properties:
         return _object(schema, root)
     if schema.type == "array":
@@ -96,7 +98,7 @@ def _object(schema: Structural, root: bool) -> Type:
     if schema.additional is not None and not schema.properties:
         return map_of(STRING, of_schema(schema.additional))
     properties = dict(schema.properties)
-    if root or schema.embedded:
+    if (root or schema.embedded) and not schema.name:
         text = Structural(type="string")
         properties = {**properties, "apiVersion": text, "kind": text, "metadata": _NAMES}
     found: dict[str, Type] = {}
