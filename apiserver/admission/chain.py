@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from apiserver.admission.expressions import Decide, Expressions
 from apiserver.admission.plugin import Admission, AdmissionPlugin, Attributes
 from apiserver.admission.plugins.always_pull_images import AlwaysPullImages
 from apiserver.admission.plugins.certificates import (
@@ -19,6 +20,7 @@ from apiserver.admission.plugins.default_storage_class import DefaultStorageClas
 from apiserver.admission.plugins.default_tolerations import DefaultTolerationSeconds
 from apiserver.admission.plugins.escalation import RoleEscalation
 from apiserver.admission.plugins.limit_ranger import LimitRanger
+from apiserver.admission.plugins.mutating_policies import MutatingAdmissionPolicy, SchemaOf
 from apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.plugins.node_restriction import NodeRestriction
 from apiserver.admission.plugins.owner_references import OwnerReferencesPermissionEnforcement
@@ -30,7 +32,9 @@ from apiserver.admission.plugins.runtime_class import RuntimeClass
 from apiserver.admission.plugins.service_account import ServiceAccount
 from apiserver.admission.plugins.storage_protection import StorageObjectInUseProtection
 from apiserver.admission.plugins.taint_nodes import TaintNodesByCondition
+from apiserver.admission.plugins.validating_policies import ValidatingAdmissionPolicy
 from apiserver.admission.plugins.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
+from apiserver.admission.policy_matching import PluralOf, Policies
 from apiserver.admission.webhook_client import WebhookClient
 from apiserver.request import RequestContext, RequestInfo, User
 from kubarium.apimachinery.object import Object
@@ -62,12 +66,16 @@ class Surroundings:
     informers: Informers
     clock: Clock
     may: May
+    decide: Decide
     role_guard: RoleGuard | None
     webhooks: WebhookClient
+    plural_of: PluralOf
+    schema_of: SchemaOf
 
 
 def plugins(of: Surroundings) -> list[AdmissionPlugin]:
     """All plugins, in the order in which they are asked."""
+    expressions = Expressions()
     return [
         NamespaceLifecycle(of.client, of.informers, of.clock),
         LimitRanger(of.client, of.informers),
@@ -89,10 +97,17 @@ def plugins(of: Surroundings) -> list[AdmissionPlugin]:
         DefaultIngressClass(of.informers),
         PodTopologyLabels(of.informers),
         RoleEscalation(of.role_guard),
-        MutatingAdmissionWebhook(of.informers, of.webhooks),
-        ValidatingAdmissionWebhook(of.informers, of.webhooks),
+        MutatingAdmissionPolicy(_policies(of, "mutating"), expressions, of.decide, of.schema_of),
+        MutatingAdmissionWebhook(of.informers, of.webhooks, expressions, of.decide),
+        ValidatingAdmissionPolicy(_policies(of, "validating"), expressions, of.decide),
+        ValidatingAdmissionWebhook(of.informers, of.webhooks, expressions, of.decide),
         ResourceQuota(of.client, of.informers),
     ]
+
+
+def _policies(of: Surroundings, sort: str) -> Policies:
+    policies, bindings = f"{sort}admissionpolicies", f"{sort}admissionpolicybindings"
+    return Policies(of.client, of.informers, policies, bindings, of.webhooks.versions, of.plural_of)
 
 
 OFF_BY_DEFAULT = frozenset({"NodeRestriction", "AlwaysPullImages", "OwnerReferencesPermissionEnforcement"})
@@ -110,8 +125,7 @@ def build(of: Surroundings, enable: Sequence[str] = (), disable: Sequence[str] =
 
 
 _NOT_NEEDED = frozenset(
-    {"AlwaysAdmit", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy", "ClusterTrustBundleAttest",
-     "NamespaceExists", "NamespaceAutoProvision"}
+    {"AlwaysAdmit", "ClusterTrustBundleAttest", "NamespaceExists", "NamespaceAutoProvision"}
 )  # fmt: skip
 """Names that upstream knows and command lines may carry."""
 

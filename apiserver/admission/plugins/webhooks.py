@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from apiserver.admission.match_conditions import ConditionFailed, Conditions
+from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.webhook_client import CallFailed, WebhookClient
 from kubarium.api.admissionregistration import matching
@@ -63,11 +63,14 @@ class _Webhooks(AdmissionPlugin):
     operations = _OPERATIONS
     plural = ""
 
-    def __init__(self, informers: Informers, client: WebhookClient) -> None:
+    def __init__(
+        self, informers: Informers, client: WebhookClient, expressions: Expressions, decide: Decide
+    ) -> None:
         self._configurations = informers.informer(API_VERSION, self.plural).lister
         self._namespaces = informers.informer("v1", "namespaces").lister
         self._client = client
-        self._conditions = Conditions()
+        self._conditions = Conditions(expressions)
+        self._decide = decide
 
     def calls(self, attributes: Attributes) -> Iterator[Call]:
         """The webhooks to ask, in order."""
@@ -110,13 +113,8 @@ class _Webhooks(AdmissionPlugin):
     async def ask(self, call: Call, attributes: Attributes) -> Object | None:
         """The response; None if there is nothing to follow. Raises the refusal."""
         webhook = call.webhook
-        try:
-            if not self._conditions.hold(webhook.get("matchConditions") or (), attributes):
-                return None
-        except ConditionFailed as error:
-            if call.fails_open:
-                return None
-            raise attributes.forbidden(str(error)) from None
+        if webhook.get("matchConditions") and not self._conditions_hold(call, attributes):
+            return None
         if attributes.dry_run and webhook.get("sideEffects") not in _SAFE:
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
         request, review = _review(call, attributes)
@@ -130,6 +128,17 @@ class _Webhooks(AdmissionPlugin):
         if not response.get("allowed"):
             raise _denied(call.name, response.get("status") or {})
         return response
+
+    def _conditions_hold(self, call: Call, attributes: Attributes) -> bool:
+        try:
+            return self._conditions.hold(
+                call.webhook["matchConditions"], bindings_of(attributes, self._decide)
+            )
+        except ExpressionFailed as error:
+            if call.fails_open:
+                log.warning("match conditions of %s, failing open: %s", call.name, error)
+                return False
+            raise attributes.forbidden(str(error)) from None
 
     @staticmethod
     def _unanswered(call: Call, error: CallFailed) -> None:

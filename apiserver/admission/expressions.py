@@ -1,0 +1,145 @@
+"""The CEL expressions of webhooks and policies: compiled once, evaluated on a write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from apiserver.admission.plugin import Attributes
+from apiserver.request import RequestInfo, User
+from kubarium.apimachinery.cel import compiler, library, types
+from kubarium.apimachinery.cel.functions import CostExceeded, EvaluationError
+from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.object import Object
+
+Decide = Callable[[User, RequestInfo], library.Decision]
+"""May a user do something? For the variable `authorizer`, which cannot wait."""
+
+_MAX_PROGRAMS = 5_000
+_AUTHORIZER = types.named("authorizer")
+_VARIABLES = {
+    **dict.fromkeys(("object", "oldObject", "request", "params", "namespaceObject", "variables"), types.DYN),
+    "authorizer": _AUTHORIZER,
+    "authorizerRequestResource": _AUTHORIZER,
+}
+_REQUEST_RESOURCE = re.compile(r"\bauthorizer\.requestResource\b")  # a variable whose name has a dot
+
+
+class ExpressionFailed(Exception):
+    """An expression could not be compiled or evaluated."""
+
+
+class Expressions:
+    """Keeps compiled expressions by their text."""
+
+    def __init__(self) -> None:
+        self._programs: dict[tuple[str, str], compiler.Program | CompileError] = {}
+
+    def evaluate(self, text: str, bindings: Mapping[str, Any], result: types.Type = types.DYN) -> Any:
+        """The value. Raises ExpressionFailed."""
+        key = (text, result.kind)
+        program = self._programs.get(key)
+        if program is None:
+            if len(self._programs) >= _MAX_PROGRAMS:
+                self._programs.clear()
+            program = self._programs[key] = _compiled(text, result)
+        if isinstance(program, CompileError):
+            raise ExpressionFailed(f"compilation failed: {program}")
+        try:
+            return program.evaluate(bindings)
+        except (EvaluationError, CostExceeded) as error:
+            raise ExpressionFailed(str(error)) from None
+
+
+def _compiled(text: str, result: types.Type) -> compiler.Program | CompileError:
+    try:
+        return compiler.compile(_REQUEST_RESOURCE.sub("authorizerRequestResource", text), _VARIABLES, result)
+    except CompileError as error:
+        return error
+
+
+class Conditions:
+    """`matchConditions`: all must be true."""
+
+    def __init__(self, expressions: Expressions) -> None:
+        self._expressions = expressions
+
+    def hold(self, conditions: Sequence[Object], bindings: Mapping[str, Any]) -> bool:
+        """Are all true? A false one settles it, whatever becomes of the others. Raises ExpressionFailed."""
+        failed: ExpressionFailed | None = None
+        for condition in conditions:
+            try:
+                if (
+                    self._expressions.evaluate(condition.get("expression") or "", bindings, types.BOOL)
+                    is not True
+                ):
+                    return False
+            except ExpressionFailed as error:
+                failed = failed or ExpressionFailed(
+                    f"expression '{condition.get('expression')}' resulted in error: {error}"
+                )
+        if failed is not None:
+            raise failed
+        return True
+
+
+def bindings_of(attributes: Attributes, decide: Decide, namespace: Object | None = None) -> dict[str, Any]:
+    """The variables of every expression."""
+    ask = _asker(attributes, decide)
+    place = attributes.resource
+    given = (("group", place.group), ("resource", place.resource), ("subresource", attributes.subresource),
+             ("namespace", attributes.namespace), ("name", attributes.name))  # fmt: skip
+    return {
+        "object": attributes.obj,
+        "oldObject": attributes.old,
+        "request": request_of(attributes),
+        "namespaceObject": namespace,
+        "authorizer": library.Authorizer(ask),
+        "authorizerRequestResource": library.Authorizer(ask, tuple(pair for pair in given if pair[1])),
+    }
+
+
+def request_of(attributes: Attributes) -> Object:
+    """The request as expressions see it."""
+    kind, place, user = attributes.kind, attributes.resource, attributes.user
+    shown_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    shown_place = {"group": place.group, "version": place.version, "resource": place.resource}
+    return {
+        "kind": shown_kind,
+        "resource": shown_place,
+        "subResource": attributes.subresource,
+        "requestKind": shown_kind,
+        "requestResource": shown_place,
+        "requestSubResource": attributes.subresource,
+        "name": attributes.name,
+        "namespace": attributes.namespace,
+        "operation": attributes.operation,
+        "userInfo": {
+            "username": user.name,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {key: list(values) for key, values in user.extra.items()},
+        },
+        "dryRun": attributes.dry_run,
+        "options": attributes.options,
+    }
+
+
+def _asker(attributes: Attributes, decide: Decide) -> library.Ask:
+    def ask(asked: Mapping[str, str]) -> library.Decision:
+        user = attributes.user
+        if "serviceAccount" in asked:
+            namespace, _, name = asked["serviceAccount"].partition("/")
+            groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+            user = User(f"system:serviceaccount:{namespace}:{name}", groups=groups)
+        if "path" in asked:
+            return decide(user, RequestInfo(asked["path"], asked["verb"]))
+        info = RequestInfo(
+            "", asked["verb"], True, "apis", asked.get("group", ""), "*", asked.get("namespace", ""),
+            asked.get("resource", ""), asked.get("subresource", ""), asked.get("name", ""),
+            label_selector=asked.get("labelSelector", ""), field_selector=asked.get("fieldSelector", ""),
+        )  # fmt: skip
+        return decide(user, info)
+
+    return ask
