@@ -56,6 +56,8 @@ class Cache:
             info = known.renewed(pod)
         else:
             self._assumed.discard(uid)
+            if known.node >= 0 and _started(pod) != _started(known.pod):
+                self.nodes.touch(known.node)  # preemption looks at who has run for longer
             known.pod = pod
             return known
         if known is not None:
@@ -136,6 +138,10 @@ def _requests_differently(old: Object, new: Object) -> bool:
     return (before.get("generation") != now.get("generation") and _containers(old) != _containers(new)) or (
         _allocated(old) != _allocated(new)
     )
+
+
+def _started(pod: Object) -> str | None:
+    return (pod.get("status") or {}).get("startTime")
 
 
 def _containers(pod: Object) -> tuple[object, object]:

@@ -14,9 +14,9 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ log = logging.get(__name__)
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
+REMEMBERED_SHAPES = 32
 BY_SCHEDULER = "PreemptionByScheduler"
 
 
@@ -48,6 +49,28 @@ class Candidate:
     place: int
     victims: list[PodInfo] = field(default_factory=list)  # most important first
     violations: int = 0  # victims that a disruption budget protects
+    pain: tuple[int, ...] = ()  # what it costs, most telling first: the smallest is the best
+    earliest_start: str = (
+        ""  # of its most important victims: of two equal candidates, the later one is better
+    )
+
+    def settle(self) -> None:
+        """All victims are known: weigh them."""
+        self.victims.sort(key=importance)
+        if not self.victims:
+            return
+        highest = self.victims[0].priority
+        total = sum(victim.priority + 2**31 for victim in self.victims)
+        self.pain = (self.violations, highest, total, len(self.victims))
+        self.earliest_start = min(_started(victim) for victim in self.victims if victim.priority == highest)
+
+
+class Outcome(NamedTuple):
+    """What became of one node, as long as its stamp is this one."""
+
+    stamp: int
+    candidate: Candidate | None
+    reasons: tuple[str, ...]
 
 
 class Preemption:
@@ -59,6 +82,7 @@ class Preemption:
         self._budgets = budgets
         self._share, self._least = share, least
         self._pods = handle.client.resource("v1", "pods")
+        self._outcomes_of: dict[Hashable, dict[int, Outcome]] = {}  # by what the pod asks for
 
     def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
         """Steps 1 to 5; the deletions go on in the background."""
@@ -114,29 +138,72 @@ class Preemption:
         self, framework: Framework, state: CycleState, pod: PodInfo, nodes: Nodes, possible: Mask
     ) -> tuple[list[Candidate], list[Refused]]:
         """Nodes that would take the pod after losing the listed victims, and why the others would not."""
-        lower = {
-            int(place): sorted(
-                (other for other in nodes.infos[place].pods.values() if other.priority < pod.priority),  # type: ignore[union-attr]
-                key=importance,
-            )
-            for place in np.flatnonzero(possible)
-        }
-        without = [place for place, pods in lower.items() if not pods]
-        reasons = [Refused("", NO_VICTIMS, True, nodes.mask_of(without))]
-        lower = {place: pods for place, pods in lower.items() if pods}
-        if not lower:
-            return [], reasons
         budgets = Budgets(self._budgets)
-        local = all(
-            p.local or p.name in state.skip_filter for p in framework.filter_plugins if p.depends_on_pods
-        )
-        groups = [lower] if local else [{place: pods} for place, pods in lower.items()]
-        found: list[Candidate] = []
+        plugins = [
+            p for p in framework.filter_plugins if p.depends_on_pods and p.name not in state.skip_filter
+        ]
+        local = all(plugin.local for plugin in plugins)
+        known = self._known_outcomes(framework, pod, nodes) if local and not budgets.any else {}
+        places = [int(place) for place in np.flatnonzero(possible)]
+        fresh = [place for place in places if place not in known or known[place].stamp != nodes.stamps[place]]
+        groups = [fresh] if local else [[place] for place in fresh]
+        outcomes = {place: known[place] for place in places if place in known}
         for group in groups:
-            fitting, refused = self._try(framework, state, pod, nodes, group, budgets)
-            found += fitting
-            reasons += refused
-        return found, reasons
+            found = self._outcomes(framework, state, pod, nodes, group, budgets)
+            outcomes |= found
+            known |= found
+        by_reason: dict[str, list[int]] = {}
+        for place, outcome in outcomes.items():
+            for reason in outcome.reasons:
+                by_reason.setdefault(reason, []).append(place)
+        refused = [Refused("", reason, True, nodes.mask_of(places)) for reason, places in by_reason.items()]
+        return [outcome.candidate for outcome in outcomes.values() if outcome.candidate is not None], refused
+
+    def _known_outcomes(self, framework: Framework, pod: PodInfo, nodes: Nodes) -> dict[int, Outcome]:
+        """What was found for a pod that asks for the same; good for nodes whose stamp is the same.
+
+        Not for pods with volumes, whose verdict hangs on more than the node, nor where room is promised to others.
+        """
+        if pod.volumes or self._handle.nominator.ahead_of(pod):
+            return {}
+        shape = (framework.name, pod.priority, tuple(pod.requests.items()), pod.host_ports)
+        known = self._outcomes_of.pop(shape, None)
+        if known is None:
+            known = {}
+            if len(self._outcomes_of) >= REMEMBERED_SHAPES:
+                self._outcomes_of.pop(next(iter(self._outcomes_of)))
+        self._outcomes_of[shape] = known
+        return known
+
+    def _outcomes(
+        self,
+        framework: Framework,
+        state: CycleState,
+        pod: PodInfo,
+        nodes: Nodes,
+        places: Sequence[int],
+        budgets: Budgets,
+    ) -> dict[int, Outcome]:
+        """Per node: the candidate that it is, or why it is none."""
+        stamps = {place: nodes.stamps[place] for place in places}
+        lower: dict[int, list[PodInfo]] = {}
+        for place in places:
+            info = nodes.infos[place]
+            assert info is not None
+            lesser = [other for other in info.pods.values() if other.priority < pod.priority]
+            if lesser:
+                lower[place] = sorted(lesser, key=importance)
+        found = {place: Outcome(stamps[place], None, (NO_VICTIMS,)) for place in places if place not in lower}
+        if not lower:
+            return found
+        candidates, refused = self._try(framework, state, pod, nodes, lower, budgets)
+        for candidate in candidates:
+            found[candidate.place] = Outcome(stamps[candidate.place], candidate, ())
+        for place in lower:
+            if place not in found:
+                reasons = tuple(dict.fromkeys(entry.reason for entry in refused if entry.nodes[place]))
+                found[place] = Outcome(stamps[place], None, reasons)
+        return found
 
     def _try(
         self,
@@ -171,7 +238,7 @@ class Preemption:
                         candidates[place].victims.append(other)
                         candidates[place].violations += violates
         for candidate in candidates.values():
-            candidate.victims.sort(key=importance)
+            candidate.settle()
         return [candidate for candidate in candidates.values() if candidate.victims], refused
 
     # ---- 5
@@ -227,6 +294,11 @@ class Budgets:
             for budget in lister.list()
         ]
 
+    @property
+    def any(self) -> bool:
+        """Are there any?"""
+        return bool(self._entries)
+
     def sort(self, pods: Sequence[PodInfo]) -> list[tuple[PodInfo, bool]]:
         """The pods with whether losing them breaks a budget; those come first, to be spared first."""
         if not self._entries:
@@ -264,25 +336,11 @@ def _started(pod: PodInfo) -> str:
     return (pod.pod.get("status") or {}).get("startTime") or "9999"
 
 
-# What makes one candidate better than another, most telling first; smaller is better.
-CRITERIA: list[Callable[[Candidate], Any]] = [
-    lambda candidate: candidate.violations,
-    lambda candidate: candidate.victims[0].priority,
-    lambda candidate: sum(victim.priority + 2**31 for victim in candidate.victims),
-    lambda candidate: len(candidate.victims),
-]
-
-
 def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate where it hurts least; at last, the one whose most important victims started latest."""
-    best = min(tuple(criterion(candidate) for criterion in CRITERIA) for candidate in candidates)
-    equal = [c for c in candidates if tuple(criterion(c) for criterion in CRITERIA) == best]
-    return max(equal, key=_earliest_start)
-
-
-def _earliest_start(candidate: Candidate) -> str:
-    highest = candidate.victims[0].priority
-    return min(_started(victim) for victim in candidate.victims if victim.priority == highest)
+    least = min(candidate.pain for candidate in candidates)
+    equal = [candidate for candidate in candidates if candidate.pain == least]
+    return max(equal, key=lambda candidate: candidate.earliest_start)
 
 
 def _is_leaving_for_us(pod: Object) -> bool:

@@ -110,7 +110,7 @@ class Scheduler:
             return
         started = time.perf_counter()
         state = CycleState()
-        choice = await self._choose(framework, state, pod)
+        choice = await self.choose(framework, state, pod)
         if not choice.node:
             await self._no_node(framework, state, queued, choice, started)
             return
@@ -136,7 +136,8 @@ class Scheduler:
 
     # ---- 1 and 2: choosing
 
-    async def _choose(self, framework: Framework, state: CycleState, pod: PodInfo) -> Choice:
+    async def choose(self, framework: Framework, state: CycleState, pod: PodInfo) -> Choice:
+        """Filter and score: a node, or why there is none."""
         nodes = self.cache.nodes
         if not nodes.count:
             return Choice(Verdict(nodes.valid.copy(), 0))

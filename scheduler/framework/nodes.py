@@ -9,6 +9,7 @@ from it until it changes.
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -92,6 +93,8 @@ class Nodes:
         self.taints_version = 0
         self.images_version = 0
         self._followed: dict[Hashable, _Followed] = {}
+        self.stamps = [0] * FIRST_PLACES  # per place, a number that changes with its resources and pods
+        self._stamp = itertools.count(1)
         self._changes: list[int] = []
         self._changes_epoch = 0
         self._cache: dict[Hashable, tuple[Hashable, Any]] = {}
@@ -218,8 +221,9 @@ class Nodes:
         self._followed[key] = known  # now the one asked for last
         return known.values
 
-    def _touch(self, place: int) -> None:
+    def touch(self, place: int) -> None:
         """Something that `followed` values are made of has changed here."""
+        self.stamps[place] = next(self._stamp)
         self._changes.append(place)
         if len(self._changes) > 4 * self.length:
             self._changes.clear()
@@ -260,7 +264,7 @@ class Nodes:
             label.put(place, None)
         for resource in self.resources.values():
             resource.allocatable[place] = 0.0
-        self._touch(place)
+        self.touch(place)
         for image, _ in _images(info.node):
             self._forget_image(image, place)
         self.images_version += 1
@@ -279,6 +283,7 @@ class Nodes:
             old = self.length
             self.length = old + max(FIRST_PLACES, old // 8)
             self.infos.extend([None] * (self.length - old))
+            self.stamps.extend([0] * (self.length - old))
             self._free = list(range(self.length - 1, old - 1, -1))
             for column in list(self._columns):
                 column.grow(self.length)
@@ -318,7 +323,7 @@ class Nodes:
             self.resource(name)
         for name, resource in self.resources.items():
             resource.allocatable[place] = allocatable.get(name, 0)
-        self._touch(place)
+        self.touch(place)
 
     def _taint_set_of(self, taints: list[Object]) -> int:
         key = tuple((t.get("key") or "", t.get("value") or "", t.get("effect") or "") for t in taints)
@@ -355,7 +360,7 @@ class Nodes:
         pod.node = -1
 
     def _count_pod(self, pod: PodInfo, place: int, sign: int) -> None:
-        self._touch(place)
+        self.touch(place)
         self._pod_count.values[place] += sign
         self._nonzero_cpu.values[place] += sign * pod.nonzero_cpu
         self._nonzero_memory.values[place] += sign * pod.nonzero_memory
