@@ -64,6 +64,7 @@ class Machine:
     name: str  # "" for a host that is no node
     netns: str = ""  # "" for the namespace this program runs in
     cni_conf_dir: Path | None = None
+    device: str = ""  # the host's routes of other clusters go through other bridges
 
 
 def placement_of(node: Object) -> Placement | None:
@@ -166,7 +167,8 @@ class NodeNetwork:
 
     async def _sync_routes(self, machine: Machine, placements: Sequence[Placement]) -> None:
         where = ["-netns", machine.netns] if machine.netns else []
-        listed = await run("ip", "-json", *where, "route", "show", "proto", PROTOCOL)
+        through = ["dev", machine.device] if machine.device else []
+        listed = await run("ip", "-json", *where, "route", "show", "proto", PROTOCOL, *through)
         present = {route["dst"]: route.get("gateway", "") for route in json.loads(listed or "[]")}
         commands = route_commands(wanted_routes(machine, placements), present)
         if commands:
@@ -189,7 +191,7 @@ def machines(options: Options) -> list[Machine]:
     cluster = state.load(folder.parent.parent, folder.name)
     if cluster is None:
         return []
-    found = [Machine("")]
+    found = [Machine("", device=cluster.bridge)]
     for node in cluster.nodes:
         pid = processes.node_pid(cluster, node)
         if pid is not None and Path("/run/netns", cluster.netns(node)).exists():
