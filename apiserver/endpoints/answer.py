@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import orjson
 
 from apiserver.endpoints.forms import form_of
@@ -9,7 +11,7 @@ from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.sending import send_bytes
 from apiserver.endpoints.server import Endpoints, Scope, Send
 from apiserver.registry.resource import Resource, Subresource
-from apiserver.registry.store import Unstored
+from apiserver.registry.store import Shown, Unstored
 from apiserver.request import RequestContext
 from apiserver.storage.interface import Stored
 from kubarium.apimachinery.object import Object
@@ -35,7 +37,7 @@ async def send_stored(
     context: RequestContext,
     scope: Scope,
     send: Send,
-    stored: Stored,
+    stored: Shown,
     status: int = 200,
     subresource: Subresource | None = None,
 ) -> None:
@@ -44,11 +46,11 @@ async def send_stored(
         await send_object(send, subresource.view(external(row, stored).obj), status)
         return
     wanted = accepted(scope, context)
-    content = form_of(wanted, row, context).one(external(row, stored))
+    content = form_of(wanted, row, context).one(cast("Stored", external(row, stored)))
     await send_bytes(scope, send, wanted, [content], len(content), status)
 
 
-def external(row: Resource, stored: Stored) -> Stored:
+def external(row: Resource, stored: Shown) -> Shown:
     """The object in the row's own version, which may not be the one in which it is kept."""
     if row.from_storage is None:
         return stored

@@ -130,15 +130,13 @@ class Backends:
 def split_name(text: str) -> tuple[str, str, str]:
     """`https:web:8443` -> scheme, name, port; scheme and port may be missing."""
     parts = text.split(":")
-    match parts:
-        case [name]:
-            return "http", name, ""
-        case [name, port]:
-            return "http", name, port
-        case [scheme, name, port] if scheme in ("http", "https", ""):
-            return scheme or "http", name, port
-        case _:
-            raise errors.BadRequest(f"invalid proxy request: {text}")
+    if len(parts) == 1:
+        return "http", text, ""
+    if len(parts) == 2:
+        return "http", parts[0], parts[1]
+    if len(parts) == 3 and parts[0] in ("http", "https", ""):
+        return parts[0] or "http", parts[1], parts[2]
+    raise errors.BadRequest(f"invalid proxy request: {text}")
 
 
 def _place_of_pod(pod: Object, scheme: str, port: str) -> Place:
@@ -146,11 +144,8 @@ def _place_of_pod(pod: Object, scheme: str, port: str) -> Place:
     if not address:
         raise errors.BadRequest("address not allowed")
     if not port:
-        ports = [
-            entry
-            for container in spec_of(pod).get("containers") or ()
-            for entry in container.get("ports") or ()
-        ]
+        containers: list[Object] = spec_of(pod).get("containers") or []
+        ports: list[Object] = [entry for container in containers for entry in container.get("ports") or ()]
         return Place(scheme, address, ports[0]["containerPort"] if ports else 80)
     if port.isdigit():
         return Place(scheme, address, int(port))
@@ -163,7 +158,7 @@ def _place_of_pod(pod: Object, scheme: str, port: str) -> Place:
 
 def _service_port(service: Object, port: str) -> str:
     """The name of the service's port that is meant; the only one may be left out."""
-    ports = spec_of(service).get("ports") or ()
+    ports: list[Object] = spec_of(service).get("ports") or []
     if not port and len(ports) == 1:
         return ports[0].get("name") or ""
     for entry in ports:

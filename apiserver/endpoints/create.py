@@ -7,8 +7,8 @@ from apiserver.endpoints.answer import send_object, send_stored
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import Writing, attributes_of, check_place, subresource_of
 from apiserver.registry.resource import Resource, Subresource
+from apiserver.registry.store import Shown
 from apiserver.request import RequestContext
-from apiserver.storage.interface import Stored
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, metadata_of, name_of
 
@@ -33,7 +33,7 @@ async def handle(
     await send_stored(endpoints, row, context, scope, send, stored, 201)
 
 
-async def create(endpoints: Endpoints, row: Resource, context: RequestContext, obj: Object) -> Stored:
+async def create(endpoints: Endpoints, row: Resource, context: RequestContext, obj: Object) -> Shown:
     """Keep a decoded object of the row's version."""
     check_place(row, context, obj)
     if row.to_storage is not None:

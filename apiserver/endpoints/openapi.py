@@ -261,8 +261,8 @@ def _item_v2(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter_v2(parameter: dict[str, Any]) -> dict[str, Any]:
-    rest = {key: value for key, value in parameter.items() if key != "schema"}
-    return rest | parameter["schema"]
+    schema: dict[str, Any] = parameter["schema"]
+    return {key: value for key, value in parameter.items() if key != "schema"} | schema
 
 
 def _operation_v2(operation: dict[str, Any]) -> dict[str, Any]:

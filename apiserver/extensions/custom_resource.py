@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
 from apiserver.request import RequestContext
+from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import FieldError
 from kubarium.apimachinery.group_version import GroupVersionKind, join
 from kubarium.apimachinery.object import (
@@ -32,8 +33,6 @@ from kubarium.apimachinery.schema.catalog import Catalog as Schemas
 from kubarium.apimachinery.schema.structural import MISSING, Structural
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-Rules = Callable[[Object, Object | None], Sequence[FieldError]]
-"""x-kubernetes-validations of a schema: (new, old) -> errors."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class CustomResource:
     def definitions(self, v2: bool = False) -> dict[str, Any]:
         """Its schema and that of its list, as OpenAPI documents publish them."""
         prefix = "#/definitions/" if v2 else "#/components/schemas/"
-        document = copy(dict(self.document)) if self.document else {"type": "object"}
+        document: dict[str, Any] = copy(dict(self.document)) if self.document else {"type": "object"}
         if v2:
             document = _v2(document)
         properties = document.setdefault("properties", {})
@@ -158,28 +157,19 @@ def _v2(schema: Any) -> Any:
     return found
 
 
-def rows_of(
-    definition: Object, schemas: Schemas, make_rules: Callable[[Structural], Rules | None]
-) -> list[Resource]:
+def rows_of(definition: Object, schemas: Schemas) -> list[Resource]:
     """A catalog row for each served version of a definition."""
     spec = spec_of(definition)
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     stored = status_of(definition).get("storedVersions") or [storage]
     return [
-        _row(definition, version, storage, len(set(stored) | {storage}) > 1, schemas, make_rules)
+        _row(definition, version, storage, len(set(stored) | {storage}) > 1, schemas)
         for version in spec["versions"]
         if version.get("served")
     ]
 
 
-def _row(
-    definition: Object,
-    version: Object,
-    storage: str,
-    mixed: bool,
-    schemas: Schemas,
-    make_rules: Callable[[Structural], Rules | None],
-) -> Resource:
+def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas: Schemas) -> Resource:
     spec = spec_of(definition)
     names, group = spec["names"], spec["group"]
     document = (version.get("schema") or {}).get("openAPIV3Schema") or {
@@ -196,7 +186,16 @@ def _row(
         names.get("listKind") or names["kind"] + "List",
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
-    verbs = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+    verbs: tuple[str, ...] = (
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "create",
+        "update",
+        "watch",
+    )
     if is_deleting(definition):
         verbs = tuple(verb for verb in verbs if verb != "create")
     other = storage != version["name"]
@@ -204,7 +203,7 @@ def _row(
         api_version,
         names["kind"],
         names["plural"],
-        _strategy(own, version, "status" in subresources, make_rules(own)),
+        _strategy(own, version, "status" in subresources),
         tuple(names.get("shortNames") or ()),
         tuple(names.get("categories") or ()),
         names.get("singular") or "",
@@ -245,14 +244,16 @@ def _whole(own: Structural, schemas: Schemas) -> Structural:
     return replace(own, properties={**own.properties, "apiVersion": text, "kind": text, "metadata": metadata})
 
 
-def _strategy(own: Structural, version: Object, has_status: bool, rules: Rules | None) -> Strategy:
+def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
+    rules = Rules(own)
+
     def validate(obj: Object) -> Sequence[FieldError]:
         found = validation.validate(obj, own)
-        return found if found or rules is None else rules(obj, None)
+        return found if found or not rules else rules.evaluate(obj)
 
     def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
         found = validation.validate(new, own)
-        return found if found or rules is None else rules(new, old)
+        return found if found or not rules else rules.evaluate(new, old)
 
     fields = {
         entry["jsonPath"].lstrip("."): partial(_selected, entry["jsonPath"])

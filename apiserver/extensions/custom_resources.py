@@ -6,10 +6,10 @@ waits for the condition finds the resource. A deleted definition keeps its final
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from apiserver.extensions import naming
-from apiserver.extensions.custom_resource import Rules, rows_of
+from apiserver.extensions.custom_resource import rows_of
 from apiserver.registry.registrations import CLEANUP_FINALIZER
 from apiserver.registry.resource import Catalog
 from kubarium.apimachinery import errors
@@ -27,7 +27,6 @@ from kubarium.apimachinery.object import (
     status_of,
 )
 from kubarium.apimachinery.schema.catalog import Catalog as Schemas
-from kubarium.apimachinery.schema.structural import Structural
 from kubarium.client.controller import Controller, Watch
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -53,11 +52,9 @@ class CustomResources(Controller):
         clock: Clock,
         catalog: Catalog,
         schemas: Schemas,
-        make_rules: Callable[[Structural], Rules | None] = lambda schema: None,
     ) -> None:
         self._catalog = catalog
         self._schemas = schemas
-        self._make_rules = make_rules
         self._served: dict[
             str, tuple[str, list[GroupVersionResource]]
         ] = {}  # by definition: its version, its rows
@@ -100,7 +97,7 @@ class CustomResources(Controller):
         known = self._served.get(name)
         if known is not None and known[0] == revision:
             return
-        rows = rows_of(definition, self._schemas, self._make_rules)
+        rows = rows_of(definition, self._schemas)
         if known is None:
             log.info("serving %s", name)
         gone = [gvr for gvr in known[1] if gvr not in {row.gvr for row in rows}] if known is not None else []

@@ -50,7 +50,9 @@ def _step(found: re.Match[str]) -> Step:
         return lambda value: [item for item in _items(value) if _text(_at(item, names)) == wanted]
     if found["index"] is not None:
         index = int(found["index"])
-        return lambda value: [_items(value)[index]] if -len(_items(value)) <= index < len(_items(value)) else []
+        return lambda value: (
+            [_items(value)[index]] if -len(_items(value)) <= index < len(_items(value)) else []
+        )
     if found["all"] is not None:
         return lambda value: list(value.values()) if isinstance(value, dict) else _items(value)
     name = found["quoted"] or found["name"].replace("\\", "")

@@ -74,9 +74,13 @@ def _taken(definition: Object, others: Iterable[Object]) -> tuple[set[str], set[
         if spec_of(other).get("group") != spec_of(definition)["group"] or uid_of(other) == uid_of(definition):
             continue
         names = status_of(other).get("acceptedNames") or {}
-        resources |= {names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())}
-        kinds |= {names.get("kind"), names.get("listKind")}
-    return resources - {None, ""}, kinds - {None, ""}
+        resources |= {
+            names.get("plural") or "",
+            names.get("singular") or "",
+            *(names.get("shortNames") or ()),
+        }
+        kinds |= {names.get("kind") or "", names.get("listKind") or ""}
+    return resources - {""}, kinds - {""}
 
 
 def is_established(definition: Object) -> bool:

@@ -55,11 +55,15 @@ class Unstored:
         return self._json
 
 
+Shown = Stored | Unstored
+"""What a client may be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write left behind."""
 
-    stored: Stored
+    stored: Shown
     created: bool = False
     deleted: bool = False
 
@@ -84,7 +88,7 @@ class Registry:
         with _translated(row, name):
             return await self.storage.get(row.key(namespace, name), minimum_revision=None if newest else 0)
 
-    async def create(self, row: Resource, context: RequestContext, obj: Object, judge: Judge) -> Stored:
+    async def create(self, row: Resource, context: RequestContext, obj: Object, judge: Judge) -> Shown:
         """Keep a new object. A generated name that is taken is generated anew."""
         strategy = row.strategy
         metadata = metadata_of(obj)
@@ -188,7 +192,7 @@ class Registry:
         found = meta.errors_of(obj["metadata"], namespaced=row.namespaced, name_errors=strategy.name_errors)
         return [*found, *strategy.validate(obj)]
 
-    async def _keep(self, row: Resource, context: RequestContext, obj: Object) -> Stored:
+    async def _keep(self, row: Resource, context: RequestContext, obj: Object) -> Shown:
         name = name_of(obj)
         key = row.key(context.info.namespace, name)
         if context.dry_run:

@@ -91,7 +91,9 @@ def prepare_resize(context: RequestContext, new: Object, old: Object) -> None:
         asked = {container.get("name"): container for container in wanted.get(list_name) or ()}
         for container in new["spec"].get(list_name) or ():
             source = asked.get(container.get("name"))
-            for field_name in ("resources", "resizePolicy") if source is not None else ():
+            if source is None:
+                continue
+            for field_name in ("resources", "resizePolicy"):
                 if field_name in source:
                     container[field_name] = source[field_name]
                 else:

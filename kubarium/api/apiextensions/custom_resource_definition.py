@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import (
     METADATA,
     SPEC,
@@ -12,6 +13,8 @@ from kubarium.apimachinery.field_path import (
     required,
 )
 from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.schema.rules import validate_schema
+from kubarium.apimachinery.schema.structural import from_openapi
 
 
 def fill_defaults(definition: Object) -> None:
@@ -58,9 +61,9 @@ def validate(definition: Object) -> list[FieldError]:
         at = SPEC / "versions" % index / "schema" / "openAPIV3Schema"
         if schema is None:
             found.append(required(at, "schemas are required"))
-        elif schema.get("type") != "object":
-            found.append(required(at / "type", "must not be empty at the root") if not schema.get("type")
-                         else invalid(at / "type", schema["type"], "must be object at the root"))  # fmt: skip
+        else:
+            found += validate_schema(schema, at)
+            found += Rules(from_openapi(schema), at).errors
     return found
 
 
