@@ -336,55 +336,61 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 class _Table(NamedTuple):
-    """`alias.Message` -> its line; apiVersion -> alias."""
+    """`alias.Message` -> its line; apiVersion -> alias; alias -> the alias whose messages it shares."""
 
     lines: dict[str, str]
     aliases: dict[str, str]
+    shared: dict[str, str]
 
 
 @lru_cache(1)
 def _table() -> _Table:
     lines: dict[str, str] = {}
     aliases: dict[str, str] = {}
+    shared: dict[str, str] = {}
     alias = ""
     text = resources.files(__package__).joinpath("protobuf_fields.txt").read_text()
     for line in text.splitlines():
         if line.startswith("["):
-            alias, _, api_version = line.strip("[]").partition(" ")
+            alias, api_version, *other = line.strip("[]").split()
             aliases[api_version] = alias
+            if other:
+                shared[alias] = other[0]
         elif line and not line.startswith("#"):
             name, _, fields = line.partition(" ")
             lines[f"{alias}.{name}"] = fields
-    return _Table(lines, aliases)
+    return _Table(lines, aliases, shared)
 
 
 def _message_name(api_version: str, kind: str) -> str | None:
     """The message of a kind; options, Status and WatchEvent are served in every group."""
-    table = _table()
-    alias = table.aliases.get(api_version)
+    alias = _table().aliases.get(api_version)
     candidates = [f"{alias}.{kind}"] if alias else []
     candidates.append(f"meta.{kind}")
-    for name in candidates:
-        if name in table.lines or _item_of(name) is not None:
-            return name
+    return next((name for name in candidates if _line_of(name) is not None), None)
+
+
+def _line_of(name: str) -> str | None:
+    """A message's line, from its own package or the one that it shares; lists follow from their items."""
+    table = _table()
+    alias, _, message = name.partition(".")
+    item = message.removesuffix("List")
+    while alias:
+        line = table.lines.get(f"{alias}.{message}")
+        if line is None and item != message and f"{alias}.{item}" in table.lines:
+            line = f"1:metadata:meta.ListMeta 2:items:*{item}"
+        if line is not None:
+            return line
+        alias = table.shared.get(alias, "")
     return None
-
-
-def _item_of(name: str) -> str | None:
-    item = name.removesuffix("List")
-    return item if item != name and item in _table().lines else None
 
 
 @lru_cache(None)
 def _reader(name: str) -> _Reader:
-    table = _table()
     alias = name.partition(".")[0]
-    line = table.lines.get(name)
+    line = _line_of(name)
     if line is None:
-        item = _item_of(name)
-        if item is None:
-            raise KeyError(name)
-        line = f"1:metadata:meta.ListMeta 2:items:*{item}"
+        raise KeyError(name)
     reader: _Reader = {}
     for entry in line.split():
         number, field, kind = entry.split(":", 2)
