@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from apiserver.admission.plugin import Attributes
 from apiserver.request import RequestInfo, User
+from kubarium.api.admissionregistration import expressions
 from kubarium.apimachinery.cel import compiler, library, types
 from kubarium.apimachinery.cel.functions import CostExceeded, EvaluationError
 from kubarium.apimachinery.cel.parser import CompileError
@@ -17,13 +17,6 @@ Decide = Callable[[User, RequestInfo], library.Decision]
 """May a user do something? For the variable `authorizer`, which cannot wait."""
 
 _MAX_PROGRAMS = 5_000
-_AUTHORIZER = types.named("authorizer")
-_VARIABLES = {
-    **dict.fromkeys(("object", "oldObject", "request", "params", "namespaceObject", "variables"), types.DYN),
-    "authorizer": _AUTHORIZER,
-    "authorizerRequestResource": _AUTHORIZER,
-}
-_REQUEST_RESOURCE = re.compile(r"\bauthorizer\.requestResource\b")  # a variable whose name has a dot
 
 
 class ExpressionFailed(Exception):
@@ -54,7 +47,7 @@ class Expressions:
 
 def _compiled(text: str, result: types.Type) -> compiler.Program | CompileError:
     try:
-        return compiler.compile(_REQUEST_RESOURCE.sub("authorizerRequestResource", text), _VARIABLES, result)
+        return expressions.compile(text, result)
     except CompileError as error:
         return error
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from apiserver.registry.strategy import Strategy, of_noun
 from kubarium.api.admissionregistration import defaults as admission
+from kubarium.api.admissionregistration import validation as judging
 from kubarium.api.flowcontrol import priority
 from kubarium.api.scheduling import priority_class
 from kubarium.api.storage import csi, storage_class
+from kubarium.apimachinery.object import Object
 
 CSI_DRIVER = of_noun(
     csi, has_status=False, has_generation=True, allow_unconditional_update=False, returns_deleted=True
@@ -34,12 +37,48 @@ RESOURCE_SLICE = Strategy(
     },
 )
 
-_CONFIGURATION = Strategy(has_status=False, has_generation=True, allow_unconditional_update=False)
-MUTATING_WEBHOOK = VALIDATING_WEBHOOK = replace(_CONFIGURATION, defaults=admission.fill_webhooks)
-MUTATING_BINDING = VALIDATING_BINDING = replace(_CONFIGURATION, defaults=admission.fill_policy_binding)
-MUTATING_POLICY = replace(_CONFIGURATION, defaults=admission.fill_policy)
-VALIDATING_POLICY = Strategy(
-    defaults=admission.fill_policy, has_generation=True, allow_unconditional_update=False
+
+@dataclass(frozen=True)
+class WebhookStrategy(Strategy):
+    """A configuration has no spec: its wish is the list of webhooks."""
+
+    def wish_of(self, obj: Object) -> Any:
+        return obj.get("webhooks")
+
+
+MUTATING_WEBHOOK = VALIDATING_WEBHOOK = WebhookStrategy(
+    has_status=False,
+    has_generation=True,
+    allow_unconditional_update=False,
+    defaults=admission.fill_webhooks,
+    validate=judging.validate_webhooks,
+    validate_update=judging.validate_webhooks_update,
+)
+_POLICY = Strategy(has_status=False, has_generation=True, allow_unconditional_update=False)
+MUTATING_BINDING = replace(
+    _POLICY,
+    defaults=admission.fill_policy_binding,
+    validate=judging.validate_mutating_binding,
+    validate_update=lambda new, old: judging.validate_mutating_binding(new),
+)
+VALIDATING_BINDING = replace(
+    _POLICY,
+    defaults=admission.fill_policy_binding,
+    validate=judging.validate_validating_binding,
+    validate_update=lambda new, old: judging.validate_validating_binding(new),
+)
+MUTATING_POLICY = replace(
+    _POLICY,
+    defaults=admission.fill_policy,
+    validate=judging.validate_mutating_policy,
+    validate_update=lambda new, old: judging.validate_mutating_policy(new),
+)
+VALIDATING_POLICY = replace(
+    _POLICY,
+    has_status=True,
+    defaults=admission.fill_policy,
+    validate=judging.validate_validating_policy,
+    validate_update=lambda new, old: judging.validate_validating_policy(new),
 )
 
 FLOW_SCHEMA = Strategy(

@@ -1,0 +1,279 @@
+"""What makes webhook configurations, admission policies and their bindings invalid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubarium.api.admissionregistration import expressions
+from kubarium.apimachinery import labels, names
+from kubarium.apimachinery.cel import types
+from kubarium.apimachinery.field_path import (
+    SPEC,
+    FieldError,
+    FieldPath,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+    too_many,
+)
+from kubarium.apimachinery.object import Object, spec_of
+
+OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
+ACTIONS = ("Audit", "Deny", "Warn")
+MAX_CONDITIONS = 64
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+
+
+def validate_webhooks(configuration: Object) -> list[FieldError]:
+    """Each webhook has a name of its own, one address, rules, and says what it does besides."""
+    found: list[FieldError] = []
+    seen: set[str] = set()
+    for index, webhook in enumerate(configuration.get("webhooks") or ()):
+        path = FieldPath("webhooks") % index
+        name = webhook.get("name") or ""
+        if name in seen:
+            found.append(duplicate(path / "name", name))
+        seen.add(name)
+        found += _validate_webhook(webhook, path)
+    return found
+
+
+def validate_webhooks_update(new: Object, old: Object) -> list[FieldError]:
+    """A changed configuration is judged like a new one."""
+    return validate_webhooks(new)
+
+
+def _validate_webhook(webhook: Object, path: FieldPath) -> list[FieldError]:
+    found = _domain(webhook.get("name") or "", path / "name")
+    found += _rules(webhook.get("rules") or (), path / "rules")
+    for field, allowed in (
+        ("failurePolicy", ("Fail", "Ignore")),
+        ("matchPolicy", ("Equivalent", "Exact")),
+        ("reinvocationPolicy", ("IfNeeded", "Never")),
+    ):
+        if webhook.get(field) and webhook[field] not in allowed:
+            found.append(not_supported(path / field, webhook[field], allowed))
+    effects = ("None", "NoneOnDryRun")
+    if not webhook.get("sideEffects"):
+        found.append(required(path / "sideEffects", f"must specify one of {', '.join(effects)}"))
+    elif webhook["sideEffects"] not in (*effects, "Some", "Unknown"):
+        found.append(not_supported(path / "sideEffects", webhook["sideEffects"], effects))
+    seconds = webhook.get("timeoutSeconds")
+    if seconds is not None and not 1 <= seconds <= 30:
+        text = "the timeout value must be between 1 and 30 seconds"
+        found.append(invalid(path / "timeoutSeconds", seconds, text))
+    found += _review_versions(webhook.get("admissionReviewVersions") or (), path / "admissionReviewVersions")
+    found += _selectors(webhook, path)
+    found += _conditions(webhook.get("matchConditions") or (), path / "matchConditions")
+    return found + _client_config(webhook.get("clientConfig") or {}, path / "clientConfig")
+
+
+def _domain(name: str, path: FieldPath) -> list[FieldError]:
+    if not name:
+        return [required(path)]
+    found = [invalid(path, name, problem) for problem in names.dns_subdomain_errors(name)]
+    if not found and name.count(".") < 2:
+        found.append(invalid(path, name, "should be a domain with at least three segments separated by dots"))
+    return found
+
+
+def _review_versions(versions: Sequence[str], path: FieldPath) -> list[FieldError]:
+    if not versions:
+        return [required(path, "must specify one of v1, v1beta1")]
+    if not {"v1", "v1beta1"} & set(versions):
+        return [invalid(path, list(versions), "must include at least one of v1, v1beta1")]
+    return []
+
+
+def _client_config(config: Object, path: FieldPath) -> list[FieldError]:
+    url, service = config.get("url"), config.get("service")
+    if (url is None) is (service is None):
+        text = "exactly one of url or service is required"
+        return [required(path, text)] if url is None else [invalid(path, None, text)]
+    if url is not None and not str(url).startswith("https://"):
+        return [
+            invalid(
+                path / "url",
+                url,
+                "'https' is the only allowed URL scheme; desired format: https://host[/path]",
+            )
+        ]
+    missing = [field for field in ("name", "namespace") if service is not None and not service.get(field)]
+    return [required(path / "service" / field, f"service {field} is required") for field in missing]
+
+
+def _rules(rules: Sequence[Object], path: FieldPath) -> list[FieldError]:
+    found: list[FieldError] = []
+    for index, rule in enumerate(rules):
+        at = path % index
+        for field in ("operations", "apiGroups", "apiVersions", "resources"):
+            values = rule.get(field) or []
+            if not values:
+                found.append(required(at / field))
+            elif "*" in values and len(values) > 1 and field != "resources":
+                found.append(
+                    invalid(at / field, values, f"if '*' is present, must not specify other {_WORDS[field]}")
+                )
+        found += [not_supported(at / "operations" % i, operation, (*OPERATIONS, "*"))
+                  for i, operation in enumerate(rule.get("operations") or ())
+                  if operation not in (*OPERATIONS, "*")]  # fmt: skip
+        if rule.get("scope") not in (None, "*", "Cluster", "Namespaced"):
+            found.append(not_supported(at / "scope", rule["scope"], ("*", "Cluster", "Namespaced")))
+    return found
+
+
+_WORDS = {"operations": "operations", "apiGroups": "API groups", "apiVersions": "API versions"}
+
+
+def _selectors(match: Object, path: FieldPath) -> list[FieldError]:
+    found: list[FieldError] = []
+    for field in ("namespaceSelector", "objectSelector"):
+        try:
+            labels.from_label_selector(match.get(field) or {})
+        except ValueError as error:
+            found.append(invalid(path / field, match.get(field), str(error)))
+    return found
+
+
+def _conditions(conditions: Sequence[Object], path: FieldPath) -> list[FieldError]:
+    if len(conditions) > MAX_CONDITIONS:
+        return [too_many(path, len(conditions), MAX_CONDITIONS)]
+    found: list[FieldError] = []
+    seen: set[str] = set()
+    for index, condition in enumerate(conditions):
+        at, name = path % index, condition.get("name") or ""
+        found += expressions.problems(condition.get("expression"), at / "expression", types.BOOL)
+        if not name:
+            found.append(required(at / "name"))
+        elif name in seen:
+            found.append(duplicate(at / "name", name))
+        else:
+            found += [invalid(at / "name", name, problem) for problem in names.qualified_name_errors(name)]
+        seen.add(name)
+    return found
+
+
+def validate_validating_policy(policy: Object) -> list[FieldError]:
+    """A policy matches something and says something in CEL that compiles."""
+    spec = spec_of(policy)
+    found = _policy(spec)
+    if not spec.get("validations") and not spec.get("auditAnnotations"):
+        found.append(
+            required(SPEC / "validations", "validations or auditAnnotations must contain at least one item")
+        )
+    for index, validation in enumerate(spec.get("validations") or ()):
+        at = SPEC / "validations" % index
+        found += expressions.problems(validation.get("expression"), at / "expression", types.BOOL)
+        if validation.get("messageExpression"):
+            text = validation["messageExpression"]
+            found += expressions.problems(text, at / "messageExpression", types.STRING)
+        if validation.get("reason") not in (None, "", *_REASONS):
+            found.append(not_supported(at / "reason", validation["reason"], _REASONS))
+    for index, annotation in enumerate(spec.get("auditAnnotations") or ()):
+        at = SPEC / "auditAnnotations" % index
+        found += expressions.problems(annotation.get("valueExpression"), at / "valueExpression")
+    return found
+
+
+def validate_mutating_policy(policy: Object) -> list[FieldError]:
+    """The same for a policy that changes objects."""
+    spec = spec_of(policy)
+    found = _policy(spec)
+    if not spec.get("mutations"):
+        found.append(required(SPEC / "mutations", "mutations must contain at least one item"))
+    for index, mutation in enumerate(spec.get("mutations") or ()):
+        at = SPEC / "mutations" % index
+        field = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}.get(
+            mutation.get("patchType")
+        )
+        if field is None:
+            allowed = ("ApplyConfiguration", "JSONPatch")
+            found.append(not_supported(at / "patchType", mutation.get("patchType") or "", allowed))
+            continue
+        found += expressions.problems(
+            (mutation.get(field) or {}).get("expression"), at / field / "expression"
+        )
+    if spec.get("reinvocationPolicy") not in ("Never", "IfNeeded"):
+        found.append(required(SPEC / "reinvocationPolicy"))
+    return found
+
+
+def _policy(spec: Object) -> list[FieldError]:
+    found: list[FieldError] = []
+    kind = spec.get("paramKind")
+    if kind is not None:
+        found += [
+            required(SPEC / "paramKind" / field) for field in ("kind", "apiVersion") if not kind.get(field)
+        ]
+    match = spec.get("matchConstraints")
+    if match is None:
+        found.append(required(SPEC / "matchConstraints"))
+    else:
+        found += _match(match, SPEC / "matchConstraints", rules_needed=True)
+    found += _conditions(spec.get("matchConditions") or (), SPEC / "matchConditions")
+    seen: set[str] = set()
+    for index, variable in enumerate(spec.get("variables") or ()):
+        at, name = SPEC / "variables" % index, variable.get("name") or ""
+        if not name.isidentifier():
+            text = "name is not a valid CEL identifier"
+            found.append(invalid(at / "name", name, text) if name else required(at / "name", text))
+        elif name in seen:
+            found.append(duplicate(at / "name", name))
+        seen.add(name)
+        found += expressions.problems(variable.get("expression"), at / "expression")
+    return found
+
+
+def _match(match: Object, path: FieldPath, *, rules_needed: bool = False) -> list[FieldError]:
+    found = _selectors(match, path)
+    if rules_needed and not match.get("resourceRules"):
+        found.append(required(path / "resourceRules"))
+    for field in ("resourceRules", "excludeResourceRules"):
+        found += _rules(match.get(field) or (), path / field)
+    return found
+
+
+def validate_validating_binding(binding: Object) -> list[FieldError]:
+    """A binding names a policy and says what follows from a failure."""
+    spec = spec_of(binding)
+    found = _binding(spec)
+    actions: list[Any] = spec.get("validationActions") or []
+    path = SPEC / "validationActions"
+    if not actions:
+        found.append(required(path, "at least one validation action is required"))
+    for index, action in enumerate(actions):
+        if action not in ACTIONS:
+            found.append(not_supported(path % index, action, ACTIONS))
+        elif action in actions[:index]:
+            found.append(duplicate(path % index, action))
+    if "Deny" in actions and "Warn" in actions:
+        text = (
+            "must not contain both Deny and Warn (repeating the same validation failure information in the API "
+            "response and headers serves no purpose)"
+        )
+        found.append(invalid(path, actions, text))
+    return found
+
+
+def validate_mutating_binding(binding: Object) -> list[FieldError]:
+    """A binding names a policy."""
+    return _binding(spec_of(binding))
+
+
+def _binding(spec: Object) -> list[FieldError]:
+    found: list[FieldError] = []
+    if not spec.get("policyName"):
+        found.append(required(SPEC / "policyName"))
+    reference = spec.get("paramRef")
+    if reference is not None:
+        path = SPEC / "paramRef"
+        if bool(reference.get("name")) is bool(reference.get("selector") is not None):
+            text = "one of name or selector must be specified"
+            found.append(required(path, text))
+        if reference.get("parameterNotFoundAction") not in ("Allow", "Deny"):
+            found.append(required(path / "parameterNotFoundAction"))
+    if spec.get("matchResources") is not None:
+        found += _match(spec["matchResources"], SPEC / "matchResources")
+    return found

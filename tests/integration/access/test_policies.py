@@ -1,0 +1,150 @@
+"""Admission policies: CEL that judges and CEL that changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from kubarium.apimachinery import errors, names
+from kubarium.client.rest import Client
+
+API = "admissionregistration.k8s.io/v1"
+
+
+class Policies:
+    """Makes policies with bindings for one namespace and takes them away again."""
+
+    def __init__(self, client: Client, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+        self._made: list[tuple[str, str]] = []
+
+    async def add(self, sort: str, spec: dict[str, Any], **binding: Any) -> str:
+        name = names.generate_name("policy-")
+        rules = [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        ]
+        kind = f"{sort}AdmissionPolicy"
+        await self._make(kind, name, {"matchConstraints": {"resourceRules": rules}, **spec})
+        selector = {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}}
+        await self._make(
+            f"{kind}Binding",
+            name,
+            {"policyName": name, "matchResources": {"namespaceSelector": selector}, **binding},
+        )
+        return name
+
+    async def _make(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        plural = kind.lower().removesuffix("y") + "ies" if kind.endswith("Policy") else kind.lower() + "s"
+        body = {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
+        await self._client.resource(API, plural).create(body)
+        self._made.append((plural, name))
+
+    async def close(self) -> None:
+        for plural, name in self._made:
+            await self._client.resource(API, plural).delete(name)
+
+
+@pytest.fixture
+async def policies(client: Client, namespace: str) -> AsyncIterator[Policies]:
+    found = Policies(client, namespace)
+    yield found
+    await found.close()
+
+
+async def create(client: Client, namespace: str, **data: str) -> dict[str, Any]:
+    metadata = {"name": names.generate_name("m-"), "namespace": namespace}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    return await client.resource("v1", "configmaps").create(body)
+
+
+async def refusal(client: Client, namespace: str, **data: str) -> errors.StatusError:
+    """What is said once the policy has come into effect."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await create(client, namespace, **data)
+            except errors.StatusError as error:
+                return error
+            await asyncio.sleep(0.01)
+
+
+async def test_a_validating_policy_refuses(client: Client, namespace: str, policies: Policies) -> None:
+    spec = {
+        "variables": [{"name": "size", "expression": "object.data.?a.orValue('').size()"}],
+        "validations": [{"expression": "variables.size < 4",
+                         "messageExpression": "'a has ' + string(variables.size) + ' letters'"}],
+    }  # fmt: skip
+    name = await policies.add("Validating", spec, validationActions=["Deny"])
+    refused = await refusal(client, namespace, a="12345")
+    assert (refused.code, refused.reason) == (422, "Invalid")
+    assert refused.message.endswith(
+        f"is forbidden: ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: a has 5 letters"
+    )
+    assert (await create(client, namespace, a="123"))["data"] == {"a": "123"}
+
+
+async def test_parameters_and_the_authorizer(client: Client, namespace: str, policies: Policies) -> None:
+    await client.resource("v1", "configmaps").create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": namespace},
+         "data": {"most": "2"}}
+    )  # fmt: skip
+    allowed = (
+        "authorizer.group('').resource('secrets').namespace(object.metadata.namespace).check('get').allowed()"
+    )
+    spec = {
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "validations": [
+            {"expression": f"object.data.size() <= int(params.data.most) && {allowed}", "message": "too much"}
+        ],
+    }  # fmt: skip
+    reference = {"name": "limits", "parameterNotFoundAction": "Deny"}
+    await policies.add("Validating", spec, validationActions=["Deny"], paramRef=reference)
+    assert (await refusal(client, namespace, a="1", b="2", c="3")).message.endswith(
+        "denied request: too much"
+    )
+    await create(client, namespace, a="1", b="2")
+
+
+async def test_a_mutating_policy_changes(client: Client, namespace: str, policies: Policies) -> None:
+    spec = {
+        "reinvocationPolicy": "Never",
+        "matchConditions": [{"name": "has-a", "expression": "has(object.data.a)"}],
+        "mutations": [
+            {"patchType": "ApplyConfiguration", "applyConfiguration": {
+                "expression": "Object{metadata: Object.metadata{labels: {'seen': 'yes'}}}"}},
+            {"patchType": "JSONPatch", "jsonPatch": {
+                "expression": "[JSONPatch{op: 'add', path: '/data/b', value: object.metadata.labels.seen}]"}},
+        ],
+    }  # fmt: skip
+    await policies.add("Mutating", spec)
+    async with asyncio.timeout(5):
+        while (made := await create(client, namespace, a="1"))["data"] == {"a": "1"}:
+            pass
+    assert made["data"] == {"a": "1", "b": "yes"} and made["metadata"]["labels"] == {"seen": "yes"}
+    assert (await create(client, namespace, c="1"))["data"] == {"c": "1"}
+
+
+async def test_expressions_must_compile(client: Client, policies: Policies) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        await policies.add(
+            "Validating", {"validations": [{"expression": "object.x +"}]}, validationActions=["Deny"]
+        )
+    assert "spec.validations[0].expression: Invalid value" in refused.value.message
+    assert "compilation failed: ERROR: <input>:1:11: Syntax error" in refused.value.message
+    webhook = {
+        "name": "a.example.com", "clientConfig": {"url": "https://x/"}, "sideEffects": "None",
+        "admissionReviewVersions": ["v1"], "matchConditions": [{"name": "x", "expression": "nothing"}],
+    }  # fmt: skip
+    body = {
+        "apiVersion": API,
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "bad"},
+        "webhooks": [webhook],
+    }
+    with pytest.raises(
+        errors.Invalid, match=r"webhooks\[0\].matchConditions\[0\].expression.*compilation failed"
+    ):
+        await client.resource(API, "validatingwebhookconfigurations").create(body)
