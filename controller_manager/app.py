@@ -66,7 +66,7 @@ class Manager:
             await self._own_transport.close()
 
     def _client_for(self, account: str) -> Client:
-        if not self.options.use_service_account_credentials:
+        if not account or not self.options.use_service_account_credentials:
             return self.client
         return AccountClient(self.client, self._anonymous_transport(), account, self.clock)
 

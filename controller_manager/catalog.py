@@ -7,29 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from controller_manager.controllers.cleanup.garbage_collector.collector import GarbageCollector
 from controller_manager.controllers.cleanup.namespace import NamespaceController
 from controller_manager.controllers.cleanup.pod_gc import PodGC
+from controller_manager.controllers.cleanup.resource_quota import ResourceQuotaController
+from controller_manager.controllers.cleanup.ttl_after_finished import TTLAfterFinishedController
+from controller_manager.controllers.identity import (
+    bootstrap_tokens,
+    certificate_signing,
+    service_account_token,
+)
+from controller_manager.controllers.identity.cluster_role_aggregation import ClusterRoleAggregationController
 from controller_manager.controllers.identity.root_ca_publisher import RootCAPublisher
 from controller_manager.controllers.identity.service_account import ServiceAccountController
 from controller_manager.controllers.networking.endpoint_slice import EndpointSliceController
+from controller_manager.controllers.networking.endpoint_slice_mirroring import (
+    EndpointSliceMirroringController,
+)
 from controller_manager.controllers.networking.endpoints import EndpointsController
+from controller_manager.controllers.networking.service_cidr import ServiceCIDRController
 from controller_manager.controllers.nodes import node_ipam, node_lifecycle
 from controller_manager.controllers.nodes.taint_eviction import TaintEvictionController
+from controller_manager.controllers.nodes.ttl import TTLController
+from controller_manager.controllers.policy.validating_admission_policy_status import (
+    ValidatingAdmissionPolicyStatusController,
+)
+from controller_manager.controllers.volumes import protection
+from controller_manager.controllers.volumes.attach_detach import AttachDetachController
+from controller_manager.controllers.volumes.binder import PersistentVolumeBinder
+from controller_manager.controllers.volumes.ephemeral import EphemeralVolumeController
+from controller_manager.controllers.volumes.expand import ExpandController
 from controller_manager.controllers.workloads.cron_job import CronJobController
 from controller_manager.controllers.workloads.daemon_set.controller import DaemonSetController
 from controller_manager.controllers.workloads.deployment.controller import DeploymentController
+from controller_manager.controllers.workloads.disruption import DisruptionController
+from controller_manager.controllers.workloads.horizontal_pod_autoscaler import (
+    HorizontalPodAutoscalerController,
+)
 from controller_manager.controllers.workloads.job.controller import JobController
 from controller_manager.controllers.workloads.replica_set import ReplicaSetController
 from controller_manager.controllers.workloads.replication_controller import ReplicationControllers
 from controller_manager.controllers.workloads.stateful_set.controller import StatefulSetController
 from controller_manager.options import Options
+from kubarium.api.autoscaling import horizontal_pod_autoscaler as autoscaling
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
+from kubarium.component_base.certificates import Authority
 from kubarium.component_base.clock import Clock
 
 
@@ -65,7 +93,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Row:
-    """One controller. `build` answers None when the flags leave nothing for it to do."""
+    """One controller. `build` answers None when the flags leave nothing for it to do.
+
+    Without an `account` it acts as the manager itself: it has to read what no other controller may.
+    """
 
     name: str
     alias: str
@@ -185,7 +216,138 @@ def _taint_eviction(c: Context) -> Runnable:
     return TaintEvictionController(*c.parts(), c.events("taint-eviction-controller"))
 
 
+def _mirroring(c: Context) -> Runnable:
+    return EndpointSliceMirroringController(
+        *c.parts(),
+        c.events("endpoint-slice-mirroring-controller"),
+        workers=c.options.mirroring_concurrent_service_endpoint_syncs,
+        limit=c.options.mirroring_max_endpoints_per_subset,
+    )
+
+
+def _service_cidrs(c: Context) -> Runnable:
+    return ServiceCIDRController(*c.parts())
+
+
+def _quotas(c: Context) -> Runnable:
+    return ResourceQuotaController(
+        *c.parts(),
+        workers=c.options.concurrent_resource_quota_syncs,
+        period=c.options.resource_quota_sync_period,
+    )
+
+
+def _autoscalers(c: Context) -> Runnable:
+    settings = autoscaling.Settings(
+        tolerance=c.options.horizontal_pod_autoscaler_tolerance,
+        cpu_initialization=c.options.horizontal_pod_autoscaler_cpu_initialization_period,
+        readiness_delay=c.options.horizontal_pod_autoscaler_initial_readiness_delay,
+        downscale_stabilization=c.options.horizontal_pod_autoscaler_downscale_stabilization,
+    )
+    return HorizontalPodAutoscalerController(
+        *c.parts(),
+        c.events("horizontal-pod-autoscaler"),
+        workers=c.options.concurrent_horizontal_pod_autoscaler_syncs,
+        period=c.options.horizontal_pod_autoscaler_sync_period,
+        settings=settings,
+    )
+
+
+def _disruption(c: Context) -> Runnable:
+    return DisruptionController(*c.parts(), c.events("controllermanager"))
+
+
+def _ttl_after_finished(c: Context) -> Runnable:
+    return TTLAfterFinishedController(*c.parts(), workers=c.options.concurrent_ttl_after_finished_syncs)
+
+
+def _binder(c: Context) -> Runnable:
+    return PersistentVolumeBinder(
+        *c.parts(),
+        c.events("persistentvolume-controller"),
+        provisioning=c.options.enable_dynamic_provisioning,
+        period=c.options.pvclaimbinder_sync_period,
+    )
+
+
+def _attach_detach(c: Context) -> Runnable:
+    return AttachDetachController(*c.parts())
+
+
+def _expander(c: Context) -> Runnable:
+    return ExpandController(*c.parts(), c.events("volume_expand"))
+
+
+def _claim_protection(c: Context) -> Runnable:
+    return protection.ClaimProtectionController(*c.parts())
+
+
+def _volume_protection(c: Context) -> Runnable:
+    return protection.VolumeProtectionController(*c.parts())
+
+
+def _ephemeral_volumes(c: Context) -> Runnable:
+    return EphemeralVolumeController(
+        *c.parts(), c.events("ephemeral_volume"), workers=c.options.concurrent_ephemeralvolume_syncs
+    )
+
+
+def _node_ttl(c: Context) -> Runnable:
+    return TTLController(*c.parts())
+
+
+def _cluster_role_aggregation(c: Context) -> Runnable:
+    return ClusterRoleAggregationController(*c.parts())
+
+
+def _csr_approver(c: Context) -> Runnable:
+    return certificate_signing.CertificateApprover(*c.parts())
+
+
+def _csr_signer(c: Context) -> Runnable | None:
+    if not c.options.cluster_signing_cert_file or not c.options.cluster_signing_key_file:
+        return None
+    authority = Authority.read(c.options.cluster_signing_cert_file, c.options.cluster_signing_key_file)
+    longest = timedelta(seconds=c.options.cluster_signing_duration)
+    return certificate_signing.CertificateSigner(*c.parts(), authority=authority, longest=longest)
+
+
+def _csr_cleaner(c: Context) -> Runnable:
+    return certificate_signing.CertificateCleaner(*c.parts())
+
+
+def _token_secrets(c: Context) -> Runnable | None:
+    if not c.options.service_account_private_key_file:
+        return None
+    issuer = service_account_token.LegacyIssuer(Path(c.options.service_account_private_key_file).read_bytes())
+    root_ca = Path(c.options.root_ca_file).read_text() if c.options.root_ca_file else ""
+    return service_account_token.ServiceAccountTokenController(
+        *c.parts(),
+        issuer=issuer,
+        root_ca=root_ca,
+        workers=c.options.concurrent_serviceaccount_token_syncs,
+    )
+
+
+def _legacy_tokens(c: Context) -> Runnable:
+    period = c.options.legacy_service_account_token_clean_up_period
+    return service_account_token.LegacyTokenCleaner(*c.parts(), period=period)
+
+
+def _bootstrap_signer(c: Context) -> Runnable:
+    return bootstrap_tokens.BootstrapSigner(*c.parts())
+
+
+def _token_cleaner(c: Context) -> Runnable:
+    return bootstrap_tokens.TokenCleaner(*c.parts())
+
+
+def _policy_status(c: Context) -> Runnable:
+    return ValidatingAdmissionPolicyStatusController(*c.parts())
+
+
 CONTROLLERS: Sequence[Row] = (
+    Row("serviceaccount-token-controller", "serviceaccount-token", "", _token_secrets),
     Row("endpoints-controller", "endpoint", "endpoint-controller", _endpoints),
     Row("endpointslice-controller", "endpointslice", "endpointslice-controller", _endpoint_slices),
     Row(
@@ -203,6 +365,74 @@ CONTROLLERS: Sequence[Row] = (
     Row("daemonset-controller", "daemonset", "daemon-set-controller", _daemon_sets),
     Row("job-controller", "job", "job-controller", _jobs),
     Row("cronjob-controller", "cronjob", "cronjob-controller", _cron_jobs),
+    Row(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring",
+        "endpointslicemirroring-controller",
+        _mirroring,
+    ),
+    Row("resourcequota-controller", "resourcequota", "resourcequota-controller", _quotas),
+    Row(
+        "horizontal-pod-autoscaler-controller",
+        "horizontalpodautoscaling",
+        "horizontal-pod-autoscaler",
+        _autoscalers,
+    ),
+    Row("disruption-controller", "disruption", "disruption-controller", _disruption),
+    Row("certificatesigningrequest-signing-controller", "csrsigning", "certificate-controller", _csr_signer),
+    Row(
+        "certificatesigningrequest-approving-controller",
+        "csrapproving",
+        "certificate-controller",
+        _csr_approver,
+    ),
+    Row("certificatesigningrequest-cleaner-controller", "csrcleaner", "certificate-controller", _csr_cleaner),
+    Row("ttl-controller", "ttl", "ttl-controller", _node_ttl),
+    Row("bootstrap-signer-controller", "bootstrapsigner", "bootstrap-signer", _bootstrap_signer, False),
+    Row("token-cleaner-controller", "tokencleaner", "token-cleaner", _token_cleaner, False),
+    Row("persistentvolume-binder-controller", "persistentvolume-binder", "persistent-volume-binder", _binder),
+    Row(
+        "persistentvolume-attach-detach-controller", "attachdetach", "attachdetach-controller", _attach_detach
+    ),
+    Row("persistentvolume-expander-controller", "persistentvolume-expander", "expand-controller", _expander),
+    Row(
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation",
+        "clusterrole-aggregation-controller",
+        _cluster_role_aggregation,
+    ),
+    Row(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection",
+        "pvc-protection-controller",
+        _claim_protection,
+    ),
+    Row(
+        "persistentvolume-protection-controller",
+        "pv-protection",
+        "pv-protection-controller",
+        _volume_protection,
+    ),
+    Row(
+        "ttl-after-finished-controller",
+        "ttl-after-finished",
+        "ttl-after-finished-controller",
+        _ttl_after_finished,
+    ),
+    Row("ephemeral-volume-controller", "ephemeral-volume", "ephemeral-volume-controller", _ephemeral_volumes),
+    Row(
+        "legacy-serviceaccount-token-cleaner-controller",
+        "legacy-service-account-token-cleaner",
+        "legacy-service-account-token-cleaner",
+        _legacy_tokens,
+    ),
+    Row(
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status-controller",
+        _policy_status,
+    ),
+    Row("service-cidr-controller", "service-cidr-controller", "service-cidrs-controller", _service_cidrs),
     Row("node-ipam-controller", "nodeipam", "node-controller", _node_ipam),
     Row("node-lifecycle-controller", "nodelifecycle", "node-controller", _node_lifecycle),
     Row("taint-eviction-controller", "taint-eviction", "node-controller", _taint_eviction),

@@ -32,12 +32,15 @@ from kubarium.client.discovery import Discovered, Discovery
 from kubarium.client.informer import METADATA_ONLY, Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
+from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
 FINALIZER = "kubernetes"
 PODS = ("v1", "pods")
+FINALIZER_SECONDS = 30  # how long somebody else's finalizer may take, as a guess
+PATIENCE = Backoff(initial=0.2, factor=1.6, maximum=15.0)  # first passes follow each other quickly
 
 
 @dataclass
@@ -61,6 +64,7 @@ class NamespaceController(Controller):
         self.namespaces = informers.informer("v1", "namespaces").lister
         self.resource = client.resource("v1", "namespaces")
         self.discovery = Discovery(client)
+        self._passes: dict[ObjectKey, int] = {}
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -92,7 +96,9 @@ class NamespaceController(Controller):
             raise RuntimeError("; ".join([*remains.discovery_failures, *remains.failures]))
         if remains.counts:
             log.debug("namespace %s still holds %s", key.name, dict(remains.counts))
-            return min(remains.seconds / 2 + 1, 15.0)
+            self._passes[key] = self._passes.get(key, 0) + 1
+            return min(remains.seconds / 2 + 1, PATIENCE.delay(self._passes[key]))
+        self._passes.pop(key, None)
         await self._finalize(key.name)
         return None
 
@@ -178,7 +184,8 @@ def _count(kind: Discovered, left: Sequence[Object], remains: Remains) -> None:
     for obj in left:
         remains.finalizers.update(finalizers_of(obj))
     graces = [obj["metadata"].get("deletionGracePeriodSeconds") or 0 for obj in left]
-    remains.seconds = max(remains.seconds, *graces, 1)
+    waiting = FINALIZER_SECONDS if any(map(finalizers_of, left)) else 1
+    remains.seconds = max(remains.seconds, *graces, waiting)
 
 
 def conditions_for(remains: Remains) -> list[Object]:

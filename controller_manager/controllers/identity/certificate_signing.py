@@ -1,0 +1,318 @@
+"""CertificateSigningRequests: approve what nodes ask for, sign what is approved, clean up what is old.
+
+    kubernetes.io/kube-apiserver-client-kubelet   approved for whoever may ask so (by SubjectAccessReview), signed
+    kubernetes.io/kubelet-serving                 signed once somebody has approved it
+    kubernetes.io/kube-apiserver-client           the same
+    kubernetes.io/legacy-unknown                  the same
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from kubarium.apimachinery import conditions, errors, time
+from kubarium.apimachinery.object import Object, ObjectKey, copy, name_of, spec_of, status_of
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.certificates import Authority
+from kubarium.component_base.clock import Clock
+
+log = logging.get(__name__)
+
+API = ("certificates.k8s.io/v1", "certificatesigningrequests")
+
+KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
+KUBELET_SERVING = "kubernetes.io/kubelet-serving"
+API_CLIENT = "kubernetes.io/kube-apiserver-client"
+LEGACY = "kubernetes.io/legacy-unknown"
+SIGNERS = frozenset({KUBELET_CLIENT, KUBELET_SERVING, API_CLIENT, LEGACY})
+
+SKEW = timedelta(minutes=5)  # certificates are valid from a little before they are made
+CLIENT_USAGES = (
+    {"key encipherment", "digital signature", "client auth"},
+    {"digital signature", "client auth"},
+)
+SERVER_USAGES = (
+    {"key encipherment", "digital signature", "server auth"},
+    {"digital signature", "server auth"},
+)
+
+EXTENDED = {
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+}
+
+APPROVED_AGE = timedelta(hours=1)
+DENIED_AGE = timedelta(hours=1)
+PENDING_AGE = timedelta(hours=24)
+CLEAN_PERIOD = 3600.0  # seconds
+
+
+def is_approved(request: Object) -> bool:
+    """Approved, and not denied as well."""
+    return conditions.is_true(request, "Approved") and not conditions.is_true(request, "Denied")
+
+
+def is_decided(request: Object) -> bool:
+    """Has somebody approved or denied it?"""
+    return conditions.is_true(request, "Approved") or conditions.is_true(request, "Denied")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for."""
+
+    signer: str
+    user: str
+    groups: frozenset[str]
+    usages: frozenset[str]
+    csr: x509.CertificateSigningRequest
+
+    @property
+    def common_name(self) -> str:
+        """The user of a client certificate, the name of a server's."""
+        found = self.csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(found[0].value) if found else ""
+
+    @property
+    def organizations(self) -> list[str]:
+        """The groups of a client certificate."""
+        return [str(one.value) for one in self.csr.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+
+    @property
+    def names(self) -> list[str]:
+        """DNS names and addresses."""
+        try:
+            found = self.csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return []
+        dns = found.get_values_for_type(x509.DNSName)
+        return [*dns, *(str(ip) for ip in found.get_values_for_type(x509.IPAddress))]
+
+
+def read(request: Object) -> Asked:
+    """Decode a request. Raises ValueError."""
+    spec = spec_of(request)
+    return Asked(
+        spec.get("signerName") or "",
+        spec.get("username") or "",
+        frozenset(spec.get("groups") or ()),
+        frozenset(spec.get("usages") or ()),
+        x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or "")),
+    )
+
+
+def is_node_client(asked: Asked) -> bool:
+    """Is this what a kubelet asks for, to be known by as its node?"""
+    return (
+        asked.organizations == ["system:nodes"]
+        and asked.common_name.startswith("system:node:")
+        and not asked.names
+        and set(asked.usages) in CLIENT_USAGES
+    )
+
+
+def is_node_serving(asked: Asked) -> bool:
+    """Is this what a kubelet asks for, to be reached at?"""
+    return (
+        asked.organizations == ["system:nodes"]
+        and asked.common_name.startswith("system:node:")
+        and bool(asked.names)
+        and set(asked.usages) in SERVER_USAGES
+    )
+
+
+class CertificateApprover(Controller):
+    """Approves client certificates of nodes."""
+
+    name = "certificatesigningrequest-approving-controller"
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self.requests = informers.informer(*API).lister
+        self.resource = client.resource(*API)
+        self.reviews = client.resource("authorization.k8s.io/v1", "subjectaccessreviews")
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [Watch(*API)]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        request = self.requests.get(key)
+        if request is None or is_decided(request) or status_of(request).get("certificate"):
+            return
+        if spec_of(request).get("signerName") != KUBELET_CLIENT:
+            return
+        asked = read(request)
+        if not is_node_client(asked):
+            return
+        if asked.common_name == asked.user and await self._may(request, "selfnodeclient"):
+            await self._approve(
+                request, "Auto approving self kubelet client certificate after SubjectAccessReview."
+            )
+        elif await self._may(request, "nodeclient"):
+            await self._approve(
+                request, "Auto approving kubelet client certificate after SubjectAccessReview."
+            )
+
+    async def _may(self, request: Object, subresource: str) -> bool:
+        spec = spec_of(request)
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": spec.get("username"),
+                "uid": spec.get("uid") or "",
+                "groups": spec.get("groups") or [],
+                "extra": spec.get("extra") or {},
+                "resourceAttributes": {
+                    "group": "certificates.k8s.io",
+                    "resource": "certificatesigningrequests",
+                    "verb": "create",
+                    "subresource": subresource,
+                    "version": "*",
+                },
+            },
+        }
+        return bool(status_of(await self.reviews.create(review)).get("allowed"))
+
+    async def _approve(self, request: Object, message: str) -> None:
+        changed = copy(request)
+        condition = {
+            "type": "Approved",
+            "status": "True",
+            "reason": "AutoApproved",
+            "message": message,
+            "lastUpdateTime": time.format_time(self.clock.now()),
+        }
+        listed = changed.setdefault("status", {}).setdefault("conditions", [])
+        conditions.set_condition(listed, condition, self.clock.now())
+        log.info("approving %s", name_of(request))
+        await self.resource.update(changed, subresource="approval")
+
+
+class CertificateSigner(Controller):
+    """Signs what is approved."""
+
+    name = "certificatesigningrequest-signing-controller"
+
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, *, authority: Authority, longest: timedelta
+    ) -> None:
+        self.authority, self.longest = authority, longest
+        self.requests = informers.informer(*API).lister
+        self.resource = client.resource(*API)
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [Watch(*API)]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        request = self.requests.get(key)
+        if request is None or not is_approved(request) or status_of(request).get("certificate"):
+            return
+        if spec_of(request).get("signerName") not in SIGNERS or conditions.is_true(request, "Failed"):
+            return
+        changed = copy(request)
+        try:
+            asked = read(request)
+            check(asked)
+        except ValueError as error:
+            failure = {
+                "type": "Failed",
+                "status": "True",
+                "reason": "SignerValidationFailure",
+                "message": str(error),
+            }
+            failure["lastUpdateTime"] = time.format_time(self.clock.now())
+            conditions.set_condition(
+                changed["status"].setdefault("conditions", []), failure, self.clock.now()
+            )
+        else:
+            lifetime = lifetime_of(request, self.longest)
+            signed = self.authority.sign_request(
+                base64.b64decode(spec_of(request)["request"]),
+                usages=extended_usages(asked),
+                lifetime=lifetime,
+            )
+            changed["status"]["certificate"] = base64.b64encode(signed).decode()
+            log.info("signing %s", name_of(request))
+        await self.resource.update_status(changed)
+
+
+class CertificateCleaner:
+    """Deletes requests that nobody needs any more."""
+
+    name = "certificatesigningrequest-cleaner-controller"
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self._requests, self._clock = informers.informer(*API), clock
+        self._resource = client.resource(*API)
+
+    async def run(self) -> None:
+        """Look around every hour."""
+        await self._requests.synced()
+        while True:
+            for request in self._requests.lister.list():
+                if is_old(request, self._clock.now()):
+                    try:
+                        await self._resource.delete(name_of(request))
+                    except (
+                        errors.StatusError,
+                        ConnectionError,
+                        TimeoutError,
+                    ) as error:  # the edge of the loop
+                        log.info("cannot clean up %s: %s", name_of(request), error)
+            await self._clock.sleep(CLEAN_PERIOD)
+
+
+def check(asked: Asked) -> None:
+    """Is this something that its signer signs? Raises ValueError."""
+    if asked.signer == KUBELET_CLIENT and not is_node_client(asked):
+        raise ValueError("certificate request is not a kubelet client certificate request")
+    if asked.signer == KUBELET_SERVING and not is_node_serving(asked):
+        raise ValueError("certificate request is not a kubelet serving certificate request")
+    if asked.signer == API_CLIENT and not (
+        "client auth" in asked.usages
+        and asked.usages <= {"digital signature", "key encipherment", "client auth"}
+    ):
+        raise ValueError(f"invalid usages for client certificate: {sorted(asked.usages)}")
+
+
+def extended_usages(asked: Asked) -> list[x509.ObjectIdentifier]:
+    """What the certificate may be used for."""
+    return [EXTENDED[usage] for usage in sorted(asked.usages) if usage in EXTENDED]
+
+
+def lifetime_of(request: Object, longest: timedelta) -> timedelta:
+    """What was asked for, at least ten minutes, at most what the cluster allows."""
+    asked = spec_of(request).get("expirationSeconds")
+    if asked is None:
+        return longest
+    return max(timedelta(minutes=10), min(timedelta(seconds=asked), longest))
+
+
+def is_old(request: Object, now: datetime) -> bool:
+    """Decided an hour ago, undecided for a day, or with a certificate that has ended."""
+    for type, age in (("Approved", APPROVED_AGE), ("Denied", DENIED_AGE), ("Failed", DENIED_AGE)):
+        condition = conditions.find(status_of(request).get("conditions"), type)
+        if condition is not None and condition.get("lastUpdateTime"):
+            if type == "Approved" and not status_of(request).get("certificate"):
+                continue
+            return now - time.parse_time(condition["lastUpdateTime"]) > age
+    created = request["metadata"].get("creationTimestamp")
+    return bool(created) and now - time.parse_time(created) > PENDING_AGE

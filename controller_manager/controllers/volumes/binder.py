@@ -1,0 +1,389 @@
+"""Claims ↔ volumes: find a volume for each claim, ask for one to be made, take back what is released.
+
+    claim   unbound ── a volume fits ──▶ bound       none fits and there is a class ──▶ its provisioner is asked
+    volume  Available ──▶ Bound ──▶ Released ──▶ (Retain: stays; Delete: its provisioner removes it)
+
+Binding is written in four steps, volume first; whoever stops in between finds the claim's name in the volume and
+goes on.
+Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#lifecycle-of-a-volume-and-claim
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kubarium.apimachinery import errors, labels, quantity
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    annotations_of,
+    copy,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    spec_of,
+    status_of,
+    uid_of,
+)
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+
+log = logging.get(__name__)
+
+BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
+BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+PROVISIONER = "volume.kubernetes.io/storage-provisioner"
+BETA_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner"
+BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
+NO_PROVISIONER = "kubernetes.io/no-provisioner"
+
+VOLUMES = ""  # keys of volumes have no namespace, keys of claims have one
+
+
+class PersistentVolumeBinder(Controller):
+    """One queue for both kinds: a key with a namespace is a claim, one without is a volume."""
+
+    name = "persistentvolume-binder-controller"
+    workers = 1  # two claims must not be given the same volume
+
+    def __init__(
+        self,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        events: EventRecorder,
+        *,
+        provisioning: bool = True,
+        period: float = 15.0,
+    ) -> None:
+        self.events, self.provisioning, self.period = events, provisioning, period
+        self.claims = informers.informer("v1", "persistentvolumeclaims").lister
+        self.volumes = informers.informer("v1", "persistentvolumes").lister
+        self.classes = informers.informer("storage.k8s.io/v1", "storageclasses").lister
+        self.pods = informers.informer("v1", "pods").lister
+        self.claim_client = client.resource("v1", "persistentvolumeclaims")
+        self.volume_client = client.resource("v1", "persistentvolumes")
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [
+            Watch("v1", "persistentvolumeclaims", keys=self._of_claim),
+            Watch("v1", "persistentvolumes", keys=self._of_volume),
+            Watch("storage.k8s.io/v1", "storageclasses", keys=self._waiting_claims),
+        ]
+
+    def _of_claim(self, claim: Object) -> Iterable[ObjectKey]:
+        volume = spec_of(claim).get("volumeName")
+        return [key_of(claim), *([ObjectKey(VOLUMES, volume)] if volume else [])]
+
+    def _of_volume(self, volume: Object) -> Iterable[ObjectKey]:
+        reference = spec_of(volume).get("claimRef")
+        found = [key_of(volume)]
+        if reference:
+            found.append(ObjectKey(reference.get("namespace") or "", reference.get("name") or ""))
+            return found
+        return [*found, *self._waiting_claims(volume)]
+
+    def _waiting_claims(self, _: Object) -> Iterable[ObjectKey]:
+        return [key_of(one) for one in self.claims.list() if BIND_COMPLETED not in annotations_of(one)]
+
+    async def reconcile(self, key: ObjectKey) -> float | None:
+        if key.namespace == VOLUMES:
+            volume = self.volumes.get(key)
+            if volume is not None:
+                await self._sync_volume(volume)
+            return None
+        claim = self.claims.get(key)
+        if claim is None:
+            return None
+        if BIND_COMPLETED in annotations_of(claim):
+            await self._sync_bound(claim)
+            return None
+        return await self._sync_unbound(claim)
+
+    # ---- claims
+
+    async def _sync_unbound(self, claim: Object) -> float | None:
+        if is_deleting(claim):
+            return None
+        name = spec_of(claim).get("volumeName")
+        if name:
+            return await self._bind_by_wish(claim, name)
+        volume = self._best(claim)
+        if volume is not None:
+            await self._bind(volume, claim)
+            return None
+        if self._must_wait(claim):
+            reason, text = self._why_waiting(claim)
+            self.events.event(claim, "Normal", reason, text)
+        elif class_of(claim):
+            await self._provision(claim)
+        else:
+            text = "no persistent volumes available for this claim and no storage class is set"
+            self.events.event(claim, "Normal", "FailedBinding", text)
+        await self._set_claim_phase(claim, "Pending", None)
+        return self.period
+
+    async def _bind_by_wish(self, claim: Object, name: str) -> float | None:
+        volume = self.volumes.get(VOLUMES, name)
+        reference = spec_of(volume).get("claimRef") if volume is not None else None
+        if volume is None or (reference is not None and not refers_to(volume, claim)):
+            if reference is not None:
+                text = f'volume "{name}" already bound to a different claim.'
+                self.events.event(claim, "Warning", "FailedBinding", text)
+            await self._set_claim_phase(claim, "Pending", None)
+            return self.period
+        problem = mismatch(volume, claim)
+        if problem:
+            text = f'Cannot bind to requested volume "{name}": {problem}'
+            self.events.event(claim, "Warning", "VolumeMismatch", text)
+            await self._set_claim_phase(claim, "Pending", None)
+            return self.period
+        await self._bind(volume, claim)
+        return None
+
+    def _best(self, claim: Object) -> Object | None:
+        """A volume that names this claim; else the smallest that fits."""
+        volumes = self.volumes.list()
+        named = next((one for one in volumes if spec_of(one).get("claimRef") and refers_to(one, claim)), None)
+        if named is not None:
+            return named
+        if self._must_wait(claim) and SELECTED_NODE not in annotations_of(claim):
+            return None
+        fitting = [one for one in volumes if is_free(one) and fits(one, claim)]
+        return min(fitting, key=lambda one: (capacity_of(one), name_of(one)), default=None)
+
+    def _must_wait(self, claim: Object) -> bool:
+        storage_class = self.classes.get("", class_of(claim))
+        if storage_class is None or storage_class.get("volumeBindingMode") != "WaitForFirstConsumer":
+            return False
+        return SELECTED_NODE not in annotations_of(claim)
+
+    def _why_waiting(self, claim: Object) -> tuple[str, str]:
+        users = [
+            name_of(pod)
+            for pod in self.pods.list(namespace_of(claim))
+            if not spec_of(pod).get("nodeName")
+            and any(
+                (volume.get("persistentVolumeClaim") or {}).get("claimName") == name_of(claim)
+                for volume in spec_of(pod).get("volumes") or []
+            )
+        ]
+        if users:
+            return "WaitForPodScheduled", f"waiting for pod {users[0]} to be scheduled"
+        return "WaitForFirstConsumer", "waiting for first consumer to be created before binding"
+
+    async def _provision(self, claim: Object) -> None:
+        storage_class = self.classes.get("", class_of(claim))
+        if storage_class is None:
+            text = f'storageclass.storage.k8s.io "{class_of(claim)}" not found'
+            self.events.event(claim, "Warning", "ProvisioningFailed", text)
+            return
+        provisioner = storage_class.get("provisioner") or ""
+        if provisioner == NO_PROVISIONER or not self.provisioning:
+            text = "no volume plugin matched" if self.provisioning else "dynamic provisioning is disabled"
+            self.events.event(claim, "Warning", "ProvisioningFailed", text)
+            return
+        wanted = {PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
+        if any(annotations_of(claim).get(key) != value for key, value in wanted.items()):
+            guard = {"resourceVersion": resource_version_of(claim), "annotations": wanted}
+            await self.claim_client.patch(name_of(claim), {"metadata": guard}, namespace_of(claim))
+        text = (
+            f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by "
+            "the system administrator. If volume creation is delayed, please verify that the provisioner is running "
+            "and correctly registered."
+        )
+        self.events.event(claim, "Normal", "ExternalProvisioning", text)
+
+    async def _sync_bound(self, claim: Object) -> None:
+        name = spec_of(claim).get("volumeName") or ""
+        volume = self.volumes.get(VOLUMES, name)
+        if volume is None:
+            text = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
+            await self._lose(claim, text)
+        elif not spec_of(volume).get("claimRef") or spec_of(volume)["claimRef"].get("uid") == uid_of(claim):
+            await self._bind(volume, claim)
+        else:
+            text = "Two claims are bound to the same volume, this one is bound incorrectly"
+            await self._lose(claim, text, reason="ClaimMisbound")
+
+    async def _lose(self, claim: Object, text: str, reason: str = "ClaimLost") -> None:
+        if status_of(claim).get("phase") != "Lost":
+            self.events.event(claim, "Warning", reason, text)
+        await self._set_claim_phase(claim, "Lost", None)
+
+    # ---- binding
+
+    async def _bind(self, volume: Object, claim: Object) -> None:
+        volume = await self._write_claim_into(volume, claim)
+        volume = await self._set_volume_phase(volume, "Bound")
+        claim = await self._write_volume_into(claim, volume)
+        await self._set_claim_phase(claim, "Bound", volume)
+
+    async def _write_claim_into(self, volume: Object, claim: Object) -> Object:
+        reference = spec_of(volume).get("claimRef")
+        if reference and reference.get("uid") == uid_of(claim):
+            return volume
+        changed = copy(volume)
+        if not reference:
+            changed["metadata"].setdefault("annotations", {})[BOUND_BY_CONTROLLER] = "yes"
+        changed["spec"]["claimRef"] = {
+            "kind": "PersistentVolumeClaim",
+            "namespace": namespace_of(claim),
+            "name": name_of(claim),
+            "uid": uid_of(claim),
+            "apiVersion": "v1",
+            "resourceVersion": resource_version_of(claim),
+        }
+        return await self.volume_client.update(changed)
+
+    async def _write_volume_into(self, claim: Object, volume: Object) -> Object:
+        changed = copy(claim)
+        annotations = changed["metadata"].setdefault("annotations", {})
+        if spec_of(claim).get("volumeName") != name_of(volume):
+            changed["spec"]["volumeName"] = name_of(volume)
+            annotations[BOUND_BY_CONTROLLER] = "yes"
+        annotations[BIND_COMPLETED] = "yes"
+        return claim if changed == claim else await self.claim_client.update(changed)
+
+    async def _set_claim_phase(self, claim: Object, phase: str, volume: Object | None) -> None:
+        status = dict(status_of(claim))
+        status["phase"] = phase
+        if volume is not None:
+            status["accessModes"] = spec_of(volume).get("accessModes")
+            if "capacity" not in status:  # later it is whoever grows the volume that writes it
+                status["capacity"] = {"storage": (spec_of(volume).get("capacity") or {}).get("storage")}
+        else:
+            status.pop("accessModes", None)
+            status.pop("capacity", None)
+        if status != status_of(claim):
+            await self.claim_client.update_status({**claim, "status": status})
+
+    async def _set_volume_phase(self, volume: Object, phase: str, message: str = "") -> Object:
+        status = {key: value for key, value in status_of(volume).items() if key != "message"}
+        if phase != status.get("phase"):
+            status["phase"] = phase
+            status.pop("lastPhaseTransitionTime", None)  # the API server writes it
+        if message:
+            status["message"] = message
+        if status == status_of(volume):
+            return volume
+        return await self.volume_client.update_status({**volume, "status": status})
+
+    # ---- volumes
+
+    async def _sync_volume(self, volume: Object) -> None:
+        reference = spec_of(volume).get("claimRef")
+        if not reference or not reference.get("uid"):
+            await self._set_volume_phase(volume, "Available")
+            return
+        claim = await self._claim_of(reference)
+        if claim is None:
+            await self._release(volume)
+        elif not spec_of(claim).get("volumeName"):
+            self.queue.add(key_of(claim))
+        elif spec_of(claim)["volumeName"] == name_of(volume):
+            await self._set_volume_phase(volume, "Bound")
+        else:
+            await self._let_go(volume)
+
+    async def _claim_of(self, reference: Object) -> Object | None:
+        """The claim that the volume is bound to, if it still exists; a namesake does not count."""
+        found = self.claims.get(reference.get("namespace") or "", reference.get("name") or "")
+        if found is None or uid_of(found) != reference["uid"]:
+            try:  # a stale cache must not cost anyone their data
+                found = await self.claim_client.get(reference["name"], reference["namespace"])
+            except errors.NotFound:
+                return None
+        return found if uid_of(found) == reference["uid"] else None
+
+    async def _release(self, volume: Object) -> None:
+        if status_of(volume).get("phase") not in ("Released", "Failed"):
+            volume = await self._set_volume_phase(volume, "Released")
+        policy = spec_of(volume).get("persistentVolumeReclaimPolicy") or "Retain"
+        if policy == "Retain" or PROVISIONED_BY in annotations_of(volume) or is_deleting(volume):
+            return  # kept for a person, or deleted by whoever made it
+        text = "no volume plugin matched"
+        reason = "VolumeFailedDelete" if policy == "Delete" else "VolumeFailedRecycle"
+        if status_of(volume).get("phase") != "Failed":
+            self.events.event(volume, "Warning", reason, text)
+            await self._set_volume_phase(volume, "Failed", text)
+
+    async def _let_go(self, volume: Object) -> None:
+        """The claim is bound elsewhere."""
+        if (
+            PROVISIONED_BY in annotations_of(volume)
+            and spec_of(volume).get("persistentVolumeReclaimPolicy") == "Delete"
+        ):
+            await self._release(volume)
+            return
+        changed = copy(volume)
+        if BOUND_BY_CONTROLLER in annotations_of(volume):
+            changed["spec"].pop("claimRef", None)
+            changed["metadata"]["annotations"].pop(BOUND_BY_CONTROLLER)
+        else:
+            changed["spec"]["claimRef"].pop("uid", None)
+        changed = await self.volume_client.update(changed)
+        await self._set_volume_phase(changed, "Available")
+
+
+def class_of(obj: Object) -> str:
+    """The name of the storage class of a claim or volume; the empty text: none."""
+    beta = annotations_of(obj).get(BETA_CLASS)
+    return beta if beta is not None else spec_of(obj).get("storageClassName") or ""
+
+
+def capacity_of(volume: Object) -> int:
+    """How much it holds, in bytes."""
+    return quantity.value((spec_of(volume).get("capacity") or {}).get("storage") or "0")
+
+
+def is_free(volume: Object) -> bool:
+    """Is nobody bound to it?"""
+    return (
+        not spec_of(volume).get("claimRef")
+        and not is_deleting(volume)
+        and status_of(volume).get("phase") in (None, "Available", "Pending")
+    )
+
+
+def refers_to(volume: Object, claim: Object) -> bool:
+    """Is this claim the one that the volume names?"""
+    reference = spec_of(volume).get("claimRef") or {}
+    return (reference.get("namespace"), reference.get("name")) == (
+        namespace_of(claim),
+        name_of(claim),
+    ) and reference.get("uid") in (None, "", uid_of(claim))
+
+
+def mismatch(volume: Object, claim: Object) -> str:
+    """Why the volume cannot serve the claim; nothing if it can."""
+    wanted = ((spec_of(claim).get("resources") or {}).get("requests") or {}).get("storage") or "0"
+    if capacity_of(volume) < quantity.value(wanted):
+        return "requested PV is too small"
+    if class_of(volume) != class_of(claim):
+        return "storageClassName does not match"
+    if (spec_of(volume).get("volumeMode") or "Filesystem") != (
+        spec_of(claim).get("volumeMode") or "Filesystem"
+    ):
+        return "incompatible volumeMode"
+    if not set(spec_of(claim).get("accessModes") or []) <= set(spec_of(volume).get("accessModes") or []):
+        return "incompatible accessMode"
+    return ""
+
+
+def fits(volume: Object, claim: Object) -> bool:
+    """May this free volume be given to the claim?"""
+    selector = spec_of(claim).get("selector")
+    if selector is not None and not labels.from_label_selector(selector).matches(labels_of(volume)):
+        return False
+    return not mismatch(volume, claim)

@@ -1,0 +1,119 @@
+"""Claims and volumes in use stay until nobody uses them: a finalizer sees to that.
+
+claim    kubernetes.io/pvc-protection   goes when no living pod mounts it
+volume   kubernetes.io/pv-protection    goes when no claim is bound to it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kubarium.api.core.pod import claims
+from kubarium.api.core.pod import status as pod_status
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    finalizers_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    status_of,
+)
+from kubarium.client.controller import Controller, Watch
+from kubarium.client.informer import Informers
+from kubarium.client.resource import ResourceClient
+from kubarium.client.rest import Client
+from kubarium.component_base.clock import Clock
+
+CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
+VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+
+
+class ClaimProtectionController(Controller):
+    """Protects claims."""
+
+    name = "persistentvolumeclaim-protection-controller"
+    workers = 1
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self.claims = informers.informer("v1", "persistentvolumeclaims").lister
+        self.pods = informers.informer("v1", "pods").lister
+        self.resource = client.resource("v1", "persistentvolumeclaims")
+        self.pod_client = client.resource("v1", "pods")
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [
+            Watch("v1", "persistentvolumeclaims"),
+            Watch("v1", "pods", keys=_claims_of, changed=_may_let_go),
+        ]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        claim = self.claims.get(key)
+        if claim is None:
+            return
+        held = CLAIM_FINALIZER in finalizers_of(claim)
+        if not is_deleting(claim):
+            if not held:
+                await set_finalizer(self.resource, claim, CLAIM_FINALIZER, wanted=True)
+        elif held and not _in_use(self.pods.list(key.namespace), key.name):
+            live = await self.pod_client.list(key.namespace)  # the cache may not have seen a new pod
+            if not _in_use(live["items"], key.name):
+                await set_finalizer(self.resource, claim, CLAIM_FINALIZER, wanted=False)
+
+
+class VolumeProtectionController(Controller):
+    """Protects volumes."""
+
+    name = "persistentvolume-protection-controller"
+    workers = 1
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self.volumes = informers.informer("v1", "persistentvolumes").lister
+        self.resource = client.resource("v1", "persistentvolumes")
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [Watch("v1", "persistentvolumes")]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        volume = self.volumes.get(key)
+        if volume is None:
+            return
+        held = VOLUME_FINALIZER in finalizers_of(volume)
+        if not is_deleting(volume):
+            if not held:
+                await set_finalizer(self.resource, volume, VOLUME_FINALIZER, wanted=True)
+        elif held and status_of(volume).get("phase") != "Bound":
+            await set_finalizer(self.resource, volume, VOLUME_FINALIZER, wanted=False)
+
+
+async def set_finalizer(resource: ResourceClient, obj: Object, finalizer: str, *, wanted: bool) -> None:
+    """Add or take away one finalizer, guarded against changes meanwhile."""
+    left = [one for one in finalizers_of(obj) if one != finalizer]
+    guard = {
+        "resourceVersion": resource_version_of(obj),
+        "finalizers": ([*left, finalizer] if wanted else left) or None,
+    }
+    try:
+        await resource.patch(name_of(obj), {"metadata": guard}, namespace_of(obj))
+    except errors.NotFound:
+        return
+
+
+def _in_use(pods: Iterable[Object], claim: str) -> bool:
+    return any(claim in claims.names_in(pod) and _counts(pod) for pod in pods)
+
+
+def _counts(pod: Object) -> bool:
+    return pod_status.is_scheduled(pod) and not pod_status.is_terminal(pod)
+
+
+def _claims_of(pod: Object) -> Iterable[ObjectKey]:
+    return [ObjectKey(namespace_of(pod), claim) for claim in claims.names_in(pod)]
+
+
+def _may_let_go(old: Object, new: Object) -> bool:
+    return _counts(old) != _counts(new)
