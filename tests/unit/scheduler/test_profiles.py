@@ -1,0 +1,108 @@
+"""The configuration file makes profiles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler import options
+from scheduler.options import ConfigurationError, configuration_of
+from tests.unit.scheduler.builders import make_node, make_pod
+
+FILE = """
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+leaderElection: {leaderElect: false, leaseDuration: 30s}
+clientConnection: {kubeconfig: /etc/scheduler.conf}
+podMaxBackoffSeconds: 20
+profiles:
+- schedulerName: default-scheduler
+- schedulerName: packing
+  pluginConfig:
+  - name: NodeResourcesFit
+    args:
+      scoringStrategy:
+        type: MostAllocated
+        resources: [{name: cpu, weight: 1}]
+  plugins:
+    multiPoint:
+      disabled: [{name: ImageLocality}]
+    score:
+      enabled: [{name: NodeResourcesFit, weight: 5}]
+      disabled: [{name: NodeResourcesBalancedAllocation}]
+    filter:
+      disabled: [{name: TaintToleration}]
+"""
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(FILE)
+    flags, configuration = options.read([f"--config={file}", "--leader-elect-lease-duration=40s"])
+    assert (flags.leader_elect, flags.kubeconfig, flags.leader_elect_lease_duration) == (
+        False,
+        "/etc/scheduler.conf",
+        40.0,
+    )
+    assert [profile.scheduler_name for profile in configuration.profiles] == ["default-scheduler", "packing"]
+    assert configuration.maximum_backoff == 20.0
+
+
+async def test_each_profile_places_its_pods_its_own_way(start: Any) -> None:
+    import yaml
+
+    configuration = configuration_of(yaml.safe_load(FILE))
+    taint = {"key": "k", "effect": "NoSchedule"}
+    busy = make_pod("busy", cpu="2", nodeName="full", tolerations=[{"operator": "Exists"}])
+    objects = [make_node("full", taints=[taint]), make_node("empty"), make_node("other"), busy]
+    pods = [make_pod("spread", cpu="1"), make_pod("packed", cpu="1", schedulerName="packing")]
+    async with start(*objects, *pods, configuration=configuration) as cluster:
+        await cluster.until(lambda: cluster.node_of("spread") and cluster.node_of("packed"))
+        assert cluster.node_of("packed") == "full"  # most allocated, and nobody looks at taints
+        assert cluster.node_of("spread") != "full"
+        packing, default = cluster.app.profiles["packing"], cluster.app.profiles["default-scheduler"]
+        assert packing.weights["NodeResourcesFit"] == 5
+        assert "ImageLocality" not in packing.weights and "ImageLocality" in default.weights
+        names = [plugin.name for plugin in packing.score_plugins]
+        assert "NodeResourcesBalancedAllocation" not in names
+
+
+def test_an_unknown_plugin_is_named() -> None:
+    from scheduler.profiles import build_profile, default_registry
+
+    profile = options.ProfileConfig(plugins={"multiPoint": {"enabled": [{"name": "Nonsense"}]}})
+    with pytest.raises(ConfigurationError, match="Nonsense"):
+        build_profile(profile, None, default_registry())  # type: ignore[arg-type]
+
+
+async def test_the_journal_tells_why(start: Any) -> None:
+    from scheduler.app import app_decisions
+
+    nodes = [
+        make_node("small", cpu="500m"),
+        make_node("a"),
+        make_node("b", unschedulable=True),
+        make_node("c"),
+    ]
+    async with start(*nodes, make_pod("web", cpu="1"), make_pod("huge", cpu="64")) as cluster:
+        await cluster.until(lambda: cluster.node_of("web") and cluster.condition("huge"))
+        page = app_decisions(cluster.app)
+        status, _, body = await page({"path": "/debug/decisions/default/web"})
+        decision = json.loads(body)["decisions"][0]
+        assert (
+            status == 200 and decision["node"] == cluster.node_of("web") and decision["result"] == "scheduled"
+        )
+        by_name = {entry["node"]: entry for entry in decision["nodes"]}
+        assert by_name["small"]["refusedBy"] == [
+            {"plugin": "NodeResourcesFit", "reason": "Insufficient cpu", "preemptionMayHelp": False}
+        ]
+        assert by_name["b"]["refusedBy"][0]["plugin"] == "NodeUnschedulable"
+        assert by_name["a"]["scores"]["NodeResourcesFit"] > 0
+        assert by_name["a"]["score"] == sum(by_name["a"]["scores"].values())
+        _, _, body = await page({"path": "/debug/decisions/default/huge"})
+        assert json.loads(body)["decisions"][-1]["result"] == "unschedulable"
+        status, _, _ = await page({"path": "/debug/decisions/default/nobody"})
+        assert status == 404

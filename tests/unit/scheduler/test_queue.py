@@ -1,0 +1,106 @@
+"""What waits, what wakes it, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from kubarium.component_base.clock import FakeClock
+from scheduler.framework.interface import Action, ClusterEvent, EventHint
+from scheduler.framework.nominator import Nominator
+from scheduler.framework.pod_info import PodInfo
+from scheduler.queue import SchedulingQueue
+from tests.unit.scheduler.builders import make_pod
+
+NODE_ADDED = ClusterEvent("Node", Action.ADD, "NodeAdd")
+FIT, OTHER = "NodeResourcesFit", "Other"
+
+
+@pytest.fixture
+async def queue(clock: FakeClock) -> AsyncIterator[SchedulingQueue]:
+    made = SchedulingQueue(
+        clock,
+        Nominator(),
+        sort_key=lambda pod, since: (-pod.priority, since),
+        pre_enqueue=lambda pod: None,
+        hints={
+            FIT: [EventHint("Node", Action.ADD, lambda pod, old, new: new != "useless")],
+            OTHER: [EventHint("PersistentVolume", Action.ADD)],
+        },
+    )
+    running = asyncio.ensure_future(made.run())
+    yield made
+    running.cancel()
+    await asyncio.wait([running])
+
+
+def pod(name: str, priority: int = 0) -> PodInfo:
+    return PodInfo(make_pod(name, priority=priority))
+
+
+async def test_priority_first_then_age(queue: SchedulingQueue, clock: FakeClock) -> None:
+    for name, priority in (("old", 0), ("young", 0), ("vip", 9)):
+        queue.add(pod(name, priority))
+        await clock.advance(1)
+    assert [(await queue.pop()).info.name for _ in range(3)] == ["vip", "old", "young"]
+
+
+async def test_only_a_helpful_event_wakes(queue: SchedulingQueue, clock: FakeClock) -> None:
+    queue.add(pod("web"))
+    queue.put_back(await queue.pop(), {FIT})
+    await clock.advance(60)
+    queue.happened(ClusterEvent("PersistentVolume", Action.ADD))
+    queue.happened(NODE_ADDED, None, "useless")  # type: ignore[arg-type]
+    assert queue.size("unschedulable") == 1
+    queue.happened(NODE_ADDED, None, {})
+    assert queue.size("active") == 1
+
+
+async def test_what_happens_during_an_attempt_is_not_missed(queue: SchedulingQueue, clock: FakeClock) -> None:
+    queue.add(pod("web"))
+    queued = await queue.pop()
+    queue.happened(NODE_ADDED, None, {})
+    queue.put_back(queued, {FIT})
+    assert queue.size("unschedulable") == 0
+    queue.add(pod("next"))
+    queued = await queue.pop()
+    queue.put_back(queued, {FIT})  # nothing happened since: it lies down
+    assert queue.size("unschedulable") == 1
+
+
+async def test_errors_back_off_longer_each_time(queue: SchedulingQueue, clock: FakeClock) -> None:
+    queue.add(pod("web"))
+    for seconds in (1, 2, 4, 8, 10, 10):
+        queue.put_back(await queue.pop(), set(), error=True)
+        await clock.advance(seconds - 0.1)
+        assert queue.size("backoff") == 1
+        await clock.advance(0.2)
+        assert queue.size("active") == 1
+
+
+async def test_nobody_sleeps_for_ever(queue: SchedulingQueue, clock: FakeClock) -> None:
+    queue.add(pod("web"))
+    queue.put_back(await queue.pop(), {FIT})
+    await clock.advance(299)
+    assert queue.size("unschedulable") == 1
+    await clock.advance(40)
+    assert queue.size("active") == 1
+
+
+async def test_pop_waits_for_a_pod(queue: SchedulingQueue, clock: FakeClock) -> None:
+    popped = asyncio.ensure_future(queue.pop())
+    await clock.advance(1)
+    assert not popped.done()
+    queue.add(pod("web"))
+    assert (await popped).info.name == "web"
+
+
+async def test_a_deleted_pod_is_not_popped(queue: SchedulingQueue, clock: FakeClock) -> None:
+    gone: Any = pod("gone")
+    queue.add(gone)
+    queue.add(pod("here"))
+    queue.remove(gone.uid)
+    assert (await queue.pop()).info.name == "here"
