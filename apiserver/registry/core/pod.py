@@ -36,6 +36,14 @@ SELECTABLE: Mapping[str, FieldGetter] = {
 }
 
 
+GATED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
+
+
 @dataclass(frozen=True)
 class PodStrategy(Strategy):
     """A new pod is Pending; a deleted one lives on until its kubelet has stopped it."""
@@ -47,6 +55,8 @@ class PodStrategy(Strategy):
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         metadata_of(obj)["generation"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": resources.qos_class(obj)}
+        if spec_of(obj).get("schedulingGates"):
+            obj["status"]["conditions"] = [dict(GATED)]
 
     def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
         keep(new, old, "status")
