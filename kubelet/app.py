@@ -38,8 +38,10 @@ from kubelet.probes.manager import ProbeManager
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
 from kubelet.runtime import garbage
+from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
+from kubelet.runtime.log_rotation import LogRotation
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
@@ -184,7 +186,7 @@ class Kubelet:
             inputs,
             self.recorder,
             self.clock,
-            seccomp_directory=str(self.root / "seccomp"),
+            seccomp=SeccompDefaults(str(self.root / "seccomp"), self.options.seccomp_default),
             on_kill=self.probes.killed,
         )
 
@@ -222,6 +224,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=lambda uid: self._gone.add(uid),
+            allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
         self._gone: set[str] = set()
@@ -231,6 +234,12 @@ class Kubelet:
     def _build_node(self) -> None:
         self.health = Health(runtime="container runtime status check may not have completed yet")
         self.images = ImageGarbage(self.runtime, self.recorder, self.clock, self._node_reference)
+        self.log_rotation = LogRotation(
+            self.runtime,
+            self.clock,
+            max_bytes=quantity.value(self.options.container_log_max_size),
+            max_files=self.options.container_log_max_files,
+        )
         self.reporter = NodeReporter(
             self.client,
             self.facts,
@@ -299,6 +308,7 @@ class Kubelet:
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
+        process.start("log rotation", self.log_rotation.run())
         process.start("garbage", self._collect_garbage())
         process.start("housekeeping", self.loop.tick())
         process.start("sync loop", self._run_loop())

@@ -11,7 +11,7 @@ Nothing here waits for a pod: the workers do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,7 @@ class SyncLoop:
         node: Callable[[], Object | None],
         sources_ready: Callable[[], bool],
         collect: Callable[[str], None],
+        allowed_sysctls: Sequence[str] = (),
         on_new: Callable[[Object], None] = lambda pod: None,
     ) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
@@ -100,6 +101,7 @@ class SyncLoop:
         self._node = node
         self._sources_ready = sources_ready
         self._collect = collect
+        self._allowed_sysctls = allowed_sysctls
         self._on_new = on_new
         self._suspects: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -194,7 +196,7 @@ class SyncLoop:
         others = [
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]
-        refusal = admission.refuse(pod, others, node)
+        refusal = admission.refuse(pod, others, node, self._allowed_sysctls)
         if refusal is None:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)

@@ -6,7 +6,7 @@ becomes Failed, with upstream's reason, so that its owner makes another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubarium.api.core.pod import affinity, resources
@@ -14,6 +14,24 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, spec_of, status_of
 
 Port = tuple[str, str, int]
+
+# Settings that are the pod's own and cannot hurt its neighbours.
+SAFE_SYSCTLS = frozenset(
+    (
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_wmem",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +42,9 @@ class Refusal:
     message: str
 
 
-def refuse(pod: Object, others: Iterable[Object], node: Object) -> Refusal | None:
+def refuse(
+    pod: Object, others: Iterable[Object], node: Object, allowed_sysctls: Sequence[str] = ()
+) -> Refusal | None:
     """None when the pod may run beside the others."""
     others = list(others)
     if not affinity.node_selector_accepts(pod, node):
@@ -37,6 +57,9 @@ def refuse(pod: Object, others: Iterable[Object], node: Object) -> Refusal | Non
     )
     if taint is not None:
         return Refusal("TaintToleration", "Pod was rejected: Predicate TaintToleration failed")
+    sysctl = forbidden_sysctl(pod, allowed_sysctls)
+    if sysctl is not None:
+        return Refusal("SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
     taken = {port for other in others for port in host_ports(other)}
     if any(conflicts(port, other) for port in host_ports(pod) for other in taken):
         return Refusal(
@@ -68,6 +91,16 @@ def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusa
                 f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {wanted}, "
                 f"used: {used.get(resource, 0)}, capacity: {allocatable.get(resource, 0)}",
             )
+    return None
+
+
+def forbidden_sysctl(pod: Object, allowed: Sequence[str]) -> str | None:
+    """The first kernel setting that is neither safe nor allowed on this node."""
+    for setting in (spec_of(pod).get("securityContext") or {}).get("sysctls") or []:
+        name = setting["name"].replace("/", ".")
+        by_node = any(name == rule or (rule.endswith("*") and name.startswith(rule[:-1])) for rule in allowed)
+        if name not in SAFE_SYSCTLS and not by_node:
+            return str(setting["name"])
     return None
 
 

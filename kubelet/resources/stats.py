@@ -200,7 +200,9 @@ class Stats:
         lines: dict[str, list[str]] = {name: [] for name in METRICS}
         stamp = int(stdlib_time.time() * 1000)
         node = summary["node"]
-        lines["node_cpu_usage_seconds_total"].append(f"{node['cpu']['usageCoreNanoSeconds'] / 1e9:.6f} {stamp}")
+        lines["node_cpu_usage_seconds_total"].append(
+            f"{node['cpu']['usageCoreNanoSeconds'] / 1e9:.6f} {stamp}"
+        )
         lines["node_memory_working_set_bytes"].append(f"{node['memory']['workingSetBytes']} {stamp}")
         lines["resource_scrape_error"].append("0")
         for pod in summary["pods"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
@@ -31,13 +32,21 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
+@dataclass(frozen=True, slots=True)
+class SeccompDefaults:
+    """Where profiles of the node lie, and whether containers that name none get the runtime's."""
+
+    directory: str
+    restrict: bool = False
+
+
 def container_config(
     pod: Object,
     container: Object,
     options: ContainerOptions,
     restart_count: int,
     target: str,
-    seccomp_directory: str,
+    seccomp: SeccompDefaults,
 ) -> ContainerConfig:
     """Everything that the runtime must know to make the container."""
     environment = dict(options.environment)
@@ -58,7 +67,7 @@ def container_config(
         "tty": bool(container.get("tty")),
         "linux": {
             "resources": dict(options.resources),
-            "security_context": _security(pod, container, options, target, seccomp_directory),
+            "security_context": _security(pod, container, options, target, seccomp),
         },
     }
 
@@ -112,7 +121,7 @@ def expand(text: str, environment: dict[str, str]) -> str:
 
 
 def _security(
-    pod: Object, container: Object, options: ContainerOptions, target: str, seccomp_directory: str
+    pod: Object, container: Object, options: ContainerOptions, target: str, seccomp: SeccompDefaults
 ) -> dict[str, Any]:
     pod_context = spec_of(pod).get("securityContext") or {}
     own = container.get("securityContext") or {}
@@ -132,7 +141,9 @@ def _security(
             "add_capabilities": list(capabilities.get("add") or []),
             "drop_capabilities": list(capabilities.get("drop") or []),
         },
-        "seccomp": sandbox.seccomp_profile(_profile(pod_context, own, privileged), seccomp_directory),
+        "seccomp": sandbox.seccomp_profile(
+            _profile(pod_context, own, privileged, seccomp), seccomp.directory
+        ),
     }
     if pod_context.get("supplementalGroupsPolicy") == "Strict":
         context["supplemental_groups_policy"] = "Strict"
@@ -142,10 +153,11 @@ def _security(
     return context
 
 
-def _profile(pod_context: Object, own: Object, privileged: bool) -> Object | None:
+def _profile(pod_context: Object, own: Object, privileged: bool, seccomp: SeccompDefaults) -> Object | None:
     if privileged:
         return None
-    return own.get("seccompProfile") or pod_context.get("seccompProfile")
+    default = {"type": "RuntimeDefault"} if seccomp.restrict else None
+    return own.get("seccompProfile") or pod_context.get("seccompProfile") or default
 
 
 def _user(pod_context: Object, own: Object, image: Image | None) -> dict[str, Any]:

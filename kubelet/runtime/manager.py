@@ -25,6 +25,7 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet.runtime import container as container_module
 from kubelet.runtime import interface, plan, sandbox
+from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.hooks import HookError, Hooks
 from kubelet.runtime.inputs import ContainerInputs, Recorder
 from kubelet.runtime.interface import (
@@ -78,7 +79,7 @@ class RuntimeManager:
         recorder: Recorder,
         clock: Clock,
         *,
-        seccomp_directory: str,
+        seccomp: SeccompDefaults,
         on_start: Callable[[Object, Object, str], None] = lambda pod, container, container_id: None,
         on_kill: Callable[[str], None] = lambda container_id: None,
         backoff: RestartBackoff | None = None,
@@ -91,7 +92,7 @@ class RuntimeManager:
         self.hooks = Hooks(runtime, clock)
         self.backoff = backoff or RestartBackoff()
         self.reasons: dict[tuple[str, str], StartError] = {}
-        self._seccomp_directory = seccomp_directory
+        self._seccomp = seccomp
         self._on_start = on_start
         self._on_kill = on_kill
         self._starts = asyncio.Semaphore(parallel_starts)
@@ -231,7 +232,7 @@ class RuntimeManager:
             options = await self.inputs.container(pod, container, image_ref, ips, restart_count)
             target = self._target_id(pod, container, state)
             wanted = container_module.container_config(
-                pod, container, options, restart_count, target, self._seccomp_directory
+                pod, container, options, restart_count, target, self._seccomp
             )
         except StartError as error:
             self._event(pod, container, "Warning", "Failed", f"Error: {error.message}")

@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, annotations_of, uid_of
+from kubarium.component_base import tunnel
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import Scope, Send, respond
 from kubelet.pods.inputs import log_directory
 from kubelet.pods.manager import PodManager
 from kubelet.runtime import container as container_module
-from kubelet.runtime import interface, state
+from kubelet.runtime import interface, logs, state
 from kubelet.runtime.interface import ContainerRuntimeError, ContainerStatus, Runtime
-from kubelet.server import logs, tunnel
-from kubelet.server.logs import LogOptions
+from kubelet.runtime.logs import LogOptions
 
 Query = Mapping[str, list[str]]
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

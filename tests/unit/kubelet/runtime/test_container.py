@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kubelet.runtime.container import check_non_root, container_config, expand
+from kubelet.runtime.container import SeccompDefaults, check_non_root, container_config, expand
 from kubelet.runtime.inputs import ContainerOptions
 from kubelet.runtime.interface import Image, StartError
 from tests.unit.kubelet.making import make_container, make_pod
@@ -30,7 +30,9 @@ def test_expand(text: str, expected: str) -> None:
 
 def config(container: dict, image: Image = IMAGE, **spec: Any) -> dict:
     options = ContainerOptions("sha256:1", image, [("A", "1")], [], {})
-    return container_config(make_pod(container, **spec), container, options, 2, "", "/seccomp")
+    return container_config(
+        make_pod(container, **spec), container, options, 2, "", SeccompDefaults("/seccomp")
+    )
 
 
 def test_identity_and_attempt() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubarium.component_base.clock import FakeClock
-from kubelet.server.logs import LogOptions, read
+from kubelet.runtime.logs import LogOptions, read
 
 LINES = [
     b"2026-01-01T00:00:01.000000001Z stdout F one",
