@@ -74,9 +74,8 @@ class Strategy:
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         """Clear what a client may not set; set what the server knows."""
         if self.has_status:
-            obj.pop("status", None)
-            if self.initial_status:
-                obj["status"] = copy(dict(self.initial_status))
+            # Clients in typed languages expect a status to be there, however empty.
+            obj["status"] = copy(dict(self.initial_status))
         if self.has_generation:
             metadata_of(obj)["generation"] = 1
 

@@ -23,6 +23,12 @@ class Kubelet:
 
     heads: list[str] = field(default_factory=list)
     port: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        self.connections.add(asyncio.get_running_loop().create_task(self.serve(reader, writer)))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -40,9 +46,9 @@ class Kubelet:
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(PAGE) + PAGE
             )
         await writer.drain()
-        writer.close()
         with contextlib.suppress(OSError):
-            await writer.wait_closed()
+            await reader.read()  # until the other side hangs up
+        writer.transport.abort()
 
 
 @pytest.fixture
@@ -53,11 +59,15 @@ async def kubelet(api_server: ApiServer) -> AsyncIterator[Kubelet]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(api_server.credentials.path("node.crt"), api_server.credentials.path("node.key"))
     stand_in = Kubelet()
-    server = await asyncio.start_server(stand_in.serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(stand_in.accept, "127.0.0.1", 0, ssl=context)
     stand_in.port = server.sockets[0].getsockname()[1]
     yield stand_in
     server.close()
     await server.wait_closed()
+    for writer in stand_in.writers:
+        writer.transport.abort()
+    if stand_in.connections:
+        await asyncio.wait(stand_in.connections, timeout=5)
 
 
 @pytest.fixture
