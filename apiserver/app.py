@@ -6,9 +6,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from apiserver.admission.chain import Surroundings
 from apiserver.admission.chain import build as build_admission
@@ -28,10 +29,12 @@ from apiserver.authentication.service_account_tokens import (
 from apiserver.authentication.token_cache import TokenCache
 from apiserver.authentication.token_file import TokenFile
 from apiserver.authentication.token_requests import TokenRequests
+from apiserver.authentication.webhook import TokenWebhook
 from apiserver.authorization.authorizer import AlwaysAllow, AlwaysDeny, Authorizers
 from apiserver.authorization.escalation import EscalationCheck
 from apiserver.authorization.node import NodeAuthorizer
 from apiserver.authorization.rbac import RBAC
+from apiserver.authorization.webhook import AuthorizationWebhook
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
 from apiserver.endpoints.backends import Backends
@@ -62,6 +65,7 @@ from kubarium.apimachinery.cel import library
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.apimachinery.schema.structural import Structural
+from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
@@ -127,7 +131,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     rows = Catalog()
     rows.add(builtin.rows())
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
-    authorizer, rbac = _authorizers(options, informers)
+    authorizer, rbac = _authorizers(options, informers, clock)
     keys = _keys(options)
     tokens = _service_account_tokens(options, keys, client, clock)
     issuer = (
@@ -216,9 +220,20 @@ def _authenticators(
         by_token.append(tokens)
     if options.enable_bootstrap_token_auth:
         by_token.append(BootstrapTokens(client, clock))
+    if options.authentication_token_webhook_config_file:
+        remote, path = _remote(options.authentication_token_webhook_config_file)
+        by_token.append(TokenWebhook(remote, path, audiences=_audiences(options)))
     if by_token:
         found.append(TokenCache(by_token, clock))
     return Authenticators(found, anonymous=options.anonymous_auth)
+
+
+def _remote(kubeconfig_file: str) -> tuple[Client, str]:
+    """Whoever a webhook's kubeconfig file names, and the path to post to."""
+    config = kubeconfig.load(kubeconfig_file)
+    url = urlsplit(config.server)
+    server = f"{url.scheme}://{url.netloc}"
+    return Client(replace(config, server=server), user_agent="kube-apiserver"), url.path
 
 
 def _keys(options: Options) -> Keys | None:
@@ -242,7 +257,7 @@ def _service_account_tokens(
 # ------------------------------------------------------------------------------------------------- authorization
 
 
-def _authorizers(options: Options, informers: Informers) -> tuple[Authorizers, RBAC | None]:
+def _authorizers(options: Options, informers: Informers, clock: Clock) -> tuple[Authorizers, RBAC | None]:
     found: list[Any] = []
     rbac: RBAC | None = None
     for mode in options.authorization_mode:
@@ -254,10 +269,15 @@ def _authorizers(options: Options, informers: Informers) -> tuple[Authorizers, R
             node = NodeAuthorizer(node_rules())
             node.follow(informers)
             found.append(node)
+        elif mode == "Webhook":
+            remote, path = _remote(options.authorization_webhook_config_file)
+            found.append(AuthorizationWebhook(remote, clock, path))
         elif mode == "AlwaysAllow":
             found.append(AlwaysAllow())
         elif mode == "AlwaysDeny":
             found.append(AlwaysDeny())
+        else:
+            raise ValueError(f"unknown authorization mode {mode}")
     return Authorizers(found), rbac
 
 

@@ -38,7 +38,10 @@ class TokenCache:
     async def _ask(self, credentials: Credentials) -> User:
         self._known.pop(credentials.bearer_token, None)
         for authenticator in self._all:
-            user = await authenticator.authenticate(credentials)
+            try:
+                user = await authenticator.authenticate(credentials)
+            except errors.Unauthorized:
+                continue  # wrong for this one; another may know it
             if user is not None:
                 return as_authenticated(user)
         raise errors.Unauthorized()

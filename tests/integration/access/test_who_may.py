@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_a_binding_takes_effect_and_nobody_gives_away_more(
     client: Client, bob: Client, namespace: str
 ) -> None:
     api = f"{RBAC}/v1"
-    binding = {
+    binding: dict[str, Any] = {
         "apiVersion": api, "kind": "RoleBinding", "metadata": {"name": "bob", "namespace": namespace},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:aggregate-to-admin"},
         "subjects": [{"kind": "User", "name": "bob", "apiGroup": RBAC}],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -14,12 +16,17 @@ from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 
 US = "https://kubernetes.default.svc"
-ACCOUNT = {
+ACCOUNT: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "ServiceAccount",
     "metadata": {"name": "s", "namespace": "n", "uid": "1"},
 }
-POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n", "uid": "2"}, "spec": {}}
+POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p", "namespace": "n", "uid": "2"},
+    "spec": {},
+}
 
 
 def keys(private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Keys:
@@ -31,7 +38,7 @@ def ours() -> Keys:
     return keys(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
-def verifier(ours: Keys, clock: FakeClock, *objects: dict[str, object]) -> ServiceAccountTokens:
+def verifier(ours: Keys, clock: FakeClock, *objects: dict[str, Any]) -> ServiceAccountTokens:
     return ServiceAccountTokens(ours, [US], [US], FakeAPI(*objects).client(), clock)
 
 
@@ -60,7 +67,7 @@ async def test_a_token_is_known_until_it_expires(ours: Keys, clock: FakeClock) -
 
 async def test_the_pod_the_account_and_the_audience_must_be_right(ours: Keys, clock: FakeClock) -> None:
     token = str((await issued(ours, clock))["token"])
-    for objects in ([ACCOUNT], [POD], [POD, {**ACCOUNT, "metadata": {**ACCOUNT["metadata"], "uid": "9"}}]):  # type: ignore[dict-item]
+    for objects in ([ACCOUNT], [POD], [POD, {**ACCOUNT, "metadata": {**ACCOUNT["metadata"], "uid": "9"}}]):
         with pytest.raises(errors.Unauthorized):
             await verifier(ours, clock, *objects).authenticate(bearer(token))
     other = str((await issued(ours, clock, audiences=["vault"]))["token"])

@@ -1,0 +1,80 @@
+"""Authentication and authorization by webhook: a server of this test knows tokens and rights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+from aiohttp import web
+
+from kubarium.apimachinery import errors
+from kubarium.client.kubeconfig import ClientConfig
+from kubarium.client.rest import Client
+from tests.integration.running import ApiServer, Etcd
+
+
+class Oracle:
+    """Knows one token and one right."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    async def tokens(self, request: web.Request) -> web.Response:
+        review = orjson.loads(await request.read())
+        known = review["spec"]["token"] == "sesame"
+        status = {"authenticated": known, "user": {"username": "ali", "groups": ["baba"]}}
+        return web.json_response({**review, "status": status})
+
+    async def rights(self, request: web.Request) -> web.Response:
+        review = orjson.loads(await request.read())
+        self.asked.append(review["spec"])
+        wanted = review["spec"].get("resourceAttributes") or {}
+        answer = {"allowed": wanted.get("resource") == "configmaps", "reason": "only maps"}
+        return web.json_response({**review, "status": answer})
+
+
+@pytest.fixture
+async def oracle(tmp_path: Path) -> AsyncIterator[tuple[Oracle, list[str]]]:
+    """The server, and the flags that lead an API server to it."""
+    found, app = Oracle(), web.Application()
+    app.router.add_post("/tokens", found.tokens)
+    app.router.add_post("/rights", found.rights)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    flags = ["--authorization-mode=Webhook,RBAC"]
+    for path, flag in (("tokens", "authentication-token"), ("rights", "authorization")):
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/{path}"
+        config = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        }  # fmt: skip
+        (tmp_path / path).write_text(yaml.safe_dump(config))
+        flags.append(f"--{flag}-webhook-config-file={tmp_path / path}")
+    yield found, flags
+    await runner.cleanup()
+
+
+async def test_a_remote_oracle(etcd: Etcd, tmp_path: Path, oracle: tuple[Oracle, list[str]]) -> None:
+
+    knows, flags = oracle
+    server = ApiServer(tmp_path / "server", etcd.url, None, *flags)
+    await asyncio.to_thread(server.start)
+    try:
+        config = ClientConfig(server.url, ca_data=server.credentials.ca.cert_pem, token="sesame")
+        async with Client(config) as ali:
+            await ali.resource("v1", "configmaps").list("default")
+            with pytest.raises(errors.Forbidden, match="only maps"):
+                await ali.resource("v1", "secrets").list("default")
+            await ali.request("GET", "/version")  # RBAC comes after the oracle
+        about_ali = [asked for asked in knows.asked if asked["user"] == "ali"]
+        assert about_ali[0]["groups"] == ["baba", "system:authenticated"]
+    finally:
+        assert await asyncio.to_thread(server.stop) == 0
