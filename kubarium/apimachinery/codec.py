@@ -62,11 +62,36 @@ def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[
     loader = _Loader(body)
     try:
         obj = loader.get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        if b"&" in body and b"*" in body:
+            obj = _without_aliases(obj)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise _unrecognized(kind, f"error converting YAML to JSON: yaml: {_yaml_error(error)}", body) from None
     finally:
         loader.dispose()
     return _as_object(obj, kind, body), loader.problems
+
+
+_MOST_ALIASED = 1_000_000
+"""How many values a document may have when its aliases are written out."""
+
+
+def _without_aliases(value: Any) -> Any:
+    """The same value with nothing shared; refused when a few lines would become a flood."""
+    sizes: dict[int, int] = {}
+
+    def size(part: Any) -> int:
+        if not isinstance(part, dict | list):
+            return 1
+        known = sizes.get(id(part))
+        if known is None:
+            sizes[id(part)] = _MOST_ALIASED + 1  # met again before it is known: it contains itself
+            known = 1 + sum(size(child) for child in (part.values() if isinstance(part, dict) else part))
+            sizes[id(part)] = known
+        return known
+
+    if size(value) > _MOST_ALIASED:
+        raise ValueError("document contains excessive aliasing")
+    return orjson.loads(orjson.dumps(value))
 
 
 def duplicate_fields(body: bytes) -> list[str]:

@@ -29,6 +29,8 @@ MAGIC = b"k8s\x00"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ABSENT = object()
+_BROKEN = (IndexError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error)
+"""What reading may raise when the bytes are no message, or a number stands where bytes should."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -57,7 +59,7 @@ def decode(body: bytes, api_version: str = "", kind: str = "") -> Object:
         )
     try:
         return _decode(body, api_version, kind)
-    except (IndexError, ValueError, KeyError, struct.error, OverflowError) as error:
+    except _BROKEN as error:
         raise BadRequest(f"proto: {kind or 'object'}: cannot be decoded: {error}") from None
 
 

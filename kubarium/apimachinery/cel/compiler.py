@@ -28,6 +28,7 @@ from kubarium.apimachinery.cel.functions import (
 )
 from kubarium.apimachinery.cel.library import Optional
 from kubarium.apimachinery.cel.parser import (
+    DEEPEST,
     Call,
     CompileError,
     Ident,
@@ -105,7 +106,10 @@ class Program:
 def compile(expression: str, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program:
     """Check and compile an expression. `result` is the type it must have. Raises CompileError."""
     compiler = _Compiler(expression, variables)
-    root = compiler.visit(parse(expression))
+    try:
+        root = compiler.visit(parse(expression))
+    except RecursionError:
+        raise CompileError(expression, 0, f"expression recursion limit exceeded: {DEEPEST}") from None
     if result is not None and not compatible(root.type, result):
         raise CompileError(expression, 0, f"must evaluate to {result}")
     return Program(expression, root, compiler.slots, compiler.size)

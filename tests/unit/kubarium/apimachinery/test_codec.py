@@ -61,3 +61,16 @@ def test_malformed_bodies(body, message):
 def test_malformed_yaml():
     with pytest.raises(BadRequest, match="did not find expected"):
         codec.decode_yaml(b"a: [1")
+
+
+def test_aliases_are_copies_and_floods_are_refused():
+    obj = codec.decode_yaml(b"a: &x {b: 1}\nc: *x\n")
+    assert obj == {"a": {"b": 1}, "c": {"b": 1}}
+    assert obj["a"] is not obj["c"]
+    flood = b"a0: &a0 [x, x]\n" + b"".join(
+        b"a%d: &a%d [*a%d, *a%d, *a%d]\n" % (n, n, n - 1, n - 1, n - 1) for n in range(1, 30)
+    )
+    with pytest.raises(BadRequest, match="excessive aliasing"):
+        codec.decode_yaml(flood)
+    with pytest.raises(BadRequest, match="excessive aliasing"):
+        codec.decode_yaml(b"a: &x [*x]")
