@@ -15,6 +15,7 @@ import click
 
 from kubarium.client.kubeconfig import ConfigError
 from kubarium.cluster import health, launcher, processes, state, terminal
+from kubarium.cluster import why as decisions
 from kubarium.cluster.launcher import LaunchError
 from kubarium.cluster.shell import CommandError
 from kubarium.cluster.state import DEFAULT_NAME, Cluster
@@ -215,6 +216,22 @@ def load(name: str, archive: Path) -> None:
     found = run(launcher.load(known(name), archive))
     for node_name, image_names in found.items():
         terminal.console.print(f"{node_name}: {', '.join(image_names) or 'nothing new'}")
+
+
+@cli.command()
+@name_option
+@click.option("-n", "--namespace", default="default", help="The pod's namespace.")
+@click.option("--all", "every", is_flag=True, help="Every attempt that is remembered, not only the last.")
+@click.argument("pod")
+def why(name: str, namespace: str, every: bool, pod: str) -> None:
+    """Tell why a pod is on its node, or on none: kubarium why pod/web."""
+    cluster = known(name)
+    try:
+        found = run(decisions.decisions(cluster, namespace, pod.removeprefix("pod/").removeprefix("pods/")))
+    except decisions.NothingKnown as error:
+        raise LaunchError(str(error)) from error
+    for attempt in found if every else found[-1:]:
+        terminal.console.print(decisions.render(attempt))
 
 
 @cli.command()
