@@ -45,7 +45,8 @@ def needs_of(pod: Object) -> frozenset[Thing]:
 def brief(pod: Object) -> Object:
     """What the graph keeps of a pod: the API server need not hold every pod twice."""
     metadata = {key: pod["metadata"].get(key) for key in ("name", "namespace", "resourceVersion")}
-    return {"metadata": metadata, "spec": {"nodeName": spec_of(pod).get("nodeName")}, "needs": needs_of(pod)}
+    node = spec_of(pod).get("nodeName")
+    return {"metadata": metadata, "spec": {"nodeName": node}, "needs": needs_of(pod) if node else frozenset()}
 
 
 class Graph:

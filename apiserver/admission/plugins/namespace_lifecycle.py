@@ -43,16 +43,16 @@ class NamespaceLifecycle(AdmissionPlugin):
         if attributes.operation == DELETE:
             if attributes.name in IMMORTAL:
                 raise attributes.forbidden("this namespace may not be deleted")
-            self._deleted[attributes.name] = self._clock.monotonic()
+            now = self._clock.monotonic()
+            recent = {name: when for name, when in self._deleted.items() if now - when < _FRESHLY_DELETED}
+            self._deleted = {**recent, attributes.name: now}
 
     async def _find(self, name: str, creating: bool) -> Object:
         """From the cache, unless that may be behind: a namespace just made, or just deleted."""
         cached = self._cached.get("", name)
         deleted = self._deleted.get(name)
-        if deleted is not None and self._clock.monotonic() - deleted > _FRESHLY_DELETED:
-            del self._deleted[name]
-            deleted = None
-        if cached is not None and not (deleted is not None and creating):
+        doubtful = deleted is not None and self._clock.monotonic() - deleted < _FRESHLY_DELETED
+        if cached is not None and not (doubtful and creating):
             return cached
         try:
             return await self._namespaces.get(name)

@@ -45,6 +45,10 @@ class ResourceQuota(AdmissionPlugin):
         self._informer = informers.informer("v1", "resourcequotas")
         self._booked: dict[str, Object] = {}  # our last write of each quota, by uid: the cache may lag behind
         self._locks: dict[str, asyncio.Lock] = {}
+        self._informer.add_handler(on_delete=self._forget)
+
+    def _forget(self, quota: Object) -> None:
+        self._booked.pop(uid_of(quota), None)
 
     async def validate(self, attributes: Attributes) -> None:
         """Book what the object uses more than before."""
