@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, spec_of, status_of
 from kubarium.client import kubeconfig
@@ -35,6 +36,7 @@ from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.probes.manager import ProbeManager
+from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
 from kubelet.runtime import garbage
@@ -198,6 +200,11 @@ class Kubelet:
             newest=self._newest,
             may_delete=lambda pod: self.workers.has_finished(pod["metadata"]["uid"]),
         )
+        self.allocations = Allocations(
+            self.root / "allocated_pods_state",
+            lambda: self.reporter.allocatable,
+            lambda uid: [pod for pod in self._pods_with_status() if self._counts_beside(pod, uid)],
+        )
         syncer = PodSyncer(
             runtime=self.manager,
             statuses=self.statuses,
@@ -211,6 +218,8 @@ class Kubelet:
             host_ips=lambda: self.facts.ips,
             network_complaint=lambda: self.health.network,
             runtime_name=lambda: self.reporter.runtime_name,
+            allocations=self.allocations,
+            limits=self.manager.inputs.limits,
         )
         self.workers = PodWorkers(syncer, self.clock, lambda pod: self._emit(Finished(pod)))
         self.loop = SyncLoop(
@@ -392,6 +401,10 @@ class Kubelet:
 
     def _is_gone(self, uid: str) -> bool:
         return self.pods.by_uid(uid) is None and not self.workers.knows(uid)
+
+    def _counts_beside(self, pod: Object, uid: str) -> bool:
+        """Does this pod take of what pod `uid` would like to have more of?"""
+        return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
 
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)

@@ -9,8 +9,9 @@ Each may be repeated at any time and does only what is still to be done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import time
@@ -20,7 +21,10 @@ from kubarium.component_base.clock import Clock
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import is_static
 from kubelet.probes.manager import READINESS, STARTUP, ProbeManager
+from kubelet.resources import allocation
+from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
+from kubelet.runtime import plan
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.state import PodState
@@ -65,6 +69,8 @@ class PodSyncer:
         host_ips: Callable[[], Sequence[str]],
         network_complaint: Callable[[], str],
         runtime_name: Callable[[], str],
+        allocations: Allocations,
+        limits: Callable[[Object], Mapping[str, Mapping[str, Any]]],
     ) -> None:
         self._runtime = runtime
         self._statuses = statuses
@@ -78,12 +84,20 @@ class PodSyncer:
         self._host_ips = host_ips
         self._network_complaint = network_complaint
         self._runtime_name = runtime_name
+        self._allocations = allocations
+        self._limits = limits
+        self._pending: dict[str, Object] = {}
 
     # -- up --------------------------------------------------------------------------------------------------------
 
     async def sync(self, pod: Object) -> Pass:
         """Make the runtime's containers those of the pod."""
-        pod = self._statuses.with_status(pod)
+        promised = self._allocations.allocate(self._statuses.with_status(pod))
+        pod = promised.pod
+        if promised.pending is not None:
+            self._pending[uid_of(pod)] = promised.pending
+        else:
+            self._pending.pop(uid_of(pod), None)
         state = await self._look(pod)  # 1
         status = self._report(pod, state)  # 2
         if status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED):
@@ -105,6 +119,7 @@ class PodSyncer:
         if outcome.acted or outcome.errors or outcome.retry_after is not None:
             state = await self._look(pod)
             status = self._report(pod, state)  # 9
+            self._cgroups.apply(pod)  # a lower limit takes effect once the containers are below it
         waits = [wait for wait in (outcome.retry_after, deadline) if wait is not None]
         terminal = status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED)
         return Pass(terminal, outcome.errors, min(waits) if waits else None)
@@ -121,6 +136,10 @@ class PodSyncer:
 
     def _seen(self, pod: Object, state: PodState, terminating: bool) -> Seen:
         uid = uid_of(pod)
+        unsettled = [one["name"] for one, _, _ in plan.resizes(pod, state, self._limits(pod))]
+        resize = [self._pending[uid]] if uid in self._pending else []
+        if unsettled:
+            resize.append(allocation.in_progress(pod))
         return Seen(
             state=state,
             reasons={name: error for (owner, name), error in self._runtime.reasons.items() if owner == uid},
@@ -129,6 +148,8 @@ class PodSyncer:
             host_ips=self._host_ips(),
             runtime_name=self._runtime_name(),
             terminating=terminating,
+            resize=resize,
+            unsettled=unsettled,
         )
 
     def _deadline(self, pod: Object) -> float | None:
@@ -169,6 +190,8 @@ class PodSyncer:
         await self._volumes.tear_down(uid_of(pod))  # 1
         self._cgroups.remove(uid_of(pod))  # 2
         self._runtime.forget(uid_of(pod))
+        self._allocations.forget(uid_of(pod))
+        self._pending.pop(uid_of(pod), None)
         self._statuses.look_again(uid_of(pod))  # 3
         if is_deleting(pod):
             log.info("pod %s has ended", logging.name(pod))

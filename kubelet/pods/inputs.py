@@ -60,6 +60,13 @@ class Inputs:
             runtime_handler=self._runtime_handler(pod),
         )
 
+    def limits(self, pod: Object) -> dict[str, Mapping[str, Any]]:
+        """What each container may use."""
+        return {
+            container["name"]: limits.linux_resources(pod, container, self._memory_capacity)
+            for container in spec_of(pod).get("containers") or []
+        }
+
     async def pull(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
         """Make sure that the image is there."""
         return await self._puller.ensure(pod, container, sandbox)

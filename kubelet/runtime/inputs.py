@@ -47,6 +47,10 @@ class ContainerInputs(Protocol):
         """Options of the pod's sandbox."""
         ...
 
+    def limits(self, pod: Object) -> Mapping[str, Mapping[str, Any]]:
+        """What each container may use, by name, in the runtime's words."""
+        ...
+
     async def pull(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
         """Make sure that the image is there; returns the reference to use."""
         ...

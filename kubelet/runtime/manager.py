@@ -1,7 +1,7 @@
 """Carries out a pod's plan: the only place that starts and stops sandboxes and containers.
 
     1  kill the whole pod, when its sandbox is no good or everything in it is done
-    2  kill single containers: changed, unhealthy
+    2  kill single containers: changed, unhealthy; give running ones new limits
     3  remove what is left of earlier runs of the init container that comes next
     4  make the sandbox and learn its addresses
     5  start ephemeral containers
@@ -105,7 +105,7 @@ class RuntimeManager:
 
     async def sync(self, pod: Object, state: PodState, probed: Probed) -> Outcome:
         """Compute the plan for a pod and carry it out."""
-        steps = plan.compute(pod, state, probed)
+        steps = plan.compute(pod, state, probed, self.inputs.limits(pod))
         done = _Pass()
         if steps.is_empty:
             return done.outcome()
@@ -118,6 +118,7 @@ class RuntimeManager:
             state = PodState(state.uid, (), state.containers)
         else:
             await self._kill_some(pod, state, steps.kill, done)  # 2
+            await self._resize(pod, steps.update, done)
         await self._prune_init(state, steps.start_init)  # 3
         if not steps.starts and not steps.create_sandbox:
             return done.outcome()
@@ -306,6 +307,16 @@ class RuntimeManager:
             container = pod_containers.find(pod, kill.name)
             await self._kill_container(pod, container, by_id[kill.id], kill, None)
             done.acted = True
+
+    async def _resize(self, pod: Object, updates: Sequence[plan.Update], done: _Pass) -> None:
+        for update in updates:
+            # No limit is said as -1: 0 would leave the old one.
+            wanted = {"cpu_quota": -1, "memory_limit_in_bytes": -1, **update.resources}
+            try:
+                await self.runtime.update_container_resources(update.id, wanted)
+                done.acted = True
+            except ContainerRuntimeError as error:
+                done.errors.append(f"resize of {update.name} failed: {error}")
 
     async def _prune_init(self, state: PodState, names: Sequence[str]) -> None:
         """Keep only the newest dead one of an init container that is about to run again."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod.resources import is_restartable_init
@@ -26,6 +27,10 @@ STARTUP = "startup"
 DEFINITION = "definition"
 UNKNOWN_STATE = "unknown"
 FINISHED = "finished"
+RESIZE = "resize"
+
+# What the runtime is told -> the resource that it belongs to.
+RESOURCE_OF = {"cpu_shares": "cpu", "cpu_quota": "cpu", "memory_limit_in_bytes": "memory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,15 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """New limits for a running container."""
+
+    id: str
+    name: str
+    resources: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class PodPlan:
     """What to do for a pod in one pass."""
 
@@ -58,11 +72,12 @@ class PodPlan:
     start_init: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     start_ephemeral: tuple[str, ...] = ()
+    update: tuple[Update, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Is all as it should be?"""
-        return not (self.kill_pod or self.create_sandbox or self.kill or self.starts)
+        return not (self.kill_pod or self.create_sandbox or self.kill or self.starts or self.update)
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -79,8 +94,10 @@ def container_hash(container: Object) -> str:
     return f"{value:x}"
 
 
-def compute(pod: Object, state: PodState, probed: Probed) -> PodPlan:
-    """The plan for one pass."""
+def compute(
+    pod: Object, state: PodState, probed: Probed, limits: Mapping[str, Mapping[str, Any]] | None = None
+) -> PodPlan:
+    """The plan for one pass. `limits` says by container name what a running container should have now."""
     changed, attempt, sandbox_id = sandbox_changed(pod, state)
     if changed:
         return _plan_new_sandbox(pod, state, attempt, sandbox_id)
@@ -101,6 +118,16 @@ def compute(pod: Object, state: PodState, probed: Probed) -> PodPlan:
             start_ephemeral=ephemeral,
         )
     start, kill, kept = _plan_containers(pod, state, probed)
+    updates = []
+    for container, status, difference in resizes(pod, state, limits or {}):
+        if status.id in {one.id for one in kill}:
+            continue
+        if _restarts_for(container, difference):
+            message = f"Container {container['name']} resize requires restart"
+            kill.append(Kill(status.id, container["name"], RESIZE, message))
+            start.append(container["name"])
+        else:
+            updates.append(Update(status.id, container["name"], (limits or {})[container["name"]]))
     if not start and not kept:
         return PodPlan(kill_pod=True, sandbox_id=sandbox_id, attempt=attempt)
     return PodPlan(
@@ -110,6 +137,35 @@ def compute(pod: Object, state: PodState, probed: Probed) -> PodPlan:
         start_init=tuple(init.start),
         start=tuple(start),
         start_ephemeral=ephemeral,
+        update=tuple(updates),
+    )
+
+
+def resizes(
+    pod: Object, state: PodState, limits: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[Object, ContainerStatus, set[str]]]:
+    """Running containers whose limits are not what they should be, and in which resource they differ."""
+    found = []
+    for container in pod_containers.containers_of(pod):
+        status = state.latest(container["name"])
+        wanted = limits.get(container["name"])
+        if status is None or status.state != interface.RUNNING or wanted is None or not status.resources:
+            continue
+        difference = {RESOURCE_OF[key] for key in RESOURCE_OF if wanted.get(key, 0) != _limit(status, key)}
+        if difference:
+            found.append((container, status, difference))
+    return found
+
+
+def _limit(status: ContainerStatus, key: str) -> int:
+    value = (status.resources or {}).get(key, 0)
+    return 0 if value < 0 else value  # -1 and 0 both mean no limit
+
+
+def _restarts_for(container: Object, difference: set[str]) -> bool:
+    return any(
+        policy.get("resourceName") in difference and policy.get("restartPolicy") == "RestartContainer"
+        for policy in container.get("resizePolicy") or []
     )
 
 

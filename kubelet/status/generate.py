@@ -23,14 +23,14 @@ from kubelet.runtime.interface import ContainerStatus, StartError
 from kubelet.runtime.state import PodState
 
 READY_TO_START = "PodReadyToStartContainers"
+RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 OWN_CONDITIONS = (
     READY_TO_START,
     pod_status.INITIALIZED,
     pod_status.READY,
     pod_status.CONTAINERS_READY,
     pod_status.POD_SCHEDULED,
-    "PodResizePending",
-    "PodResizeInProgress",
+    *RESIZE_CONDITIONS,
 )
 
 
@@ -45,6 +45,8 @@ class Seen:
     host_ips: Sequence[str] = ()
     runtime_name: str = "containerd"
     terminating: bool = False  # nothing will be started any more
+    resize: Sequence[Object] = ()  # conditions PodResizePending, PodResizeInProgress
+    unsettled: Sequence[str] = ()  # containers whose limits are not yet what they should be
 
 
 def generate(pod: Object, seen: Seen, now: datetime) -> Object:
@@ -145,7 +147,7 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
     elif old is not None and newest.restart_count > 0:
         status["lastState"] = old.get("lastState") or {}
     if newest.state == interface.RUNNING:
-        status |= _resources(container, newest)
+        status |= _resources(container, old, container["name"] in seen.unsettled)
     if container.get("volumeMounts"):
         status["volumeMounts"] = [_mount_status(mount) for mount in container["volumeMounts"]]
     if newest.user is not None:
@@ -153,14 +155,13 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
     return status
 
 
-def _resources(container: Object, run: ContainerStatus) -> Object:
-    """What the container really has: the spec's amounts, as the runtime was told."""
+def _resources(container: Object, old: Object | None, unsettled: bool) -> Object:
+    """What the container really has: the promised amounts, once the runtime has taken them over."""
     wanted = container.get("resources") or {}
-    if not wanted:
-        return {"resources": {}}
-    found: Object = {
-        "resources": {key: dict(wanted[key]) for key in ("limits", "requests") if wanted.get(key)}
-    }
+    if unsettled and old is not None and old.get("resources"):
+        found: Object = {"resources": old["resources"]}
+    else:
+        found = {"resources": {key: dict(wanted[key]) for key in ("limits", "requests") if wanted.get(key)}}
     if wanted.get("requests"):
         found["allocatedResources"] = dict(wanted["requests"])
     return found
@@ -366,6 +367,10 @@ def _conditions(pod: Object, status: Object, seen: Seen, now: datetime) -> list[
                 if key not in own:
                     old.pop(key, None)
         conditions.set_condition(found, own, now)
+    resizing = {condition["type"] for condition in seen.resize}
+    found = [one for one in found if one["type"] not in RESIZE_CONDITIONS or one["type"] in resizing]
+    for condition in seen.resize:
+        conditions.set_condition(found, {"lastProbeTime": None, **condition}, now)
     return found
 
 

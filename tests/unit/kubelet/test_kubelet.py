@@ -271,3 +271,34 @@ async def test_somebody_elses_change_of_the_status_is_put_right(node: Node) -> N
         "web", {"status": {"podIP": "1.2.3.4"}}, "default", subresource="status"
     )
     await node.until(lambda: node.status()["podIP"].startswith("10.0.0."))
+
+
+async def test_a_running_pod_is_resized(node: Node) -> None:
+    wanted = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "200m", "memory": "64Mi"}}
+    node.api.put(make_pod(make_container(resources=wanted)))
+    await node.until(node.is_ready)
+    more = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"cpu": "300m", "memory": "64Mi"}}
+    change = {"spec": {"containers": [make_container(resources=more)]}}
+    await node.client.resource("v1", "pods").patch("web", change, "default")
+    await node.until(lambda: node.first().get("allocatedResources", {}).get("cpu") == "200m")
+    await node.until(lambda: node.first()["resources"] == more)
+    (container,) = await node.runtime.list_containers("uid-1")
+    resources = (await node.runtime.container_status(container.id)).resources
+    assert resources is not None and resources["cpu_quota"] == 30000 and node.first()["restartCount"] == 0
+    known = node.kubelet.statuses.get("uid-1") or {}
+    kinds = {condition["type"] for condition in known["conditions"]}
+    assert not kinds & {"PodResizePending", "PodResizeInProgress"}
+
+
+async def test_a_resize_that_never_fits_is_infeasible(node: Node) -> None:
+    node.api.put(make_pod(make_container(resources={"requests": {"cpu": "100m"}})))
+    await node.until(node.is_ready)
+    change = {"spec": {"containers": [make_container(resources={"requests": {"cpu": "1000"}})]}}
+    await node.client.resource("v1", "pods").patch("web", change, "default")
+
+    def reason() -> str | None:
+        found = conditions.find(node.status()["conditions"], "PodResizePending")
+        return found["reason"] if found else None
+
+    await node.until(lambda: reason() == "Infeasible")
+    assert node.first()["allocatedResources"] == {"cpu": "100m"}

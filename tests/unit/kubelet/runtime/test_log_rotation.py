@@ -22,5 +22,9 @@ async def test_old_files_are_renamed_compressed_and_dropped(tmp_path: Path, cloc
         (tmp_path / "0.log").write_text("more than ten bytes")
         await rotation.look()
         await clock.advance(60)
-    names = sorted(file.name for file in tmp_path.iterdir())
+    names = names_in(tmp_path)
     assert names == ["0.log.20260101-000200.gz", "0.log.20260101-000300"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())

@@ -1,0 +1,147 @@
+"""In-place resize: what each container was promised, and whether a new wish can be promised now.
+
+    spec changes ──▶ fits? ──no──▶ PodResizePending (Deferred: not now, Infeasible: never on this node)
+                       │yes
+                       ▼
+                   allocated = spec ──▶ runtime told ──▶ PodResizeInProgress until the runtime says so
+
+The rest of the kubelet sees a pod with its allocated resources. Promises are kept in a file, so that a restarted
+kubelet does not take a pending wish for a promise.
+Source: https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod import resources
+from kubarium.api.core.pod.resources import is_restartable_init
+from kubarium.apimachinery.object import Object, generation_of, uid_of
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
+
+PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
+DEFERRED, INFEASIBLE = "Deferred", "Infeasible"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """A pod as it is promised, and the condition that says why it is not yet as it is wished."""
+
+    pod: Object
+    pending: Object | None = None
+
+
+class Allocations:
+    """Promised resources by pod and container."""
+
+    def __init__(
+        self, file: Path, allocatable: Callable[[], Object], others: Callable[[str], Iterable[Object]]
+    ) -> None:
+        self._file = file
+        self._allocatable = allocatable
+        self._others = others  # every other active pod, as wished
+        self._promised: dict[str, dict[str, Any]] = _load(file)
+
+    def allocate(self, pod: Object) -> Allocated:
+        """Promise what is wished if it can be had; the answer is the pod to work with."""
+        uid, wished = uid_of(pod), _resources(pod)
+        promised = self._promised.get(uid)
+        if promised is None or set(promised) != set(wished):
+            self._promise(uid, wished)
+            return Allocated(pod)
+        if promised == wished:
+            return Allocated(pod)
+        refusal = self._refuse(pod)
+        if refusal is None:
+            log.info("resize of %s allocated", logging.name(pod))
+            self._promise(uid, wished)
+            return Allocated(pod)
+        return Allocated(self.as_promised(pod), refusal)
+
+    def as_promised(self, pod: Object) -> Object:
+        """The pod with the resources that it has been promised."""
+        promised = self._promised.get(uid_of(pod))
+        if not promised or promised == _resources(pod):
+            return pod
+        spec = dict(pod["spec"])
+        for key in ("initContainers", "containers"):
+            if spec.get(key):
+                spec[key] = [
+                    {**one, "resources": promised[one["name"]]} if one["name"] in promised else one
+                    for one in spec[key]
+                ]
+        return {**pod, "spec": spec}
+
+    def forget(self, uid: str) -> None:
+        """The pod is gone."""
+        if self._promised.pop(uid, None) is not None:
+            self._save()
+
+    def _refuse(self, pod: Object) -> Object | None:
+        allocatable = resources.amounts(self._allocatable())
+        wanted = resources.requests_of({**pod, "status": {}})
+        used: resources.Amounts = {}
+        for other in self._others(uid_of(pod)):
+            for resource, amount in resources.requests_of(self.as_promised(other)).items():
+                used[resource] = used.get(resource, 0) + amount
+        for resource in ("cpu", "memory"):
+            amount, whole = wanted.get(resource, 0), allocatable.get(resource, 0)
+            if amount > whole:
+                text = f"Node didn't have enough capacity: {resource}, requested: {amount}, capacity: {whole}"
+                return _pending(pod, INFEASIBLE, text)
+        for resource in ("cpu", "memory"):
+            amount, whole = wanted.get(resource, 0), allocatable.get(resource, 0)
+            if amount > whole - used.get(resource, 0):
+                text = (
+                    f"Node didn't have enough resource: {resource}, requested: {amount}, "
+                    f"used: {used.get(resource, 0)}, capacity: {whole}"
+                )
+                return _pending(pod, DEFERRED, text)
+        return None
+
+    def _promise(self, uid: str, wished: dict[str, Any]) -> None:
+        self._promised[uid] = wished
+        self._save()
+
+    def _save(self) -> None:
+        try:
+            temporary = self._file.with_suffix(".tmp")
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(orjson.dumps(self._promised))
+            temporary.rename(self._file)
+        except OSError as error:
+            log.warning("allocated resources not saved: %s", error)
+
+
+def _load(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found: dict[str, dict[str, Any]] = orjson.loads(file.read_bytes())
+        return found
+    except (OSError, ValueError):
+        return {}
+
+
+def _resources(pod: Object) -> dict[str, Any]:
+    """Resources by container, of those containers that can be resized."""
+    resizable = [*pod_containers.containers_of(pod)]
+    resizable += [one for one in pod_containers.init_containers_of(pod) if is_restartable_init(one)]
+    return {one["name"]: one.get("resources") or {} for one in resizable}
+
+
+def _pending(pod: Object, reason: str, message: str) -> Object:
+    condition = {"type": PENDING, "status": "True", "reason": reason, "message": message}
+    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
+
+
+def in_progress(pod: Object) -> Object:
+    """The condition while the runtime has not yet done what is promised."""
+    condition: Object = {"type": IN_PROGRESS, "status": "True"}
+    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
