@@ -69,7 +69,7 @@ from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
+from kubarium.component_base import garbage, logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import Health
 from kubarium.component_base.process import STOP_SECONDS, Process
@@ -84,6 +84,7 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     etcd = EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
     process.start("cacher", cacher.run())
+    process.start("garbage", garbage.tend(clock))
     compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
     process.start("compactor", compactor.run())
     server = build(options, cacher, clock)

@@ -46,7 +46,7 @@ class ControlPlane:
     ) -> None:
         for name in reversed(list(self._processes)):
             await self.stop(name)
-        if error is None:
+        if error is None and "BENCH_KEEP" not in os.environ:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     async def start_api_server(self) -> None:

@@ -16,6 +16,7 @@ import orjson
 from apiserver.endpoints.forms import Form, form_of
 from apiserver.endpoints.list_options import WatchOptions, too_large, watch_options
 from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.pipe import Pipe
 from apiserver.endpoints.selection import Selection, selection_of
 from apiserver.endpoints.sending import PART
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
@@ -54,7 +55,7 @@ async def handle(
     selection = selection_of(row, context.info)
     form = form_of(wanted, row, context)
     prefix = row.list_prefix(context.info.namespace)
-    stream = Stream(send, form, selection, options, context)
+    stream = Stream(Pipe(scope, send), form, selection, options, context)
     try:
         initial, after = await _beginning(endpoints, prefix, options, selection)
         watch = await endpoints.storage.watch(prefix, after_revision=after, hints=selection.hints)
@@ -93,9 +94,9 @@ class Stream:
     """One watch on its way to a client."""
 
     def __init__(
-        self, send: Send, form: Form, selection: Selection, options: WatchOptions, context: RequestContext
+        self, pipe: Pipe, form: Form, selection: Selection, options: WatchOptions, context: RequestContext
     ) -> None:
-        self._send = send
+        self._pipe = pipe
         self._form = form
         self._predicate = selection.predicate
         self._options = options
@@ -106,9 +107,8 @@ class Stream:
 
     async def refuse(self, error: errors.StatusError) -> None:
         """Say in the stream that the watch cannot begin: clients expect it there."""
-        await self._open()
-        body = _OPENINGS[ERROR] + orjson.dumps(error.status()) + _CLOSING
-        await self._send({"type": "http.response.body", "body": body})
+        await self._pipe.open()
+        await self._pipe.close(_OPENINGS[ERROR] + orjson.dumps(error.status()) + _CLOSING)
 
     async def run(self, watch: Watch, initial: Page | None, receive: Receive) -> None:
         """Send until the client leaves, time is up, or the watch ends."""
@@ -118,7 +118,7 @@ class Stream:
             loop.create_task(self._remind(watch), name="watch reminder"),
         ]
         try:
-            await self._open()
+            await self._pipe.open()
             if initial is not None:
                 await self._tell_initial(initial)
             await self._follow(watch)
@@ -126,18 +126,13 @@ class Stream:
             watch.close()
             for helper in helpers:
                 helper.cancel()
-        await self._send({"type": "http.response.body", "body": b""})
-
-    async def _open(self) -> None:
-        headers = [(b"content-type", b"application/json")]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._write(b"")  # the head goes out before the first event
+        await self._pipe.close()
 
     async def _tell_initial(self, page: Page) -> None:
         for part in self._initial_parts(page.items):
-            await self._write(part)
+            await self._pipe.write(part)
         if self._options.initial_events and self._options.bookmarks:
-            await self._write(self._bookmark(page.revision, {INITIAL_EVENTS_END: "true"}))
+            await self._pipe.write(self._bookmark(page.revision, {INITIAL_EVENTS_END: "true"}))
 
     def _initial_parts(self, items: Sequence[Stored]) -> Iterator[bytes]:
         gathered: list[bytes] = []
@@ -163,14 +158,14 @@ class Stream:
                     batch = [*batch, *watch.take()]
                 body = b"".join(map(self._event, batch))
                 if body:
-                    await self._write(body)
+                    await self._pipe.write(body)
                     sent_at = loop.time()
                 continue
             now = self._clock.monotonic()
             over = now >= self._end - EARLY
             if self._options.bookmarks and (over or now >= self._bookmark_due - EARLY):
                 self._bookmark_due = now + BOOKMARK_INTERVAL
-                await self._write(self._bookmark(watch.revision))
+                await self._pipe.write(self._bookmark(watch.revision))
             if over:
                 return
 
@@ -197,9 +192,6 @@ class Stream:
         if annotations:
             metadata["annotations"] = annotations
         return _OPENINGS[BOOKMARK] + self._form.bookmark(metadata) + _CLOSING
-
-    async def _write(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def _remind(self, watch: Watch) -> None:
         """Wake the stream when a bookmark is due or its time is up."""
