@@ -41,6 +41,7 @@ from kubarium.apimachinery.object import (
     labels_of,
     name_of,
     namespace_of,
+    resource_version_of,
     spec_of,
     status_of,
     uid_of,
@@ -104,6 +105,7 @@ class JobController(Controller):
         )
         self.control = PodControl(self.pod_client, events, "batch/v1", "Job")
         self._released: dict[ObjectKey, set[str]] = {}  # uids whose finalizer we took off
+        self._written: dict[ObjectKey, int] = {}  # the revision of our last write of each job
         self._setbacks: dict[ObjectKey, tuple[int, float]] = {}  # failures since the last success, last when
         super().__init__(client, informers, clock)
 
@@ -132,10 +134,13 @@ class JobController(Controller):
             self.expectations.forget(key)
             self._released.pop(key, None)
             self._setbacks.pop(key, None)
+            self._written.pop(key, None)
             await self._release_orphans(key)
             return None
         if not jobs.is_ours(job):
             return None
+        if int(resource_version_of(job)) < self._written.get(key, 0):
+            return None  # what we counted last is not in the cache yet; it will bring us back
         if jobs.is_finished(job):
             await self._release_all(key, self._owned(job))
             return None
@@ -468,7 +473,9 @@ class JobController(Controller):
             return job
         changed = copy(job)
         changed["status"] = status
-        return await self.job_client.update_status(changed)
+        written = await self.job_client.update_status(changed)
+        self._written[key_of(job)] = int(resource_version_of(written))
+        return written
 
     def _status(self, work: Pass) -> Object:
         ledger, status = work.ledger, dict(work.status)

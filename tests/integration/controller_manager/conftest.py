@@ -1,0 +1,30 @@
+"""One controller manager for all stories of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubarium.client.rest import Client
+from tests.integration.controller_manager.world import ControllerManager, World
+from tests.integration.running import ApiServer
+
+
+@pytest.fixture(scope="package")
+def controller_manager(
+    api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControllerManager]:
+    manager = ControllerManager(tmp_path_factory.mktemp("controller-manager"), api_server)
+    manager.start()
+    yield manager
+    code = manager.stop()
+    log = Path(manager.folder / "controller-manager.log").read_text()
+    assert code == 0, log[-4000:]
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
+
+
+@pytest.fixture
+def world(controller_manager: ControllerManager, client: Client, namespace: str) -> World:
+    return World(client, namespace)
