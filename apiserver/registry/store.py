@@ -243,7 +243,10 @@ class Registry:
         metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
         if new == old:
             return old
-        raise_invalid(row, new, [*meta.update_errors(metadata, old["metadata"]), *judged(new, old)])
+        found = meta.update_errors(metadata, old["metadata"])
+        if _differ_outside_metadata(new, old):
+            found += judged(new, old)
+        raise_invalid(row, new, found)
         _warn(context, strategy.warnings(new, old))
         return new
 
@@ -288,6 +291,13 @@ class Registry:
                 await self.storage.delete(current.key, unchanged)
             await row.strategy.after_delete(self, context, new)
         return Written(Unstored(current.key, new, current.revision), deleted=True)
+
+
+def _differ_outside_metadata(new: Object, old: Object) -> bool:
+    """What has not changed was valid before: labels and annotations change far more often than specs."""
+    return len(new) != len(old) or any(
+        value is not old.get(key) and value != old.get(key) for key, value in new.items() if key != "metadata"
+    )
 
 
 def _no_row(group: str, plural: str) -> Resource:

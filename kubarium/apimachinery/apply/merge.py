@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import orjson
+
 from kubarium.apimachinery.apply.field_set import (
     MEMBER,
     SELF,
@@ -61,9 +63,30 @@ def compare(old: Object, new: Object, schema: Structural) -> Comparison:
         if key == "metadata":
             before, after = _ownable(before), _ownable(after)
             _compare_objects(before, after, schema.child(key) or ANY, _Below(difference, "f:metadata"))
+        elif before is _ABSENT and isinstance(after, dict):
+            difference.added.update(_appeared(key, after, schema))
         else:
             _compare_field(before, after, key, schema, _Below(difference, ""))
     return difference
+
+
+_seen: dict[tuple[int, str, bytes], tuple[Structural, FieldSet]] = {}
+_SEEN_LIMIT = 256
+
+
+def _appeared(key: str, value: Object, schema: Structural) -> FieldSet:
+    """What a whole new spec adds. Objects made from one template share it, so that it is found once for all of
+    them.
+    """
+    mark = (id(schema), key, orjson.dumps(value))
+    known = _seen.get(mark)
+    if known is None:
+        difference = Comparison({}, {}, {})
+        _compare_field(_ABSENT, value, key, schema, _Below(difference, ""))
+        if len(_seen) >= _SEEN_LIMIT:
+            _seen.clear()
+        known = _seen[mark] = (schema, difference.added)  # the schema is kept so that its id stays its own
+    return known[1]
 
 
 def _ownable(metadata: Any) -> Object:
