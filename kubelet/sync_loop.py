@@ -121,7 +121,10 @@ class SyncLoop:
         """Ask for housekeeping."""
         while True:
             await self._clock.sleep(HOUSEKEEPING_PERIOD)
-            self.events.put_nowait(Housekeeping())
+            if self._sources_ready():
+                # Asked here, so that it stands in the queue behind the pods that made the sources ready: a loop that
+                # starts late (the API server was away) would otherwise keep house before it has seen its pods.
+                self.events.put_nowait(Housekeeping())
 
     def handle(self, event: Event) -> None:
         """One event."""
@@ -219,8 +222,6 @@ class SyncLoop:
 
     def _keep_house(self) -> None:
         """End what the runtime has and nobody wants; delete mirrors of nothing."""
-        if not self._sources_ready():
-            return  # what is not known yet is not superfluous
         strangers = {
             uid
             for uid in self._pleg.running_pods()

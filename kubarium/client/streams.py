@@ -74,7 +74,7 @@ async def open_stream(
     for protocol in protocols:
         try:
             socket = await transport.session().ws_connect(
-                url, protocols=[protocol], headers=client.headers(), max_msg_size=0, autoping=True
+                url, protocols=[protocol], headers=client.headers({"Accept": "*/*"}), max_msg_size=0
             )
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (400, 403) and protocol != protocols[-1]:

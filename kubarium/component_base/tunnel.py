@@ -1,7 +1,9 @@
 """Two connections become one: the bytes of each go to the other.
 
-After the head of a request has been passed on, neither side is looked into any more, so that whatever the two ends
-agreed on (SPDY, WebSocket) goes through. A side that cannot keep up stops the other one from reading.
+The far end decides: once it has answered `101 Switching Protocols`, neither side is looked into any more, so that
+whatever the two ends agreed on (SPDY, WebSocket) goes through. A side that cannot keep up stops the other one from
+reading. With any other answer the client gets that answer and the connection is closed: bytes that it sends before or
+after must never reach the far end, where they would count as requests of ours (CVE-2018-1002105).
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 DROPPED_HEADERS = (b"host", b"authorization", b"content-length")
+HEAD_END = b"\r\n\r\n"
+HEAD_LIMIT = 64 * 1024  # bytes
 
 
 class _Side(asyncio.Protocol):
@@ -39,10 +43,12 @@ class _Side(asyncio.Protocol):
             self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is None:
-            self._early.append(data)
-        else:
+        if self.other is not None:
             self.other.write(data)
+        elif sum(map(len, self._early)) < HEAD_LIMIT:
+            self._early.append(data)
+        elif self.transport is not None:
+            self.transport.close()  # so much before anyone agreed to anything
 
     def eof_received(self) -> bool:
         # TLS has no half-close; both ends are closed when one is done.
@@ -77,6 +83,82 @@ class _Client(_Side):
         super().connection_lost(error)
 
 
+class _Far(_Side):
+    """The end that is asked: it joins the two when it agrees, and else its answer is all that goes back."""
+
+    def __init__(self, near: _Client) -> None:
+        super().__init__()
+        self._near = near
+        self._head = b""
+        self._refused = False
+        self._missing: int | None = None  # bytes of a refusal's body still to come; None: until the far end closes
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None:
+            self.other.write(data)
+        elif self._refused:
+            self._pass_body(data)
+        else:
+            self._head += data
+            head, end, rest = self._head.partition(HEAD_END)
+            if end:
+                self._decide(head, rest)
+            elif len(self._head) > HEAD_LIMIT:
+                self._end()
+
+    def _decide(self, head: bytes, rest: bytes) -> None:
+        if head.split(b" ", 2)[1:2] == [b"101"]:
+            self._near.write(head + HEAD_END)
+            self._near.join(self)
+            self.join(self._near)
+            self._near.write(rest)
+            return
+        self._refused = True
+        lines = head.split(b"\r\n")
+        kept = [line for line in lines[1:] if line.partition(b":")[0].strip().lower() != b"connection"]
+        self._near.write(b"\r\n".join([lines[0], *kept, b"Connection: close"]))
+        self._missing = _length_of(kept)
+        self._near.write((b"" if _announces_length(kept) else b"\r\nContent-Length: 0") + HEAD_END)
+        self._pass_body(rest)
+
+    def _pass_body(self, data: bytes) -> None:
+        self._near.write(data if self._missing is None else data[: self._missing])
+        if self._missing is None:
+            if data.endswith(b"0\r\n\r\n"):
+                self._end()
+            return
+        self._missing = max(0, self._missing - len(data))
+        if self._missing == 0:
+            self._end()
+
+    def _end(self) -> None:
+        for side in (self, self._near):
+            if side.transport is not None:
+                side.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._near.transport is not None:
+            self._near.transport.close()
+
+
+def _announces_length(headers: Iterable[bytes]) -> bool:
+    """Do these headers say how the body ends?"""
+    names = {line.partition(b":")[0].strip().lower() for line in headers}
+    return bool(names & {b"content-length", b"transfer-encoding"})
+
+
+def _length_of(headers: Iterable[bytes]) -> int | None:
+    """Bytes of the body that these headers announce; nothing when it comes in chunks."""
+    for line in headers:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            return int(value)
+        if name.strip().lower() == b"transfer-encoding":
+            return None
+    return 0
+
+
 async def open_tunnel(
     protocol: Any,
     host: str,
@@ -92,21 +174,19 @@ async def open_tunnel(
     `protocol` is uvicorn's for this connection (`serving.IdentifyingProtocol`); it is relieved of its transport.
     """
     loop = asyncio.get_running_loop()
+    near = _Client(protocol)
     _, far = await loop.create_connection(
-        _Side, host, port, ssl=tls, server_hostname=server_name if tls else None
+        lambda: _Far(near), host, port, ssl=tls, server_hostname=server_name if tls else None
     )
     shown = f"[{host}]" if ":" in host else host
     head = [f"{method} {target} HTTP/1.1\r\nHost: {shown}:{port}\r\n".encode()]
     head += [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in DROPPED_HEADERS]
     far.write(b"".join([*head, b"\r\n"]))
-    near = _Client(protocol)
     # uvicorn must neither answer nor time out what it no longer owns.
     protocol.cycle.disconnected = True
     protocol._unset_keepalive_if_required()
     protocol.transport.set_protocol(near)
     protocol.transport.resume_reading()
-    near.join(far)
-    far.join(near)
     try:
         await near.closed
     finally:
