@@ -16,6 +16,7 @@ from kubarium.component_base.clock import Clock
 
 CHUNK = 64 * 1024
 POLL = 0.1  # seconds between looks at a file that is followed
+ASK_EVERY = 10  # looks between two questions whether the container still runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,11 @@ async def _lines(
     try:
         file.seek(_tail_position(path, options.tail) if options.tail is not None else 0)
         rest = b""
-        running = True
+        running, quiet = True, 0
         while True:
             data = file.read(CHUNK)
             if data:
+                quiet = 0
                 *complete, rest = (rest + data).split(b"\n")
                 out = b"".join(_shown(line, options) for line in complete)
                 if out:
@@ -72,7 +74,9 @@ async def _lines(
                 continue
             if not running:
                 return
-            running = await is_running()  # then once more to the end of the file
+            quiet += 1
+            if quiet % ASK_EVERY == 1:
+                running = await is_running()  # if not, once more to the end of the file
             await clock.sleep(POLL if running else 0)
     finally:
         file.close()

@@ -149,7 +149,12 @@ def resizes(
     for container in pod_containers.containers_of(pod):
         status = state.latest(container["name"])
         wanted = limits.get(container["name"])
-        if status is None or status.state != interface.RUNNING or wanted is None or not status.resources:
+        if (
+            status is None
+            or status.state != interface.RUNNING
+            or wanted is None
+            or not any((status.resources or {}).values())
+        ):
             continue
         difference = {RESOURCE_OF[key] for key in RESOURCE_OF if wanted.get(key, 0) != _limit(status, key)}
         if difference:

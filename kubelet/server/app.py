@@ -54,7 +54,7 @@ class Server:
 
         try:
             await self._door.enter(scope)
-            await self._route(scope, remember)  # type: ignore[arg-type]
+            await self._route(scope, receive, remember)  # type: ignore[arg-type]
         except Unauthorized:
             await respond(send, 401, TEXT, b"Unauthorized")
         except Forbidden as refusal:
@@ -68,7 +68,7 @@ class Server:
             if not started:
                 await respond(send, 500, TEXT, str(error).encode())
 
-    async def _route(self, scope: Scope, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         match parts_of(scope["path"]):
             case ["healthz", *_]:
                 await respond(send, *await self._health.answer("healthz", scope))
@@ -93,7 +93,7 @@ class Server:
             case ["configz"]:
                 await respond(send, 200, JSON, orjson.dumps({"kubeletconfig": self._configuration()}))
             case ["containerLogs", namespace, name, container]:
-                await self._streams.logs(scope, send, namespace, name, container)
+                await self._streams.logs(scope, receive, send, namespace, name, container)
             case ["exec", namespace, name, container]:
                 await self._streams.exec(scope, namespace, name, container)
             case ["exec", namespace, name, _, container]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, annotations_of, uid_of
 from kubarium.component_base import tunnel
 from kubarium.component_base.clock import Clock
-from kubarium.component_base.serving import Scope, Send, respond
+from kubarium.component_base.serving import Receive, Scope, Send, respond
 from kubelet.pods.inputs import log_directory
 from kubelet.pods.manager import PodManager
 from kubelet.runtime import container as container_module
@@ -44,14 +45,18 @@ class Streams:
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
-    async def logs(self, scope: Scope, send: Send, namespace: str, name: str, container: str) -> None:
+    async def logs(
+        self, scope: Scope, receive: Receive, send: Send, namespace: str, name: str, container: str
+    ) -> None:
         """`/containerLogs/<namespace>/<pod>/<container>`."""
         pod, query = self._pod(namespace, name), parse_qs(scope["query_string"].decode())
         options = self._log_options(query)
         path, container_id = await self._log_file(pod, container, _flag(query, "previous"))
 
+        gone = asyncio.ensure_future(_disconnected(receive))
+
         async def is_running() -> bool:
-            if not container_id:
+            if not container_id or gone.done():
                 return False
             try:
                 return (await self._runtime.container_status(container_id)).state == interface.RUNNING
@@ -60,9 +65,14 @@ class Streams:
 
         headers = [(b"content-type", b"text/plain"), (b"transfer-encoding", b"chunked")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for part in logs.read(path, options, self._clock, is_running):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        try:
+            async for part in logs.read(path, options, self._clock, is_running):
+                if gone.done():
+                    return  # nobody listens any more
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
     def _log_options(self, query: Query) -> LogOptions:
         since = None
@@ -189,6 +199,11 @@ class Streams:
         if run is None or run.state != interface.RUNNING:
             raise Refused(404, f'container not found ("{name}")')
         return run
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _first(pod: Object) -> str:
