@@ -12,8 +12,6 @@
     Program.evaluate_with_cost(...) -> (value, cost); Program.result_type
     validation_rules.Rules(schema: Structural, path): the x-kubernetes-validations of a whole CRD schema;
         .errors (of the rules themselves), .evaluate(obj, old) -> list[FieldError]
-    composition.Composition(types, [(name, expression), ...]): the spec.variables of admission policies;
-        .compile(expression, result) -> Program, .bind(bindings) -> bindings with the lazy `variables`
     types.of_schema(Structural, root=False), types.object_of({"name": Type}), types.DYN, types.BOOL, types.STRING, ...
     types.named("authorizer") is the type of the variable `authorizer`, library.Authorizer(ask) its value
 

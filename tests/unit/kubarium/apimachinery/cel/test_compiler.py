@@ -1,8 +1,10 @@
 import pytest
 
+from kubarium.apimachinery.apply import merge
 from kubarium.apimachinery.cel import library
 from kubarium.apimachinery.cel.compiler import CompileError, CostExceeded, EvaluationError, compile
 from kubarium.apimachinery.cel.types import BOOL, DYN, INT, STRING, named, object_of
+from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.schema.structural import from_openapi
 
 VARIABLES = {"x": 3, "d": {"a": {"b": [1, 2, 3]}, "s": "text", "k-l": True}, "l": [5, 1, 9]}
@@ -238,3 +240,28 @@ def test_the_authorizer_asks():
     bindings = {"authorizer": library.Authorizer(ask), "request": {"namespace": "n"}}
     assert compile(source, variables, BOOL).evaluate(bindings) is True
     assert questions == [{"group": "apps", "resource": "deployments", "namespace": "n", "verb": "get"}]
+
+
+def test_an_apply_configuration_merges_into_the_object(schemas):
+    program = compile(
+        'Object{metadata: Object.metadata{annotations: {"a": "b"}},'
+        " spec: Object.spec{replicas: object.spec.replicas + 1,"
+        ' template: Object.spec.template{spec: Object.spec.template.spec{containers:'
+        ' [Object.spec.template.spec.containers{name: "side", image: "s"}]}}}}',
+        {"object": DYN},
+    )
+    before = {
+        "metadata": {"name": "d"},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "main", "image": "m"}]}}},
+    }
+    applied = program.evaluate({"object": before})
+    schema = schemas.schema(GroupVersionKind("apps", "v1", "Deployment"))
+    assert merge.merge(before, applied, schema) == {
+        "metadata": {"name": "d", "annotations": {"a": "b"}},
+        "spec": {
+            "replicas": 2,
+            "template": {
+                "spec": {"containers": [{"name": "main", "image": "m"}, {"name": "side", "image": "s"}]}
+            },
+        },
+    }
