@@ -195,8 +195,9 @@ class PersistentVolumeBinder(Controller):
             return
         wanted = {PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
         if any(annotations_of(claim).get(key) != value for key, value in wanted.items()):
-            guard = {"resourceVersion": resource_version_of(claim), "annotations": wanted}
-            await self.claim_client.patch(name_of(claim), {"metadata": guard}, namespace_of(claim))
+            new = copy(claim)
+            new["metadata"]["annotations"] = {**annotations_of(claim), **wanted}
+            await self.claim_client.update(new)
         text = (
             f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by "
             "the system administrator. If volume creation is delayed, please verify that the provisioner is running "

@@ -22,7 +22,6 @@ from kubarium.apimachinery.object import (
     labels_of,
     name_of,
     namespace_of,
-    resource_version_of,
     spec_of,
     status_of,
     uid_of,
@@ -193,8 +192,9 @@ class StatefulSetController(Controller):
             wanted = identity.claim_owners(claim, stateful_set, pod, condemned=condemned)
             if _uids(wanted) == _uids(owners.owners_of(claim)):
                 continue
-            guard = {"resourceVersion": resource_version_of(claim), "ownerReferences": wanted or None}
-            await self.claim_client.patch(name, {"metadata": guard}, namespace_of(claim))
+            new = copy(claim)
+            new["metadata"]["ownerReferences"] = wanted
+            await self.claim_client.update(new)
 
     async def _restart(self, stateful_set: Object, pod: Object) -> None:
         kind = "Failed" if pod_status.phase_of(pod) == pod_status.FAILED else "Terminated"
