@@ -252,7 +252,7 @@ def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
         return found if found or not rules else rules.evaluate(obj)
 
     def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
-        found = validation.validate(new, own)
+        found = validation.validate(new, own, old=old)
         return found if found or not rules else rules.evaluate(new, old)
 
     fields = {

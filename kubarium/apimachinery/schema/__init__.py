@@ -16,8 +16,6 @@
                                                       each call); references are "#/components/schemas/<name>"
     Catalog.schema(gvk) -> Structural | None          the compiled form, cached
     Catalog.definition(name) -> Structural
-    Catalog.of_custom_resource(openAPIV3Schema or None) -> Structural
-        of a CRD's version; use it for prune, default, validate and for ../apply (metadata is ObjectMeta in it)
 
     structural.from_openapi(schema: dict) -> Structural              any OpenAPI v3 schema
     structural.prune(obj, schema) -> list[str]                       drops unknown fields in place, returns their paths
@@ -27,6 +25,7 @@
         quantities and times become canonical; BadRequest for wrong types
     builtin.strict_error(gvk, problems) -> BadRequest
         of problems such as `unknown field "spec.a"`, `duplicate field "spec.b"`
-    validation.validate(obj, schema, path=ROOT) -> list[FieldError]        a custom resource against its schema
+    validation.validate(obj, schema, path=ROOT, old=MISSING) -> list[FieldError]
+        a custom resource against its schema; with `old`, what has not changed is let pass
     rules.validate_schema(document: dict, path) -> list[FieldError]        is a CRD's schema structural?
 """

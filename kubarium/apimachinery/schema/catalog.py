@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from kubarium.apimachinery.group_version import GroupVersionKind
-from kubarium.apimachinery.schema.structural import Structural, fill, from_openapi
+from kubarium.apimachinery.schema.structural import Structural, fill
 
 PACKAGE = "kubernetes-validate"
 REFERENCE = "#/components/schemas/"
@@ -23,7 +23,6 @@ _FORMAT = 3
 """Counts the changes of the cache file's form."""
 
 _API = "io.k8s.api"
-_OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _KEY_DEFAULTS = {
     (f"{_API}.core.v1.ContainerPort", "protocol"): "TCP",
     (f"{_API}.core.v1.ServicePort", "protocol"): "TCP",
@@ -124,14 +123,6 @@ class Catalog:
                     schema["default"] = value
             fill(node, document, self.definition)
         return node
-
-    def of_custom_resource(self, document: Mapping[str, Any] | None) -> Structural:
-        """The compiled form of a CRD version's openAPIV3Schema, in which metadata is what it is for every kind."""
-        schema = from_openapi(document) if document else Structural(type="object", preserve_unknown=True)
-        text = Structural(type="string")
-        metadata = self.definition(_OBJECT_META)
-        schema.properties = {**schema.properties, "apiVersion": text, "kind": text, "metadata": metadata}
-        return schema
 
 
 def _published(version: str) -> Mapping[str, Any]:

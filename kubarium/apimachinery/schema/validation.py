@@ -30,7 +30,7 @@ from kubarium.apimachinery.field_path import (
     type_invalid,
 )
 from kubarium.apimachinery.schema.formats import FORMATS
-from kubarium.apimachinery.schema.structural import Structural, from_openapi
+from kubarium.apimachinery.schema.structural import MISSING, Structural, from_openapi
 
 
 class _Problem:
@@ -54,9 +54,45 @@ _NONE: list[_Problem] = []
 """What most checks return; never changed."""
 
 
-def validate(value: Any, schema: Structural, path: FieldPath = ROOT) -> list[FieldError]:
-    """Every error of a value against a schema."""
-    return [problem.at(path) for problem in _check_of(schema)(value)]
+def validate(value: Any, schema: Structural, path: FieldPath = ROOT, old: Any = MISSING) -> list[FieldError]:
+    """Every error of a value against a schema.
+
+    On an update, give what was there before as `old`: an error in a part that has not changed is let pass, so that a
+    schema may become stricter than the objects that exist (upstream calls it ratcheting).
+    """
+    problems = _check_of(schema)(value)
+    if problems and old is not MISSING:
+        problems = [problem for problem in problems if not _is_unchanged(problem, value, old, schema)]
+    return [problem.at(path) for problem in problems]
+
+
+def _is_unchanged(problem: _Problem, value: Any, old: Any, schema: Structural | None) -> bool:
+    """Follow the way to a problem in both values until they are equal, or have no common part to compare."""
+    for step in reversed(problem.steps):
+        if value == old:
+            return True
+        if isinstance(step, int):
+            old = _older_item(value[step], old, schema)
+            value, schema = value[step], schema.items if schema is not None else None
+        else:
+            if not isinstance(old, dict) or step not in old or step not in value:
+                return False
+            value, old = value[step], old[step]
+            schema = schema.child(step) if schema is not None else None
+        if old is MISSING:
+            return False
+    return bool(value == old)
+
+
+def _older_item(item: Any, old: Any, schema: Structural | None) -> Any:
+    """The same item of the older list; only lists with keys say which one that is."""
+    if schema is None or schema.list_type != "map" or not isinstance(old, list) or not isinstance(item, dict):
+        return MISSING
+    wanted = [item.get(key) for key in schema.list_keys]
+    for other in old:
+        if isinstance(other, dict) and [other.get(key) for key in schema.list_keys] == wanted:
+            return other
+    return MISSING
 
 
 def _check_of(schema: Structural) -> Check:

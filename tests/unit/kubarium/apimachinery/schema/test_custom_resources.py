@@ -105,6 +105,18 @@ def test_what_is_required_at_the_root(schema):
     assert validate({"spec": {"maybe": None, "port": "80", "when": "2026-01-01T00:00:00Z"}}, schema) == []
 
 
+def test_an_update_need_not_repair_what_it_does_not_touch(schema):
+    old = {"spec": {"replicas": 0, "name": "A", "bars": [{"name": "a", "age": 1}, {"name": "b"}]}}
+    assert len(validate(old, schema)) == 4
+    assert validate(old, schema, old=old) == []
+    new = {"spec": {"replicas": 0, "name": "B", "bars": [{"name": "c", "age": 2}, {"name": "a", "age": 1}]}}
+    assert [str(found.path) for found in validate(new, schema, old=old)] == [
+        "spec.name",
+        "spec.name",
+        "spec.bars[0].age",
+    ]
+
+
 @pytest.mark.parametrize(
     ("document", "errors"),
     [
