@@ -19,7 +19,7 @@ from typing import Any
 from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import RealClock
-from scheduler.app import SchedulerApp
+from scheduler.app import SchedulerApp, calm_collector
 from scheduler.framework.interface import CycleState
 from scheduler.framework.pod_info import PodInfo
 from scheduler.options import Configuration
@@ -152,6 +152,7 @@ async def measure(shape: str, nodes: int, pods: int, *, journal: bool = True) ->
             low = pod(f"low{number}", cpu="900m", nodeName=f"node-{number % nodes}")
             app.cache.put_pod(low)
     objects = [make(number) for number in range(pods)]
+    calm_collector()
     seconds: list[float] = []
     for obj in objects:
         begun = time.perf_counter()

@@ -53,7 +53,7 @@ class Choice:
 
     verdict: Verdict
     node: str = ""
-    totals: Scores | None = None
+    totals: Scores | None = None  # -1 where the pod cannot go
     parts: PluginScores | None = None
 
 
@@ -160,7 +160,7 @@ class Scheduler:
         masked = np.where(feasible, totals, -1.0)
         best = np.flatnonzero(masked == masked.max())
         place = int(best[framework.handle.random.randrange(len(best))])
-        return Choice(verdict, nodes.name_of(place), totals, parts)
+        return Choice(verdict, nodes.name_of(place), masked, parts)
 
     async def _ask_extenders(self, pod: PodInfo, verdict: Verdict) -> None:
         for extender in self._extenders:

@@ -222,6 +222,11 @@ class Informers:
             if self._tasks:
                 await asyncio.wait(self._tasks.values())
 
+    @property
+    def has_synced(self) -> bool:
+        """Has every informer asked for so far its first list?"""
+        return all(informer.has_synced for informer in self._informers.values())
+
     async def synced(self) -> None:
         """Return when every informer asked for so far has its first list."""
         for informer in list(self._informers.values()):
