@@ -1,0 +1,206 @@
+"""Lists and watches as clients see them: pages, revisions, selectors, initial events, forms."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from kubarium.apimachinery import errors
+from kubarium.client.rest import Client
+
+Object = dict[str, Any]
+TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+
+
+def path(namespace: str, name: str = "") -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")
+
+
+async def make(client: Client, namespace: str, name: str, data: str = "", **labels: str) -> str:
+    metadata = {"name": name, "labels": labels}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"x": data}}
+    made = await client.request("POST", path(namespace), body=body)
+    return str(made["metadata"]["resourceVersion"])
+
+
+async def label(client: Client, namespace: str, name: str, **labels: str | None) -> str:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    body = {"metadata": {"labels": labels}}
+    changed = await client.request("PATCH", path(namespace, name), body=body, headers=headers)
+    return str(changed["metadata"]["resourceVersion"])
+
+
+async def events(
+    client: Client,
+    namespace: str,
+    count: int,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> list[Object]:
+    """The first events of a watch; fewer if it ends."""
+    found: list[Object] = []
+    pending = b""
+    async with asyncio.timeout(10):
+        async with client.stream(
+            "GET", path(namespace), query={"watch": "1", **(query or {})}, headers=headers
+        ) as answer:
+            async for chunk in answer.chunks():
+                *lines, pending = (pending + chunk).split(b"\n")
+                found += [orjson.loads(line) for line in lines]
+                if len(found) >= count:
+                    break
+    return found
+
+
+def brief(found: list[Object]) -> list[tuple[str, str]]:
+    return [(event["type"], event["object"]["metadata"].get("name", "")) for event in found]
+
+
+async def test_pages_show_one_moment(client: Client, namespace: str) -> None:
+    for name in "abcde":
+        await make(client, namespace, name)
+    first = await client.request("GET", path(namespace), query={"limit": "2"})
+    assert [item["metadata"]["name"] for item in first["items"]] == ["a", "b", "kube-root-ca.crt"][:2]
+    remaining = first["metadata"]["remainingItemCount"]
+    await client.request("DELETE", path(namespace, "c"))
+    query = {"limit": "100", "continue": first["metadata"]["continue"]}
+    second = await client.request("GET", path(namespace), query=query)
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert [item["metadata"]["name"] for item in second["items"]][:3] == ["c", "d", "e"]
+    assert len(second["items"]) == remaining
+    assert "continue" not in second["metadata"]
+
+
+async def test_items_of_typed_lists_do_not_repeat_their_kind(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a")
+    found = await client.request("GET", path(namespace))
+    assert found["kind"] == "ConfigMapList"
+    assert "kind" not in found["items"][0]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ({"resourceVersionMatch": "Exact"}, 422, "resourceVersionMatch is forbidden unless resourceVersion"),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": "0"}, 422, 'resourceVersionMatch "exact" is forbidden'),
+        ({"resourceVersionMatch": "X", "resourceVersion": "5"}, 422, 'Unsupported value: "X"'),
+        ({"sendInitialEvents": "true"}, 422, "sendInitialEvents is forbidden for list"),
+        ({"continue": "!"}, 400, "invalid continue token: continue key is not valid"),
+        ({"fieldSelector": "spec.x=y"}, 400, '"spec.x" is not a known field selector'),
+        ({"labelSelector": "a=="}, 0, ""),
+        ({"labelSelector": "a in b"}, 400, "expected: '('"),
+        ({"resourceVersion": "x"}, 400, "invalid syntax"),
+        ({"resourceVersion": "999999999"}, 504, "Too large resource version: 999999999, current: "),
+        ({"watch": "1", "sendInitialEvents": "true"}, 422, "requires setting resourceVersionMatch to NotOlderThan"),
+        ({"watch": "1", "resourceVersionMatch": "NotOlderThan"}, 422, "forbidden for watch unless sendInitialEvents"),
+    ],
+)  # fmt: skip
+async def test_options_that_make_no_sense(
+    client: Client, namespace: str, query: dict[str, str], code: int, message: str
+) -> None:
+    if not code:
+        await client.request("GET", path(namespace), query=query)
+        return
+    with pytest.raises(errors.StatusError) as failed:
+        await client.request("GET", path(namespace), query=query)
+    assert failed.value.code == code
+    assert message in failed.value.message
+
+
+async def test_selectors_choose(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a", tier="front")
+    await make(client, namespace, "b", tier="back")
+
+    async def names(**query: str) -> list[str]:
+        found = await client.request("GET", path(namespace), query=query)
+        return [item["metadata"]["name"] for item in found["items"]]
+
+    assert await names(labelSelector="tier=front") == ["a"]
+    assert await names(labelSelector="tier in (front,back),tier!=front") == ["b"]
+    assert await names(fieldSelector="metadata.name=b") == ["b"]
+    assert await names(fieldSelector=f"metadata.name=b,metadata.namespace!={namespace}") == []
+
+
+async def test_a_watch_tells_what_is_there_and_then_what_happens(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a", tier="front")
+    watching = asyncio.create_task(events(client, namespace, 4, {"labelSelector": "tier=front"}))
+    await asyncio.sleep(0.2)  # so that some of it happens while the watch is open; right in either case
+    await make(client, namespace, "b", tier="back")
+    await label(client, namespace, "b", tier="front")
+    await label(client, namespace, "b", more="1")
+    last = await label(client, namespace, "b", tier=None)
+    found = await watching
+    assert brief(found) == [("ADDED", "a"), ("ADDED", "b"), ("MODIFIED", "b"), ("DELETED", "b")]
+    assert found[-1]["object"]["metadata"]["resourceVersion"] == last
+    assert found[-1]["object"]["metadata"]["labels"] == {"tier": "front", "more": "1"}
+    assert found[0]["object"]["kind"] == "ConfigMap"
+
+
+async def test_a_deletion_carries_the_last_state(client: Client, namespace: str) -> None:
+    start = await make(client, namespace, "a", data="last words")
+    await client.request("DELETE", path(namespace, "a"))
+    (gone,) = await events(client, namespace, 1, {"resourceVersion": start})
+    assert gone["type"] == "DELETED"
+    assert gone["object"]["data"] == {"x": "last words"}
+    assert int(gone["object"]["metadata"]["resourceVersion"]) > int(start)
+
+
+async def test_watch_list_ends_with_a_marked_bookmark(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a")
+    query = {
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+        "fieldSelector": "metadata.name=a",
+    }
+    found = await events(client, namespace, 2, query)
+    assert brief(found) == [("ADDED", "a"), ("BOOKMARK", "")]
+    bookmark = found[1]["object"]
+    assert bookmark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert bookmark["kind"] == "ConfigMap"
+
+
+async def test_a_watch_ends_in_time_with_a_bookmark(client: Client, namespace: str) -> None:
+    start = await make(client, namespace, "a")
+    query = {"resourceVersion": start, "timeoutSeconds": "1", "allowWatchBookmarks": "true"}
+    found = await events(client, namespace, 99, query | {"fieldSelector": "metadata.name=nobody"})
+    assert brief(found) == [("BOOKMARK", "")]
+    assert int(found[0]["object"]["metadata"]["resourceVersion"]) >= int(start)
+
+
+async def test_forms(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a")
+    table = await client.request(
+        "GET", path(namespace), query={"fieldSelector": "metadata.name=a"}, headers=TABLE
+    )
+    assert table["kind"] == "Table"
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Data", "Age"]
+    assert table["rows"][0]["cells"][:2] == ["a", 1]
+    assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    partial = {"Accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
+    found = await client.request("GET", path(namespace, "a"), headers=partial)
+    assert sorted(found) == ["apiVersion", "kind", "metadata"]
+    (event,) = await events(client, namespace, 1, {"fieldSelector": "metadata.name=a"}, TABLE)
+    assert event["object"]["kind"] == "Table"
+    text = await client.request("GET", path(namespace, "a"), headers={"Accept": "application/yaml"})
+    assert "kind: ConfigMap\n" in text
+    preferred = {"Accept": "application/vnd.kubernetes.protobuf, */*"}
+    assert (await client.request("GET", path(namespace, "a"), headers=preferred))["kind"] == "ConfigMap"
+    with pytest.raises(errors.NotAcceptable):
+        only = {"Accept": "application/vnd.kubernetes.protobuf"}
+        await client.request("GET", path(namespace, "a"), headers=only)
+
+
+async def test_large_lists_are_compressed_for_those_who_like_it(client: Client, namespace: str) -> None:
+    for name in "abc":
+        await make(client, namespace, name, data="x" * 100_000)
+    answer = await client.send("GET", path(namespace), headers={"Accept-Encoding": "gzip"})
+    content = await answer.read()
+    if answer.headers.get("content-encoding") == "gzip" and content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    assert len([i for i in orjson.loads(content)["items"] if i["metadata"]["name"] in "abc"]) == 3
