@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from apiserver.authorization.escalation import EscalationCheck
 from apiserver.authorization.node import NodeAuthorizer
 from apiserver.authorization.rbac import RBAC
 from apiserver.authorization.webhook import AuthorizationWebhook
+from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
 from apiserver.endpoints.backends import Backends
@@ -43,6 +45,7 @@ from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.router import Router
 from apiserver.endpoints.server import Endpoints
 from apiserver.endpoints.shell import build_shell
+from apiserver.extensions.aggregation import Aggregation
 from apiserver.extensions.custom_resources import CustomResources
 from apiserver.filters.audit import AuditLog, load_policy
 from apiserver.filters.authentication import USER
@@ -164,8 +167,11 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     levels = PriorityLevels(options.max_requests_inflight + options.max_mutating_requests_inflight)
     if options.enable_priority_and_fairness:
         levels.follow(informers)
+    aggregation = Aggregation(
+        client, informers, clock, rows, discovery, options.proxy_client_cert_file, options.proxy_client_key_file
+    )
     door.app = build_chain(
-        Router(endpoints, shell),
+        Router(endpoints, shell, aggregation),
         authenticator=_authenticators(options, tokens, client, clock),
         authorizer=authorizer,
         clock=clock,
@@ -177,13 +183,34 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     health.add("poststarthook/start-apiextensions-controllers", custom.check, "readyz", "healthz")
     bootstrap = Bootstrap(client, _facts(options), clock)
     health.add("poststarthook/rbac/bootstrap-roles", bootstrap.check, "readyz", "healthz")
+    health.add("informer-sync", _settled(authorizer), "readyz")
     tasks: list[tuple[str, Callable[[], Any]]] = [
         ("informers", informers.run),
         ("bootstrap", bootstrap.run),
+        ("flow schema status", FlowSchemaStatus(client, informers, clock).run),
+        ("settling", lambda: _settle(authorizer, bootstrap, informers)),
         ("custom resources", custom.run),
+        ("aggregation", aggregation.run),
         ("service addresses", addresses.run),
     ]
     return ApiServer(door, endpoints, client, health, tasks)
+
+
+def _settled(authorizer: Authorizers) -> Callable[[], Any]:
+    async def check() -> None:
+        if not authorizer.settled.is_set():
+            raise RuntimeError("the caches of authorizers and admission plugins are not filled yet")
+
+    return check
+
+
+async def _settle(authorizer: Authorizers, bootstrap: Bootstrap, informers: Informers) -> None:
+    """From here on a refusal is meant: the roles are there and have been read."""
+    await bootstrap.done.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(30.0):
+            await informers.synced()
+    authorizer.settled.set()
 
 
 class _FrontDoor:

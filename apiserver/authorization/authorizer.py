@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -74,6 +75,7 @@ class Authorizers:
         self._all = tuple(authorizers)
         self._local = tuple(one for one in authorizers if not hasattr(one, "decide"))
         self.remote = len(self._local) != len(self._all)  # is somebody asked over the network?
+        self.settled = asyncio.Event()  # are the cluster's roles known? Until then a refusal may be too early
 
     def authorize(self, user: User, info: RequestInfo) -> Verdict:
         """What those say that answer from memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from kubarium.component_base.clock import Clock
 log = logging.get(__name__)
 
 RETRY_SECONDS = 1.0
+_DEFAULTS_EVERY = 6  # renewals: whoever deletes a default namespace or level gets it back within a minute
 _AT_ONCE = 16  # objects made at the same time
 
 
@@ -69,9 +71,11 @@ class Bootstrap:
         self.done.set()
         log.info("the cluster has its roles, namespaces and priority levels")
         try:
-            while True:
+            for turn in itertools.count(1):
                 await self._clock.sleep(RENEW_SECONDS)
                 await self._until_it_works(self._service.renew)
+                if turn % _DEFAULTS_EVERY == 0:
+                    await self._until_it_works(self._make_defaults)
         except asyncio.CancelledError:
             await self._retire()
             raise

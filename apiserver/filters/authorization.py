@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 
 from apiserver.authorization.authorizer import Authorizers, forbidden
 from apiserver.request import CONTEXT, RequestContext, RequestInfo
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
+SETTLING_SECONDS = 5.0  # how long a refusal is put off after the start
 _STREAMS = frozenset({"exec", "attach", "portforward"})
 
 
@@ -35,5 +38,11 @@ class Authorization:
         verdict = (
             await authorizer.decide(user, info) if authorizer.remote else authorizer.authorize(user, info)
         )
+        if not verdict.allowed and not authorizer.settled.is_set():
+            # A server that has just started does not know the roles yet: better late than wrong.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SETTLING_SECONDS):
+                    await authorizer.settled.wait()
+            verdict = await authorizer.decide(user, info)
         if not verdict.allowed:
             raise forbidden(user, info, verdict.reason)
