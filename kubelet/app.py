@@ -38,6 +38,7 @@ from kubelet.pods.source_files import FileSource
 from kubelet.probes.manager import ProbeManager
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
+from kubelet.resources.eviction import EvictionManager, Observation, refuses
 from kubelet.resources.stats import Stats
 from kubelet.runtime import garbage
 from kubelet.runtime.container import SeccompDefaults
@@ -48,6 +49,7 @@ from kubelet.runtime.manager import RuntimeManager
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
+from kubelet.status import generate
 from kubelet.status.manager import SENDERS, StatusManager
 from kubelet.sync_loop import ContainerChanged, Event, Finished, ProbeChanged, SyncLoop
 from kubelet.sync_pod import PodSyncer
@@ -233,6 +235,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=lambda uid: self._gone.add(uid),
+            refuses=lambda pod: refuses(pod, self.eviction.pressure()),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
@@ -243,6 +246,19 @@ class Kubelet:
     def _build_node(self) -> None:
         self.health = Health(runtime="container runtime status check may not have completed yet")
         self.images = ImageGarbage(self.runtime, self.recorder, self.clock, self._node_reference)
+        self.eviction = EvictionManager(
+            self.runtime,
+            self.recorder,
+            self.clock,
+            thresholds=self.options.eviction_thresholds,
+            transition_seconds=self.options.eviction_pressure_transition_period,
+            observe=self._observe,
+            pods=self._pods_with_status,
+            volumes=self.volumes.pod_directory,
+            free_disk=self._free_disk,
+            fail=self._evict,
+            changed=lambda: self.reporter.look_now(),
+        )
         self.log_rotation = LogRotation(
             self.runtime,
             self.clock,
@@ -262,7 +278,7 @@ class Kubelet:
             runtime=self.runtime.version,
             images=lambda: self.images.images,
             health=self._look_at_health,
-            pressure=lambda: node_status.pressure_now(self.facts),
+            pressure=self.eviction.pressure,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
 
@@ -317,6 +333,7 @@ class Kubelet:
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
+        process.start("eviction", self.eviction.run())
         process.start("log rotation", self.log_rotation.run())
         process.start("garbage", self._collect_garbage())
         process.start("housekeeping", self.loop.tick())
@@ -405,6 +422,33 @@ class Kubelet:
     def _counts_beside(self, pod: Object, uid: str) -> bool:
         """Does this pod take of what pod `uid` would like to have more of?"""
         return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
+
+    def _observe(self) -> dict[str, Observation]:
+        """What is left of the node."""
+        whole, free, inodes, free_inodes = machine.disk(self.options.root_dir)
+        most, present = machine.processes()
+        return {
+            "memory.available": Observation(machine.available_memory(), self.facts.machine.memory),
+            "nodefs.available": Observation(free, whole),
+            "nodefs.inodesFree": Observation(free_inodes, inodes),
+            "imagefs.available": Observation(free, whole),
+            "pid.available": Observation(most - present, most),
+        }
+
+    async def _free_disk(self) -> None:
+        """What can be freed without touching a pod."""
+        await garbage.collect(self.runtime, self._is_gone, Path(self.options.pod_logs_dir), keep=0)
+        await self.images.look()
+        await self.images.delete_unused(1 << 62)
+
+    def _evict(self, pod: Object, message: str, condition: Object) -> None:
+        status = generate.failed(self.statuses.with_status(pod), "Evicted", message, self.clock.now())
+        status["conditions"] = [
+            *(one for one in status["conditions"] if one["type"] != condition["type"]),
+            condition,
+        ]
+        self.statuses.set(pod, status)
+        self.workers.terminate(pod, 0)
 
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)

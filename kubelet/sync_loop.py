@@ -88,6 +88,7 @@ class SyncLoop:
         sources_ready: Callable[[], bool],
         collect: Callable[[str], None],
         allowed_sysctls: Sequence[str] = (),
+        refuses: Callable[[Object], str] = lambda pod: "",
         on_new: Callable[[Object], None] = lambda pod: None,
     ) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
@@ -102,6 +103,7 @@ class SyncLoop:
         self._sources_ready = sources_ready
         self._collect = collect
         self._allowed_sysctls = allowed_sysctls
+        self._refuses = refuses
         self._on_new = on_new
         self._suspects: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -200,6 +202,9 @@ class SyncLoop:
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]
         refusal = admission.refuse(pod, others, node, self._allowed_sysctls)
+        under_pressure = self._refuses(pod)
+        if under_pressure:
+            refusal = admission.Refusal("Evicted", under_pressure)
         if refusal is None:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)

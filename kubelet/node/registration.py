@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from kubarium.apimachinery import errors
@@ -53,6 +54,7 @@ class NodeReporter:
         self._images = images
         self._health = health
         self._pressure = pressure
+        self._wake = asyncio.Event()
         self._last_report: float | None = None
         self._runtime_info = RuntimeInfo("containerd", "Unknown")
         self.allocatable: Object = {}
@@ -77,9 +79,22 @@ class NodeReporter:
             except (errors.StatusError, OSError, TimeoutError) as error:
                 log.warning("node status not sent: %s", error)
                 wait = 1.0
-            await self._clock.sleep(wait)
+            await self._sleep(wait)
 
     is_ready = False
+
+    def look_now(self) -> None:
+        """Something that the status shows has changed."""
+        self._wake.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wake.clear()
+            for wait in waits:
+                wait.cancel()
 
     async def register(self) -> None:
         """Create the Node, or take over the one that is there: its labels must be ours."""

@@ -17,10 +17,6 @@ VERSION = "v1.36.2"
 MAX_IMAGES = 50
 MAX_NAMES = 5
 
-MEMORY_AVAILABLE = 100 << 20  # bytes: upstream's hard eviction thresholds
-DISK_AVAILABLE = 0.10
-INODES_FREE = 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
@@ -167,20 +163,6 @@ def _set(present: list[Object], type: str, is_true: bool, reason: str, message: 
         "message": message,
     }
     conditions.set_condition(present, {**new, "lastHeartbeatTime": heartbeat}, now)
-
-
-def pressure_now(facts: NodeFacts) -> dict[str, bool]:
-    """Which resource of the node is short."""
-    threshold = _threshold(facts.eviction_hard.get("memory.available", "100Mi"), facts.machine.memory)
-    whole, free, inodes, free_inodes = machine.disk(facts.root)
-    disk_threshold = _threshold(facts.eviction_hard.get("nodefs.available", "10%"), whole)
-    inode_threshold = _threshold(facts.eviction_hard.get("nodefs.inodesFree", "5%"), inodes)
-    most, present = machine.processes()
-    return {
-        "MemoryPressure": machine.available_memory() < threshold,
-        "DiskPressure": free < disk_threshold or (inodes > 0 and free_inodes < inode_threshold),
-        "PIDPressure": present > most * 0.95,
-    }
 
 
 def find_ips(given: str, api_host: str) -> list[str]:

@@ -16,6 +16,7 @@ from kubelet.status.generate import OWN_CONDITIONS
 log = logging.get(__name__)
 
 SENDERS = 4
+TERMINAL = (pod_status.SUCCEEDED, pod_status.FAILED)
 RECONCILE_PERIOD = 10.0  # seconds between looks at statuses that somebody else has changed
 
 
@@ -51,7 +52,10 @@ class StatusManager:
     def set(self, pod: Object, status: Object) -> None:
         """This is the pod's status now."""
         uid = uid_of(pod)
-        if self._statuses.get(uid) == status:
+        known = self._statuses.get(uid) or {}
+        if known.get("phase") in TERMINAL and status.get("phase") not in TERMINAL:
+            return  # a pass that began before the pod was given up
+        if known == status:
             if is_deleting(pod):
                 self._queue.add(uid)
             return
