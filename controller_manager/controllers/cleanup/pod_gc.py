@@ -122,7 +122,8 @@ class PodGC:
             "message": why,
         }
         conditions.set_condition(changed["status"].setdefault("conditions", []), disrupted, self._clock.now())
-        await self._resource.update_status(changed)
+        patch = {"metadata": {"uid": uid_of(pod)}, "status": changed["status"]}
+        await self._resource.patch(name_of(pod), patch, namespace_of(pod), subresource="status")
 
 
 def surplus(pods: Iterable[Object], threshold: int) -> list[Object]:

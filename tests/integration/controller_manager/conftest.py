@@ -22,6 +22,10 @@ def controller_manager(
     code = manager.stop()
     log = Path(manager.folder / "controller-manager.log").read_text()
     assert code == 0, log[-4000:]
+    beyond_rights = [
+        line for line in log.splitlines() if "cannot" in line and 'is forbidden: User "system:' in line
+    ]
+    assert not beyond_rights, beyond_rights[:5]
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:4000]
 
 

@@ -111,7 +111,8 @@ class GarbageCollector:
                 queue.add_rate_limited(uid)
             except NotServed as error:
                 log.debug("%s", error)
-                queue.add_after(uid, 30.0)
+                self.watcher.look_soon()
+                queue.add_rate_limited(uid)
             except Exception as error:  # the edge of the loop
                 log.warning("cannot collect %s: %s", self._name_of(uid), error)
                 queue.add_rate_limited(uid)

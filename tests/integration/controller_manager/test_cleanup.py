@@ -1,0 +1,296 @@
+"""Stories about what goes, and what must not: garbage collection, namespaces, volumes in use."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery import conditions, errors, names
+from kubarium.apimachinery.object import Object, name_of, uid_of
+from kubarium.client.rest import Client
+from tests.integration.controller_manager.world import World, workload
+
+
+def config_map(name: str, *owners: Object, blocks: bool = True, **metadata: object) -> Object:
+    references = [
+        {
+            "apiVersion": one["apiVersion"],
+            "kind": one["kind"],
+            "name": name_of(one),
+            "uid": uid_of(one),
+            "blockOwnerDeletion": blocks,
+        }
+        for one in owners
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "ownerReferences": references, **metadata},
+    }
+
+
+async def names_of(world: World) -> set[str]:
+    return {name_of(one) for one in await world.list("v1", "configmaps")} - {"kube-root-ca.crt"}
+
+
+async def test_dependents_go_in_the_background(world: World) -> None:
+    owner = await world.create(config_map("owner"))
+    await world.create(config_map("child", owner))
+    await world.create(config_map("grandchild", await world.get("v1", "configmaps", "child")))
+    await world.resource("v1", "configmaps").delete("owner", world.namespace, propagation_policy="Background")
+
+    async def empty() -> bool:
+        return not await names_of(world)
+
+    await world.until(empty)
+
+
+async def test_a_foreground_deletion_waits_for_what_blocks_it(world: World) -> None:
+    owner = await world.create(config_map("owner"))
+    await world.create(config_map("child", owner, finalizers=["example.com/hold"]))
+    resource = world.resource("v1", "configmaps")
+    await resource.delete("owner", world.namespace, propagation_policy="Foreground")
+
+    async def child_is_deleting() -> bool:
+        return bool((await world.get("v1", "configmaps", "child"))["metadata"].get("deletionTimestamp"))
+
+    await world.until(child_is_deleting)
+    owner = await world.get("v1", "configmaps", "owner")
+    assert owner["metadata"]["finalizers"] == ["foregroundDeletion"]
+    await world.patch("v1", "configmaps", "child", {"metadata": {"finalizers": None}})
+
+    async def empty() -> bool:
+        return not await names_of(world)
+
+    await world.until(empty)
+
+
+async def test_orphans_forget_their_owner(world: World) -> None:
+    owner = await world.create(config_map("owner"))
+    await world.create(config_map("child", owner))
+    await world.resource("v1", "configmaps").delete("owner", world.namespace, propagation_policy="Orphan")
+
+    async def orphaned() -> bool:
+        child = await world.get("v1", "configmaps", "child")
+        return not child["metadata"].get("ownerReferences") and await names_of(world) == {"child"}
+
+    await world.until(orphaned)
+
+
+async def test_a_dependent_survives_with_another_owner(world: World) -> None:
+    first, second = await world.create(config_map("first")), await world.create(config_map("second"))
+    await world.create(config_map("child", first, second))
+    await world.resource("v1", "configmaps").delete("first", world.namespace)
+
+    async def only_second() -> bool:
+        references = (await world.get("v1", "configmaps", "child"))["metadata"].get("ownerReferences") or []
+        return [one["name"] for one in references] == ["second"]
+
+    await world.until(only_second)
+
+
+async def test_a_circle_of_owners_is_broken(world: World) -> None:
+    first = await world.create(config_map("first"))
+    second = await world.create(config_map("second", first))
+    third = await world.create(config_map("third", second))
+    reference = config_map("x", third)["metadata"]["ownerReferences"]
+    await world.patch("v1", "configmaps", "first", {"metadata": {"ownerReferences": reference}})
+    await world.resource("v1", "configmaps").delete("first", world.namespace, propagation_policy="Foreground")
+
+    async def empty() -> bool:
+        return not await names_of(world)
+
+    await world.until(empty)
+
+
+async def test_an_owner_that_never_was_takes_its_dependent_along(world: World) -> None:
+    ghost = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ghost", "uid": "no-such-uid"}}
+    await world.create(config_map("child", ghost))
+
+    async def empty() -> bool:
+        return not await names_of(world)
+
+    await world.until(empty)
+
+
+async def test_a_deployment_deleted_takes_its_pods_along(world: World) -> None:
+    await world.create(workload("Deployment", replicas=2))
+
+    async def pods(count: int) -> bool:
+        return len(await world.pods()) == count
+
+    await world.until(lambda: pods(2), kubelet=True)
+    await world.resource("apps/v1", "deployments").delete(
+        "web", world.namespace, propagation_policy="Foreground"
+    )
+    await world.until(lambda: pods(0), kubelet=True)
+
+    async def gone() -> bool:
+        left = [*await world.list("apps/v1", "deployments"), *await world.list("apps/v1", "replicasets")]
+        return not left
+
+    await world.until(gone)
+
+
+async def test_custom_resources_are_collected_too(world: World) -> None:
+    group = f"{names.random_suffix()}.example.com"
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {
+                        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                    },
+                }
+            ],
+        },
+    }
+    definitions = world.resource("apiextensions.k8s.io/v1", "customresourcedefinitions")
+    await definitions.create(definition)
+    things = world.resource(f"{group}/v1", "things")
+    try:
+
+        async def served() -> bool:
+            await things.list(world.namespace)
+            return True
+
+        await world.until(served)
+        owner = await things.create(
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "Thing",
+                "metadata": {"name": "owner", "namespace": world.namespace},
+            }
+        )
+        await world.create(config_map("child", owner))
+        child = {
+            "apiVersion": f"{group}/v1",
+            "kind": "Thing",
+            "metadata": {
+                "name": "child",
+                "namespace": world.namespace,
+                "ownerReferences": config_map("x", owner)["metadata"]["ownerReferences"],
+            },
+        }
+        await things.create(child)
+        await things.delete("owner", world.namespace, propagation_policy="Background")
+
+        async def empty() -> bool:
+            return not await names_of(world) and not (await things.list(world.namespace))["items"]
+
+        await world.until(empty)
+    finally:
+        await definitions.delete(f"things.{group}")
+
+
+async def test_a_namespace_empties_itself_pods_first(world: World, client: Client) -> None:
+    name = names.generate_name("going-")
+    spaces = client.resource("v1", "namespaces")
+    await spaces.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    inside = World(client, name)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "slow", "finalizers": ["example.com/hold"]},
+        "spec": {"containers": [{"name": "c", "image": "x"}]},
+    }
+
+    async def account() -> bool:
+        await inside.get("v1", "serviceaccounts", "default")
+        return True
+
+    await world.until(account)
+    await inside.create(pod)
+    await inside.create(config_map("content"))
+    await spaces.delete(name)
+
+    async def says_why() -> bool:
+        found = await spaces.get(name)
+        left = conditions.find(found["status"].get("conditions"), "NamespaceContentRemaining")
+        return (
+            left is not None
+            and left["message"] == "Some resources are remaining: pods. has 1 resource instances"
+        )
+
+    await world.until(says_why)
+    assert "content" in await names_of(inside)
+    found = await spaces.get(name)
+    held = conditions.find(found["status"]["conditions"], "NamespaceFinalizersRemaining")
+    assert held and held["message"].endswith("example.com/hold in 1 resource instances")
+    await inside.patch("v1", "pods", "slow", {"metadata": {"finalizers": None}})
+
+    async def gone() -> bool:
+        try:
+            await spaces.get(name)
+        except errors.NotFound:
+            return True
+        return False
+
+    await world.until(gone)
+
+
+async def test_a_claim_binds_and_stays_while_it_is_used(world: World) -> None:
+    volumes = world.resource("v1", "persistentvolumes")
+    name = f"{world.namespace}-volume"
+    await volumes.create(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": "2Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": world.namespace,
+                "hostPath": {"path": "/tmp"},
+                "persistentVolumeReclaimPolicy": "Retain",
+            },
+        }
+    )
+    await world.create(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data"},
+            "spec": {
+                "storageClassName": world.namespace,
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+    )
+
+    async def bound() -> bool:
+        claim, volume = await world.get("v1", "persistentvolumeclaims", "data"), await volumes.get(name)
+        return claim["status"].get("phase") == volume["status"].get("phase") == "Bound"
+
+    await world.until(bound)
+    claim = await world.get("v1", "persistentvolumeclaims", "data")
+    assert claim["spec"]["volumeName"] == name and claim["status"]["capacity"] == {"storage": "2Gi"}
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "user"},
+        "spec": {
+            "nodeName": "nowhere",
+            "containers": [{"name": "c", "image": "x"}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}],
+        },
+    }
+    await world.create(pod)
+    await world.resource("v1", "persistentvolumeclaims").delete("data", world.namespace)
+    claim = await world.get("v1", "persistentvolumeclaims", "data")
+    assert claim["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    await world.resource("v1", "pods").delete("user", world.namespace, grace_period_seconds=0)
+
+    async def released() -> bool:
+        return (await volumes.get(name))["status"].get("phase") == "Released"
+
+    await world.until(released)
+    assert not await world.list("v1", "persistentvolumeclaims")
+    await volumes.delete(name)
