@@ -6,14 +6,13 @@ on, and then only carries bytes. Everything else is an HTTP request made again, 
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterable
 from urllib.parse import quote, urlencode
 
 import httpx
 
 from apiserver.admission.plugin import CONNECT
 from apiserver.endpoints.backends import Backends, Place
+from apiserver.endpoints.passing import repeat, upgrade_of, whole
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource
@@ -27,17 +26,10 @@ log = logging.get(__name__)
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _KINDS_OF_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
-_HOP_BY_HOP = frozenset({
-    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-    b"transfer-encoding", b"upgrade", b"host", b"authorization", b"content-length",
-})  # fmt: skip
 _LOG_OPTIONS = (
     "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "previous", "sinceSeconds", "sinceTime", "stream",
     "tailLines", "timestamps",
 )  # fmt: skip
-_LINK = re.compile(
-    rb"""(\b(?:href|src|action|background|longdesc|cite|codebase|data|icon)\s*=\s*["'])(/[^"'>]*)""", re.I
-)
 
 
 async def handle(
@@ -108,7 +100,7 @@ async def _log(
     place = await backends.kubelet(_node_of(pod))
     query = [(name, value) for name in _LOG_OPTIONS for value in context.query.get(name, ())]
     path = _path("containerLogs", context.info.namespace, context.info.name, container)
-    await _again(backends, place, "GET", path + _question(query), (), b"", scope, receive, send)
+    await repeat(backends.client(place), place.url, "GET", path + _question(query), (), b"", send)
 
 
 def _check_log_options(context: RequestContext) -> None:
@@ -171,15 +163,15 @@ async def _proxy(
         return
     place = await backends.proxied(row.plural, info.namespace, info.name)
     target = (rest or "/") + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
-    if _upgrade_of(scope):
+    if upgrade_of(scope):
         await _tunnel(backends, place, scope, target)
         return
     headers = [*scope["headers"], (b"x-forwarded-uri", raw.encode("latin-1"))]
     if context.source_ip:
         headers.append((b"x-forwarded-for", context.source_ip.encode()))
-    content = await _whole(receive)
     prefix = f"{before}/proxy".encode("latin-1")
-    await _again(backends, place, scope["method"], target, headers, content, scope, receive, send, prefix)
+    content = await whole(receive)
+    await repeat(backends.client(place), place.url, scope["method"], target, headers, content, send, prefix)
 
 
 _ACTIONS = {"log": _log, "exec": _exec, "attach": _exec, "portforward": _port_forward, "proxy": _proxy}
@@ -193,12 +185,8 @@ def _question(query: list[tuple[str, str]]) -> str:
     return "?" + urlencode(query) if query else ""
 
 
-def _upgrade_of(scope: Scope) -> bytes:
-    return next((value for name, value in scope["headers"] if name == b"upgrade"), b"")
-
-
 async def _tunnel(backends: Backends, place: Place, scope: Scope, target: str) -> None:
-    if not _upgrade_of(scope):
+    if not upgrade_of(scope):
         raise errors.BadRequest("Upgrade request required")
     protocol = (scope.get("state") or {}).get("protocol")
     if protocol is None:
@@ -207,58 +195,3 @@ async def _tunnel(backends: Backends, place: Place, scope: Scope, target: str) -
     await open_tunnel(
         protocol, place.host, place.port, scope["method"], target, scope["headers"], tls, place.host
     )
-
-
-async def _whole(receive: Receive) -> bytes:
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = bool(message.get("more_body"))
-    return b"".join(parts)
-
-
-async def _again(
-    backends: Backends,
-    place: Place,
-    method: str,
-    target: str,
-    headers: Iterable[tuple[bytes, bytes]],
-    content: bytes,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    prefix: bytes = b"",
-) -> None:
-    """Make the request there and send what comes back. With `prefix`, links in pages are made to lead through it."""
-    passed = [(name, value) for name, value in headers if name not in _HOP_BY_HOP]
-    url = httpx.URL(place.url).copy_with(raw_path=target.encode("latin-1"))
-    client = backends.client(place)
-    request = client.build_request(method, url, headers=passed, content=content or None)
-    answer = await client.send(request, stream=True)
-    try:
-        shown = [
-            (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in _HOP_BY_HOP
-        ]
-        is_page = prefix and answer.headers.get("content-type", "").startswith("text/html")
-        body: AsyncIterator[bytes] = answer.aiter_raw()
-        if is_page:
-            page = _LINK.sub(rb"\1" + prefix.replace(b"\\", b"\\\\") + rb"\2", await answer.aread())
-            shown = [(name, value) for name, value in shown if name != b"content-encoding"]
-            shown.append((b"content-length", b"%d" % len(page)))
-            body = _once(page)
-        elif "content-length" in answer.headers:
-            shown.append((b"content-length", answer.headers["content-length"].encode()))
-        if prefix and answer.headers.get("location", "").startswith("/"):
-            location = prefix + answer.headers["location"].encode()
-            shown = [(name, location if name == b"location" else value) for name, value in shown]
-        await send({"type": "http.response.start", "status": answer.status_code, "headers": shown})
-        async for part in body:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        await answer.aclose()
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content

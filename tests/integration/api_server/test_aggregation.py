@@ -1,0 +1,141 @@
+"""A group that another server serves: discovered, reached as the caller, missed when it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from kubarium.apimachinery import conditions, errors
+from kubarium.client.rest import Client
+from tests.integration.running import ApiServer
+
+GROUP = "metrics.example.com"
+RESOURCES = {
+    "kind": "APIResourceList",
+    "apiVersion": "v1",
+    "groupVersion": f"{GROUP}/v1",
+    "resources": [
+        {"name": "numbers", "singularName": "number", "namespaced": True, "kind": "Number", "verbs": ["get"]}
+    ],
+}
+
+
+class Server:
+    """An extension API server in small: one resource list, one object that says who asked."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            while True:
+                lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = [line.lower() for line in lines[1:]]
+                user = next(
+                    (line.partition(": ")[2] for line in headers if line.startswith("x-remote-user")), ""
+                )
+                path = lines[0].split()[1]
+                shown: Any = (
+                    RESOURCES
+                    if path == f"/apis/{GROUP}/v1"
+                    else {"kind": "Number", "path": path, "user": user}
+                )
+                body = orjson.dumps(shown)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                await writer.drain()
+
+
+@pytest.fixture
+async def extension(api_server: ApiServer) -> AsyncIterator[Server]:
+    """A listening extension server whose clients must have the front proxy's certificate."""
+    pair = api_server.credentials.ca.server("extension", ["numbers.default.svc"])
+    cert, key = api_server.credentials.path("extension.crt"), api_server.credentials.path("extension.key")
+    pair.write(cert, key)
+    context = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cafile=api_server.credentials.path("front-proxy-ca.crt")
+    )
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(cert, key)
+    extension = Server()
+    server = await asyncio.start_server(extension.serve, "127.0.0.1", 0, ssl=context)
+    extension.port = server.sockets[0].getsockname()[1]
+    yield extension
+    server.close()
+    for writer in extension.writers:
+        writer.transport.abort()
+    await server.wait_closed()
+    await asyncio.sleep(0)
+
+
+async def available(client: Client, wanted: str) -> Any:
+    """The Available condition once it has the wanted status."""
+    services = client.resource("apiregistration.k8s.io/v1", "apiservices")
+    async with asyncio.timeout(20):
+        async for event in services.watch(field_selector=f"metadata.name=v1.{GROUP}"):
+            found = conditions.find((event.obj.get("status") or {}).get("conditions"), "Available")
+            if found is not None and found["status"] == wanted:
+                return found
+
+
+async def test_a_group_behind_our_door(api_server: ApiServer, client: Client, extension: Server) -> None:
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "numbers"}, "spec": {"ports": [{"port": 443}]},
+    }  # fmt: skip
+    api_service = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": f"v1.{GROUP}"},
+        "spec": {
+            "group": GROUP, "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+            "caBundle": base64.b64encode(api_server.credentials.ca.cert_pem).decode(),
+            "service": {"namespace": "default", "name": "numbers"},
+        },
+    }  # fmt: skip
+    api_services = client.resource("apiregistration.k8s.io/v1", "apiservices")
+    slices = client.resource("discovery.k8s.io/v1", "endpointslices")
+    await api_services.create(api_service)
+    try:
+        missing = await available(client, "False")
+        assert missing["message"] == 'service/numbers in "default" is not present'
+        with pytest.raises(errors.ServiceUnavailable):
+            await client.request("GET", f"/apis/{GROUP}/v1/namespaces/default/numbers/one")
+        await client.resource("v1", "services").create(service, "default")
+        piece = {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "numbers-1", "labels": {"kubernetes.io/service-name": "numbers"}},
+            "endpoints": [{"addresses": ["127.0.0.1"]}], "ports": [{"name": "", "port": extension.port}],
+        }  # fmt: skip
+        await slices.create(piece, "default")
+        assert (await available(client, "True"))["message"] == "all checks passed"
+        answer = await client.request("GET", f"/apis/{GROUP}/v1/namespaces/default/numbers/one?x=1")
+        assert answer["user"] == "kubernetes-admin"
+        assert answer["path"] == f"/apis/{GROUP}/v1/namespaces/default/numbers/one?x=1"
+        groups = await client.request("GET", "/apis")
+        assert GROUP in [group["name"] for group in groups["groups"]]
+        assert (await client.request("GET", f"/apis/{GROUP}/v1"))["resources"] == RESOURCES["resources"]
+    finally:
+        await api_services.delete(f"v1.{GROUP}")
+        with contextlib.suppress(errors.NotFound):
+            await slices.delete("numbers-1", "default")
+            await client.resource("v1", "services").delete("numbers", "default")
+
+
+async def test_our_own_groups_are_local(client: Client) -> None:
+    async with asyncio.timeout(20):
+        async for event in client.resource("apiregistration.k8s.io/v1", "apiservices").watch(
+            field_selector="metadata.name=v1.apps"
+        ):
+            found = conditions.find((event.obj.get("status") or {}).get("conditions"), "Available")
+            if found is not None:
+                break
+    assert found is not None and found["message"] == "Local APIServices are always available"
