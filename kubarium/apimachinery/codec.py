@@ -63,8 +63,9 @@ def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[
     try:
         obj = loader.get_single_data()
         if b"&" in body and b"*" in body:
-            obj = _without_aliases(obj)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            _refuse_floods(obj)
+        obj = orjson.loads(orjson.dumps(obj))  # nothing shared, nothing that JSON does not have
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, RecursionError) as error:
         raise _unrecognized(kind, f"error converting YAML to JSON: yaml: {_yaml_error(error)}", body) from None
     finally:
         loader.dispose()
@@ -75,8 +76,8 @@ _MOST_ALIASED = 1_000_000
 """How many values a document may have when its aliases are written out."""
 
 
-def _without_aliases(value: Any) -> Any:
-    """The same value with nothing shared; refused when a few lines would become a flood."""
+def _refuse_floods(value: Any) -> None:
+    """Raise ValueError when a few lines would become very many values once their aliases are written out."""
     sizes: dict[int, int] = {}
 
     def size(part: Any) -> int:
@@ -91,7 +92,6 @@ def _without_aliases(value: Any) -> Any:
 
     if size(value) > _MOST_ALIASED:
         raise ValueError("document contains excessive aliasing")
-    return orjson.loads(orjson.dumps(value))
 
 
 def duplicate_fields(body: bytes) -> list[str]:
@@ -237,13 +237,15 @@ def _construct_float(loader: _Loader, node: Any) -> int | float:
     return int(number) if number.is_integer() and abs(number) < 2**63 else number  # `1.0` becomes 1 on the way to JSON
 
 
-def _construct_int(loader: _Loader, node: Any) -> int:
+def _construct_int(loader: _Loader, node: Any) -> int | float:
     text = str(loader.construct_scalar(node)).replace("_", "")
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
     if digits[:2].lower() in ("0x", "0o", "0b"):
-        return sign * int(digits, 0)
-    return sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
+        number = sign * int(digits, 0)
+    else:
+        number = sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
+    return number if -(2**63) <= number < 2**64 else float(number)
 
 
 def _resolve(tag: str, pattern: str, first: str) -> None:

@@ -137,8 +137,9 @@ def _read(data: bytes, reader: _Reader) -> Object:
         at += 1
         if tag >= 0x80:
             tag, at = _varint(data, at - 1)
-        if tag & 7 == _BYTES:
-            # The common case, here for speed.
+        wire = tag & 7
+        if wire == _BYTES:
+            # The common cases stand here, and not in a function, for speed.
             length = data[at]
             at += 1
             if length >= 0x80:
@@ -148,16 +149,24 @@ def _read(data: bytes, reader: _Reader) -> Object:
                 raise ValueError("unexpected EOF")
             payload: Any = data[at:stop]
             at = stop
+        elif wire == _VARINT and data[at] < 0x80:
+            payload = data[at]
+            at += 1
         else:
-            payload, at = _payload(data, at, tag & 7)
+            payload, at = _payload(data, at, wire)
         field = reader.get(tag >> 3)
-        if field is not None:
-            _store(obj, field, payload)
+        if field is None:
+            continue
+        name, shape, read = field
+        if shape:
+            _store(obj, name, shape, read, payload)
+        elif (value := read(payload)) is not _ABSENT:
+            obj[name] = value
     return obj
 
 
-def _store(obj: Object, field: _Field, payload: Any) -> None:
-    name, shape, read = field
+def _store(obj: Object, name: str, shape: str, read: Callable[[Any], Any], payload: Any) -> None:
+    """A value of a field that is repeated, a map or inline."""
     if shape == "%":
         key, value = _entry(payload, read)
         obj.setdefault(name, {})[key] = value
@@ -167,10 +176,8 @@ def _store(obj: Object, field: _Field, payload: Any) -> None:
         return
     if shape == "*":
         obj.setdefault(name, []).append(value)
-    elif shape == "^":
-        obj.update(value)
     else:
-        obj[name] = value
+        obj.update(value)
 
 
 def _entry(data: bytes, read: Callable[[Any], Any]) -> tuple[str, Any]:

@@ -123,6 +123,7 @@ def apply(
     else:
         entries.pop(mine, None)
     result = copy(merged)
+    _keep_last_applied(result, config, mine)
     _write(result, entries)
     return result
 
@@ -326,6 +327,20 @@ def _kubectl_may(mine: _Manager, conflicts: Sequence[tuple[_Manager, Path]], liv
     except orjson.JSONDecodeError:
         return False
     return all(path in applied for _, path in conflicts)
+
+
+def _keep_last_applied(obj: Object, config: Object, mine: _Manager) -> None:
+    """Where client-side `kubectl apply` was used before, it must find what kubectl applied last from the server
+    side.
+    """
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    if mine.name != KUBECTL or not annotations.get(LAST_APPLIED):
+        return
+    applied = copy(config)
+    metadata = applied.get("metadata") or {}
+    metadata.pop("managedFields", None)
+    (metadata.get("annotations") or {}).pop(LAST_APPLIED, None)
+    annotations[LAST_APPLIED] = orjson.dumps(applied, option=orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
 def _conflict(conflicts: Sequence[tuple[_Manager, Path]]) -> Conflict:

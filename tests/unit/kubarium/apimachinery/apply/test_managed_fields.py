@@ -1,3 +1,4 @@
+import orjson
 import pytest
 
 from kubarium.apimachinery.apply import field_set, managed_fields
@@ -219,6 +220,19 @@ def test_what_the_schema_does_not_know_is_refused(deployments):
     )
     with pytest.raises(BadRequest, match=r"metadata\.managedFields must be nil"):
         apply(None, {"metadata": {"managedFields": [{"manager": "x"}]}}, deployments)
+
+
+def test_kubectl_may_move_from_client_side_to_server_side_apply(deployments):
+    live = copy(CONFIG)
+    live["metadata"]["annotations"] = {managed_fields.LAST_APPLIED: orjson.dumps(CONFIG).decode()}
+    managed_fields.update(None, live, Writer("kubectl-client-side-apply", "apps/v1", NOON), deployments)
+    changed = copy(CONFIG)
+    changed["spec"]["replicas"] = 7
+    with pytest.raises(Conflict):
+        apply(live, changed, deployments, manager="somebody")
+    result = apply(live, changed, deployments, manager="kubectl")
+    assert result["spec"]["replicas"] == 7
+    assert orjson.loads(result["metadata"]["annotations"][managed_fields.LAST_APPLIED]) == changed
 
 
 def test_custom_resources_follow_their_schema():
