@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.control_plane import ControlPlane
 from benchmarks.load import Target, call, request
+from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
 from kubarium.component_base import certificates
@@ -88,7 +89,7 @@ class SchedulerProcess:
             try:
                 await self._get("/readyz")
                 return
-            except OSError:
+            except (OSError, StatusError):  # not there yet, or not ready yet
                 await asyncio.sleep(0.05)
 
     async def scheduled(self) -> int:
@@ -107,6 +108,12 @@ class SchedulerProcess:
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mib(self) -> float:
+        """Its resident memory."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     async def stop(self) -> None:
         """End it and wait."""
@@ -155,6 +162,7 @@ async def measure(nodes: int, pods: int, command: list[str]) -> None:
             seconds = time.perf_counter() - begun
             print(f"{nodes} nodes, {pods} pods created and scheduled: {pods / seconds:.0f} pods/s")
             await asyncio.sleep(1)
+            print(f"  scheduler {scheduler.memory_mib():.0f} MiB")
             print(f"  scheduler {1e6 * (scheduler.cpu_seconds() - own) / pods:.0f} us CPU a pod")
             print(f"  API server {1e6 * (plane.cpu_seconds('apiserver') - server) / pods:.0f} us CPU a pod")
         finally:

@@ -38,6 +38,8 @@ from scheduler.schedule_one import Scheduler
 
 log = logging.get(__name__)
 
+EVENT_SENDERS = 4  # one waits for each answer, and could not keep up with the bindings
+
 
 class SchedulerApp:
     """All parts of one scheduler, connected. `start` sets them going."""
@@ -98,7 +100,8 @@ class SchedulerApp:
         """Follow the cluster and send events; scheduling itself starts with `lead`."""
         process.start("informers", self.informers.run())
         for name, recorder in self.recorders.items():
-            process.start(f"events {name}", recorder.run())
+            for number in range(EVENT_SENDERS):
+                process.start(f"events {name} {number}", recorder.run())
         process.start("queue", self.queue.run())
 
     async def lead(self) -> None:
