@@ -42,6 +42,8 @@ log = logging.get(__name__)
 
 PATIENCE = 3.0  # seconds to wait for a revision that a client names; upstream's limit
 MOMENT = 0.1  # seconds after which the watch may be silent because only foreign keys changed
+CATCH_UP_MOMENTS = 100  # how many of these a reader waits for the watch
+PROOF_INTERVAL = 1.0  # seconds after a proof that failed: it costs etcd a look at every key
 _BACKOFF = Backoff(initial=0.1, maximum=5.0)
 
 
@@ -56,6 +58,8 @@ class Cacher:
         self._strangers: set[str] = set()  # keys below /registry/ that hold no object
         self._filled = asyncio.Event()
         self._probe = RevisionProbe(etcd)
+        self._proving = asyncio.Lock()
+        self._next_proof = 0.0
 
     # -------------------------------------------------------------------------------------------- following etcd
 
@@ -216,23 +220,30 @@ class Cacher:
         revision = await self._probe.revision()
         if revision <= self._cache.revision:
             return
-        try:
-            await self._cache.wait_for(revision, MOMENT)
-            return
-        except RevisionTooLarge:
-            pass
         if not self._filled.is_set():
             await self._filled.wait()
-        # Nothing comes: either the watch is late, or whoever shares our etcd changed keys that are not ours.
-        seen, count = self._cache.revision, len(self._cache.objects) + len(self._strangers)
-        newest = await self._etcd.client.quiet_since(ROOT, seen, count)
-        if newest and self._cache.revision == seen:
-            self._cache.advance(newest)
-            return
-        try:
-            await self._cache.wait_for(revision, PATIENCE)
-        except RevisionTooLarge as error:
-            raise StorageUnavailable(f"the watch of etcd is late: {error}") from None
+        for _ in range(CATCH_UP_MOMENTS):
+            before = self._cache.revision
+            try:
+                await self._cache.wait_for(revision, MOMENT)
+                return
+            except RevisionTooLarge:
+                if self._cache.revision == before:  # otherwise the watch is late, but it comes
+                    await self._prove_silence(before)
+        raise StorageUnavailable(f"the watch of etcd is late: at {self._cache.revision}, wanted {revision}")
+
+    async def _prove_silence(self, seen: int) -> None:
+        """Nothing comes: perhaps because whoever shares our etcd changed keys that are not ours. One asks for all."""
+        async with self._proving:
+            now = self._clock.monotonic()
+            if self._cache.revision != seen or now < self._next_proof:
+                return
+            count = len(self._cache.objects) + len(self._strangers)
+            newest = await self._etcd.client.quiet_since(ROOT, seen, count)
+            if newest and self._cache.revision == seen:
+                self._cache.advance(newest)
+            else:
+                self._next_proof = now + PROOF_INTERVAL
 
     def _newest(self, key: str) -> Stored | None:
         """The newest state we know, be it from the watch or from our own write."""
