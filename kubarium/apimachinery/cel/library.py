@@ -643,11 +643,6 @@ def _compare_to(amount: Quantity, other: Quantity) -> int:
     return (amount.nano > other.nano) - (amount.nano < other.nano)
 
 
-@function("_==_ | quantity, quantity -> bool")
-def _same_amount(amount: Quantity, other: Quantity) -> bool:
-    return amount.nano == other.nano
-
-
 # Semantic versions.
 
 

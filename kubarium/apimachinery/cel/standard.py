@@ -17,6 +17,7 @@ import re2
 from kubarium.apimachinery.cel.functions import EvaluationError, function
 from kubarium.apimachinery.cel.parser import UInt
 from kubarium.apimachinery.cel.types import Type, named
+from kubarium.apimachinery.quantity import Quantity
 
 INT_MIN, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
@@ -66,6 +67,8 @@ def equals(left: Any, right: Any) -> bool:
             and left.keys() == right.keys()
             and all(equals(value, right[key]) for key, value in left.items())
         )
+    if isinstance(left, Quantity) and isinstance(right, Quantity):
+        return left.nano == right.nano
     if isinstance(left, Type) and isinstance(right, Type):
         return left.kind == right.kind
     return bool(left == right)
