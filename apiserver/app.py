@@ -66,6 +66,7 @@ from apiserver.storage.interface import Storage
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel import library
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
+from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.apimachinery.schema.structural import Structural
 from kubarium.client import kubeconfig
@@ -168,7 +169,13 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     if options.enable_priority_and_fairness:
         levels.follow(informers)
     aggregation = Aggregation(
-        client, informers, clock, rows, discovery, options.proxy_client_cert_file, options.proxy_client_key_file
+        client,
+        informers,
+        clock,
+        rows,
+        discovery,
+        options.proxy_client_cert_file,
+        options.proxy_client_key_file,
     )
     door.app = build_chain(
         Router(endpoints, shell, aggregation),
@@ -332,6 +339,16 @@ def _admission(
             if (row.group, row.plural) == (resource.group, resource.resource)
         ]
 
+    def convert(obj: Object, api_version: str) -> Object:
+        obj = copy(obj)
+        source = rows.find_kind(GroupVersionKind(*split(obj["apiVersion"]), obj["kind"]))
+        target = rows.find_kind(GroupVersionKind(*split(api_version), obj["kind"]))
+        stored = source.to_storage(obj) if source is not None and source.to_storage is not None else obj
+        shown = (
+            target.from_storage(stored) if target is not None and target.from_storage is not None else stored
+        )
+        return {**shown, "apiVersion": api_version}
+
     def decide(user: User, info: RequestInfo) -> library.Decision:
         verdict = authorizer.authorize(user, info)
         return library.Decision(verdict.allowed, verdict.reason)
@@ -345,7 +362,7 @@ def _admission(
         return row.custom.schema if row is not None and row.custom is not None else schemas.schema(kind)
 
     guard = EscalationCheck(rbac, authorizer) if rbac is not None else None
-    webhooks = WebhookClient(client, versions)
+    webhooks = WebhookClient(client, versions, convert)
     surroundings = Surroundings(client, informers, clock, may, decide, guard, webhooks, plural_of, schema_of)
     return build_admission(surroundings, options.enable_admission_plugins, options.disable_admission_plugins)
 

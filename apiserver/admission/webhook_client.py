@@ -31,6 +31,15 @@ Versions = Callable[[GroupVersionResource], Sequence[str]]
 """In which versions a resource is served, for webhooks that want to see another one than the request's."""
 
 
+Convert = Callable[[Object, str], Object]
+"""An object in another apiVersion of its group."""
+
+
+def relabelled(obj: Object, api_version: str) -> Object:
+    """Conversion where versions differ in nothing but their name."""
+    return {**obj, "apiVersion": api_version}
+
+
 class CallFailed(Exception):
     """The webhook could not be asked, or what it said makes no sense."""
 
@@ -45,8 +54,11 @@ class _Target:
 class WebhookClient:
     """Sends JSON to the places that `clientConfig`s name. Connections are kept; call `close` at the end."""
 
-    def __init__(self, client: Client, versions: Versions = lambda resource: ()) -> None:
+    def __init__(
+        self, client: Client, versions: Versions = lambda resource: (), convert: Convert = relabelled
+    ) -> None:
         self.versions = versions
+        self.convert = convert
         self._services = client.resource("v1", "services")
         self._slices = client.resource("discovery.k8s.io/v1", "endpointslices")
         self._contexts: dict[str, ssl.SSLContext] = {}

@@ -21,7 +21,7 @@ import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
-from apiserver.admission.webhook_client import CallFailed, WebhookClient
+from apiserver.admission.webhook_client import CallFailed, Convert, WebhookClient
 from kubarium.api.admissionregistration import matching
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import join
@@ -117,7 +117,7 @@ class _Webhooks(AdmissionPlugin):
             return None
         if attributes.dry_run and webhook.get("sideEffects") not in _SAFE:
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
-        request, review = _review(call, attributes)
+        request, review = _review(call, attributes, self._client.convert)
         timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
         try:
             answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
@@ -169,7 +169,7 @@ class MutatingAdmissionWebhook(_Webhooks):
                 continue
             response = await self.ask(call, attributes)
             if response is not None and response.get("patch"):
-                _apply(call, attributes, response)
+                _apply(call, attributes, response, self._client.convert)
             seen[call.uid] = _digest(attributes.obj)
 
 
@@ -200,31 +200,32 @@ def _digest(obj: Object | None) -> bytes:
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
-def _apply(call: Call, attributes: Attributes, response: Object) -> None:
+def _apply(call: Call, attributes: Attributes, response: Object, convert: Convert) -> None:
     if response.get("patchType") not in ("JSONPatch", None, ""):
         text = f"webhook returned response.patchType \"{response['patchType']}\", expected 'JSONPatch'"
         raise errors.InternalError.because(f'failed calling webhook "{call.name}": {text}')
     try:
         operations = orjson.loads(base64.b64decode(response["patch"]))
-        shown = _shown(attributes.new, call, attributes)
+        shown = copy(_shown(attributes.new, call, attributes, convert))
         changed = json_patch.apply(shown, operations)
     except (errors.StatusError, orjson.JSONDecodeError, binascii.Error) as error:
         raise errors.InternalError.because(f"{error}") from error
-    changed["apiVersion"], changed["kind"] = attributes.new.get("apiVersion"), attributes.new.get("kind")
+    if changed.get("apiVersion") != attributes.new.get("apiVersion"):
+        changed = convert(changed, attributes.new.get("apiVersion") or "")
     if changed != attributes.obj:
         attributes.obj = changed
         attributes.changed_by_webhook = True
 
 
-def _shown(obj: Object, call: Call, attributes: Attributes) -> Object:
-    """A copy of the object in the version that the webhook wants."""
-    shown = copy(obj)
-    if call.version != attributes.resource.version:
-        shown["apiVersion"] = join(attributes.resource.group, call.version)
-    return shown
+def _shown(obj: Object, call: Call, attributes: Attributes, convert: Convert) -> Object:
+    """The object in the version that the webhook wants; what subresources take is no version of the resource."""
+    if attributes.kind.group != attributes.resource.group:
+        return obj
+    wanted = join(attributes.resource.group, call.version)
+    return obj if obj.get("apiVersion") in (wanted, None) else convert(obj, wanted)
 
 
-def _review(call: Call, attributes: Attributes) -> tuple[Object, Object]:
+def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple[Object, Object]:
     kind, place = attributes.kind, attributes.resource
     shown_kind = {"group": kind.group, "version": call.version, "kind": kind.kind}
     if attributes.subresource and kind.group != place.group:
@@ -237,8 +238,10 @@ def _review(call: Call, attributes: Attributes) -> tuple[Object, Object]:
         "requestResource": {"group": place.group, "version": place.version, "resource": place.resource},
         "operation": attributes.operation,
         "userInfo": _user(attributes),
-        "object": _shown(attributes.obj, call, attributes) if attributes.obj is not None else None,
-        "oldObject": _shown(attributes.old, call, attributes) if attributes.old is not None else None,
+        "object": _shown(attributes.obj, call, attributes, convert) if attributes.obj is not None else None,
+        "oldObject": _shown(attributes.old, call, attributes, convert)
+        if attributes.old is not None
+        else None,
         "dryRun": attributes.dry_run,
         "options": _options(attributes),
     }

@@ -221,3 +221,27 @@ async def test_a_service_reference_finds_a_ready_endpoint(
     finally:
         await client.resource("v1", "services").delete("hook", "hooks")
         await client.resource("discovery.k8s.io/v1", "endpointslices").delete("hook-1", "hooks")
+
+
+async def test_an_old_version_is_shown_as_the_webhook_knows_it(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    rule = {"operations": ["CREATE"], "apiGroups": ["autoscaling"], "apiVersions": ["v1"],
+            "resources": ["horizontalpodautoscalers"]}  # fmt: skip
+    await registered.add("Validating", hook.client_config(), rules=[rule])
+    scalers = client.resource("autoscaling/v2", "horizontalpodautoscalers")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    half = {"type": "Utilization", "averageUtilization": 50}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": half}}
+    async with asyncio.timeout(5):
+        while not hook.seen:
+            await scalers.create(
+                {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                 "metadata": {"name": names.generate_name("h-"), "namespace": namespace},
+                 "spec": {"scaleTargetRef": target, "maxReplicas": 3, "metrics": [metric]}}
+            )  # fmt: skip
+    request = hook.seen[-1]["request"]
+    assert request["object"]["apiVersion"] == "autoscaling/v1"
+    assert request["object"]["spec"]["targetCPUUtilizationPercentage"] == 50
+    assert request["kind"]["version"] == request["resource"]["version"] == "v1"
+    assert request["requestKind"]["version"] == request["requestResource"]["version"] == "v2"
