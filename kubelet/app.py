@@ -155,7 +155,7 @@ class Kubelet:
         self.services = self.informers.informer("v1", "services")
         self.nodes = self.informers.informer("v1", "nodes", field_selector=f"metadata.name={self.name}")
         self.runtime_classes = self.informers.informer("node.k8s.io/v1", "runtimeclasses")
-        self.objects = WatchedObjects(self.client, self.clock)
+        self.objects = WatchedObjects(self.client, self.clock, self.options.sync_frequency / 2)
         self.tokens = TokenManager(self.client, self.clock)
 
     def _build_runtime(self) -> None:
@@ -223,7 +223,9 @@ class Kubelet:
             allocations=self.allocations,
             limits=self.manager.inputs.limits,
         )
-        self.workers = PodWorkers(syncer, self.clock, lambda pod: self._emit(Finished(pod)))
+        self.workers = PodWorkers(
+            syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
+        )
         self.loop = SyncLoop(
             pods=self.pods,
             workers=self.workers,

@@ -65,10 +65,13 @@ class _Worker:
 class PodWorkers:
     """All workers, by pod uid."""
 
-    def __init__(self, syncer: PodSyncer, clock: Clock, on_finished: Callable[[Object], None]) -> None:
+    def __init__(
+        self, syncer: PodSyncer, clock: Clock, on_finished: Callable[[Object], None], resync: float = RESYNC
+    ) -> None:
         self._syncer = syncer
         self._clock = clock
         self._on_finished = on_finished
+        self._resync = resync
         self._workers: dict[str, _Worker] = {}
 
     # -- asked by the sync loop ------------------------------------------------------------------------------------
@@ -191,7 +194,7 @@ class PodWorkers:
             return None
         if done.errors:
             return min(10.0, done.again_after or 10.0)
-        return min(done.again_after or RESYNC, RESYNC) * random.uniform(1.0, 1.02)
+        return min(done.again_after or self._resync, self._resync) * random.uniform(1.0, 1.02)
 
     async def _terminate_once(self, worker: _Worker) -> float | None:
         """A wake-up while stopping means a shorter grace period: stop again with that one."""

@@ -33,8 +33,9 @@ class _Entry:
 class WatchedObjects:
     """A small cache of single objects."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Client, clock: Clock, ttl: float = TTL) -> None:
         self._client = client
+        self._ttl = ttl
         self._clock = clock
         self._entries: dict[tuple[str, str, str], _Entry] = {}
 
@@ -42,7 +43,7 @@ class WatchedObjects:
         """The object, or None when it does not exist. Raises StatusError or OSError when that cannot be known."""
         key, now = (kind, namespace, name), self._clock.monotonic()
         entry = self._entries.get(key)
-        if entry is None or now - entry.fetched > TTL or _is_useless(entry.answer):
+        if entry is None or now - entry.fetched > self._ttl or _is_useless(entry.answer):
             entry = self._entries[key] = _Entry(asyncio.ensure_future(self._get(*key)), now)
             self._drop_old(now)
         return await asyncio.shield(entry.answer)
@@ -61,7 +62,7 @@ class WatchedObjects:
         return found
 
     def _drop_old(self, now: float) -> None:
-        for key in [key for key, entry in self._entries.items() if now - entry.fetched > 4 * TTL]:
+        for key in [key for key, entry in self._entries.items() if now - entry.fetched > 4 * self._ttl]:
             del self._entries[key]
 
 
