@@ -17,6 +17,7 @@ from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 
 _PREFIX = "pod-security.kubernetes.io/"
+_MAX_PODS = 3000  # looked at when a namespace becomes stricter
 _MODES = ("enforce", "audit", "warn")
 _VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]*)")
 _TEMPLATES = frozenset(
@@ -34,6 +35,7 @@ class PodSecurity(AdmissionPlugin):
 
     def __init__(self, client: Client, informers: Informers) -> None:
         self._namespaces = client.resource("v1", "namespaces")
+        self._pods = client.resource("v1", "pods")
         self._cached = informers.informer("v1", "namespaces").lister
 
     async def validate(self, attributes: Attributes) -> None:
@@ -42,6 +44,7 @@ class PodSecurity(AdmissionPlugin):
             return
         if attributes.is_for("", "namespaces"):
             self._check_labels(attributes)
+            await self._warn_of_pods(attributes)
             return
         labels = await self._labels(attributes.namespace)
         if not any(key.startswith(_PREFIX) for key in labels):
@@ -79,6 +82,31 @@ class PodSecurity(AdmissionPlugin):
             except errors.NotFound:
                 return {}
         return labels_of(cached)
+
+    async def _warn_of_pods(self, attributes: Attributes) -> None:
+        """A stricter level does not touch the pods that are there; say which would not be let in again."""
+        if attributes.old is None:
+            return
+        level, version = _wanted(labels_of(attributes.new), "enforce")
+        before, _ = _wanted(labels_of(attributes.old), "enforce")
+        if standards.LEVELS.index(level) <= standards.LEVELS.index(before):
+            return
+        pods = (await self._pods.list(attributes.name, limit=_MAX_PODS))["items"]
+        offenders: dict[str, list[str]] = {}
+        for pod in pods:
+            found = standards.violations(pod, level)
+            if found:
+                offenders.setdefault(", ".join(text.partition(" (")[0] for text in found), []).append(
+                    name_of(pod)
+                )
+        if offenders:
+            attributes.context.warn(
+                f'existing pods in namespace "{attributes.name}" violate the new PodSecurity enforce level '
+                f'"{level}:{version}"'
+            )
+        for reasons, names in sorted(offenders.items()):
+            more = {1: "", 2: " (and 1 other pod)"}.get(len(names), f" (and {len(names) - 1} other pods)")
+            attributes.context.warn(f"{min(names)}{more}: {reasons}")
 
     @staticmethod
     def _check_labels(attributes: Attributes) -> None:
