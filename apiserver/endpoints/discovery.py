@@ -147,12 +147,8 @@ class Discovery:
             resources: Sequence[Object] = remote.resources
         else:
             resources = [entry for row in self._rows(group, version) for entry in _legacy(row)]
-        return {
-            "kind": "APIResourceList",
-            "apiVersion": "v1",
-            "groupVersion": join(group, version),
-            "resources": resources,
-        }
+        found: Object = {"kind": "APIResourceList", "groupVersion": join(group, version), "resources": resources}
+        return found | {"apiVersion": "v1"} if group else found  # the oldest document has none
 
     def _aggregated(self, root: str, version: str) -> Document:
         items = [

@@ -21,7 +21,7 @@ from apiserver.request import RequestContext
 from apiserver.storage import interface as storage_errors
 from apiserver.storage.interface import Storage, Stored
 from kubarium.apimachinery import errors, names, time
-from kubarium.apimachinery.field_path import METADATA, FieldError, invalid
+from kubarium.apimachinery.field_path import METADATA, FieldError
 from kubarium.apimachinery.object import Object, metadata_of, name_of
 from kubarium.component_base.clock import Clock
 
@@ -268,7 +268,9 @@ class Registry:
         wanted = metadata_of(new).get("resourceVersion")
         if not wanted or wanted == "0":
             if not row.strategy.allow_unconditional_update and not unconditional:
-                error = invalid(METADATA / "resourceVersion", 0, "must be specified for an update")
+                # Go shows an unsigned zero like this, and clients compare the text.
+                text = "Invalid value: 0x0: must be specified for an update"
+                error = FieldError("FieldValueInvalid", METADATA / "resourceVersion", text)
                 raise errors.Invalid.of(row.group, row.kind, name_of(new), [error])
         elif wanted != old["metadata"]["resourceVersion"]:
             raise errors.Conflict.of(row.group, row.plural, name_of(old), errors.MODIFIED_MEANWHILE)

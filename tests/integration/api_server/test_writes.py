@@ -203,7 +203,7 @@ async def test_apply_creates_merges_and_conflicts(client: Client, namespace: str
                                field_manager="one")  # fmt: skip
     assert applied["metadata"]["managedFields"][0]["operation"] == "Apply"
     other = {**config_map("shared", a="2"), "metadata": {"name": "shared", "namespace": namespace}}
-    with pytest.raises(errors.Conflict, match='Apply failed with 1 conflict: conflict with "one": .data.a'):
+    with pytest.raises(errors.Conflict, match=r'Apply failed with 1 conflict: conflict with "one": .data.a'):
         await maps.apply(other, field_manager="two", force=False)
     forced = await maps.apply(other, field_manager="two", force=True)
     assert forced["data"] == {"a": "2"}
@@ -231,7 +231,7 @@ async def test_services_get_addresses_and_ports(client: Client, namespace: str) 
     assert address.startswith("10.") and made["spec"]["clusterIPs"] == [address] and 30000 <= port <= 32767
     held = await client.resource("networking.k8s.io/v1", "ipaddresses").get(address)
     assert held["spec"]["parentRef"] == {"resource": "services", "namespace": namespace, "name": "one"}
-    with pytest.raises(errors.Invalid, match="failed to allocate IP .*: provided IP is already allocated"):
+    with pytest.raises(errors.Invalid, match=r"failed to allocate IP .*: provided IP is already allocated"):
         await services.create(service("two", clusterIP=address), namespace)
     taken = service("two", type="NodePort", ports=[{"port": 80, "nodePort": port}])
     with pytest.raises(
@@ -258,7 +258,7 @@ async def test_what_is_not_there_is_said_so(client: Client, namespace: str) -> N
     with pytest.raises(errors.MethodNotAllowed):
         await client.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/x/binding")
     with pytest.raises(
-        errors.BadRequest, match="does not match the expected API version|cannot be handled as a"
+        errors.BadRequest, match=r"does not match the expected API version|cannot be handled as a"
     ):
         await client.request("POST", f"/api/v1/namespaces/{namespace}/pods", body=config_map("x"))
     with pytest.raises(errors.UnsupportedMediaType):

@@ -1,0 +1,167 @@
+"""A cluster learns a new noun, judges its objects, shows it to clients, and forgets it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from kubarium.apimachinery import conditions, errors, names
+from kubarium.client.rest import Client
+
+Object = dict[str, Any]
+DEFINITIONS = ("apiextensions.k8s.io/v1", "customresourcedefinitions")
+SPEC_SCHEMA = {
+    "type": "object",
+    "required": ["schedule"],
+    "x-kubernetes-validations": [{"rule": "self.replicas <= 5", "message": "at most five"}],
+    "properties": {
+        "schedule": {"type": "string", "pattern": r"^\S+( \S+){4}$"},
+        "replicas": {"type": "integer", "minimum": 1, "default": 1},
+        "steps": {
+            "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+            "items": {"type": "object", "required": ["name"],
+                      "properties": {"name": {"type": "string"}, "run": {"type": "string"}}},
+        },
+    },
+}  # fmt: skip
+
+
+def definition(group: str) -> Object:
+    status = {"type": "object", "properties": {"replicas": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"spec": SPEC_SCHEMA, "status": status}}
+    scale = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    current = {
+        "name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}, "scale": scale},
+        "selectableFields": [{"jsonPath": ".spec.schedule"}],
+        "additionalPrinterColumns": [{"name": "When", "type": "string", "jsonPath": ".spec.schedule"}],
+    }  # fmt: skip
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    older = {"name": "v1beta1", "served": True, "storage": False, "schema": {"openAPIV3Schema": anything}}
+    kinds = {
+        "plural": "crontabs",
+        "singular": "crontab",
+        "kind": "CronTab",
+        "shortNames": ["ct"],
+        "categories": ["all"],
+    }
+    spec = {"group": group, "scope": "Namespaced", "names": kinds, "versions": [current, older]}
+    kind = {"apiVersion": DEFINITIONS[0], "kind": "CustomResourceDefinition"}
+    return {**kind, "metadata": {"name": f"crontabs.{group}"}, "spec": spec}
+
+
+def cron_tab(group: str, name: str = "my", **spec: Any) -> Object:
+    spec = {"schedule": "* * * * *"} | spec
+    return {"apiVersion": f"{group}/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+async def group(client: Client) -> AsyncIterator[str]:
+    """The group of an established definition."""
+    group = f"{names.random_suffix()}.example.com"
+    definitions = client.resource(*DEFINITIONS)
+    made = await definitions.create(definition(group))
+    name = made["metadata"]["name"]
+    async for event in definitions.watch(field_selector=f"metadata.name={name}"):
+        if conditions.is_true(event.obj, "Established"):
+            break
+    yield group
+    try:
+        await definitions.delete(name)
+    except errors.NotFound:
+        return
+
+
+async def test_objects_are_defaulted_pruned_and_judged(client: Client, group: str, namespace: str) -> None:
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+    made = await cron_tabs.create(cron_tab(group, unknown=1), namespace)
+    assert made["spec"] == {"schedule": "* * * * *", "replicas": 1} and made["metadata"]["generation"] == 1
+    for spec, problem in (
+        ({"schedule": "x"}, "spec.schedule in body should match"),
+        ({"replicas": 0}, "spec.replicas in body should be greater than or equal to 1"),
+        ({"replicas": 7}, "at most five"),
+        ({"steps": [{"name": "a"}, {"name": "a"}]}, "Duplicate value"),
+    ):
+        with pytest.raises(errors.Invalid) as raised:
+            await cron_tabs.create(cron_tab(group, "other", **spec), namespace)
+        assert problem in raised.value.message
+    path = f"/apis/{group}/v1/namespaces/{namespace}/crontabs?fieldValidation=Strict"
+    with pytest.raises(errors.BadRequest, match=r'strict decoding error: unknown field "spec.unknown"'):
+        await client.request("POST", path, body=cron_tab(group, "other", unknown=1))
+    with pytest.raises(
+        errors.Invalid, match=r"metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+    ):
+        await cron_tabs.update({**cron_tab(group), "metadata": {"name": "my", "namespace": namespace}})
+
+
+async def test_status_scale_and_generation(client: Client, group: str, namespace: str) -> None:
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+    made = await cron_tabs.create(cron_tab(group) | {"status": {"replicas": 9}}, namespace)
+    assert "status" not in made
+    reported = await cron_tabs.update_status(
+        {**made, "spec": {"schedule": "other"}, "status": {"replicas": 1}}
+    )
+    assert reported["spec"]["schedule"] == "* * * * *" and reported["status"] == {"replicas": 1}
+    assert reported["metadata"]["generation"] == 1
+    scaled = await cron_tabs.patch("my", {"spec": {"replicas": 3}}, namespace, subresource="scale")
+    assert (
+        scaled["kind"] == "Scale"
+        and scaled["spec"] == {"replicas": 3}
+        and scaled["status"] == {"replicas": 1}
+    )
+    assert (await cron_tabs.get("my", namespace))["metadata"]["generation"] == 2
+
+
+async def test_versions_fields_and_tables(client: Client, group: str, namespace: str) -> None:
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+    await cron_tabs.create(cron_tab(group), namespace)
+    await cron_tabs.create(cron_tab(group, "rare", schedule="0 0 1 1 *"), namespace)
+    found = await cron_tabs.list(namespace, field_selector="spec.schedule=0 0 1 1 *")
+    assert [item["metadata"]["name"] for item in found["items"]] == ["rare"]
+    older = client.resource(f"{group}/v1beta1", "crontabs")
+    assert (await older.get("my", namespace))["apiVersion"] == f"{group}/v1beta1"
+    assert {item["apiVersion"] for item in (await older.list(namespace))["items"]} == {f"{group}/v1beta1"}
+    headers = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    table = await client.request("GET", f"/apis/{group}/v1/namespaces/{namespace}/crontabs", headers=headers)
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "When"]
+    assert table["rows"][0]["cells"] == ["my", "* * * * *"]
+
+
+async def test_apply_merges_lists_by_key(client: Client, group: str, namespace: str) -> None:
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+
+    def applied(*steps: Object) -> Object:
+        obj = cron_tab(group, steps=list(steps))
+        obj["metadata"]["namespace"] = namespace
+        return obj
+
+    await cron_tabs.apply(applied({"name": "a", "run": "1"}), field_manager="one")
+    both = await cron_tabs.apply(applied({"name": "b", "run": "2"}), field_manager="two")
+    assert [step["name"] for step in both["spec"]["steps"]] == ["a", "b"]
+
+
+async def test_published_and_forgotten(client: Client, group: str, namespace: str) -> None:
+    groups = await client.request("GET", "/apis")
+    assert group in [entry["name"] for entry in groups["groups"]]
+    document = await client.request("GET", f"/openapi/v3/apis/{group}/v1")
+    assert ".".join([*reversed(group.split(".")), "v1", "CronTab"]) in document["components"]["schemas"]
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+    await cron_tabs.create(cron_tab(group), namespace)
+    definitions = client.resource(*DEFINITIONS)
+    await definitions.delete(f"crontabs.{group}")
+    async for event in definitions.watch(field_selector=f"metadata.name=crontabs.{group}"):
+        if event.type == "DELETED":
+            break
+    async for _ in client.resource("apiregistration.k8s.io/v1", "apiservices").watch(timeout_seconds=1):
+        pass  # give the catalog's follower its turn
+    with pytest.raises(errors.NotFound):
+        await client.request("GET", f"/apis/{group}/v1")
+
+
+async def test_bad_schemas_are_refused(client: Client) -> None:
+    bad = definition("bad.example.com")
+    bad["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = {"type": "strin"}
+    with pytest.raises(errors.Invalid, match=r'type: Unsupported value: "strin"'):
+        await client.resource(*DEFINITIONS).create(bad)
