@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
+from kubarium.cluster import state
 from tests.cluster.conftest import Shell, until
 from tests.cluster.objects import service, web
 
 pytestmark = pytest.mark.cluster
-
-
-def running(stories: Shell, name: str) -> int:
-    count = 0
-    for node in ("node-1", "node-2", "node-3"):
-        count += stories.on_node(node, "sh", "-c", f"ls -d /var/log/pods/{name}_* 2>/dev/null | wc -l").count(
-            "1"
-        )
-    return count
 
 
 def containers(stories: Shell, name: str) -> list[str]:
@@ -51,11 +46,6 @@ def test_etcd_holds_upstreams_keys(stories: Shell, namespace: str) -> None:
 
 
 def keys(stories: Shell) -> str:
-    import os
-    import subprocess
-
-    from kubarium.cluster import state
-
     cluster = state.load(stories.home, stories.name)
     assert cluster is not None
     pki = cluster.pki / "etcd"

@@ -22,7 +22,7 @@ from kubarium.kubectl.pods import container_of, pod_of
 from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 
 
-@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.command("exec")
 @click.option("-i", "--stdin", is_flag=True)
 @click.option("-t", "--tty", "terminal", is_flag=True)
 @click.option("-c", "--container", default="")
@@ -32,7 +32,7 @@ from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 @with_session
 async def exec_command(session: Session, pod: str, command: tuple[str, ...], **flags: Any) -> None:
     """Execute a command in a container."""
-    words, flags = _after_pod(command, flags)
+    words = list(command)
     if not words:
         raise CommandFailed("you must specify at least one command for the container")
     found = await pod_of(session, pod)
@@ -55,25 +55,6 @@ async def attach(session: Session, pod: str, stdin: bool, terminal: bool, contai
     code = await _converse(session, _path(session, found, "attach"), query, stdin, terminal)
     if code:
         raise SystemExit(code)
-
-
-def _after_pod(command: tuple[str, ...], flags: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Flags may also stand between the pod and `--`."""
-    words, flags = list(command), dict(flags)
-    while words and words[0].startswith("-"):
-        word = words.pop(0)
-        if word == "--":
-            break
-        if word in ("-c", "--container") and words:
-            flags["container"] = words.pop(0)
-        elif word.startswith("--container="):
-            flags["container"] = word.partition("=")[2]
-        elif word in ("--stdin", "--tty") or set(word[1:]) <= set("itq"):
-            flags["stdin"] = flags["stdin"] or word == "--stdin" or ("i" in word and word[1] != "-")
-            flags["terminal"] = flags["terminal"] or word == "--tty" or ("t" in word and word[1] != "-")
-        else:
-            raise CommandFailed(f"unknown flag: {word}")
-    return words, flags
 
 
 async def run_in_pod(
