@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
-from kubarium.api.core.pod import defaults, resources, update_rules, validation
+from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation
 from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
@@ -55,6 +55,7 @@ class PodStrategy(Strategy):
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         metadata_of(obj)["generation"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": resources.qos_class(obj)}
+        affinity.merge_label_keys(obj)
         if spec_of(obj).get("schedulingGates"):
             obj["status"]["conditions"] = [dict(GATED)]
 

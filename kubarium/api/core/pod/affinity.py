@@ -124,3 +124,23 @@ def node_selector_accepts(pod: Object, node: Object) -> bool:
         return False
     terms = required_node_terms(pod)
     return terms is None or any(term_accepts(term, node) for term in terms)
+
+
+def merge_label_keys(pod: Object) -> None:
+    """Turn `matchLabelKeys` and `mismatchLabelKeys` into requirements with the pod's own values, at creation.
+
+    Source: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#matchlabelkeys
+    """
+    own = labels_of(pod)
+    terms = [*required_pod_affinity(pod), *required_pod_anti_affinity(pod), *topology_spread_constraints(pod)]
+    weighted = [*preferred_pod_affinity(pod), *preferred_pod_anti_affinity(pod)]
+    for term in [*terms, *(item.get("podAffinityTerm") or {} for item in weighted)]:
+        added = [
+            {"key": key, "operator": operator, "values": [own[key]]}
+            for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn"))
+            for key in term.get(field) or ()
+            if key in own
+        ]
+        if added and term.get("labelSelector") is not None:
+            selector = term["labelSelector"]
+            selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *added]

@@ -28,7 +28,7 @@ def amounts(texts: Object | None) -> Amounts:
 
 
 def requests_of(pod: Object) -> Amounts:
-    """What the scheduler must find room for: containers and sidecars together, or the largest init container, plus overhead.
+    """What the scheduler must find room for: all containers and sidecars, or the largest init container, plus overhead.
 
     A resize that the kubelet has not carried out yet counts with the larger of the wanted and the allocated amount.
     """
