@@ -42,9 +42,6 @@ def _fill_container(container: Object, word: str, requests: Object, limits: Obje
     for side, defaults in (("limits", limits), ("requests", requests)):
         given = resources.get(side) or {}
         missing = {name: amount for name, amount in defaults.items() if name not in given}
-        if side == "requests":
-            own_limits = (container.get("resources") or {}).get("limits") or {}
-            missing = {name: own_limits.get(name, amount) for name, amount in missing.items()}
         if missing:
             resources[side] = {**given, **missing}
             names = ", ".join(sorted(missing))

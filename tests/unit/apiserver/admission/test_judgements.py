@@ -22,9 +22,11 @@ def limits(**item: Any) -> dict[str, Any]:
 
 
 def test_limits_fill_in_and_say_so() -> None:
-    pod = make_pod({"name": "a"}, {"name": "b", "resources": {"limits": {"cpu": "2"}}})
+    given = {"limits": {"cpu": "2"}, "requests": {"cpu": "2"}}
+    pod = make_pod({"name": "a", "resources": {}}, {"name": "b", "resources": given})
     limit_checks.fill_pod(pod, limits(default={"cpu": "1"}, defaultRequest={"cpu": "100m"}))
     assert pod["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}
+    assert pod["spec"]["containers"][1]["resources"] == given
     assert pod["metadata"]["annotations"][limit_checks.ANNOTATION].startswith(
         "LimitRanger plugin set: cpu request for container a; cpu limit for container a"
     )
