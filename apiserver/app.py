@@ -151,6 +151,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         reviewer=Reviewer(authorizer, rbac, tokens, audiences=_audiences(options)),
         issue_token=TokenRequests(issuer).issue if issuer is not None else None,
         resources=_finder(rows),
+        event_seconds=int(options.event_ttl),
     )
     schemas = _schemas(options)
     admission = _admission(options, client, informers, clock, authorizer, rbac, rows, schemas)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -24,10 +24,6 @@ from kubarium.apimachinery import errors, names, time
 from kubarium.apimachinery.field_path import METADATA, FieldError
 from kubarium.apimachinery.object import Object, metadata_of, name_of
 from kubarium.component_base.clock import Clock
-
-if TYPE_CHECKING:
-    from apiserver.registry.core.service_addresses import ServiceAddresses
-    from apiserver.registry.reviews import Reviewer
 
 Judge = Callable[[Object, Object | None], Awaitable[None]]
 """Admission's last word on (new, old); raises to refuse."""
@@ -74,8 +70,9 @@ class Registry:
 
     storage: Storage
     clock: Clock
-    addresses: ServiceAddresses | None = None  # of Services
-    reviewer: Reviewer | None = None  # answers token and access reviews
+    addresses: Any = None  # of Services: a `core.service_addresses.ServiceAddresses`
+    reviewer: Any = None  # answers token and access reviews: a `reviews.Reviewer`
+    event_seconds: int = 0  # how long events are kept; 0: for ever
     issue_token: Callable[..., Awaitable[Object]] | None = None  # for serviceaccounts/token
     resources: Callable[[str, str], Resource] = field(default=lambda group, plural: _no_row(group, plural))
 
@@ -202,7 +199,10 @@ class Registry:
                 return Unstored(key, obj)
             raise errors.AlreadyExists.of(row.group, row.plural, name)
         with _translated(row, name):
-            return await self.storage.create(key, obj)
+            return await self.storage.create(key, obj, ttl=self._ttl(row))
+
+    def _ttl(self, row: Resource) -> int:
+        return self.event_seconds if row.strategy.expires else 0
 
     async def _create_by_update(
         self, row: Resource, context: RequestContext, name: str, change: Change, judge: Judge
@@ -254,11 +254,11 @@ class Registry:
         strategy = row.strategy
         if not strategy.has_transactions:
             with _translated(row, name_of(new)):
-                return await self.storage.replace(current.key, new, current.revision)
+                return await self.storage.replace(current.key, new, current.revision, ttl=self._ttl(row))
         undo = await strategy.begin_update(self, context, new, current.obj)
         try:
             with _translated(row, name_of(new)):
-                return await self.storage.replace(current.key, new, current.revision)
+                return await self.storage.replace(current.key, new, current.revision, ttl=self._ttl(row))
         except BaseException:
             if undo is not None:
                 await undo()

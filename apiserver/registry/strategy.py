@@ -68,6 +68,7 @@ class Strategy:
     warnings: Callable[[Object, Object | None], Sequence[str]] = lambda new, old: ()
 
     has_transactions: bool = False  # begin_create, begin_update and after_delete do something
+    expires: bool = False  # events are kept for a while only
     never_collected: bool = False  # events: the garbage collector does not look at them
     returns_deleted: bool = False  # a deletion answers with the object instead of a Status
 

@@ -261,8 +261,8 @@ class Cacher:
     async def update(self, key: str, modify: Modify, *, ttl: int = 0) -> Stored:
         return self._wrote(await self._etcd.update(key, modify, ttl=ttl, known=self._newest(key)))
 
-    async def replace(self, key: str, obj: Object, revision: int) -> Stored:
-        return self._wrote(await self._etcd.replace(key, obj, revision, known=self._newest(key)))
+    async def replace(self, key: str, obj: Object, revision: int, *, ttl: int = 0) -> Stored:
+        return self._wrote(await self._etcd.replace(key, obj, revision, ttl=ttl, known=self._newest(key)))
 
     async def delete(
         self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None

@@ -111,14 +111,16 @@ class EtcdStorage:
                 return stored(key, outcome.revision, value)
             current, certain = _stored_or_missing(key, outcome.current), True
 
-    async def replace(self, key: str, obj: Object, revision: int, *, known: Stored | None = None) -> Stored:
+    async def replace(
+        self, key: str, obj: Object, revision: int, *, ttl: int = 0, known: Stored | None = None
+    ) -> Stored:
         value = encode(obj)
         known = known or await self.get(key)
         if known.revision == revision and known.same_content(value):
             if await self._newer_than(known) is not None:
                 raise RevisionConflict(key)
             return known
-        outcome = await self.client.put_if(key, value, revision)
+        outcome = await self.client.put_if(key, value, revision, await self._leases.lease(ttl))
         if outcome.succeeded:
             return stored(key, outcome.revision, value)
         _stored_or_missing(key, outcome.current)
@@ -162,13 +164,13 @@ class EtcdWatch:
         self._events = cast(AsyncGenerator[Sequence[Event]], client.watch(prefix, after, previous=True))
         self._prefix, self._hints = prefix, hints
         self.revision = after
-        self._closed = False
+        self.ended = False
 
     def __aiter__(self) -> EtcdWatch:
         return self
 
     async def __anext__(self) -> Sequence[Change]:
-        while not self._closed:
+        while not self.ended:
             events = await anext(self._events)
             changes = [change for event in events if (change := _change_of(event)) is not None]
             self.revision = events[-1].revision
@@ -181,11 +183,12 @@ class EtcdWatch:
     def take(self) -> Sequence[Change]:
         return ()
 
-    def wake(self) -> None:
+    def listen(self, listener: Callable[[], None]) -> None:
         """Nobody who needs this watches etcd directly."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        self._closed = True
+        self.ended = True
 
 
 class Leases:

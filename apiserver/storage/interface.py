@@ -119,8 +119,13 @@ class Watch(Protocol):
         """What is there already, possibly nothing, without waiting."""
         ...
 
-    def wake(self) -> None:
-        """Let a waiting `__anext__` return now, with an empty batch if need be."""
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call this instead of waking an `__anext__` when there is something to `take`, or the watch has ended."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Will nothing more come?"""
         ...
 
     def close(self) -> None:
@@ -175,7 +180,7 @@ class Storage(Protocol):
         """
         ...
 
-    async def replace(self, key: str, obj: Object, revision: int) -> Stored:
+    async def replace(self, key: str, obj: Object, revision: int, *, ttl: int = 0) -> Stored:
         """Keep a new state of an object that is still at `revision`. Raises RevisionConflict, KeyNotFound."""
         ...
 

@@ -73,7 +73,7 @@ class MemoryStorage:
         value = encode(wanted)
         return current if current.same_content(value) else self._keep(key, value)
 
-    async def replace(self, key: str, obj: Object, revision: int) -> Stored:
+    async def replace(self, key: str, obj: Object, revision: int, *, ttl: int = 0) -> Stored:
         current = self._cache.get(key)
         if current.revision != revision:
             raise RevisionConflict(key)

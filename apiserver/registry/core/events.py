@@ -63,8 +63,16 @@ NEW_SELECTABLE: Mapping[str, FieldGetter] = {
 """What can be selected on events.k8s.io/v1, read from the kept v1 form."""
 
 EVENT = Strategy(
-    has_status=False, allow_create_on_update=True, never_collected=True, selectable_fields=SELECTABLE
+    has_status=False,
+    allow_create_on_update=True,
+    expires=True,
+    never_collected=True,
+    selectable_fields=SELECTABLE,
 )
 NEW_EVENT = Strategy(
-    has_status=False, allow_create_on_update=True, never_collected=True, selectable_fields=NEW_SELECTABLE
+    has_status=False,
+    allow_create_on_update=True,
+    expires=True,
+    never_collected=True,
+    selectable_fields=NEW_SELECTABLE,
 )
