@@ -174,7 +174,7 @@ class Informers:
         transform: Callable[[Object], Object] | None = None,
     ) -> Informer:
         """The informer for this kind and scope; it starts with `run`, or at once when that is running."""
-        identity = (api_version, plural, namespace, label_selector, field_selector, metadata_only)
+        identity = (api_version, plural, namespace, label_selector, field_selector, metadata_only, transform)
         found = self._informers.get(identity)
         if found is None:
             found = self._informers[identity] = Informer(
