@@ -12,6 +12,7 @@ https://kubernetes.io/docs/reference/using-api/cel/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -45,11 +46,13 @@ from kubarium.apimachinery.cel.types import (
     BOOL,
     DYN,
     INT,
+    LARGEST_REQUEST,
     NULL,
     TYPE,
     Type,
     list_of,
     map_of,
+    most,
     named,
     of_schema,
     optional_of,
@@ -77,9 +80,10 @@ class _Typed(NamedTuple):
 class Program:
     """A compiled expression. It keeps no state between evaluations, and may be used by many tasks."""
 
-    def __init__(self, source: str, root: _Typed, slots: Mapping[str, int], size: int) -> None:
+    def __init__(self, source: str, root: _Typed, slots: Mapping[str, int], size: int, loops: int) -> None:
         self.source = source
         self.result_type = root.type
+        self.estimated_cost = root.cost + loops
         self._run = root.run
         self._cost = root.cost
         self._slots = slots
@@ -112,7 +116,7 @@ def compile(expression: str, variables: Mapping[str, Type | Structural], result:
         raise CompileError(expression, 0, f"expression recursion limit exceeded: {DEEPEST}") from None
     if result is not None and not compatible(root.type, result):
         raise CompileError(expression, 0, f"must evaluate to {result}")
-    return Program(expression, root, compiler.slots, compiler.size)
+    return Program(expression, root, compiler.slots, compiler.size, compiler.estimate)
 
 
 class _Unbound:
@@ -141,6 +145,10 @@ class _Compiler:
         self._source = source
         self.slots = {name: slot for slot, name in enumerate(variables, 1)}
         self.size = len(variables) + 1
+        self.estimate = 0
+        """What loops and long values may cost, by the sizes that the schema allows."""
+        self._turns = 1
+        """How often the part that is being compiled may run."""
         self._scope: dict[str, tuple[int, Type]] = {
             name: (self.slots[name], of_schema(kind, root=True) if isinstance(kind, Structural) else kind)
             for name, kind in variables.items()
@@ -159,7 +167,10 @@ class _Compiler:
     def literal(self, node: Literal) -> _Typed:
         """A value from the text."""
         value = node.value
-        return _Typed(named(standard.kind_of(value)) if value is not None else NULL, lambda env: value, 0)
+        kind = named(standard.kind_of(value)) if value is not None else NULL
+        if isinstance(value, str | bytes):
+            kind = replace(kind, size=len(value))
+        return _Typed(kind, lambda env: value, 0)
 
     def ident(self, node: Ident) -> _Typed:
         """A variable, or the name of a type."""
@@ -224,11 +235,14 @@ class _Compiler:
         if not fitting:
             raise self.error(node, f"found no matching overload for '{name}' applied to '{_shown(types, member)}'")
         cost = sum(arg.cost for arg in args) + 1
+        if any(one.cost is not None for one, _ in fitting):
+            self.estimate += self._turns * _estimated(types)
         runs = [arg.run for arg in args]
         if len(fitting) == 1 and _is_certain(fitting[0][0], types):
             overload, result = fitting[0]
-            return _Typed(result, _direct(overload, runs), cost)
-        return _Typed(join([result for _, result in fitting]), _dispatched([one for one, _ in fitting], runs), cost)
+            return _Typed(_sized(result, types), _direct(overload, runs), cost)
+        result = join([result for _, result in fitting])
+        return _Typed(_sized(result, types), _dispatched([one for one, _ in fitting], runs), cost)
 
     def make_list(self, node: MakeList) -> _Typed:
         """`[a, b]`."""
@@ -240,7 +254,8 @@ class _Compiler:
         runs, optional = [item.run for item in items], node.optional
         cost = sum(item.cost for item in items) + 10
         if not optional:
-            return _Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
+            kind = replace(list_of(join(types)), size=len(runs))
+            return _Typed(kind, lambda env: [run(env) for run in runs], cost)
 
         def run(env: Env) -> list[Any]:
             made = []
@@ -428,13 +443,19 @@ class _Compiler:
             raise self.error(node, f"expression of type '{target.type}' cannot be range of a comprehension")
         keys, values = self._range(node, target.type)
         types = [keys, values] if len(node.variables) == 2 else [values if target.type.kind != "map" else keys]
+        outside, size = self._turns, most(target.type)
+        self._turns *= size
         bodies, slots = self._inside(node.args, node.variables, types)
+        self.estimate += self._turns * (sum(body.cost for body in bodies) + 3)
+        self._turns = outside
         for body in bodies[: len(bodies) if node.name in _PREDICATES else len(bodies) - 1]:
             if body.type.kind not in ("bool", "dyn"):
                 raise self.error(node.args[0], f"expected type 'bool' but found '{body.type}'")
         result, run = _LOOPS[node.name](target.run, slots, bodies)
         if result is None:
             result = list_of(types[0]) if target.type.kind != "list" else target.type
+        if result.kind in ("list", "map"):
+            result = replace(result, size=size)
         return _Typed(result, run, target.cost + 1)
 
     def _range(self, node: Macro, target: Type) -> tuple[Type, Type]:
@@ -566,6 +587,19 @@ def _shown(types: Sequence[Type], member: bool) -> str:
     if member:
         return f"{types[0]}.({', '.join(map(str, types[1:]))})"
     return f"({', '.join(map(str, types))})"
+
+
+def _estimated(types: Sequence[Type]) -> int:
+    """What a function may cost that looks at its arguments: a tenth for a character, one for an item."""
+    return sum(most(kind) if kind.kind in ("list", "map") else most(kind) // 10 for kind in types)
+
+
+def _sized(result: Type, types: Sequence[Type]) -> Type:
+    """No function makes more characters or items than it is given in all."""
+    if result.size is not None or result.kind not in ("string", "bytes", "list", "map"):
+        return result
+    sizes = [most(kind) for kind in types]
+    return replace(result, size=sum(sizes)) if sum(sizes) < LARGEST_REQUEST else result
 
 
 def _is_certain(overload: Overload, types: Sequence[Type]) -> bool:

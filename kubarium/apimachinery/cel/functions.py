@@ -9,6 +9,7 @@ signature. `sets::contains` is a function in a namespace, called as `sets.contai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -148,7 +149,12 @@ def compatible(left: Type, right: Type) -> bool:
 def join(types: Sequence[Type]) -> Type:
     """The type of a list with items of these types."""
     first = types[0] if types else DYN
-    return first if all(str(item) == str(first) for item in types) else DYN
+    if any(str(item) != str(first) for item in types):
+        return DYN
+    sizes = {item.size for item in types}
+    if len(sizes) <= 1:
+        return first
+    return replace(first, size=None if None in sizes else max(size or 0 for size in sizes))
 
 
 def _substitute(result: Type, bound: Mapping[str, Type]) -> Type:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from kubarium.apimachinery.schema.structural import Structural
@@ -21,6 +21,8 @@ class Type:
     params: tuple[Type, ...] = ()
     name: str = ""
     field_of: Callable[[str], Type | None] | None = field(default=None, repr=False)
+    size: int | None = None
+    """How many characters, items or entries a value may have at most, where the schema limits it."""
 
     def __str__(self) -> str:
         if self.name:
@@ -56,6 +58,23 @@ def map_of(key: Type, value: Type) -> Type:
     return Type("map", (key, value))
 
 
+LARGEST_REQUEST = 3 * 1024 * 1024
+"""No value is larger than the request that brings it."""
+
+
+def most(kind: Type) -> int:
+    """How many characters, items or entries a value may have, for the estimate of costs."""
+    if kind.size is not None:
+        return kind.size
+    if kind.kind in ("list", "map"):
+        return LARGEST_REQUEST // (_SMALLEST.get(kind.params[-1].kind, 2) + (1 if kind.kind == "list" else 5))
+    return LARGEST_REQUEST if kind.kind in ("string", "bytes", "dyn") else 0
+
+
+_SMALLEST = {"int": 1, "uint": 1, "double": 1, "bool": 4, "string": 2, "object": 2, "list": 2, "map": 2}
+"""The shortest JSON text of a value, in bytes."""
+
+
 def optional_of(value: Type) -> Type:
     """A value that may be absent."""
     return Type("optional", (value,), "")
@@ -81,9 +100,10 @@ def of_schema(schema: Structural, *, root: bool = False) -> Type:
     if schema.type == "object" or schema.properties:
         return _object(schema, root)
     if schema.type == "array":
-        return list_of(of_schema(schema.items) if schema.items is not None else DYN)
+        items = of_schema(schema.items) if schema.items is not None else DYN
+        return replace(list_of(items), size=schema.source.get("maxItems"))
     if schema.type == "string":
-        return _FORMATS.get(schema.format, STRING)
+        return _FORMATS.get(schema.format) or _text(schema)
     return _SCALARS.get(schema.type, STRING if schema.name.endswith(".Quantity") else DYN)
 
 
@@ -94,9 +114,17 @@ _NAMES = Structural(
 )
 
 
+def _text(schema: Structural) -> Type:
+    longest = schema.source.get("maxLength")
+    if longest is None and (choices := schema.source.get("enum")):
+        longest = max(len(str(choice)) for choice in choices)
+    return STRING if longest is None else replace(STRING, size=longest)
+
+
 def _object(schema: Structural, root: bool) -> Type:
     if schema.additional is not None and not schema.properties:
-        return map_of(STRING, of_schema(schema.additional))
+        values = map_of(STRING, of_schema(schema.additional))
+        return replace(values, size=schema.source.get("maxProperties"))
     properties = dict(schema.properties)
     if (root or schema.embedded) and not schema.name:
         text = Structural(type="string")

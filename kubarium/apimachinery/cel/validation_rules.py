@@ -23,11 +23,17 @@ from kubarium.apimachinery.cel.compiler import (
     compile,
 )
 from kubarium.apimachinery.cel.library import NONE, Optional
-from kubarium.apimachinery.cel.types import BOOL, STRING, Type, of_schema, optional_of
+from kubarium.apimachinery.cel.types import BOOL, STRING, Type, most, of_schema, optional_of
 from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, forbidden, invalid, required
 from kubarium.apimachinery.schema.structural import Structural
 
 KEYWORD = "x-kubernetes-validations"
+ESTIMATE_LIMIT = 10_000_000
+"""What a rule may cost by the sizes that the schema allows (upstream's StaticEstimatedCostLimit)."""
+TOO_COSTLY = (
+    "estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, "
+    "maxProperties, and maxLength where arrays, maps, and strings are declared)"
+)
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 _ABSENT: Any = object()
@@ -65,7 +71,7 @@ class Rules:
     def __init__(self, schema: Structural, path: FieldPath = ROOT) -> None:
         """`path` leads to the schema, for the errors."""
         self.errors: list[FieldError] = []
-        self._root = self._place(schema, path, root=True, correlatable=True)
+        self._root = self._place(schema, path, root=True, correlatable=True, times=1)
 
     def __bool__(self) -> bool:
         """Are there any rules?"""
@@ -83,26 +89,32 @@ class Rules:
         except CostExceeded:
             return [*evaluation.errors, invalid(path, "", OUT_OF_BUDGET)]
 
-    def _place(self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool) -> _Place | None:
-        rules = self._compiled(schema, path / KEYWORD, root, correlatable)
+    def _place(
+        self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool, times: int
+    ) -> _Place | None:
+        """`times` is how often this node may occur in an object."""
+        rules = self._compiled(schema, path / KEYWORD, root, correlatable, times)
         properties = {}
         for key, child in schema.properties.items():
-            place = self._place(child, (path / "properties").key(key), root=False, correlatable=correlatable)
+            where = (path / "properties").key(key)
+            place = self._place(child, where, root=False, correlatable=correlatable, times=times)
             if place is not None:
                 properties[key] = place
         additional = items = None
         if schema.additional is not None:
             where = path / "additionalProperties"
-            additional = self._place(schema.additional, where, root=False, correlatable=correlatable)
+            many = times * most(of_schema(schema))
+            additional = self._place(schema.additional, where, root=False, correlatable=correlatable, times=many)
         if schema.items is not None:
             known = correlatable and schema.list_type == "map"
-            items = self._place(schema.items, path / "items", root=False, correlatable=known)
+            many = times * most(of_schema(schema))
+            items = self._place(schema.items, path / "items", root=False, correlatable=known, times=many)
         if not (rules or properties or additional or items):
             return None
         return _Place(schema.type, rules, properties, additional, items, schema.list_keys)
 
     def _compiled(
-        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool
+        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool, times: int
     ) -> tuple[_Rule, ...]:
         rules = []
         documents: Sequence[Mapping[str, Any]] = schema.source.get(KEYWORD) or ()
@@ -119,6 +131,10 @@ class Rules:
             if rule.needs_old and not correlatable:
                 message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
                 self.errors.append(invalid(where / "rule", rule.text, message))
+            if rule.program.estimated_cost * times > 100 * ESTIMATE_LIMIT:
+                # Upstream refuses from the limit on. Our estimate is rougher than its own, so that only what is far
+                # beyond is refused here; while rules run, their costs are counted in any case.
+                self.errors.append(forbidden(where / "rule", TOO_COSTLY))
             rules.append(rule)
         return tuple(rules)
 

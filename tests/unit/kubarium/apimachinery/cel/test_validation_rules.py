@@ -91,3 +91,25 @@ def test_the_budget_ends_the_questions():
     rules = Rules(from_openapi(SCHEMA))
     (error,) = rules.evaluate({"spec": {"min": 1, "max": 2}}, cost_limit=10)
     assert "running out of cost budget" in error.body
+
+
+def _nested(limit):
+    text = {"type": "string", **({"maxLength": limit} if limit else {})}
+    items = {"type": "array", "items": text, **({"maxItems": limit} if limit else {})}
+    rule = "self.a.all(x, self.b.all(y, x != y))"
+    return {
+        "type": "object",
+        "properties": {"a": items, "b": items},
+        "x-kubernetes-validations": [{"rule": rule}],
+    }
+
+
+def test_a_rule_that_may_cost_far_too_much_is_refused():
+    (error,) = Rules(from_openapi(_nested(None))).errors
+    assert str(error).startswith(
+        "x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x"
+    )
+    assert Rules(from_openapi(_nested(50))).errors == []
+    rules = [{"rule": "self.all(x, x != '')"}]
+    simple = {"type": "array", "items": {"type": "string"}, "x-kubernetes-validations": rules}
+    assert Rules(from_openapi(simple)).errors == []
