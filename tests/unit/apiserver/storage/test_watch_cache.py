@@ -1,0 +1,138 @@
+"""The cache by itself: slow watchers, forgotten history, bookmarks, families."""
+
+from __future__ import annotations
+
+import pytest
+
+from apiserver.storage import watch_cache
+from apiserver.storage.interface import Hints, RevisionCompacted
+from apiserver.storage.stored import NotAnObject, Stored, encode, stored
+from apiserver.storage.watch_cache import WatchCache, family_of
+
+
+def pod(name: str, revision: int, node: str = "") -> Stored:
+    obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name}, "spec": {"nodeName": node}}
+    return stored(f"/registry/pods/default/{name}", revision, encode(obj))
+
+
+def happen(cache: WatchCache, *states: Stored) -> None:
+    for state in states:
+        cache.apply(state.revision, state.key, state)
+        cache.advance(state.revision)
+
+
+@pytest.mark.parametrize(
+    ("key", "family"),
+    [
+        ("/registry/pods/default/web", "/registry/pods/"),
+        ("/registry/nodes/n1", "/registry/nodes/"),
+        ("/registry/services/specs/default/web", "/registry/services/specs/"),
+        ("/registry/example.com/widgets/default/w", "/registry/example.com/widgets/"),
+        ("/registry/pods/", "/registry/pods/"),
+        ("/registry/example.com/", "/registry/"),
+        ("/registry/", "/registry/"),
+    ],
+)
+def test_keys_belong_to_resources(key: str, family: str) -> None:
+    assert family_of(key) == family
+
+
+async def test_a_slow_watcher_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "QUEUE_LIMIT", 3)
+    cache = WatchCache()
+    slow = cache.watch("/registry/pods/", 0)
+    quick = cache.watch("/registry/pods/", 0)
+    seen = []
+    for revision in range(1, 6):
+        happen(cache, pod("web", revision))
+        seen += [change.revision for change in quick.take()]
+    assert seen == [1, 2, 3, 4, 5]
+    assert slow.ended
+    with pytest.raises(StopAsyncIteration):
+        await anext(slow)
+
+
+def test_history_is_forgotten_family_by_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "SHORTEST_HISTORY", 2)
+    monkeypatch.setattr(watch_cache, "LONGEST_HISTORY", 3)
+    cache = WatchCache()
+    happen(cache, *(pod("web", revision) for revision in range(1, 11)))
+    with pytest.raises(RevisionCompacted):
+        cache.watch("/registry/pods/", 6)
+    assert [change.revision for change in cache.watch("/registry/pods/", 7).take()] == [8, 9, 10]
+    assert cache.watch("/registry/nodes/", 0).revision == 10
+
+
+def test_bookmarks_never_run_ahead_of_what_was_handed_out() -> None:
+    cache = WatchCache()
+    watch = cache.watch("/registry/pods/", 0)
+    happen(cache, pod("web", 3))
+    assert watch.revision == 2
+    watch.take()
+    assert watch.revision == 3
+    cache.advance(9)
+    assert watch.revision == 9
+    future = cache.watch("/registry/pods/", 12)
+    happen(cache, pod("web", 11))
+    assert future.take() == []
+    assert future.revision == 12
+
+
+def test_indexes_reach_those_whom_it_concerns() -> None:
+    cache = WatchCache()
+    named = cache.watch("/registry/pods/", 0, Hints(name="b"))
+    here = cache.watch("/registry/pods/default/", 0, Hints(node_name="n1"))
+    everything = cache.watch("/registry/", 0)
+    happen(cache, pod("a", 1), pod("b", 2, "n1"), pod("b", 3, "n2"), pod("b", 4, "n2"))
+    assert [change.revision for change in named.take()] == [2, 3, 4]
+    assert [change.revision for change in here.take()] == [2, 3]
+    assert len(everything.take()) == 4
+    named.close()
+    here.close()
+    happen(cache, pod("b", 5, "n1"))
+    assert not named.take() and not here.take()
+
+
+def test_a_gap_ends_all_watches() -> None:
+    cache = WatchCache()
+    happen(cache, pod("web", 1))
+    watch = cache.watch("/registry/pods/", 1)
+    cache.replace([pod("other", 7)], 8)
+    assert watch.ended
+    assert [item.name for item in cache.page("/registry/pods/").items] == ["other"]
+    with pytest.raises(RevisionCompacted):
+        cache.watch("/registry/pods/", 7)
+
+
+def test_lists_of_the_past() -> None:
+    cache = WatchCache()
+    happen(cache, pod("a", 1), pod("b", 2), pod("a", 3))
+    cache.apply(4, "/registry/pods/default/b", None)
+    cache.advance(4)
+    past = cache.page("/registry/pods/", exact_revision=2)
+    assert [(item.name, item.revision) for item in past.items] == [("a", 1), ("b", 2)]
+    cache.compacted = 3
+    with pytest.raises(RevisionCompacted):
+        cache.page("/registry/pods/", exact_revision=2)
+
+
+def test_values_are_spliced() -> None:
+    by_hand = b'{"metadata":{"name":"x"},"apiVersion":"v1","kind":"Pod"}'
+    kept = stored("/registry/pods/x", 17, by_hand)
+    assert kept.json == b'{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"17","name":"x"}}'
+    assert kept.value == b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"x"}}'
+    assert kept.at(200).json == kept.json.replace(b"17", b"200")
+    empty = stored("/registry/pods/x", 5, b'{"kind":"Pod","apiVersion":"v1","metadata":{}}')
+    assert empty.json == b'{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"5"}}'
+    assert empty.at(6).value == empty.value
+    for strange in (b"", b"k8s\x00", b"[]", b"17", b'{"kind":"Pod"}', b'{"metadata":{},"kind":1}'):
+        with pytest.raises(NotAnObject):
+            stored("/registry/x/y", 1, strange)
+
+
+def test_a_template_is_not_taken_for_the_object() -> None:
+    tricky = b'{"kind":"Pod","spec":{"template":{"metadata":{"name":"in"}}},"metadata":{"name":"out"},'
+    tricky += b'"apiVersion":"v1"}'
+    kept = stored("/registry/x/y", 3, tricky)
+    assert kept.obj["metadata"] == {"resourceVersion": "3", "name": "out"}
+    assert kept.obj["spec"] == {"template": {"metadata": {"name": "in"}}}
