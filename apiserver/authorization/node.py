@@ -293,7 +293,8 @@ class NodeAuthorizer:
 
     def _node(self, node: str, info: RequestInfo) -> Verdict:
         if info.verb in _READ and info.name != node and not info.subresource:
-            return _no(f"node '{node}' cannot read '{info.name}', only its own Node object")
+            what = f"'{info.name}'" if info.name else "all nodes"
+            return _no(f"node '{node}' cannot read {what}, only its own Node object")
         return self._by_rules(info)
 
 
