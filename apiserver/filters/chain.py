@@ -11,6 +11,7 @@ from apiserver.filters.deadline import Deadline
 from apiserver.filters.errors import Errors
 from apiserver.filters.fairness import Fairness
 from apiserver.filters.impersonation import Impersonation
+from apiserver.filters.metrics import Metrics
 from apiserver.filters.priority_levels import PriorityLevels
 from apiserver.filters.read_request_info import ReadRequestInfo
 from kubarium.component_base.clock import Clock
@@ -37,4 +38,5 @@ def build_chain(
     inner = Authentication(inner, authenticator)  # 401
     inner = Deadline(inner, request_timeout)  # 504
     inner = Errors(inner)  # an exception becomes a Status
+    inner = Metrics(inner, clock)
     return ReadRequestInfo(inner, clock)  # URL -> verb, resource, name
