@@ -246,6 +246,12 @@ class SchedulingQueue:
             return gated
         return self._sizes[where] - (gated if where == UNSCHEDULABLE else 0)
 
+    def refused_by(self, plugin: str, profile: str) -> int:
+        """How many pods of a profile sleep because of a plugin."""
+        return sum(
+            1 for uid in self._refused_by.get(plugin, ()) if self._pods[uid].info.scheduler_name == profile
+        )
+
     def get(self, uid: str) -> QueuedPod | None:
         """A waiting pod."""
         return self._pods.get(uid)

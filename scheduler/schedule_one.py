@@ -96,6 +96,7 @@ class Scheduler:
                 except Exception:  # whatever it is, the next pod must get its turn
                     log.exception("scheduling %s failed", queued.info.key)
                     self._count(queued, "error", 0.0)
+                    self.cache.forget(queued.info)
                     self.queue.put_back(queued, set(), error=True)
                     self._slots.release()
                 await asyncio.sleep(0)  # let bindings and informers work between pods
@@ -198,7 +199,7 @@ class Scheduler:
         elif result.nominated_node == "":
             self.queue.nominator.remove(pod)
         for plugin in verdict.plugins:
-            metrics.unschedulable_pods.labels(plugin, framework.name).inc()
+            self._watch_refusals(plugin, framework.name)
         self._put_back(queued, verdict.plugins)
         framework.handle.record(pod.pod, "Warning", "FailedScheduling", message)
         self._start(self._tell_condition(pod, "Unschedulable", message, result.nominated_node))
@@ -295,6 +296,12 @@ class Scheduler:
         return found
 
     # ---- small things
+
+    @functools.cache  # noqa: B019  as many entries as plugins and profiles, and one scheduler
+    def _watch_refusals(self, plugin: str, profile: str) -> None:
+        """From now on the gauge asks the queue how many pods wait because of this plugin."""
+        count = functools.partial(self.queue.refused_by, plugin, profile)
+        metrics.unschedulable_pods.labels(plugin, profile).set_function(count)
 
     def _needs_no_node(self, pod: PodInfo) -> bool:
         return pod.kind.deleting or self.cache.has(pod.uid)

@@ -51,11 +51,6 @@ plugin_seconds = Histogram(
     ["extension_point", "plugin", "status"],
     buckets=[0.00001 * 1.5**power for power in range(20)],
 )
-plugin_evaluations = Counter(
-    "scheduler_plugin_evaluation",
-    "Number of attempts to schedule pods by each plugin and the extension point.",
-    ["extension_point", "plugin", "profile"],
-)
 pending_pods = Gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"])
 incoming_pods = Counter(
     "scheduler_queue_incoming_pods",

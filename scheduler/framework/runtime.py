@@ -79,6 +79,7 @@ class Framework:
         self.bind_plugins = at("bind", BindPlugin)
         self.post_bind_plugins = at("postBind", PostBindPlugin)
         self._cycles = 0
+        self._measured = False  # is this one of the cycles whose plugins are timed?
         self._point_metrics: dict[tuple[str, str], Any] = {}
         handle.framework = self
 
@@ -97,7 +98,7 @@ class Framework:
     def find_nodes(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Verdict:
         """PreFilter and Filter: which nodes are left, and why not the others."""
         self._cycles += 1
-        measured = self._cycles % MEASURED_SHARE == 0
+        measured = self._measured = self._cycles % MEASURED_SHARE == 0
         started = time.perf_counter() if measured else 0.0
         refused = self._pre_filter(state, pod, nodes)
         if measured:
@@ -172,6 +173,7 @@ class Framework:
             if plugin.name in state.skip_filter or (only_pods and not plugin.depends_on_pods):
                 continue
             before: Mask | None = None
+            started = time.perf_counter() if self._measured else 0.0
             for refusal in plugin.filter(state, pod, nodes):
                 if before is None:
                     before = feasible.copy()
@@ -180,6 +182,8 @@ class Framework:
                     verdict.refused.append(Refused(plugin.name, refusal.reason, refusal.resolvable, newly))
                     verdict.plugins.add(plugin.name)
                     feasible &= ~newly
+            if self._measured:
+                self._observe_plugin("Filter", plugin.name, time.perf_counter() - started)
         return verdict
 
     async def post_filter(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
@@ -200,7 +204,7 @@ class Framework:
         self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask
     ) -> tuple[Scores, PluginScores]:
         """The sum of all weighted scores, and each plugin's part of it."""
-        measured = self._cycles % MEASURED_SHARE == 0
+        measured = self._measured
         started = time.perf_counter() if measured else 0.0
         for pre_score in self.pre_score_plugins:
             if pre_score.pre_score(state, pod, nodes, feasible) is not None:
@@ -210,7 +214,10 @@ class Framework:
         for plugin in self.score_plugins:
             if plugin.name in state.skip_score:
                 continue
+            begun = time.perf_counter() if measured else 0.0
             scores = plugin.normalize(state, plugin.score(state, pod, nodes, feasible), feasible)
+            if measured:
+                self._observe_plugin("Score", plugin.name, time.perf_counter() - begun)
             weight = self.weights[plugin.name]
             parts[plugin.name] = scores * weight if weight != 1 else scores
             total += parts[plugin.name]
@@ -276,6 +283,10 @@ class Framework:
         for post_bind in self.post_bind_plugins:
             post_bind.post_bind(state, pod, node)
         return None
+
+    @staticmethod
+    def _observe_plugin(point: str, plugin: str, seconds: float) -> None:
+        metrics.plugin_seconds.labels(point, plugin, "Success").observe(seconds)
 
     def _observe(self, point: str, status: str, seconds: float) -> None:
         child = self._point_metrics.get((point, status))

@@ -57,6 +57,7 @@ class InterPodAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugi
         super().__init__(handle, args)
         weight = args.get("hardPodAffinityWeight")
         self._hard_weight = 1 if weight is None else int(weight)
+        self._last_read: tuple[Object, PodInfo] | None = None
         self._ignore_preferences_of_placed = bool(args.get("ignorePreferredTermsOfExistingPods"))
 
     def events(self) -> list[EventHint]:
@@ -180,7 +181,7 @@ class InterPodAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugi
 
     def _concerns(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
         """Does a term of the waiting pod select the changed pod, or a term of that pod the waiting one?"""
-        changed = PodInfo(new or old or {})
+        changed = self._read(new or old or {})
         nodes = self.handle.nodes
         for term in (*pod.affinity_terms, *pod.anti_affinity_terms):
             namespace = nodes.counts.labels_of_namespace(changed.namespace)
@@ -192,6 +193,12 @@ class InterPodAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugi
                 return True
         namespace = nodes.counts.labels_of_namespace(pod.namespace)
         return new is None and any(term.selects(pod.kind, namespace) for term in changed.anti_affinity_terms)
+
+    def _read(self, pod: Object) -> PodInfo:
+        """One event is held against many waiting pods: its pod is read once."""
+        if self._last_read is None or self._last_read[0] is not pod:
+            self._last_read = (pod, PodInfo(pod))
+        return self._last_read[1]
 
 
 def _add(by_key: dict[str, Floats], key: str, values: Floats, weight: int, nodes: Nodes) -> None:

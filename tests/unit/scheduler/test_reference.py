@@ -125,7 +125,7 @@ async def _build() -> SchedulerApp:
     return SchedulerApp(FakeAPI().client(), Configuration(), FakeClock())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(clusters(), st.randoms(use_true_random=False))
 def test_all_at_once_equals_one_by_one(cluster: Any, random: Any) -> None:
     found, placed, new = cluster
