@@ -25,6 +25,7 @@ from kubarium.apimachinery.object import (
     uid_of,
 )
 from kubarium.client.controller import Keys
+from kubarium.client.informer import Informer
 from kubarium.client.lister import Lister
 from kubarium.client.resource import ResourceClient
 
@@ -130,6 +131,23 @@ def dependent_keys(kind: str, lister: Lister, selector_of: Callable[[Object], Se
         ]
 
     return keys
+
+
+def index_by_controller(informer: Informer) -> Lister:
+    """Let `candidates` find dependents without looking at the whole namespace; the informer's lister."""
+    informer.add_index("controller", lambda obj: [_controller_key(obj)])
+    return informer.lister
+
+
+def candidates(lister: Lister, owner: Object) -> list[Object]:
+    """What the owner controls, and the orphans of its namespace."""
+    orphans = lister.by_index("controller", f"orphans of {namespace_of(owner)}")
+    return [*lister.by_index("controller", uid_of(owner)), *orphans]
+
+
+def _controller_key(obj: Object) -> str:
+    controller = owners.controller_of(obj)
+    return f"orphans of {namespace_of(obj)}" if controller is None else str(controller.get("uid"))
 
 
 def owner_of(obj: Object, kind: str, lister: Lister) -> Object | None:

@@ -274,8 +274,10 @@ class HorizontalPodAutoscalerController(Controller):
         try:
             found = await self.client.request("GET", path, query={"labelSelector": selector})
         except errors.StatusError as error:
-            text = f"failed to get {resource} utilization: unable to get metrics for resource {resource}: {error}"
-            raise NoMetrics(text) from error
+            raise NoMetrics(
+                f"failed to get {resource} utilization: unable to get metrics for resource {resource}: "
+                f"unable to fetch metrics from resource metrics API: {error}"
+            ) from error
         samples: dict[str, Sample] = {}
         for item in found.get("items") or []:
             chosen = [c for c in item.get("containers") or [] if not container or c.get("name") == container]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller_manager.adoption import Adoption, dependent_keys, owner_of
+from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
 from controller_manager.expectations import Expectations
 from controller_manager.pod_control import (
     BURST,
@@ -93,7 +93,7 @@ class ReplicaSetController(Controller):
         self.workers = workers
         self.expectations = Expectations(clock)
         self.sets = informers.informer(self.kind.api_version, self.kind.plural).lister
-        self.pods = informers.informer("v1", "pods").lister
+        self.pods = index_by_controller(informers.informer("v1", "pods"))
         self.resource = client.resource(self.kind.api_version, self.kind.plural)
         pods = client.resource("v1", "pods")
         self.adoption = Adoption(self.resource, pods, self.kind.api_version, self.kind.kind)
@@ -121,7 +121,7 @@ class ReplicaSetController(Controller):
             return None
         may_act = self.expectations.met(key)
         claimed = await self.adoption.claim(
-            replica_set, self.kind.selector_of(replica_set), self._unfinished_pods(key.namespace)
+            replica_set, self.kind.selector_of(replica_set), self._unfinished_pods(replica_set)
         )
         active = [pod for pod in claimed if pod_status.is_active(pod)]
         failure: Exception | None = None
@@ -135,8 +135,8 @@ class ReplicaSetController(Controller):
             raise failure
         return seconds_to_availability(replica_set, active, now)
 
-    def _unfinished_pods(self, namespace: str) -> list[Object]:
-        return [pod for pod in self.pods.list(namespace) if not pod_status.is_terminal(pod)]
+    def _unfinished_pods(self, replica_set: Object) -> list[Object]:
+        return [pod for pod in candidates(self.pods, replica_set) if not pod_status.is_terminal(pod)]
 
     async def _scale(self, replica_set: Object, active: Sequence[Object]) -> Exception | None:
         missing = replica_sets.replicas_of(replica_set) - len(active)
@@ -191,8 +191,7 @@ class ReplicaSetController(Controller):
             for one in self.sets.list(replica_set["metadata"]["namespace"]):
                 if (owners.controller_of(one) or {}).get("uid") == controller["uid"]:
                     family.add(uid_of(one))
-        found = self.pods.list(replica_set["metadata"]["namespace"])
-        return [pod for pod in found if (owners.controller_of(pod) or {}).get("uid") in family]
+        return [pod for uid in family for pod in self.pods.by_index("controller", uid)]
 
     async def _write_status(self, replica_set: Object, status: Object) -> None:
         if status == status_of(replica_set):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controller_manager.adoption import Adoption, dependent_keys, owner_of
+from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
 from controller_manager.controllers.workloads.daemon_set import update
 from controller_manager.expectations import Expectations
 from controller_manager.pod_control import (
@@ -74,7 +74,7 @@ class DaemonSetController(Controller):
         self.workers, self.events = workers, events
         self.expectations = Expectations(clock)
         self.sets = informers.informer("apps/v1", "daemonsets").lister
-        self.pods = informers.informer("v1", "pods").lister
+        self.pods = index_by_controller(informers.informer("v1", "pods"))
         self.nodes = informers.informer("v1", "nodes").lister
         self.history = informers.informer("apps/v1", "controllerrevisions").lister
         self.set_client = client.resource("apps/v1", "daemonsets")
@@ -145,8 +145,8 @@ class DaemonSetController(Controller):
 
     async def _by_node(self, daemon_set: Object) -> dict[str, list[Object]]:
         """The set's pods by the node they are on or meant for, oldest first."""
-        candidates = self.pods.list(namespace_of(daemon_set))
-        claimed = await self.adoption.claim(daemon_set, daemons.selector_of(daemon_set), candidates)
+        found_pods = candidates(self.pods, daemon_set)
+        claimed = await self.adoption.claim(daemon_set, daemons.selector_of(daemon_set), found_pods)
         found: dict[str, list[Object]] = {}
         for pod in sorted(claimed, key=_created):
             found.setdefault(daemons.node_of(pod), []).append(pod)

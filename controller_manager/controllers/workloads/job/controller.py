@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from controller_manager.adoption import Adoption, dependent_keys, owner_of
+from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
 from controller_manager.controllers.workloads.job import finalizers, indexes, policies
 from controller_manager.controllers.workloads.job.finalizers import Ledger
 from controller_manager.expectations import Expectations
@@ -97,7 +97,7 @@ class JobController(Controller):
         self.workers, self.events = workers, events
         self.expectations = Expectations(clock)
         self.jobs = informers.informer("batch/v1", "jobs").lister
-        self.pods = informers.informer("v1", "pods").lister
+        self.pods = index_by_controller(informers.informer("v1", "pods"))
         self.job_client = client.resource("batch/v1", "jobs")
         self.pod_client = client.resource("v1", "pods")
         self.adoption = Adoption(
@@ -159,7 +159,7 @@ class JobController(Controller):
     # ---- 1. look
 
     async def _look(self, job: Object) -> Pass:
-        pods = await self.adoption.claim(job, jobs.selector_of(job), self.pods.list(namespace_of(job)))
+        pods = await self.adoption.claim(job, jobs.selector_of(job), candidates(self.pods, job))
         work = Pass(job, copy(status_of(job)), pods, finalizers.open_ledger(job))
         released = self._released.get(key_of(job), set())
         still = {uid_of(pod) for pod in finalizers.tracked(pods, released)}
@@ -171,7 +171,7 @@ class JobController(Controller):
         return work
 
     def _owned(self, job: Object) -> list[Object]:
-        return [pod for pod in self.pods.list(namespace_of(job)) if owners.is_controlled_by(pod, job)]
+        return self.pods.by_index("controller", uid_of(job))
 
     # ---- 2. judge
 

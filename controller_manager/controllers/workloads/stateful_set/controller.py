@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from controller_manager.adoption import Adoption, dependent_keys
+from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller
 from controller_manager.controllers.workloads.stateful_set import pods as identity
 from controller_manager.controllers.workloads.stateful_set.plan import Plan, Revision, make_plan, next_status
 from controller_manager.pod_control import failures_in, is_namespace_terminating
@@ -46,7 +46,7 @@ class StatefulSetController(Controller):
     ) -> None:
         self.workers, self.events = workers, events
         self.sets = informers.informer("apps/v1", "statefulsets").lister
-        self.pods = informers.informer("v1", "pods").lister
+        self.pods = index_by_controller(informers.informer("v1", "pods"))
         self.claims = informers.informer("v1", "persistentvolumeclaims").lister
         self.history = informers.informer("apps/v1", "controllerrevisions").lister
         self.set_client = client.resource("apps/v1", "statefulsets")
@@ -88,7 +88,7 @@ class StatefulSetController(Controller):
     async def _claim(self, stateful_set: Object) -> list[Object]:
         ours = [
             pod
-            for pod in self.pods.list(namespace_of(stateful_set))
+            for pod in candidates(self.pods, stateful_set)
             if sets.ordinal_of(pod, stateful_set) is not None or owners.is_controlled_by(pod, stateful_set)
         ]
         return await self.adoption.claim(stateful_set, sets.selector_of(stateful_set), ours)
