@@ -20,7 +20,7 @@ kind: Pod
 metadata: {name: static}
 spec:
   terminationGracePeriodSeconds: 0
-  containers: [{name: main, image: "busybox:latest", command: [sleep, "1000"]}]
+  containers: [{name: main, image: "busybox:latest", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}]
 """
 
 
