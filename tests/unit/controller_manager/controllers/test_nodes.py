@@ -1,0 +1,97 @@
+"""Lost nodes, on a fake API server and a clock that the test turns."""
+
+from __future__ import annotations
+
+from controller_manager.controllers.nodes.node_ipam import RangeIsFull, SubnetPool
+from controller_manager.controllers.nodes.node_lifecycle import zone_state
+from kubarium.api.core import taints
+from kubarium.apimachinery import conditions, time
+from kubarium.apimachinery.object import Object
+from tests.unit.controller_manager.cluster import Cluster
+
+
+def node(name: str, cluster: Cluster) -> Object:
+    now = time.format_time(cluster.clock.now())
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name},
+        "spec": {},
+        "status": {"conditions": [ready]},
+    }
+
+
+def beat(cluster: Cluster, *names: str) -> None:
+    for name in names:
+        renewed = {"renewTime": time.format_micro_time(cluster.clock.now())}
+        metadata = {"name": name, "namespace": "kube-node-lease"}
+        cluster.api.put(
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": renewed}
+        )
+
+
+async def test_a_silent_node_is_tainted_and_its_pods_are_evicted(cluster: Cluster) -> None:
+    for name in ("a", "b", "c"):
+        cluster.api.put(node(name, cluster))
+    patient = [
+        {"key": taints.UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}
+    ]
+    pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}}
+    pod["spec"] = {"nodeName": "c", "tolerations": patient}
+    cluster.set_pod(pod, "Running")
+    await cluster.start(
+        "node-lifecycle-controller", "taint-eviction-controller", node_monitor_grace_period=40.0
+    )
+    for _ in range(12):
+        beat(cluster, "a", "b")
+        await cluster.settle(5)
+    lost = cluster.api.get("v1", "nodes", "", "c")
+    ready = conditions.find(lost["status"]["conditions"], "Ready")
+    assert ready and (ready["status"], ready["message"]) == (
+        "Unknown",
+        "Kubelet stopped posting node status.",
+    )
+    assert {t["effect"] for t in taints.taints_of(lost) if t["key"] == taints.UNREACHABLE} == {
+        "NoSchedule",
+        "NoExecute",
+    }
+    assert not conditions.is_true(cluster.api.get("v1", "pods", "default", "p"), "Ready")
+    assert taints.taints_of(cluster.api.get("v1", "nodes", "", "a")) == []
+    for _ in range(7):
+        beat(cluster, "a", "b")
+        await cluster.settle(5)
+    assert cluster.api.get("v1", "pods", "default", "p")["metadata"]["deletionTimestamp"]
+    assert "Node c status is now: NodeNotReady" in cluster.events("NodeNotReady")
+
+
+async def test_nothing_is_evicted_when_all_nodes_are_lost(cluster: Cluster) -> None:
+    for name in ("a", "b"):
+        cluster.api.put(node(name, cluster))
+    await cluster.start("node-lifecycle-controller")
+    for _ in range(20):
+        await cluster.settle(5)
+    for name in ("a", "b"):
+        effects = {taint["effect"] for taint in taints.taints_of(cluster.api.get("v1", "nodes", "", name))}
+        assert effects == {"NoSchedule"}
+
+
+def test_a_zone_is_as_bad_as_its_share_of_lost_nodes() -> None:
+    assert zone_state(["True", "True", "Unknown"], 0.55) == "Normal"
+    assert zone_state(["True", "Unknown", "False", "Unknown"], 0.55) == "PartialDisruption"
+    assert zone_state(["Unknown"], 0.55) == "FullDisruption"
+
+
+def test_subnets_are_given_and_taken_back() -> None:
+    pool = SubnetPool("10.244.0.0/22", 24)
+    pool.occupy("10.244.1.0/24")
+    given = [pool.take() for _ in range(3)]
+    assert given == ["10.244.0.0/24", "10.244.2.0/24", "10.244.3.0/24"]
+    try:
+        pool.take()
+        raise AssertionError("a fourth subnet came out of three")
+    except RangeIsFull:
+        pass
+    pool.release("10.244.2.0/24")
+    assert pool.take() == "10.244.2.0/24"
+    assert SubnetPool("fd00::/48", 64).take() == "fd00::/64"

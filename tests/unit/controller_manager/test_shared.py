@@ -1,0 +1,74 @@
+"""What controllers share: expectations, slow start, the table, credentials."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller_manager import catalog
+from controller_manager.credentials import AccountClient
+from controller_manager.expectations import TIMEOUT, Expectations
+from controller_manager.pod_control import slow_start
+from kubarium.apimachinery.object import ObjectKey
+from kubarium.client.fake import FakeAPI
+from kubarium.client.loopback import LoopbackTransport
+from kubarium.component_base.clock import FakeClock
+
+KEY = ObjectKey("default", "web")
+
+
+async def test_expectations_are_met_when_everything_has_shown_up(clock: FakeClock) -> None:
+    expectations = Expectations(clock)
+    assert expectations.met(KEY)
+    expectations.expect(KEY, creations=1, deletions=["a"])
+    assert not expectations.met(KEY)
+    expectations.creation_observed(KEY)
+    assert not expectations.met(KEY)
+    expectations.deletion_observed(KEY, "other")
+    assert not expectations.met(KEY)
+    expectations.deletion_observed(KEY, "a")
+    assert expectations.met(KEY)
+
+
+async def test_expectations_are_a_delay_and_not_a_lock(clock: FakeClock) -> None:
+    expectations = Expectations(clock)
+    expectations.expect(KEY, creations=1)
+    await clock.advance(TIMEOUT + 1)
+    assert expectations.met(KEY)
+
+
+async def test_slow_start_stops_after_the_first_failing_batch() -> None:
+    tried: list[int] = []
+
+    async def work(number: int) -> None:
+        tried.append(number)
+        if number >= 3:
+            raise ValueError("no")
+
+    done, failure = await slow_start(100, work)
+    assert tried == list(range(7))  # batches of 1, 2 and 4
+    assert done == 3
+    assert isinstance(failure, ValueError)
+
+
+def test_controllers_are_chosen_by_name_or_short_name() -> None:
+    everything = {row.name for row in catalog.chosen(["*"])}
+    assert "deployment-controller" in everything
+    assert "bootstrap-signer-controller" not in everything
+    assert {row.name for row in catalog.chosen(["*", "bootstrapsigner", "-cronjob"])} == (
+        everything | {"bootstrap-signer-controller"}
+    ) - {"cronjob-controller"}
+    assert [row.name for row in catalog.chosen(["namespace"])] == ["namespace-controller"]
+    with pytest.raises(catalog.UnknownController, match='"nonsense" is not in the list of known controllers'):
+        catalog.chosen(["*", "-nonsense"])
+
+
+async def test_a_controller_acts_as_its_account(clock: FakeClock) -> None:
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "job-controller", "namespace": "kube-system"},
+    }
+    api = FakeAPI(account, clock=clock)
+    client = AccountClient(api.client(), LoopbackTransport(api), "job-controller", clock)
+    await client.resource("v1", "pods").list()
+    assert client.headers()["Authorization"] == "Bearer token-of-job-controller"
