@@ -41,6 +41,7 @@ class KubernetesService:
     hostname: str
     service_port: int = 443
     _holder: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _written: list[str] | None = None
 
     @property
     def lease_name(self) -> str:
@@ -128,6 +129,9 @@ class KubernetesService:
         }
 
     async def _write(self, addresses: list[str]) -> None:
+        if addresses != self._written:
+            log.info("API servers behind the Service kubernetes: %s", ", ".join(addresses) or "none")
+            self._written = addresses
         port = {"name": "https", "port": self.port, "protocol": "TCP"}
         endpoints: Object = {
             "apiVersion": "v1",
@@ -168,7 +172,6 @@ async def _put(resource: ResourceClient, wanted: Object, fields: tuple[str, ...]
         await resource.create(wanted)
         return
     if any((found.get(name) or []) != wanted[name] for name in fields):
-        log.info("API servers behind the Service kubernetes: %s", wanted[fields[0]])
         await resource.update({**found, **{name: wanted[name] for name in fields}})
 
 
