@@ -71,13 +71,22 @@ async def main(process: Process) -> None:
     """Start the kubelet and run it until it is asked to stop."""
     options = options_module.read(sys.argv[1:])
     logging.setup("kubelet", options.verbosity)
+    clock = RealClock()
+    if options.bootstrap_kubeconfig:
+        from kubelet.node import credentials  # only now: what it stands on costs ten megabytes
+
+        await credentials.bootstrap(
+            options.bootstrap_kubeconfig, options.kubeconfig, Path(options.cert_dir), options.node_name, clock
+        )
     config = kubeconfig.load(options.kubeconfig)
     runtime = CRIRuntime(options.container_runtime_endpoint)
     async with Client(config, user_agent="kubelet") as client:
-        kubelet = Kubelet(
-            options, client, runtime, RealClock(), api_host=urlsplit(config.server).hostname or ""
-        )
+        kubelet = Kubelet(options, client, runtime, clock, api_host=urlsplit(config.server).hostname or "")
         kubelet.start(process)
+        if options.rotate_certificates and options.bootstrap_kubeconfig:
+            # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
+            work = credentials.rotate(client, Path(options.cert_dir), options.node_name, clock, process.stop)
+            process.start("certificate rotation", work)
         try:
             await process.stopped()
         finally:
@@ -364,11 +373,12 @@ class Kubelet:
 
     async def _serve(self) -> None:
         options = self.options
-        tls = None
-        if options.tls_cert_file:
-            tls = serving.TLS(
-                options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None
-            )
+        pair = options.tls_cert_file, options.tls_private_key_file
+        if not options.tls_cert_file:
+            from kubelet.node import credentials  # only now: what it stands on costs ten megabytes
+
+            pair = credentials.self_signed(Path(options.cert_dir), [self.name, *self.facts.ips])
+        tls = serving.TLS(*pair, options.client_ca_file or None)
         await serving.serve(
             self.server, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
         )

@@ -21,6 +21,11 @@ class Options:
     """Names, meanings and defaults are upstream's."""
 
     kubeconfig: str = flag("", "Path to a kubeconfig file, specifying how to connect to the API server.")
+    bootstrap_kubeconfig: str = flag(
+        "", "Path to a kubeconfig file that will be used to get client certificate for kubelet."
+    )
+    cert_dir: str = flag("/var/lib/kubelet/pki", "The directory where the TLS certs are located.")
+    rotate_certificates: bool = flag(False, "Auto rotate the kubelet client certificates before they expire.")
     config: str = flag("", "The Kubelet will load its initial configuration from this file.")
     hostname_override: str = flag(
         "", "If non-empty, will use this string as identification instead of the actual hostname."

@@ -191,6 +191,7 @@ class SyncLoop:
     def _wake_static(self, mirror: Object) -> None:
         static = self._pods.static_of(mirror)
         if static is not None:
+            self._statuses.send_again(uid_of(static))
             self._workers.wake(uid_of(static))
 
     def _refuse(self, pod: Object) -> bool:

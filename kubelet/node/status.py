@@ -13,7 +13,7 @@ from kubelet.node import machine
 from kubelet.node.machine import Machine
 from kubelet.runtime.interface import Image, RuntimeInfo
 
-VERSION = "v1.36.2"
+VERSION = "v1.36.0"
 MAX_IMAGES = 50
 MAX_NAMES = 5
 

@@ -129,7 +129,13 @@ class RuntimeManager:
         return done.outcome()
 
     async def _start(self, pod: Object, state: PodState, steps: PodPlan, due: list[str], done: _Pass) -> None:
-        options = await self.inputs.sandbox(pod)
+        try:
+            options = await self.inputs.sandbox(pod)
+        except (StartError, ContainerRuntimeError) as error:
+            self.recorder.event(
+                pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
+            )
+            raise
         attempt = steps.attempt
         config = sandbox.sandbox_config(pod, options, attempt)
         sandbox_id, ips = steps.sandbox_id, state.ips

@@ -67,6 +67,11 @@ class StatusManager:
         if uid in self._statuses:
             self._queue.add(uid)
 
+    def send_again(self, uid: str) -> None:
+        """The object that shows the pod is another one now."""
+        self._sent.pop(uid, None)
+        self.look_again(uid)
+
     def forget(self, uid: str) -> None:
         """The pod is gone from the API server."""
         self._statuses.pop(uid, None)

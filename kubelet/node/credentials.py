@@ -1,0 +1,121 @@
+"""How a node comes by its identity: a bootstrap token, a certificate signing request, then its own certificate.
+
+    bootstrap kubeconfig (token) ──▶ CSR "system:node:<name>" ──▶ approved and signed ──▶ kubelet-client-current.pem
+                                                                                      └─▶ kubeconfig that refers to it
+
+Long before the certificate ends a new one is asked for with the old one.
+Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, status_of
+from kubarium.client import kubeconfig
+from kubarium.client.rest import Client
+from kubarium.component_base import certificates, logging
+from kubarium.component_base.clock import Clock
+
+log = logging.get(__name__)
+
+SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+USAGES = ["digital signature", "client auth"]
+CURRENT = "kubelet-client-current.pem"
+POLL = 1.0  # seconds
+PATIENCE = 900.0  # seconds for which a request may stay unanswered
+
+
+class Denied(Exception):
+    """The request for a certificate was refused, failed, or not answered."""
+
+
+async def bootstrap(
+    bootstrap_file: str, kubeconfig_file: str, directory: Path, node: str, clock: Clock
+) -> None:
+    """Make the kubeconfig if it is not there; an existing one is used as it is."""
+    if Path(kubeconfig_file).exists():
+        return
+    config = kubeconfig.load(bootstrap_file)
+    async with Client(config, user_agent="kubelet") as client:
+        await request(client, directory, node, clock)
+    authority: bytes | str = config.ca_data or config.ca_file
+    pem = directory / CURRENT
+    certificates.write_kubeconfig(
+        kubeconfig_file, server=config.server, ca=authority, user=f"system:node:{node}", pair=(pem, pem)
+    )
+    log.info("node %s has its own certificate", node)
+
+
+async def request(client: Client, directory: Path, node: str, clock: Clock) -> None:
+    """Ask for a client certificate and write it, with its key, into one file. Raises Denied."""
+    pair = certificates.certificate_request(f"system:node:{node}", ["system:nodes"])
+    requests = client.resource("certificates.k8s.io/v1", "certificatesigningrequests")
+    name = (
+        "node-csr-"
+        + base64.urlsafe_b64encode(hashlib.sha256(pair.cert_pem).digest()).decode().rstrip("=").lower()
+    )
+    name = name.replace("_", "-").strip("-")
+    await requests.create(
+        {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": name},
+            "spec": {
+                "request": base64.b64encode(pair.cert_pem).decode(),
+                "signerName": SIGNER,
+                "usages": USAGES,
+            },
+        }
+    )
+    waited = 0.0
+    while waited < PATIENCE:
+        certificate = _answer(await requests.get(name))
+        if certificate:
+            directory.mkdir(parents=True, exist_ok=True)
+            certificates.write_private(directory / CURRENT, certificate + pair.key_pem)
+            return
+        await clock.sleep(POLL)
+        waited += POLL
+    raise Denied(f"certificate signing request {name} was not answered")
+
+
+def _answer(found: Object) -> bytes:
+    for condition in status_of(found).get("conditions") or []:
+        if condition["type"] in ("Denied", "Failed"):
+            raise Denied(
+                f"certificate request was not signed: {condition.get('message') or condition['type']}"
+            )
+    return base64.b64decode(status_of(found).get("certificate") or "")
+
+
+async def rotate(
+    client: Client, directory: Path, node: str, clock: Clock, renewed: Callable[[], None]
+) -> None:
+    """Renew the certificate when most of its life is over; `renewed` makes connections use it."""
+    while True:
+        pem = (directory / CURRENT).read_bytes()
+        left = (certificates.expires(pem) - clock.now()).total_seconds()
+        # Somewhere between 70 and 90 percent of a year, so that not all nodes ask at once.
+        await clock.sleep(max(60.0, left - 365 * 86400 * random.uniform(0.1, 0.3)))
+        try:
+            await request(client, directory, node, clock)
+            renewed()
+        except (Denied, errors.StatusError, OSError) as error:
+            log.warning("certificate not renewed: %s", error)
+            await clock.sleep(60.0)
+
+
+def self_signed(directory: Path, names: list[str]) -> tuple[str, str]:
+    """A serving certificate for a kubelet that was given none."""
+    cert_file, key_file = directory / "kubelet.crt", directory / "kubelet.key"
+    if not cert_file.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        authority = certificates.Authority.create(f"{names[0]}-ca")
+        authority.server(names[0], names).write(cert_file, key_file)
+    return str(cert_file), str(key_file)
