@@ -164,7 +164,10 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     endpoints = Endpoints(rows, storage, registry, schemas, admission, clock, backends)
     discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
-    documents = discovery_documents(options.service_account_issuer[0], keys) if keys is not None else {}
+    server = f"https://{_advertised(options)}:{options.secure_port}"
+    documents = (
+        discovery_documents(options.service_account_issuer[0], keys, server) if keys is not None else {}
+    )
     shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
     levels = PriorityLevels(options.max_requests_inflight + options.max_mutating_requests_inflight)
     if options.enable_priority_and_fairness:
