@@ -51,6 +51,7 @@ from controller_manager.controllers.workloads.horizontal_pod_autoscaler import (
 from controller_manager.controllers.workloads.job.controller import JobController
 from controller_manager.controllers.workloads.replica_set import ReplicaSetController
 from controller_manager.controllers.workloads.replication_controller import ReplicationControllers
+from controller_manager.controllers.workloads.resource_claim import ResourceClaimController
 from controller_manager.controllers.workloads.stateful_set.controller import StatefulSetController
 from controller_manager.options import Options
 from kubarium.api.autoscaling import horizontal_pod_autoscaler as autoscaling
@@ -292,6 +293,10 @@ def _ephemeral_volumes(c: Context) -> Runnable:
     )
 
 
+def _resource_claims(c: Context) -> Runnable:
+    return ResourceClaimController(*c.parts(), c.events("resource_claim"))
+
+
 def _node_ttl(c: Context) -> Runnable:
     return TTLController(*c.parts())
 
@@ -420,6 +425,9 @@ CONTROLLERS: Sequence[Row] = (
         _ttl_after_finished,
     ),
     Row("ephemeral-volume-controller", "ephemeral-volume", "ephemeral-volume-controller", _ephemeral_volumes),
+    Row(
+        "resourceclaim-controller", "resource-claim-controller", "resource-claim-controller", _resource_claims
+    ),
     Row(
         "legacy-serviceaccount-token-cleaner-controller",
         "legacy-service-account-token-cleaner",

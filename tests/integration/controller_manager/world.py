@@ -17,6 +17,9 @@ from tests.integration.running import ApiServer, Child
 
 SECONDS = 30.0
 
+Finish = str | Callable[[Object], str]
+"""In which phase a pod ends; nothing: it goes on."""
+
 
 class ControllerManager:
     """`python -m controller_manager` with its own credentials, each controller as its own account."""
@@ -78,7 +81,7 @@ class World:
     async def events(self, reason: str) -> list[str]:
         return [e["message"] for e in await self.list("v1", "events") if e.get("reason") == reason]
 
-    async def kubelet(self, *, ready: bool = True, finish: str = "") -> None:
+    async def kubelet(self, *, ready: bool = True, finish: Finish = "") -> None:
         """One round: what waits runs (or ends, in phase `finish`), what is being deleted goes."""
         resource = self.client.resource("v1", "pods")
         now = times.format_time(RealClock().now())
@@ -87,7 +90,8 @@ class World:
                 if is_deleting(pod):
                     await resource.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
                 elif pod["status"].get("phase") == "Pending":
-                    status = running_status(now, ready, finish)
+                    phase = finish(pod) if callable(finish) else finish
+                    status = running_status(now, ready, phase)
                     await resource.patch(
                         name_of(pod), {"status": status}, self.namespace, subresource="status"
                     )
@@ -95,7 +99,7 @@ class World:
                 continue
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], *, kubelet: bool = False, finish: str = ""
+        self, condition: Callable[[], Awaitable[bool]], *, kubelet: bool = False, finish: Finish = ""
     ) -> None:
         """Wait for something to come about, with or without a kubelet at work."""
         deadline = time.monotonic() + SECONDS

@@ -354,11 +354,15 @@ class JobController(Controller):
             busy = work.active
         taken |= {index for pod in busy if (index := jobs.index_of(pod)) is not None}
         taken |= {i for p in work.pods if jobs.has_succeeded(p) and (i := jobs.index_of(p)) is not None}
-        for index in indexes.first_free(count, completions, taken):
+        found = 0
+        for index in indexes.free(completions, taken):
+            if found == count:
+                return
             wait = self._index_pause(work, index)
             if wait > 0:
                 work.again.append(wait)
             else:
+                found += 1
                 yield index
 
     def _index_pause(self, work: Pass, index: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def parse(text: str, completions: int | None = None) -> set[int]:
@@ -38,12 +38,6 @@ def _show(run: list[int]) -> str:
     return f"{run[0]}-{run[-1]}"
 
 
-def first_free(count: int, completions: int, taken: set[int]) -> list[int]:
-    """The lowest indexes that are not taken, at most `count`."""
-    found: list[int] = []
-    for number in range(completions):
-        if len(found) >= count:
-            break
-        if number not in taken:
-            found.append(number)
-    return found
+def free(completions: int, taken: set[int]) -> Iterator[int]:
+    """The indexes that are not taken, lowest first."""
+    return (number for number in range(completions) if number not in taken)

@@ -1,0 +1,116 @@
+"""Stories about jobs that end early, late, or index by index."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery import conditions
+from kubarium.apimachinery.object import Object, annotations_of
+from tests.integration.controller_manager.world import World, template
+
+
+def job(**spec: object) -> Object:
+    pod = template(restartPolicy="Never")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "work"},
+        "spec": {"template": pod, "completionMode": "Indexed", **spec},
+    }
+
+
+def index_of(pod: Object) -> int:
+    return int(annotations_of(pod)["batch.kubernetes.io/job-completion-index"])
+
+
+async def ended(world: World, type: str) -> bool:
+    return conditions.is_true(await world.get("batch/v1", "jobs", "work"), type)
+
+
+async def test_each_index_has_its_own_limit(world: World) -> None:
+    await world.create(job(completions=4, parallelism=2, backoffLimitPerIndex=0))
+
+    def odd_ones_fail(pod: Object) -> str:
+        return "Failed" if index_of(pod) % 2 else "Succeeded"
+
+    await world.until(lambda: ended(world, "Failed"), kubelet=True, finish=odd_ones_fail)
+    status = (await world.get("batch/v1", "jobs", "work"))["status"]
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1,3")
+    assert (status["succeeded"], status["failed"]) == (2, 2)
+    condition = conditions.find(status["conditions"], "Failed")
+    assert condition and condition["reason"] == "FailedIndexes"
+    assert condition["message"] == "Job has failed indexes"
+
+
+async def test_too_many_failed_indexes_end_the_job(world: World) -> None:
+    await world.create(job(completions=10, parallelism=10, backoffLimitPerIndex=0, maxFailedIndexes=1))
+
+    def low_ones_fail(pod: Object) -> str:
+        return "Failed" if index_of(pod) < 3 else ""
+
+    await world.until(lambda: ended(world, "Failed"), kubelet=True, finish=low_ones_fail)
+    condition = conditions.find(
+        (await world.get("batch/v1", "jobs", "work"))["status"]["conditions"], "Failed"
+    )
+    assert condition and condition["reason"] == "MaxFailedIndexesExceeded"
+
+
+async def test_a_job_succeeds_when_its_leader_does(world: World) -> None:
+    policy = {"rules": [{"succeededIndexes": "0", "succeededCount": 1}]}
+    await world.create(job(completions=3, parallelism=3, successPolicy=policy))
+
+    def leader_succeeds(pod: Object) -> str:
+        return "Succeeded" if index_of(pod) == 0 else ""
+
+    await world.until(lambda: ended(world, "Complete"), kubelet=True, finish=leader_succeeds)
+    status = (await world.get("batch/v1", "jobs", "work"))["status"]
+    condition = conditions.find(status["conditions"], "SuccessCriteriaMet")
+    assert condition and (condition["reason"], condition["message"]) == (
+        "SuccessPolicy",
+        "Matched rules at index 0",
+    )
+    assert status["completedIndexes"] == "0"
+
+
+async def test_an_exit_code_can_end_the_job_at_once(world: World) -> None:
+    rules = [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [3]}}]
+    await world.create(job(completions=2, parallelism=2, backoffLimit=100, podFailurePolicy={"rules": rules}))
+
+    async def two() -> bool:
+        return len(await world.pods()) == 2
+
+    await world.until(two)
+    victim = next(pod for pod in await world.pods() if index_of(pod) == 0)
+    terminated = {"exitCode": 3, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}
+    container = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
+    container["state"] = {"terminated": terminated}
+    status = {"phase": "Failed", "containerStatuses": [container]}
+    name = victim["metadata"]["name"]
+    await world.resource("v1", "pods").patch(name, {"status": status}, world.namespace, subresource="status")
+    await world.until(lambda: ended(world, "Failed"), kubelet=True)
+    condition = conditions.find(
+        (await world.get("batch/v1", "jobs", "work"))["status"]["conditions"], "Failed"
+    )
+    assert condition and condition["reason"] == "PodFailurePolicy"
+    assert condition["message"] == (
+        f"Container main for pod {world.namespace}/{name} failed with exit code 3 matching FailJob rule at index 0"
+    )
+
+
+async def test_a_lost_pod_is_claimed_again(world: World) -> None:
+    await world.create(job(completions=1, parallelism=1))
+
+    async def one() -> bool:
+        return len(await world.pods()) == 1
+
+    await world.until(one)
+    (pod,) = await world.pods()
+    name = pod["metadata"]["name"]
+    await world.patch("v1", "pods", name, {"metadata": {"ownerReferences": None}})
+
+    async def owned(wanted: bool) -> bool:
+        metadata = (await world.get("v1", "pods", name))["metadata"]
+        tracked = "batch.kubernetes.io/job-tracking" in (metadata.get("finalizers") or [])
+        return bool(metadata.get("ownerReferences")) is wanted and tracked is wanted
+
+    await world.until(lambda: owned(True))
+    await world.patch("v1", "pods", name, {"metadata": {"labels": None}})
+    await world.until(lambda: owned(False))
