@@ -22,6 +22,7 @@ OTHER_KINDS = [
     ("storage.k8s.io/v1", "csidrivers", "CSIDriver"),
     ("storage.k8s.io/v1", "csistoragecapacities", "CSIStorageCapacity"),
     ("storage.k8s.io/v1", "volumeattachments", "VolumeAttachment"),
+    ("resource.k8s.io/v1", "resourceclaims", "ResourceClaim"),
 ]
 
 NODE_ADDED = ClusterEvent("Node", Action.ADD, "NodeAdd")
