@@ -398,7 +398,7 @@ def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
 
 
 def _audit(options: Options) -> AuditLog | None:
-    if not options.audit_policy_file:
+    if not options.audit_policy_file or not options.audit_log_path:
         return None
     return AuditLog(load_policy(options.audit_policy_file), options.audit_log_path)
 

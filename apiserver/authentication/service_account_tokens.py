@@ -273,12 +273,15 @@ def _refused(message: str, *arguments: object) -> errors.Unauthorized:
     return errors.Unauthorized()
 
 
-def discovery_documents(issuer: str, keys: Keys) -> dict[str, tuple[str, Object]]:
-    """Path -> content type and body of the documents by which others can verify our tokens."""
+def discovery_documents(issuer: str, keys: Keys, server: str) -> dict[str, tuple[str, Object]]:
+    """Path -> content type and body of the documents by which others can verify our tokens.
+
+    `server` is where this API server can be reached: issuers are names that need not lead anywhere.
+    """
     algorithms = sorted({_algorithm(key) for key in keys.verifying.values()})
     configuration: Object = {
         "issuer": issuer,
-        "jwks_uri": issuer.rstrip("/") + "/openid/v1/jwks",
+        "jwks_uri": server.rstrip("/") + "/openid/v1/jwks",
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,

@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,11 +122,13 @@ class AuditLog:
 
     def __init__(self, policy: Policy, path: str) -> None:
         self.policy = policy
-        self._file: IO[bytes] = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as the server runs
+        # Open as long as the server runs.
+        self._file: IO[bytes] = sys.stdout.buffer if path == "-" else open(path, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, event: Object) -> None:
         """Keep one event."""
         self._file.write(orjson.dumps(event) + b"\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
