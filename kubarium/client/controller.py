@@ -158,7 +158,8 @@ class Controller:
                 return
             try:
                 again = await self.reconcile(key)
-            except errors.Conflict as error:
+            except (errors.Conflict, errors.NotFound, errors.AlreadyExists) as error:
+                # The cache is behind the API server; by the next try it will have caught up.
                 log.debug("%s: %s changed meanwhile: %s", self.name, key, error)
                 self.queue.add_rate_limited(key)
             except (ConnectionError, TimeoutError) as error:
