@@ -36,6 +36,7 @@ from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.probes.manager import ProbeManager
+from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.eviction import EvictionManager, Observation, refuses
@@ -235,6 +236,11 @@ class Kubelet:
         self.workers = PodWorkers(
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
         )
+        metrics.watch(
+            pods=lambda: len(self.pleg.running_pods()),
+            containers=self.pleg.containers_by_state,
+            node=self.name,
+        )
         self.loop = SyncLoop(
             pods=self.pods,
             workers=self.workers,
@@ -256,7 +262,7 @@ class Kubelet:
 
     def _build_node(self) -> None:
         self.health = Health(runtime="container runtime status check may not have completed yet")
-        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, self._node_reference)
+        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, lambda: self.reporter.reference)
         self.eviction = EvictionManager(
             self.runtime,
             self.recorder,
@@ -289,6 +295,7 @@ class Kubelet:
             runtime=self.runtime.version,
             images=lambda: self.images.images,
             health=self._look_at_health,
+            recorder=self.recorder,
             pressure=self.eviction.pressure,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
@@ -327,6 +334,7 @@ class Kubelet:
     def start(self, process: Process) -> None:
         """Prepare the machine and start every task."""
         self._prepare()
+        self.reporter.event("Normal", "Starting", "Starting kubelet.")
         process.start("events", self.recorder.run())
         process.start("server", self._serve())
         if self.options.healthz_port:
@@ -475,9 +483,6 @@ class Kubelet:
             if status_of(node).get("allocatable")
             else {**node, "status": {"allocatable": self.reporter.allocatable}}
         )
-
-    def _node_reference(self) -> Object:
-        return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "uid": self.name}}
 
     def _pods_with_status(self) -> list[Object]:
         return [self.statuses.with_status(pod) for pod in self.pods.all()]

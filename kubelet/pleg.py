@@ -7,10 +7,12 @@ lost (over a restart of the runtime, say) without harm.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.resources import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime, Unsupported
 
 log = logging.get(__name__)
@@ -34,6 +36,7 @@ class PLEG:
         self._changed = changed
         self._period = period
         self._snapshot: Snapshot = {}
+        self._containers: set[str] = set()
         self._names: dict[str, tuple[str, str]] = {}
         self._hint = asyncio.Event()
         self._last: float | None = None
@@ -63,6 +66,7 @@ class PLEG:
 
     async def relist(self) -> None:
         """One list, one comparison."""
+        started = time.perf_counter()
         sandboxes, containers = await asyncio.gather(
             self._runtime.list_sandboxes(), self._runtime.list_containers()
         )
@@ -70,6 +74,7 @@ class PLEG:
         for sandbox in sandboxes:
             fresh[sandbox.id] = (sandbox.pod_uid, sandbox.state)
             self._names[sandbox.pod_uid] = (sandbox.namespace, sandbox.name)
+        self._containers = {container.id for container in containers}
         for container in containers:
             fresh[container.id] = (container.pod_uid, container.state)
         before, self._snapshot = self._snapshot, fresh
@@ -82,6 +87,7 @@ class PLEG:
         for uid in [uid for uid in self._names if uid not in present]:
             del self._names[uid]
         self._relisted.set()
+        metrics.RELIST_SECONDS.observe(time.perf_counter() - started)
 
     async def ready(self) -> None:
         """Return when the runtime has been listed once."""
@@ -99,6 +105,11 @@ class PLEG:
     def running_pods(self) -> set[str]:
         """Uids of pods of which something runs."""
         return {uid for uid, state in self._snapshot.values() if state in ("ready", "running", "unknown")}
+
+    def containers_by_state(self) -> dict[str, int]:
+        """How many containers are in which state."""
+        states = [state for id, (_, state) in self._snapshot.items() if id in self._containers]
+        return {state: states.count(state) for state in ("created", "running", "exited", "unknown")}
 
     def name_of(self, pod_uid: str) -> tuple[str, str]:
         """Namespace and name of a pod that only the runtime knows."""

@@ -21,6 +21,7 @@ from kubarium.apimachinery.object import Object, is_deleting, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
+from kubelet.resources import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, StartError
 from kubelet.sync_pod import NotReadyYet, PodSyncer
 from kubelet.volumes.plugin import VolumeError
@@ -59,6 +60,7 @@ class _Worker:
     asked_to_end: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     finished: bool = False
+    first_seen: float | None = None  # until the pod runs
     task: asyncio.Task[None] | None = None
 
 
@@ -138,7 +140,7 @@ class PodWorkers:
     # -- a worker's life -------------------------------------------------------------------------------------------
 
     def _start(self, pod: Object) -> _Worker:
-        worker = self._workers[uid_of(pod)] = _Worker(pod)
+        worker = self._workers[uid_of(pod)] = _Worker(pod, first_seen=self._clock.monotonic())
         worker.task = asyncio.get_running_loop().create_task(
             self._run(worker), name=f"pod {logging.name(pod)}"
         )
@@ -192,6 +194,9 @@ class PodWorkers:
         if done is None or done.terminal:
             worker.asked_to_end.set()
             return None
+        if done.running and worker.first_seen is not None:
+            metrics.POD_START_SECONDS.observe(self._clock.monotonic() - worker.first_seen)
+            worker.first_seen = None
         if done.errors:
             return min(10.0, done.again_after or 10.0)
         return min(done.again_after or self._resync, self._resync) * random.uniform(1.0, 1.02)

@@ -49,6 +49,7 @@ class Pass:
     terminal: bool = False
     errors: tuple[str, ...] = ()
     again_after: float | None = None
+    running: bool = False
 
 
 class PodSyncer:
@@ -122,7 +123,8 @@ class PodSyncer:
             self._cgroups.apply(pod)  # a lower limit takes effect once the containers are below it
         waits = [wait for wait in (outcome.retry_after, deadline) if wait is not None]
         terminal = status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED)
-        return Pass(terminal, outcome.errors, min(waits) if waits else None)
+        running = status["phase"] == pod_status.RUNNING
+        return Pass(terminal, outcome.errors, min(waits) if waits else None, running)
 
     async def _look(self, pod: Object) -> PodState:
         state = await self._runtime.state(uid_of(pod))

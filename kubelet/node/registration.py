@@ -12,12 +12,22 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet.node import status as node_status
 from kubelet.node.status import Health, NodeFacts
+from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import ContainerRuntimeError, Image, RuntimeInfo
 
 log = logging.get(__name__)
 
 LOOK_PERIOD = 10.0  # seconds between looks (upstream's nodeStatusUpdateFrequency)
 REPORT_PERIOD = 300.0  # seconds after which an unchanged status is sent all the same
+
+
+# Condition -> what is said when it is False, when it is True.
+EVENTS = {
+    "MemoryPressure": ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
+    "DiskPressure": ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
+    "PIDPressure": ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
+    "Ready": ("NodeNotReady", "NodeReady"),
+}
 
 
 class NodeReporter:
@@ -39,7 +49,7 @@ class NodeReporter:
         images: Callable[[], list[Image]],
         health: Callable[[], Awaitable[Health]],
         pressure: Callable[[], dict[str, bool]],
-        volumes_in_use: Callable[[], list[str]] = list,
+        recorder: Recorder,
     ) -> None:
         self._nodes = client.resource("v1", "nodes")
         self._facts = facts
@@ -55,6 +65,8 @@ class NodeReporter:
         self._health = health
         self._pressure = pressure
         self._wake = asyncio.Event()
+        self._recorder = recorder
+        self._told: dict[str, str] = {}  # condition -> the event that was last said about it
         self._last_report: float | None = None
         self._runtime_info = RuntimeInfo("containerd", "Unknown")
         self.allocatable: Object = {}
@@ -159,6 +171,7 @@ class NodeReporter:
         node_status.update_conditions(
             present, self._facts, await self._health(), self._pressure(), self._clock.now()
         )
+        self._tell(present)
         status |= {
             "addresses": node_status.addresses(self._facts),
             "capacity": self.capacity,
@@ -167,6 +180,27 @@ class NodeReporter:
             "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
             "images": node_status.images(self._images()),
         }
+
+    def _tell(self, present: list[Object]) -> None:
+        """An event for each condition that is not what it was."""
+        for condition in present:
+            reasons = EVENTS.get(condition["type"])
+            if reasons is None:
+                continue
+            reason = reasons[condition["status"] == "True"]
+            if self._told.get(condition["type"]) != reason:
+                self._told[condition["type"]] = reason
+                self.event("Normal", reason, f"Node {self._facts.name} status is now: {reason}")
+
+    def event(self, type: str, reason: str, message: str) -> None:
+        """Say something about the node."""
+        self._recorder.event(self.reference, type, reason, message)
+
+    @property
+    def reference(self) -> Object:
+        """The node as events name it: as upstream, its name stands for its uid."""
+        name = self._facts.name
+        return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name}}
 
     def _measure(self) -> None:
         self.capacity = node_status.capacity(self._facts)

@@ -1,0 +1,53 @@
+"""What the kubelet measures of itself, by upstream's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import prometheus_client
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+RELIST_SECONDS = prometheus_client.Histogram(
+    "kubelet_pleg_relist_duration_seconds",
+    "Duration in seconds for relisting pods in PLEG.",
+    buckets=(0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
+)
+POD_START_SECONDS = prometheus_client.Histogram(
+    "kubelet_pod_start_duration_seconds",
+    "Duration in seconds from kubelet seeing a pod for the first time to the pod starting to run",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600),
+)
+
+
+class _Watched(Collector):
+    """Numbers that are counted when somebody asks."""
+
+    def __init__(self) -> None:
+        self.pods: Callable[[], int] = lambda: 0
+        self.containers: Callable[[], Mapping[str, int]] = dict
+        self.node = ""
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        pods = GaugeMetricFamily("kubelet_running_pods", "Number of pods that have a running pod sandbox")
+        pods.add_metric([], self.pods())
+        yield pods
+        text = "Number of containers currently running"
+        containers = GaugeMetricFamily("kubelet_running_containers", text, labels=["container_state"])
+        for state, number in self.containers().items():
+            containers.add_metric([state], number)
+        yield containers
+        node = GaugeMetricFamily(
+            "kubelet_node_name", "The node's name. The count is always 1.", labels=["node"]
+        )
+        node.add_metric([self.node], 1)
+        yield node
+
+
+_watched = _Watched()
+prometheus_client.REGISTRY.register(_watched)
+
+
+def watch(*, pods: Callable[[], int], containers: Callable[[], Mapping[str, int]], node: str) -> None:
+    """Count these from now on."""
+    _watched.pods, _watched.containers, _watched.node = pods, containers, node
