@@ -158,12 +158,17 @@ def normalized(
     else:
         obj, unknown = builtin.normalize_builtin(obj, gvk, endpoints.schemas)
         found += [builtin.unknown_field(path) for path in unknown]
-    if found and context.field_validation == STRICT:
-        raise builtin.strict_error(gvk, found)
-    if found and context.field_validation == WARN:
-        for problem in found:
-            context.warn(problem)
+    report(context, gvk, found)
     return obj
+
+
+def report(context: RequestContext, gvk: GroupVersionKind, problems: Sequence[str]) -> None:
+    """Refuse, mention or ignore unknown and duplicate fields, as the client wants."""
+    if problems and context.field_validation == STRICT:
+        raise builtin.strict_error(gvk, problems)
+    if problems and context.field_validation == WARN:
+        for problem in problems:
+            context.warn(problem)
 
 
 async def read_object(

@@ -25,6 +25,7 @@ from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.object import Object, copy, metadata_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
+from kubarium.apimachinery.schema import builtin
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
 JSON_PATCH = "application/json-patch+json"
@@ -115,20 +116,19 @@ class _Patching:
         if not self._context.field_manager:
             text = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
             raise errors.Invalid(text, {"group": "meta.k8s.io", "kind": "PatchOptions"})
-        config, problems = codec.decode_yaml_strict(content)
-        self._check_config(config)
+        config = self._config(content)
 
         async def change(current: Object | None) -> Object:
-            sent = body.normalized(
-                self._endpoints, self._row, self._context, copy(config), self._kind, list(problems)
-            )
+            sent = copy(config)
+            if current is not None and self._window:
+                return await self._through_window(current, sent)
             if current is None and metadata_of(sent).get("uid"):
                 uid = metadata_of(sent)["uid"]
                 text = (
                     f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
                 )
                 raise errors.Conflict.of(self._row.group, self._row.plural, self._context.info.name, text)
-            if self._row.to_storage is not None and not self._window:
+            if self._row.to_storage is not None:
                 sent = self._row.to_storage(sent)
             name = self._subresource.name if self._subresource is not None else ""
             merged = managed_fields.apply(
@@ -185,16 +185,30 @@ class _Patching:
         )
         return await self._writing.admit(new, current)
 
-    def _check_config(self, config: Object) -> None:
+    def _config(self, content: bytes) -> Object:
+        """The applied configuration, decoded but not defaulted: what is not in it is not owned.
+
+        Unknown fields of custom resources stay, because merging refuses them with their path.
+        """
+        config, problems = codec.decode_yaml_strict(content)
         body.check_type(config, self._kind)
+        if self._row.custom is not None and not self._window:
+            builtin.normalize_metadata(config, self._kind, self._endpoints.schemas)
+            body.report(self._context, self._kind, problems)
+        else:
+            config = body.normalized(self._endpoints, self._row, self._context, config, self._kind, problems)
         if metadata_of(config).get("managedFields"):
             raise errors.BadRequest("metadata.managedFields must be nil")
         check_name(self._context, config)
         check_place(self._row, self._context, config)
-        # Before decoding, which would drop what the schema does not know.
-        custom = self._row.custom if self._kind == self._row.gvk else None
-        schema = custom.schema if custom is not None else self._endpoints.schemas.schema(self._kind)
-        managed_fields.check_config(config, schema or ANY)
+        return config
+
+    async def _through_window(self, current: Object, sent: Object) -> Object:
+        """A Scale is applied like an update of the one field that it shows."""
+        assert self._subresource is not None and self._subresource.merge is not None
+        new = self._subresource.merge(current, sent)
+        self._writing.note_fields(current, new, self._subresource.name)
+        return await self._writing.admit(new, current)
 
 
 def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:

@@ -142,6 +142,17 @@ async def test_apply_merges_lists_by_key(client: Client, group: str, namespace: 
     assert [step["name"] for step in both["spec"]["steps"]] == ["a", "b"]
 
 
+async def test_applied_configurations_own_no_defaults(client: Client, group: str, namespace: str) -> None:
+    cron_tabs = client.resource(f"{group}/v1", "crontabs")
+    wanted = cron_tab(group)
+    wanted["metadata"]["namespace"] = namespace
+    applied = await cron_tabs.apply(wanted, field_manager="one")
+    assert applied["spec"]["replicas"] == 1
+    assert applied["metadata"]["managedFields"][0]["fieldsV1"] == {"f:spec": {"f:schedule": {}}}
+    with pytest.raises(errors.StatusError, match=r"\.spec\.unknown: field not declared in schema"):
+        await cron_tabs.apply({**wanted, "spec": {"schedule": "* * * * *", "unknown": 1}}, field_manager="one")
+
+
 async def test_published_and_forgotten(client: Client, group: str, namespace: str) -> None:
     groups = await client.request("GET", "/apis")
     assert group in [entry["name"] for entry in groups["groups"]]
