@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kubarium.api.core import endpoint_subsets as endpoint_objects
 from kubarium.api.discovery import endpoint_slice as slices
+from kubarium.api.discovery import endpoint_subsets as endpoint_objects
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import (
     Object,
