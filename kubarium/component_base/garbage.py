@@ -16,7 +16,8 @@ from kubarium.component_base.clock import Clock
 log = logging.get(__name__)
 
 INTERVAL = 2.0  # seconds between settings aside
-FULL_EVERY = 1800  # of these, one begins with a collection of everything
+FULL_AFTER = 60.0  # seconds between collections of everything, at least
+FULL_SHARE = 0.002  # of all time may be spent on them
 _THRESHOLDS = (20_000, 20, 20)
 
 
@@ -24,15 +25,16 @@ async def tend(clock: Clock) -> None:
     """Run beside whatever the process does, for ever."""
     gc.set_threshold(*_THRESHOLDS)
     gc.freeze()  # what was imported stays
-    rounds = 0
+    full_at = clock.monotonic() + FULL_AFTER
     while True:
         await clock.sleep(INTERVAL)
-        rounds += 1
-        if rounds % FULL_EVERY == 0:
-            begun = clock.monotonic()
+        begun = clock.monotonic()
+        if begun < full_at:
+            gc.collect()
+        else:
             gc.unfreeze()
             found = gc.collect()
-            log.info("collected %d objects in %.3f s", found, clock.monotonic() - begun)
-        else:
-            gc.collect()
+            spent = clock.monotonic() - begun
+            full_at = begun + max(FULL_AFTER, spent / FULL_SHARE)
+            log.debug("collected %d objects in %.3f s", found, spent)
         gc.freeze()
