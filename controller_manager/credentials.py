@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from kubarium.apimachinery import errors, time
-from kubarium.client.rest import DEFAULT_TIMEOUT, Client, Query
-from kubarium.client.transport import Answer, Transport
+from kubarium.client.rest import DEFAULT_TIMEOUT, Client
+from kubarium.client.transport import Answer, Query, Transport
 from kubarium.component_base.clock import Clock
 
 NAMESPACE = "kube-system"

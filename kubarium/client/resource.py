@@ -11,7 +11,7 @@ import orjson
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.apimachinery.watch import ERROR, WatchEvent
-from kubarium.client.rest import Client, Query
+from kubarium.client.transport import Query, Requester
 
 PatchType = Literal["json", "merge", "strategic", "apply"]
 
@@ -26,7 +26,7 @@ CONTENT_TYPES: dict[PatchType, str] = {
 class ResourceClient:
     """One resource in one version; a namespace is named with each call, none for cluster-scoped kinds."""
 
-    def __init__(self, client: Client, api_version: str, plural: str) -> None:
+    def __init__(self, client: Requester, api_version: str, plural: str) -> None:
         self.client = client
         self.api_version = api_version
         self.plural = plural

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
 from kubarium.apimachinery import errors
 from kubarium.client.kubeconfig import ClientConfig
-from kubarium.client.transport import Answer, NetworkTransport, Transport
-
-if TYPE_CHECKING:
-    from kubarium.client.resource import ResourceClient
+from kubarium.client.resource import ResourceClient
+from kubarium.client.transport import Answer, NetworkTransport, Query, Transport
 
 MAX_RETRIES = 10  # of answers that ask for patience (429, 503 with Retry-After)
 DEFAULT_TIMEOUT = 60.0  # seconds; watches and streams have none
-
-Query = Mapping[str, str | int | bool | list[str] | None]
 
 
 class Client:
@@ -52,8 +48,6 @@ class Client:
 
     def resource(self, api_version: str, plural: str) -> ResourceClient:
         """A handle for one kind: `client.resource("apps/v1", "deployments")`."""
-        from kubarium.client.resource import ResourceClient
-
         return ResourceClient(self, api_version, plural)
 
     def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:

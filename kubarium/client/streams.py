@@ -18,8 +18,8 @@ import yarl
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
-from kubarium.client.rest import Client, Query, error_of
-from kubarium.client.transport import NetworkTransport
+from kubarium.client.rest import Client, error_of
+from kubarium.client.transport import NetworkTransport, Query
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 import aiohttp
 import yarl
@@ -29,6 +30,33 @@ class Answer(Protocol):
 
     def close(self) -> None:
         """Let go of the answer, read or not."""
+        ...
+
+
+Query = Mapping[str, str | int | bool | list[str] | None]
+"""Parameters of a request; empty ones are left out."""
+
+
+class Requester(Protocol):
+    """Turns requests into objects; `rest.Client` is the one."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = 60.0,
+    ) -> Any:
+        """Send a request; the decoded answer. Raises StatusError, ConnectionError, TimeoutError."""
+        ...
+
+    def stream(
+        self, method: str, path: str, *, query: Query | None = None, headers: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[Answer]:
+        """An answer whose body goes on and on."""
         ...
 
 
