@@ -352,3 +352,150 @@ async def test_a_budget_says_how_many_pods_may_go(world: World) -> None:
     assert (status["expectedPods"], status["desiredHealthy"]) == (3, 2)
     await world.patch("apps/v1", "deployments", "web", {"spec": {"replicas": 2}})
     await world.until(lambda: allows(1, 2), kubelet=True)
+
+
+async def test_claims_go_when_the_retention_policy_says_so(world: World) -> None:
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    await world.create(
+        workload(
+            "StatefulSet",
+            "db",
+            2,
+            serviceName="db",
+            podManagementPolicy="Parallel",
+            volumeClaimTemplates=[claim],
+            persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete", "whenDeleted": "Delete"},
+        )
+    )
+
+    async def claims(*wanted: str) -> bool:
+        return [name_of(one) for one in await world.list("v1", "persistentvolumeclaims")] == list(wanted)
+
+    async def ready(count: int) -> bool:
+        return ((await world.get("apps/v1", "statefulsets", "db")).get("status") or {}).get(
+            "readyReplicas", 0
+        ) == count
+
+    await world.until(lambda: ready(2), kubelet=True)
+    assert await claims("data-db-0", "data-db-1")
+    await world.patch("apps/v1", "statefulsets", "db", {"spec": {"replicas": 1}})
+    await world.until(lambda: claims("data-db-0"), kubelet=True)
+    await world.resource("apps/v1", "statefulsets").delete("db", world.namespace)
+    await world.until(lambda: claims(), kubelet=True)
+
+
+async def test_a_failed_stateful_pod_comes_back_under_its_name(world: World) -> None:
+    await world.create(workload("StatefulSet", "db", 1, serviceName="db"))
+
+    async def there() -> bool:
+        return [name_of(pod) for pod in await world.pods("app=db")] == ["db-0"]
+
+    await world.until(there)
+    first = (await world.get("v1", "pods", "db-0"))["metadata"]["uid"]
+    await world.kubelet(finish="Failed")
+
+    async def again() -> bool:
+        pod = await world.get("v1", "pods", "db-0")
+        return bool(pod["metadata"]["uid"] != first and pod["status"]["phase"] == "Pending")
+
+    await world.until(again)
+    assert any("is recreating failed Pod db-0" in text for text in await world.events("RecreatingFailedPod"))
+
+
+async def test_a_failed_daemon_is_replaced(world: World) -> None:
+    nodes = world.resource("v1", "nodes")
+    name, mark = world.namespace, {"for": world.namespace}
+    await nodes.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": mark}})
+    daemon = workload("DaemonSet", "agent", None)
+    daemon["spec"]["template"]["spec"]["nodeSelector"] = mark
+    await world.create(daemon)
+
+    async def one() -> bool:
+        return len(await world.pods("app=agent")) == 1
+
+    try:
+        await world.until(one)
+        (first,) = await world.pods("app=agent")
+        await world.kubelet(finish="Failed")
+
+        async def replaced() -> bool:
+            found = await world.pods("app=agent")
+            return len(found) == 1 and name_of(found[0]) != name_of(first)
+
+        await world.until(replaced)
+        assert await world.events("FailedDaemonPod")
+    finally:
+        await nodes.delete(name)
+
+
+async def test_a_pod_gets_the_claims_it_asks_for(world: World) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {
+            "containers": [{"name": "c", "image": "x"}],
+            "volumes": [
+                {
+                    "name": "scratch",
+                    "ephemeral": {
+                        "volumeClaimTemplate": {
+                            "metadata": {"labels": {"kind": "scratch"}},
+                            "spec": {
+                                "accessModes": ["ReadWriteOnce"],
+                                "resources": {"requests": {"storage": "1Gi"}},
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+    created = await world.create(pod)
+
+    async def claimed() -> bool:
+        claim = await world.get("v1", "persistentvolumeclaims", "p-scratch")
+        return bool(claim["metadata"]["ownerReferences"][0]["uid"] == created["metadata"]["uid"])
+
+    await world.until(claimed)
+    await world.resource("v1", "pods").delete("p", world.namespace, grace_period_seconds=0)
+
+    async def gone() -> bool:
+        return not await world.list("v1", "persistentvolumeclaims")
+
+    await world.until(gone)
+
+
+async def test_a_replaced_cron_job_has_one_job_at_a_time(world: World) -> None:
+    cron = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "tick"},
+        "spec": {
+            "schedule": "* * * * *",
+            "concurrencyPolicy": "Replace",
+            "jobTemplate": {"spec": job()["spec"]},
+        },
+    }
+    await world.create(cron)
+    earlier = {"status": {"lastScheduleTime": "2020-01-01T00:00:00Z"}}
+    resource = world.resource("batch/v1", "cronjobs")
+
+    async def started(than: str) -> bool:
+        found = await world.list("batch/v1", "jobs")
+        active = ((await world.get("batch/v1", "cronjobs", "tick")).get("status") or {}).get("active") or []
+        return len(found) == len(active) == 1 and name_of(found[0]) != than
+
+    await resource.patch("tick", earlier, world.namespace, subresource="status")
+    await world.until(lambda: started(""))
+    (first,) = await world.list("batch/v1", "jobs")
+    await resource.delete("tick", world.namespace, propagation_policy="Background")
+
+    async def gone() -> bool:
+        return not await world.list("batch/v1", "jobs") and not await world.pods()
+
+    await world.until(gone, kubelet=True)
+    assert name_of(first).startswith("tick-")
