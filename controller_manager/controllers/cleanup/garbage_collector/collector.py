@@ -53,6 +53,10 @@ class NotServed(Exception):
     """The kind of an owner is unknown to the server just now; it may come back."""
 
 
+class Unresolvable(Exception):
+    """A reference that can never be followed: a cluster-wide object cannot belong to one in a namespace."""
+
+
 class GarbageCollector:
     """Removes objects whose owners are gone."""
 
@@ -109,6 +113,8 @@ class GarbageCollector:
                 await attempt(uid)
             except errors.Conflict:
                 queue.add_rate_limited(uid)
+            except Unresolvable as error:
+                log.info("%s", error)
             except NotServed as error:
                 log.debug("%s", error)
                 self.watcher.look_soon()
@@ -202,9 +208,21 @@ class GarbageCollector:
     async def _get_owner(self, node: Node, owner: Owner) -> Object | None:
         kind = self.watcher.served(owner.place.group, owner.place.kind)
         if kind is not None and kind.namespaced and not node.place.namespace:
-            text = f"ownerRef {owner.place} is namespaced, but the dependent is not"
-            raise NotServed(text)  # such a reference can never be resolved; it is left alone
+            self._complain(node, owner, kind.api_version)
+            raise Unresolvable(f"{node.place} names {owner.place}, which is in a namespace, as its owner")
         return await self._get(owner.place)
+
+    def _complain(self, node: Node, owner: Owner, api_version: str) -> None:
+        place = node.place
+        subject = {
+            "kind": place.kind,
+            "metadata": {"namespace": place.namespace, "name": place.name, "uid": node.uid},
+        }
+        text = (
+            f"ownerRef [{api_version}/{owner.place.kind}, namespace: {place.namespace}, name: {owner.place.name}, "
+            f'uid: {owner.uid}] does not exist in namespace "{place.namespace}"'
+        )
+        self._events.event(subject, "Warning", "OwnerRefInvalidNamespace", text)
 
     async def _attempt_to_orphan(self, uid: str) -> None:
         node = self.graph.nodes.get(uid)
