@@ -125,6 +125,7 @@ class ApiServer:
         for task in reversed(self._running):
             task.cancel()
             await asyncio.wait([task], timeout=STOP_SECONDS)
+        await self.endpoints.backends.close()
 
 
 def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:

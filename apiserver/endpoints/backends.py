@@ -7,14 +7,14 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 
+from apiserver.endpoints.passing import open_session
 from apiserver.registry.store import Registry
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of, status_of
 
 KUBELET_PORT = 10250
-_TIMEOUT = httpx.Timeout(30.0, read=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,13 @@ class Backends:
             self.kubelet_tls = _trusting()
         if kubelet_certificate:
             self.kubelet_tls.load_cert_chain(kubelet_certificate, kubelet_key)
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._clients: dict[bool, aiohttp.ClientSession] = {}
 
-    def client(self, place: Place) -> httpx.AsyncClient:
+    def client(self, place: Place) -> aiohttp.ClientSession:
         """A connection pool: one for kubelets, with our certificate; one for everything else."""
         client = self._clients.get(place.is_kubelet)
         if client is None:
-            client = httpx.AsyncClient(verify=self.tls(place), timeout=_TIMEOUT, trust_env=False)
-            self._clients[place.is_kubelet] = client
+            client = self._clients[place.is_kubelet] = open_session(self.tls(place))
         return client
 
     def tls(self, place: Place) -> ssl.SSLContext:
@@ -70,7 +69,7 @@ class Backends:
     async def close(self) -> None:
         """Hang up."""
         for client in self._clients.values():
-            await client.aclose()
+            await client.close()
 
     async def kubelet(self, node_name: str, port: int = 0) -> Place:
         """The kubelet of a node."""

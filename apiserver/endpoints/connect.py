@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-import httpx
+import aiohttp
 
 from apiserver.admission.plugin import CONNECT
 from apiserver.endpoints.backends import Backends, Place
@@ -51,7 +51,7 @@ async def handle(
         await endpoints.admission.validate(attributes)
     try:
         await _ACTIONS[info.subresource](endpoints.backends, row, context, scope, receive, send)
-    except (OSError, httpx.TransportError) as error:
+    except (OSError, aiohttp.ClientError) as error:
         log.info("cannot reach what is behind %s: %s", info.path, error)
         raise errors.InternalError.because(f"error dialing backend: {error}") from None
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterable
 
-import httpx
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
 
-from apiserver.endpoints.server import Receive, Scope, Send
+from kubarium.component_base.serving import Receive, Scope, Send
 
+CONNECT_SECONDS = 30.0
 HOP_BY_HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
     b"transfer-encoding", b"upgrade", b"host", b"authorization", b"content-length",
@@ -36,7 +40,7 @@ async def whole(receive: Receive) -> bytes:
 
 
 async def repeat(
-    client: httpx.AsyncClient,
+    session: aiohttp.ClientSession,
     base: str,
     method: str,
     target: str,
@@ -44,40 +48,52 @@ async def repeat(
     content: bytes,
     send: Send,
     prefix: bytes = b"",
-    server_name: str = "",
+    server_name: str | None = None,
 ) -> None:
     """Make the request there and send what comes back.
 
     With `prefix`, links in pages are made to lead through it. `server_name` is whose certificate is expected.
     """
-    passed = [(name, value) for name, value in headers if name not in HOP_BY_HOP]
-    url = httpx.URL(base).copy_with(raw_path=target.encode("latin-1"))
-    extensions = {"sni_hostname": server_name} if server_name else {}
-    request = client.build_request(
-        method, url, headers=passed, content=content or None, extensions=extensions
+    passed = CIMultiDict((_text(name), _text(value)) for name, value in headers if name not in HOP_BY_HOP)
+    asked = session.request(
+        method,
+        URL(base + target, encoded=True),
+        headers=passed,
+        data=content or None,
+        allow_redirects=False,
+        skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+        server_hostname=server_name,
     )
-    answer = await client.send(request, stream=True)
-    try:
+    async with asked as answer:
         shown = [
-            (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in HOP_BY_HOP
+            (name.lower(), value) for name, value in answer.raw_headers if name.lower() not in HOP_BY_HOP
         ]
-        body: AsyncIterator[bytes] = answer.aiter_raw()
-        if prefix and answer.headers.get("content-type", "").startswith("text/html"):
-            page = _LINK.sub(rb"\1" + prefix.replace(b"\\", b"\\\\") + rb"\2", await answer.aread())
-            shown = [(name, value) for name, value in shown if name != b"content-encoding"]
+        if prefix and answer.content_type == "text/html" and not answer.headers.get("Content-Encoding"):
+            page = _LINK.sub(rb"\1" + prefix.replace(b"\\", b"\\\\") + rb"\2", await answer.content.read())
             shown.append((b"content-length", b"%d" % len(page)))
             body = _once(page)
-        elif "content-length" in answer.headers:
-            shown.append((b"content-length", answer.headers["content-length"].encode()))
-        if prefix and answer.headers.get("location", "").startswith("/"):
-            location = prefix + answer.headers["location"].encode()
+        else:
+            body = answer.content.iter_any()
+            if "Content-Length" in answer.headers:
+                shown.append((b"content-length", answer.headers["Content-Length"].encode()))
+        if prefix and answer.headers.get("Location", "").startswith("/"):
+            location = prefix + answer.headers["Location"].encode()
             shown = [(name, location if name == b"location" else value) for name, value in shown]
-        await send({"type": "http.response.start", "status": answer.status_code, "headers": shown})
+        await send({"type": "http.response.start", "status": answer.status, "headers": shown})
         async for part in body:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-    finally:
-        await answer.aclose()
+
+
+def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """A pool of connections to places that are trusted as the context says; answers come as they are."""
+    connector = aiohttp.TCPConnector(ssl=tls, limit=0, force_close=False)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1")
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

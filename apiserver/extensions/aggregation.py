@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-import httpx
+import aiohttp
+import orjson
+from multidict import CIMultiDict
 
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
-from apiserver.endpoints.passing import HOP_BY_HOP, repeat, upgrade_of, whole
+from apiserver.endpoints.passing import open_session, repeat, upgrade_of, whole
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User
 from kubarium.apimachinery import conditions, errors
@@ -39,6 +41,7 @@ SLICE_SERVICE = "kubernetes.io/service-name"
 CHECK_SECONDS = 30.0
 SOON_SECONDS = 2.0  # while it is not available
 ANSWER_SECONDS = 5.0
+AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
 _IDENTITY = (b"x-remote-user", b"x-remote-uid", b"x-remote-group", b"x-remote-extra-")
 
 
@@ -49,7 +52,7 @@ class Upstream:
     host: str  # an endpoint's address
     port: int
     server_name: str
-    client: httpx.AsyncClient
+    client: aiohttp.ClientSession
     tls: ssl.SSLContext
 
     @property
@@ -76,7 +79,7 @@ class _Known:
     upstream: Upstream | None = None
     group: RemoteGroup | None = None
     problem: str = ""
-    clients: dict[bytes, tuple[httpx.AsyncClient, ssl.SSLContext]] = field(default_factory=dict)
+    clients: dict[bytes, tuple[aiohttp.ClientSession, ssl.SSLContext]] = field(default_factory=dict)
 
 
 class Aggregation(Controller):
@@ -105,6 +108,15 @@ class Aggregation(Controller):
 
     def watches(self) -> Sequence[Watch]:
         return [Watch(API_VERSION, PLURAL)]
+
+    async def run(self) -> None:
+        """Work until cancelled, then hang up."""
+        try:
+            await super().run()
+        finally:
+            for known in self._known.values():
+                for client, _ in known.clients.values():
+                    await client.close()
 
     async def started(self) -> None:
         self._catalog_changed()
@@ -173,15 +185,16 @@ class Aggregation(Controller):
         upstream = await self._find(known)
         path = f"/apis/{group}/{version}"
         try:
-            answer = await upstream.client.get(
+            asked = upstream.client.get(
                 upstream.base + path,
-                headers=self._headers(User("system:kube-aggregator", groups=("system:masters",))),
-                extensions={"sni_hostname": upstream.server_name},
-                timeout=ANSWER_SECONDS,
+                headers=CIMultiDict(self._headers(AGGREGATOR)),
+                server_hostname=upstream.server_name,
+                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                raise_for_status=True,
             )
-            answer.raise_for_status()
-            resources = answer.json().get("resources") or []
-        except (httpx.HTTPError, ValueError) as error:
+            async with asked as answer:
+                resources = orjson.loads(await answer.read()).get("resources") or []
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             text = f"failing or missing response from {upstream.base}{path}: {error or type(error).__name__}"
             raise Unavailable("FailedDiscoveryCheck", text) from None
         known.upstream, known.problem = upstream, ""
@@ -215,7 +228,7 @@ class Aggregation(Controller):
         client, tls = self._client_for(known)
         return Upstream(host, target, f"{name}.{namespace}.svc", client, tls)
 
-    def _client_for(self, known: _Known) -> tuple[httpx.AsyncClient, ssl.SSLContext]:
+    def _client_for(self, known: _Known) -> tuple[aiohttp.ClientSession, ssl.SSLContext]:
         mark = (known.spec.get("caBundle") or "").encode() + bytes(
             [bool(known.spec.get("insecureSkipTLSVerify"))]
         )
@@ -228,9 +241,7 @@ class Aggregation(Controller):
                 context.verify_mode = ssl.CERT_NONE
             if self._certificate:
                 context.load_cert_chain(self._certificate, self._key)
-            client = httpx.AsyncClient(
-                verify=context, timeout=httpx.Timeout(30.0, read=None), trust_env=False
-            )
+            client = open_session(context)
             known.clients[mark] = (client, context)
         return known.clients[mark]
 
@@ -279,11 +290,10 @@ class Aggregation(Controller):
             if upgrade_of(scope):
                 await self._tunnel(upstream, scope, target, headers + identity)
                 return
-            kept = [(name, value) for name, value in headers if name not in HOP_BY_HOP]
             content = await whole(receive)
-            await repeat(upstream.client, upstream.base, scope["method"], target, kept + identity, content, send,
+            await repeat(upstream.client, upstream.base, scope["method"], target, headers + identity, content, send,
                          server_name=upstream.server_name)  # fmt: skip
-        except (httpx.TransportError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             log.info("cannot pass %s on: %s", context.info.path, error)
             raise errors.ServiceUnavailable(f"error trying to reach service: {error}") from None
 
