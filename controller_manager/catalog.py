@@ -456,6 +456,23 @@ CONTROLLERS: Sequence[Row] = (
 )
 
 
+ELSEWHERE = frozenset(
+    {
+        "service-lb-controller",
+        "node-route-controller",
+        "cloud-node-lifecycle-controller",
+        "storageversion-garbage-collector-controller",
+        "storage-version-migrator-controller",
+        "device-taint-eviction-controller",
+        "volumeattributesclass-protection-controller",
+        "selinux-warning-controller",
+        "podcertificaterequest-cleaner-controller",
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+    }
+)
+"""Upstream's controllers that live in the cloud controller manager or do not exist here; naming them is no error."""
+
+
 class UnknownController(ValueError):
     """`--controllers` names something that is not in the table."""
 
@@ -471,6 +488,8 @@ def chosen(wanted: Sequence[str]) -> list[Row]:
             all_defaults = True
             continue
         name = text.removeprefix("-")
+        if name in ELSEWHERE:
+            continue
         if name not in canonical:
             raise UnknownController(f'"{name}" is not in the list of known controllers')
         (refused if text.startswith("-") else named).add(canonical[name])
