@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kubarium.cluster import addons, images, keeper, launcher, node, pki, programs, state
@@ -85,7 +86,10 @@ def become_node(name: str) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     asyncio.run(_masquerade(known))
     orders = Path("/run/kubarium/programs.json")
-    table = programs.node_programs(known, member)
+    table = [
+        replace(program, log=f"/var/log/kubarium/{program.name}.log")
+        for program in programs.node_programs(known, member)
+    ]
     table.append(_network_program(known, name))
     table.append(_import_program())
     keeper.write_programs(orders, table, Path("/run/kubarium/reports"))

@@ -97,7 +97,8 @@ def _make_apiserver(cluster: Cluster, ca: Authority) -> None:
 def _make_kubeconfigs(cluster: Cluster, ca: Authority) -> None:
     _kubeconfig(cluster, ca, cluster.admin_conf, "kubernetes-admin", [MASTERS], cluster.local_server)
     for file, user in COMPONENT_USERS.items():
-        _kubeconfig(cluster, ca, cluster.dir / f"{file}.conf", user, [], cluster.local_server)
+        server = cluster.server if cluster.api_address else cluster.local_server
+        _kubeconfig(cluster, ca, cluster.dir / f"{file}.conf", user, [], server)
 
 
 def _kubeconfig(
