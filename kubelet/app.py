@@ -186,6 +186,7 @@ class Kubelet:
             dns=ClusterDNS(self.options.cluster_dns, self.options.cluster_domain, self.options.resolv_conf),
             fetch=self.objects.fetch,
             services=self.services.lister.list,
+            services_known=lambda: self.services.has_synced,
             runtime_handler=self._runtime_handler,
             host_ips=lambda: self.facts.ips,
             allocatable=lambda: self.reporter.allocatable,
@@ -373,10 +374,9 @@ class Kubelet:
         await self.probes.close()
 
     async def _run_loop(self) -> None:
-        # The first look at the runtime and at the node comes before the first pod.
+        # The first look at the runtime comes before the first pod. The API server is not waited for: static pods
+        # must start without it, for it may be one of them.
         await self.pleg.ready()
-        await self.nodes.synced()
-        await self.services.synced()
         await self.loop.run()
 
     async def _serve(self) -> None:
@@ -474,15 +474,14 @@ class Kubelet:
         pod = self.pods.by_uid(uid)
         return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
 
-    def _own_node(self) -> Object | None:
-        node = self.nodes.lister.get("", self.name)
-        if node is None:
-            return None
-        return (
-            node
-            if status_of(node).get("allocatable")
-            else {**node, "status": {"allocatable": self.reporter.allocatable}}
-        )
+    def _own_node(self) -> Object:
+        """This node as the API server has it, or as it will be registered."""
+        node = self.nodes.lister.get("", self.name) or {
+            "metadata": {"name": self.name, "labels": self._labels()}
+        }
+        if status_of(node).get("allocatable"):
+            return node
+        return {**node, "status": {"allocatable": self.reporter.allocatable}}
 
     def _pods_with_status(self) -> list[Object]:
         return [self.statuses.with_status(pod) for pod in self.pods.all()]

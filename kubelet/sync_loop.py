@@ -84,7 +84,7 @@ class SyncLoop:
         pleg: PLEG,
         recorder: Recorder,
         clock: Clock,
-        node: Callable[[], Object | None],
+        node: Callable[[], Object],
         sources_ready: Callable[[], bool],
         collect: Callable[[str], None],
         allowed_sysctls: Sequence[str] = (),
@@ -197,8 +197,6 @@ class SyncLoop:
     def _refuse(self, pod: Object) -> bool:
         """Admission: a pod that cannot run here becomes Failed."""
         node = self._node()
-        if node is None:
-            return False
         others = [
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]

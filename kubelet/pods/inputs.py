@@ -12,10 +12,11 @@ from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS, resolver_of
 from kubelet.pods import environment
 from kubelet.pods.environment import Fetch, Surroundings
+from kubelet.pods.merge import is_static
 from kubelet.resources import limits
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime.inputs import ContainerOptions, SandboxOptions
-from kubelet.runtime.interface import SandboxConfig
+from kubelet.runtime.interface import SandboxConfig, StartError
 from kubelet.volumes.manager import VolumeManager
 
 
@@ -31,6 +32,7 @@ class Inputs:
         dns: ClusterDNS,
         fetch: Fetch,
         services: Callable[[], Iterable[Object]],
+        services_known: Callable[[], bool],
         runtime_handler: Callable[[Object], str],
         host_ips: Callable[[], Sequence[str]],
         allocatable: Callable[[], Mapping[str, Any]],
@@ -43,6 +45,7 @@ class Inputs:
         self._dns = dns
         self._fetch = fetch
         self._services = services
+        self._services_known = services_known
         self._runtime_handler = runtime_handler
         self._host_ips = host_ips
         self._allocatable = allocatable
@@ -75,6 +78,9 @@ class Inputs:
         self, pod: Object, container: Object, image_ref: str, pod_ips: Sequence[str], attempt: int
     ) -> ContainerOptions:
         """Options of one container."""
+        if not self._services_known() and not is_static(pod):
+            text = "services have not yet been read at least once, cannot construct envvars"
+            raise StartError("CreateContainerConfigError", text)
         ips = list(self._host_ips()) if spec_of(pod).get("hostNetwork") else list(pod_ips)
         around = Surroundings(self._host_ips(), ips, self._allocatable(), self._services())
         variables = await environment.environment(pod, container, around, self._fetch)

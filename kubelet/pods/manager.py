@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, copy, is_deleting, key_of, uid_of
 from kubarium.client.rest import Client
@@ -9,6 +11,8 @@ from kubarium.component_base import logging
 from kubelet.pods.merge import HASH_ANNOTATION, MIRROR_ANNOTATION, is_mirror, is_static
 
 log = logging.get(__name__)
+
+PATIENCE = 5.0  # seconds
 
 
 class PodManager:
@@ -84,17 +88,12 @@ class MirrorClient:
         shown["metadata"]["annotations"][MIRROR_ANNOTATION] = wanted
         shown.pop("status", None)
         try:
-            node = await self._nodes.get(self._node)
-            shown["metadata"]["ownerReferences"] = [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Node",
-                    "name": self._node,
-                    "uid": uid_of(node),
-                    "controller": True,
-                }
-            ]
-            await self._pods.create(shown)
+            # The pod itself must not wait for its picture.
+            async with asyncio.timeout(PATIENCE):
+                node = await self._nodes.get(self._node)
+                owner = {"apiVersion": "v1", "kind": "Node", "name": self._node, "uid": uid_of(node)}
+                shown["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+                await self._pods.create(shown)
         except errors.AlreadyExists:
             return
         except (errors.StatusError, OSError) as error:
