@@ -125,6 +125,8 @@ class Aggregation(Controller):
         for group, versions in self._catalog.groups().items():
             for version in versions:
                 self.queue.add(ObjectKey("", f"{version}.{group}"))
+        for api_service in self._api_services.lister.list():  # some may have lost their version
+            self.enqueue(api_service)
 
     # ------------------------------------------------------------------------------------------------ judging
 

@@ -47,15 +47,27 @@ def credentials_of(scope: Scope, source_ip: str = "") -> Credentials:
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}\0{value}" if name in headers else value
-    if scope["type"] == "websocket" and "authorization" not in headers:
-        token = _token_of_subprotocols(scope.get("subprotocols") or ())
-        if token:
+    if "sec-websocket-protocol" in headers and "authorization" not in headers:
+        offered = headers["sec-websocket-protocol"].replace("\0", ",").split(",")
+        if token := _token_of_subprotocols([text.strip() for text in offered]):
             headers["authorization"] = f"Bearer {token}"
+            _withdraw_token(scope)
     state = scope.get("state") or {}
     return Credentials(headers, state.get("client_cert"), state.get("client_cert_der"), source_ip)
 
 
-def _token_of_subprotocols(subprotocols: tuple[str, ...] | list[str]) -> str:
+def _withdraw_token(scope: Scope) -> None:
+    """The token is no protocol that the other end could choose, and none of its business."""
+    kept = []
+    for name, value in scope["headers"]:
+        if name == b"sec-websocket-protocol":
+            offered = [text for text in value.split(b",") if _SUBPROTOCOL_TOKEN.encode() not in text]
+            value = b",".join(offered).strip()
+        kept.append((name, value))
+    scope["headers"] = kept
+
+
+def _token_of_subprotocols(subprotocols: list[str]) -> str:
     """Browsers cannot set headers on WebSockets: they offer the token as one more subprotocol."""
     for offered in subprotocols:
         if offered.startswith(_SUBPROTOCOL_TOKEN):
