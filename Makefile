@@ -6,21 +6,28 @@ BIN := $(VENV)/bin
 NODES ?= 3
 CODE := apiserver scheduler controller_manager cloud_controller_manager kubelet kube_proxy addons kubarium
 SYSTEM := etcd-server etcd-client containerd runc containernetworking-plugins iptables nftables conntrack \
-          busybox-static iproute2 util-linux procps nginx-light curl
+          busybox-static iproute2 util-linux procps
+TEST_SYSTEM := nginx-light curl docker.io docker-compose debootstrap
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian starts the service of a package when it installs it; while policy-rc.d says 101 it does not.
 define INSTALL
 set -e
+missing=""
+for package in "$$@"; do
+  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"
+done
+[ -n "$$missing" ] || exit 0
+echo "installing$$missing"
 policy=/usr/sbin/policy-rc.d
 [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; trap 'rm -f $$policy' EXIT; }
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 endef
 export INSTALL
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down check format test unit integration cluster bench clean
+.PHONY: help install install-test up down check format test unit integration cluster bench clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -28,15 +35,14 @@ help:  ## show this list
 install: $(VENV)/.installed  ## system packages and Python packages, if they are missing
 
 $(VENV)/.installed: constraints.txt pyproject.toml
-	@missing=""; for package in $(SYSTEM); do \
-	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
-	done; if [ -n "$$missing" ]; then \
-	  echo "installing$$missing"; $(SUDO) sh -c "$$INSTALL" install $$missing; \
-	fi
+	@$(SUDO) sh -c "$$INSTALL" install $(SYSTEM)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 	  { $(SUDO) sh -c "$$INSTALL" install python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+install-test: install-test  ## what only the tests need: nginx for an image, a Docker Engine for compose
+	@$(SUDO) sh -c "$$INSTALL" install $(TEST_SYSTEM)
 
 up: install  ## a cluster of NODES nodes (3)
 	@$(SUDO) $(BIN)/kubarium up --nodes $(NODES)
@@ -54,16 +60,16 @@ format: install  ## write the code as the formatter wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install  ## all tests, those on real clusters included
+test: install-test  ## all tests, those on real clusters included
 	$(SUDO) $(BIN)/pytest
 
 unit: install  ## tests without a machine: seconds
 	$(BIN)/pytest tests/unit tests/contracts tests/architecture
 
-integration: install  ## a real etcd, an API server, real clients
+integration: install-test  ## a real etcd, an API server, real clients
 	$(SUDO) $(BIN)/pytest tests/integration
 
-cluster: install  ## stories on a real cluster
+cluster: install-test  ## stories on a real cluster
 	$(SUDO) $(BIN)/pytest tests/cluster
 
 bench: install  ## the figures that the README claims
