@@ -30,7 +30,7 @@ from kubarium.client.lister import Lister
 from kubarium.client.resource import ResourceClient
 
 
-class OwnerIsGone(Exception):
+class OwnerIsGone(errors.Conflict):
     """The owner was deleted meanwhile; it must not adopt any more."""
 
 

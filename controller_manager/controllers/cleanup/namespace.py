@@ -93,7 +93,7 @@ class NamespaceController(Controller):
         remains = await self._empty(key.name)
         await self._report(namespace, remains)
         if remains.failures or remains.discovery_failures:
-            raise RuntimeError("; ".join([*remains.discovery_failures, *remains.failures]))
+            raise errors.StatusError("; ".join([*remains.discovery_failures, *remains.failures]))
         if remains.counts:
             log.debug("namespace %s still holds %s", key.name, dict(remains.counts))
             self._passes[key] = self._passes.get(key, 0) + 1

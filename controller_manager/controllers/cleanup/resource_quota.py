@@ -105,10 +105,17 @@ class ResourceQuotaController(Controller):
 
     def _changed(self, old: Object, new: Object) -> None:
         if "containers" in spec_of(new):  # a pod counts until it has ended
-            if pod_status.is_terminal(new) and not pod_status.is_terminal(old):
+            if _counted_view(old) != _counted_view(new):
                 self._gone(new)
         elif "spec" in new and spec_of(old) != spec_of(new):
             self._gone(new)
+
+
+def _counted_view(pod: Object) -> tuple[object, ...]:
+    """What a change of a pod's count can come from: its end, a resize, its scope."""
+    spec = spec_of(pod)
+    sizes = [container.get("resources") for container in spec.get("containers") or []]
+    return pod_status.is_terminal(pod), sizes, spec.get("resources"), spec.get("activeDeadlineSeconds")
 
 
 def kinds_of(hard: Iterable[str]) -> set[Kind]:

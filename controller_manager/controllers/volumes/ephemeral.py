@@ -55,7 +55,7 @@ class EphemeralVolumeController(Controller):
         existing = self.claims.get(namespace_of(pod), name)
         if existing is not None:
             if not owners.is_controlled_by(existing, pod):
-                raise ValueError(
+                raise errors.Conflict(
                     f'PVC "{namespace_of(pod)}/{name}" was not created for pod "{key_of(pod)}" (pod is not owner)'
                 )
             return
