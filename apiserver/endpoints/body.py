@@ -197,4 +197,4 @@ async def read_optional(
     kind: Any = obj.get("kind")
     if kind and kind not in kinds:
         raise errors.BadRequest(f"decoded object cannot be converted to {kinds[0]}")
-    return obj
+    return builtin.normalize_builtin(obj, GroupVersionKind("", "v1", kinds[0]), endpoints.schemas)[0]

@@ -50,10 +50,7 @@ class Router:
         """The module for the verb. Raises NotFound or MethodNotAllowed."""
         info = context.info
         if bool(info.namespace) != row.namespaced and not _is_its_own_namespace(row, context):
-            spans_namespaces = info.verb in ("list", "watch") and not info.name
-            selects_name = info.verb in ("list", "watch", "deletecollection")
-            if not row.namespaced or not (spans_namespaces or selects_name):
-                raise errors.NotFound.page() if not row.namespaced or info.name else errors.MethodNotAllowed()
+            _check_span(row, context)
         if info.subresource:
             subresource = row.subresources.get(info.subresource)
             if subresource is None:
@@ -63,16 +60,24 @@ class Router:
             if info.verb not in subresource.verbs:
                 raise errors.MethodNotAllowed()
         elif info.verb not in row.verbs or (
-            info.verb in ("create", "deletecollection") and _has_name(context)
+            (info.verb in _NAMED) != bool(info.name) and info.verb not in _MANY
         ):
             raise errors.MethodNotAllowed()
         return VERBS[info.verb]
 
 
+_MANY = frozenset({"list", "watch", "deletecollection"})  # may name one object by their field selector
+_NAMED = frozenset({"get", "update", "patch", "delete"})
+
+
+def _check_span(row: Resource, context: RequestContext) -> None:
+    """Only lists and watches may look into all namespaces; nothing cluster-wide is inside one."""
+    info = context.info
+    if not row.namespaced:
+        raise errors.NotFound.page()
+    if info.verb not in ("list", "watch"):
+        raise errors.NotFound.page() if info.name else errors.MethodNotAllowed()
+
+
 def _is_its_own_namespace(row: Resource, context: RequestContext) -> bool:
     return row.plural == "namespaces" and not row.group and context.info.namespace == context.info.name
-
-
-def _has_name(context: RequestContext) -> bool:
-    """Is there a name in the path? A deletion of a collection may have one in its field selector."""
-    return context.info.verb == "create" and bool(context.info.name)
