@@ -41,7 +41,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-install-test: install-test  ## what only the tests need: nginx for an image, a Docker Engine for compose
+install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose
 	@$(SUDO) sh -c "$$INSTALL" install $(TEST_SYSTEM)
 
 up: install  ## a cluster of NODES nodes (3)

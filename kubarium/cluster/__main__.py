@@ -72,7 +72,8 @@ async def _up(
         terminal.console.print(
             f"Cluster {name} has {len(cluster.nodes)} nodes; see: kubarium node add|remove"
         )
-    if processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
+    changes = proxy_mode is not None or bool(extra)
+    if not changes and processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
         terminal.console.print(
             f"Cluster [bold]{name}[/] is up: {len(cluster.nodes)} nodes. See: kubarium status"
         )

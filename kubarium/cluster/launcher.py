@@ -123,6 +123,7 @@ def with_settings(cluster: Cluster, proxy_mode: str | None, extra: dict[str, dic
 async def start(cluster: Cluster, progress: Progress) -> Cluster:
     """Start everything that does not run; returns when every process has been told to start."""
     if processes.keeper_pid(cluster) is not None:
+        reconfigure(cluster)
         return cluster
     with progress.step("clearing leftovers"):
         await clear(cluster)
@@ -147,6 +148,17 @@ async def start(cluster: Cluster, progress: Progress) -> Cluster:
         write_orders(cluster)
         start_keeper(cluster)
     return cluster
+
+
+def reconfigure(cluster: Cluster) -> None:
+    """Let those programs of a running cluster start again whose flags have changed."""
+    tell_keeper(cluster)
+    for member in cluster.nodes:
+        disk = cluster.node_dir(member)
+        keeper.write_programs(disk / "programs.json", programs.node_programs(cluster, member), disk / "run")
+        pid = processes.node_pid(cluster, member)
+        if pid is not None:
+            processes.kill(pid, signal.SIGHUP)
 
 
 async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READY_SECONDS) -> None:

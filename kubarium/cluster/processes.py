@@ -33,7 +33,11 @@ class Report:
 
 def keeper_pid(cluster: Cluster) -> int | None:
     """The host keeper, if it runs."""
-    return _alive(cluster.dir / "keeper.pid", "kubarium.cluster.keeper")
+    try:
+        pid = int((cluster.dir / "keeper.pid").read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if is_marked(cluster, pid) else None
 
 
 def node_pid(cluster: Cluster, node: Node) -> int | None:
@@ -139,16 +143,6 @@ def _report(path: Path) -> tuple[int, int, str]:
     except (OSError, ValueError):
         return 0, 0, ""
     return known["pid"], known["restarts"], known["exit"]
-
-
-def _alive(pid_file: Path, word: str) -> int | None:
-    """The pid in a file, if that process still is what it was when the file was written."""
-    try:
-        pid = int(pid_file.read_text())
-        command = (PROC / str(pid) / "cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    return pid if word.encode() in command else None
 
 
 def _children(pid: int) -> list[int]:

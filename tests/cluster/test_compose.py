@@ -82,6 +82,8 @@ def engine(base: Path) -> Iterator[Engine]:
         yield found
     finally:
         found.stop()
+        base.unlink()  # gigabytes that pytest would keep
+        shutil.rmtree(found.cluster.dir, ignore_errors=True)
 
 
 def compose(engine: Engine, *words: str) -> str:
