@@ -422,6 +422,8 @@ class Kubelet:
                     await self._clear_leftovers()
             except (ContainerRuntimeError, OSError) as error:
                 log.info("garbage not collected: %s", error)
+            except Exception:
+                log.exception("garbage not collected")
 
     async def _clear_leftovers(self) -> None:
         """Directories and cgroups of pods that ended while nobody was looking."""

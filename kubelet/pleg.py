@@ -49,6 +49,8 @@ class PLEG:
                 await self.relist()
             except ContainerRuntimeError as error:
                 log.warning("runtime not listed: %s", error)
+            except Exception:
+                log.exception("runtime not listed")
             await self._wait()
 
     async def listen(self) -> None:

@@ -41,6 +41,8 @@ class ImageGarbage:
                 await self.free_if_full()
             except ContainerRuntimeError as error:
                 log.info("images not looked after: %s", error)
+            except Exception:
+                log.exception("images not looked after")
             await self._clock.sleep(PERIOD)
 
     async def look(self) -> None:

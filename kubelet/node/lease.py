@@ -35,6 +35,9 @@ class LeaseKeeper:
                 log.warning("lease not renewed: %s", error)
                 self._last = None
                 wait = 2.0
+            except Exception:
+                log.exception("lease not renewed")
+                self._last = None
             await self._clock.sleep(wait)
 
     async def renew(self) -> None:

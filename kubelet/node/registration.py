@@ -91,6 +91,8 @@ class NodeReporter:
             except (errors.StatusError, OSError, TimeoutError) as error:
                 log.warning("node status not sent: %s", error)
                 wait = 1.0
+            except Exception:
+                log.exception("node status not sent")
             await self._sleep(wait)
 
     is_ready = False

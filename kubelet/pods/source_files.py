@@ -39,6 +39,8 @@ class FileSource:
                 self.look()
             except OSError as error:
                 log.warning("static pods in %s not read: %s", self._directory, error)
+            except Exception:
+                log.exception("static pods in %s not read", self._directory)
             await self._clock.sleep(self._period)
 
     def look(self) -> None:

@@ -197,6 +197,8 @@ class EvictionManager:
                 await self.look()
             except (ContainerRuntimeError, OSError) as error:
                 log.info("no look at the node's pressure: %s", error)
+            except Exception:
+                log.exception("no look at the node's pressure")
             await self._clock.sleep(PERIOD)
 
     def pressure(self) -> dict[str, bool]:

@@ -40,6 +40,8 @@ class LogRotation:
                 await self.look()
             except (ContainerRuntimeError, OSError) as error:
                 log.info("logs not rotated: %s", error)
+            except Exception:
+                log.exception("logs not rotated")
             await self._clock.sleep(PERIOD)
 
     async def look(self) -> None:

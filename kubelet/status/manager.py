@@ -91,6 +91,9 @@ class StatusManager:
             except (errors.StatusError, OSError, TimeoutError) as error:
                 log.info("status of pod %s not sent: %s", uid, error)
                 self._queue.add_after(uid, 1.0)
+            except Exception:
+                log.exception("status of pod %s not sent", uid)
+                self._queue.add_after(uid, 10.0)
             finally:
                 self._queue.done(uid)
 
