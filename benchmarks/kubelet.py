@@ -1,7 +1,7 @@
 """What the kubelet adds to containerd: `sudo python -m benchmarks.kubelet`.
 
-A containerd and a kubelet in namespaces of their own, the API server in memory. Printed: what the bare runtime needs for
-a pod, what the kubelet needs from the binding to Running, pods a second at once, and what fifty idle pods cost.
+A containerd and a kubelet in namespaces of their own, the API server in memory. Printed: what the bare runtime
+needs for a pod, what the kubelet needs from the binding to Running, pods a second, and what idle pods cost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from kubelet.runtime.interface import ContainerRuntimeError
 
 SINGLE, TOGETHER, IDLE_SECONDS = 10, 50, 20.0
 CNI = """{"cniVersion": "0.4.0", "name": "bench", "plugins": [{"type": "bridge", "bridge": "cni0",
- "isDefaultGateway": true, "ipam": {"type": "host-local", "dataDir": "%s/ipam", "ranges": [[{"subnet": "10.244.97.0/24"}]]}}]}"""
+ "isDefaultGateway": true, "ipam": {"type": "host-local", "dataDir": "%s/ipam",
+ "ranges": [[{"subnet": "10.244.97.0/24"}]]}}]}"""
 INIT = """
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
@@ -100,9 +101,8 @@ async def inside(folder: Path) -> None:
         api.put(pod(f"many-{number}"))
     await until_true(lambda: all(is_running(one) for one in api.objects("v1", "pods")))
     took = time.monotonic() - started
-    print(
-        f"pods at once                 {TOGETHER / took:6.1f} /s, {(cpu_seconds() - cpu) / TOGETHER * 1000:.0f} ms CPU each"
-    )
+    each = (cpu_seconds() - cpu) / TOGETHER * 1000
+    print(f"pods at once                 {TOGETHER / took:6.1f} /s, {each:.0f} ms CPU each")
     await asyncio.sleep(5)
     started, cpu = time.monotonic(), cpu_seconds()
     await asyncio.sleep(IDLE_SECONDS)
