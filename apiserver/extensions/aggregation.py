@@ -235,12 +235,14 @@ class Aggregation(Controller):
             [bool(known.spec.get("insecureSkipTLSVerify"))]
         )
         if mark not in known.clients:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if known.spec.get("caBundle"):
-                context = ssl.create_default_context(cadata=base64.b64decode(known.spec["caBundle"]).decode())
+                context.load_verify_locations(cadata=base64.b64decode(known.spec["caBundle"]).decode())
             elif known.spec.get("insecureSkipTLSVerify"):
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
+            else:
+                context.load_default_certs()
             if self._certificate:
                 context.load_cert_chain(self._certificate, self._key)
             client = open_session(context)

@@ -33,6 +33,10 @@ class Server:
     def __init__(self) -> None:
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
+        self.connections: set[asyncio.Task[None]] = set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.add(asyncio.get_running_loop().create_task(self.serve(reader, writer)))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
@@ -67,14 +71,14 @@ async def extension(api_server: ApiServer) -> AsyncIterator[Server]:
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(cert, key)
     extension = Server()
-    server = await asyncio.start_server(extension.serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(extension.accept, "127.0.0.1", 0, ssl=context)
     extension.port = server.sockets[0].getsockname()[1]
     yield extension
     server.close()
     for writer in extension.writers:
         writer.transport.abort()
     await server.wait_closed()
-    await asyncio.sleep(0)
+    await asyncio.wait(extension.connections, timeout=5)
 
 
 async def available(client: Client, wanted: str) -> Any:
