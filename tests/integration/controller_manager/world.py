@@ -15,7 +15,7 @@ from kubarium.client.rest import Client
 from kubarium.component_base.clock import RealClock
 from tests.integration.running import ApiServer, Child
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 Finish = str | Callable[[Object], str]
 """In which phase a pod ends; nothing: it goes on."""

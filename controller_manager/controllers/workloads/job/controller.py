@@ -151,7 +151,7 @@ class JobController(Controller):
         self._judge(work)
         if may_act and not is_deleting(job):
             await self._act(work)
-        await self._count(work)
+        await self._count(work, stopped=may_act and work.outcome is not None)
         if work.failure is not None:
             raise work.failure
         return min(work.again) if work.again else None
@@ -440,12 +440,12 @@ class JobController(Controller):
 
     # ---- 4. count
 
-    async def _count(self, work: Pass) -> None:
+    async def _count(self, work: Pass, *, stopped: bool) -> None:
+        """`stopped`: the job is over and what still ran has been told to stop, so that it counts as failed."""
         key = key_of(work.job)
         released = self._released.get(key, set())
-        over = work.outcome is not None
         release = finalizers.enter(
-            work.ledger, work.job, finalizers.tracked(work.pods, released), work.ignored, fail_all=over
+            work.ledger, work.job, finalizers.tracked(work.pods, released), work.ignored, fail_all=stopped
         )
         self._note_setbacks(key, work.ledger)
         if work.outcome is not None:
