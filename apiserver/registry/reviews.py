@@ -32,9 +32,10 @@ class Reviewer(Protocol):
 
 
 def _reviewer(registry: Registry) -> Reviewer:
-    if registry.reviewer is None:
+    reviewer: Reviewer | None = registry.reviewer
+    if reviewer is None:
         raise errors.NotFound.page()
-    return registry.reviewer
+    return reviewer
 
 
 def user_info(user: User) -> Object:

@@ -150,7 +150,9 @@ async def test_applied_configurations_own_no_defaults(client: Client, group: str
     assert applied["spec"]["replicas"] == 1
     assert applied["metadata"]["managedFields"][0]["fieldsV1"] == {"f:spec": {"f:schedule": {}}}
     with pytest.raises(errors.StatusError, match=r"\.spec\.unknown: field not declared in schema"):
-        await cron_tabs.apply({**wanted, "spec": {"schedule": "* * * * *", "unknown": 1}}, field_manager="one")
+        await cron_tabs.apply(
+            {**wanted, "spec": {"schedule": "* * * * *", "unknown": 1}}, field_manager="one"
+        )
 
 
 async def test_published_and_forgotten(client: Client, group: str, namespace: str) -> None:
