@@ -1,0 +1,106 @@
+"""The kubelet's pages, asked without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from kubarium.client.fake import FakeAPI
+from kubarium.component_base.clock import FakeClock
+from kubarium.component_base.health import Health
+from kubelet.pods.manager import PodManager
+from kubelet.resources.stats import Stats
+from kubelet.runtime.fake import FakeRuntime
+from kubelet.server.app import Server
+from kubelet.server.authorization import Door, user_of
+from kubelet.server.streaming import Streams
+from tests.unit.kubelet.making import make_pod
+
+CERTIFICATE = {"subject": ((("organizationName", "system:masters"),), (("commonName", "admin"),))}
+
+
+class Pages:
+    """A server and what it answers."""
+
+    def __init__(self, tmp_path: Path, clock: FakeClock, anonymous: bool = True) -> None:
+        self.pods, self.runtime = PodManager(), FakeRuntime(clock)
+        self.pods.remember(make_pod())
+        client = FakeAPI(clock=clock).client()
+        stats = Stats(self.runtime, clock, node_name="n", root="/", cgroup="/", pods=self.pods.all)
+
+        async def none() -> list[Any]:
+            return []
+
+        self.server = Server(
+            door=Door(client, "n", clock, anonymous=anonymous, always_allow=True),
+            streams=Streams(self.runtime, self.pods, clock, tmp_path),
+            stats=stats,
+            health=Health(),
+            pods=self.pods.all,
+            running_pods=none,
+            configuration=lambda: {"maxPods": 110},
+        )
+
+    async def get(self, target: str, certificate: Any = None) -> tuple[int, bytes]:
+        path, _, query = target.partition("?")
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.server({**scope, "state": {"client_cert": certificate}}, receive, send)
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+
+@pytest.fixture
+def pages(tmp_path: Path, clock: FakeClock) -> Pages:
+    return Pages(tmp_path, clock)
+
+
+async def test_pages(pages: Pages) -> None:
+    assert await pages.get("/healthz") == (200, b"ok")
+    assert orjson.loads((await pages.get("/pods"))[1])["items"][0]["metadata"]["name"] == "web"
+    assert orjson.loads((await pages.get("/configz"))[1]) == {"kubeletconfig": {"maxPods": 110}}
+    assert orjson.loads((await pages.get("/stats/summary"))[1])["node"]["nodeName"] == "n"
+    assert b"node_cpu_usage_seconds_total" in (await pages.get("/metrics/resource"))[1]
+    assert (await pages.get("/none"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "text"),
+    [
+        ("/containerLogs/default/none/main", 404, 'pod "none" does not exist'),
+        ("/containerLogs/default/web/none", 404, "container none not found in pod web"),
+        (
+            "/containerLogs/default/web/main",
+            400,
+            'container "main" in pod "web" is waiting to start: ContainerCreating',
+        ),
+        (
+            "/containerLogs/default/web/main?previous=true",
+            400,
+            'previous terminated container "main" in pod "web" not found',
+        ),
+        ("/exec/default/web/main?command=ls", 404, 'container not found ("main")'),
+    ],
+)
+async def test_refusals(pages: Pages, target: str, status: int, text: str) -> None:
+    assert await pages.get(target) == (status, text.encode())
+
+
+async def test_nobody_is_let_in_unknown(tmp_path: Path, clock: FakeClock) -> None:
+    pages = Pages(tmp_path, clock, anonymous=False)
+    assert await pages.get("/pods") == (401, b"Unauthorized")
+    assert (await pages.get("/pods", CERTIFICATE))[0] == 200
+
+
+def test_a_certificate_names_a_user() -> None:
+    user = user_of(CERTIFICATE)
+    assert (user.name, user.groups) == ("admin", ("system:masters", "system:authenticated"))
