@@ -1,6 +1,6 @@
 """A real etcd and a real API server as child processes, for tests, benchmarks and experiments by hand.
 
-    python -m tests.integration.running /tmp/somewhere      runs until Ctrl-C and says where the kubeconfig is
+python -m tests.integration.running /tmp/somewhere      runs until Ctrl-C and says where the kubeconfig is
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
 
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
@@ -109,7 +108,14 @@ class Credentials:
         self.front_proxy_ca = Authority.create("front-proxy")
         (self.folder / "ca.crt").write_bytes(self.ca.cert_pem)
         (self.folder / "front-proxy-ca.crt").write_bytes(self.front_proxy_ca.cert_pem)
-        names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.96.0.1"]
+        names = [
+            "127.0.0.1",
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "10.96.0.1",
+        ]
         self._put(self.ca.server("kube-apiserver", names), "apiserver")
         kubelet_client = self.ca.client("kube-apiserver-kubelet-client", ["system:masters"])
         self._put(kubelet_client, "kubelet-client")
@@ -212,9 +218,9 @@ def kubectls() -> list[str]:
     found = {}
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         for path in Path(folder).glob("kubectl*") if folder else ():
-            if shutil.which(str(path)) and path.name.removeprefix("kubectl").lstrip(".-").replace(".", "").isdigit() | (
-                path.name == "kubectl"
-            ):
+            if shutil.which(str(path)) and path.name.removeprefix("kubectl").lstrip(".-").replace(
+                ".", ""
+            ).isdigit() | (path.name == "kubectl"):
                 found.setdefault(path.name, str(path))
     return [found[name] for name in sorted(found)]
 
@@ -228,7 +234,9 @@ def main() -> None:
     server = ApiServer(folder, etcd.url)
     try:
         server.start()
-        sys.stdout.write(f"export KUBECONFIG={server.kubeconfig()}\netcd {etcd.url}, pid {server.child.pid}\n")  # type: ignore[union-attr]
+        sys.stdout.write(
+            f"export KUBECONFIG={server.kubeconfig()}\netcd {etcd.url}, pid {server.child.pid}\n"
+        )  # type: ignore[union-attr]
         sys.stdout.flush()
         while server.child is not None and server.child.alive:
             time.sleep(1)

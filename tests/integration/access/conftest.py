@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
+from kubarium.apimachinery.errors import AlreadyExists
 from kubarium.client.rest import Client
 from tests.integration.running import ApiServer
 
@@ -16,7 +18,8 @@ async def default_account(client: Client, namespace: str) -> str:
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": namespace},
     }
-    await client.resource("v1", "serviceaccounts").create(account)
+    with contextlib.suppress(AlreadyExists):  # a controller manager of other tests may be running
+        await client.resource("v1", "serviceaccounts").create(account)
     return namespace
 
 

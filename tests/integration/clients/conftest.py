@@ -16,6 +16,8 @@ def namespace_name(api_server: ApiServer) -> Iterator[str]:
         core = client.CoreV1Api(api)
         name = names.generate_name("client-")
         core.create_namespace({"metadata": {"name": name}})
-        core.create_namespaced_service_account(name, {"metadata": {"name": "default"}})  # no controller makes it here
+        core.create_namespaced_service_account(
+            name, {"metadata": {"name": "default"}}
+        )  # no controller makes it here
         yield name
         core.delete_namespace(name)

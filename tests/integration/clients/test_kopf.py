@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from kubernetes import client, config
 from kubernetes.client.rest import ApiException
+
 from tests.integration.running import ApiServer
 
-OPERATOR = '''
+OPERATOR = """
 import kopf
 
 @kopf.on.create("greetings.example.com")
@@ -21,7 +22,7 @@ def greet(spec, name, namespace, patch, **_):
 @kopf.on.delete("greetings.example.com")
 def forget(name, **_):
     pass
-'''
+"""
 
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",

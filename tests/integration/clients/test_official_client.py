@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
+
 from tests.integration.running import ApiServer
 
 
@@ -33,7 +34,9 @@ def test_it_watches(api: client.ApiClient, namespace_name: str) -> None:
     core = client.CoreV1Api(api)
     revision = core.list_namespaced_secret(namespace_name).metadata.resource_version
     for name in ("one", "two"):
-        core.create_namespaced_secret(namespace_name, client.V1Secret(metadata=client.V1ObjectMeta(name=name)))
+        core.create_namespaced_secret(
+            namespace_name, client.V1Secret(metadata=client.V1ObjectMeta(name=name))
+        )
     core.delete_namespaced_secret("one", namespace_name)
     seen = []
     stream = watch.Watch()
@@ -67,7 +70,9 @@ def test_it_sees_a_deployment_with_its_defaults(api: client.ApiClient, namespace
 def test_mistakes_are_answered_as_upstream_answers_them(api: client.ApiClient, namespace_name: str) -> None:
     core = client.CoreV1Api(api)
     with pytest.raises(ApiException) as refused:
-        core.create_namespaced_pod(namespace_name, {"metadata": {"name": "UPPER"}, "spec": {"containers": []}})
+        core.create_namespaced_pod(
+            namespace_name, {"metadata": {"name": "UPPER"}, "spec": {"containers": []}}
+        )
     assert refused.value.status == 422
     assert "spec.containers: Required value" in refused.value.body
     assert "a lowercase RFC 1123 subdomain" in refused.value.body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from kubarium.apimachinery import conditions
+from kubarium.apimachinery.errors import AlreadyExists
 from kubarium.apimachinery.object import Object
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
@@ -132,7 +134,8 @@ async def world(client: Client, namespace: str, scheduler: SchedulerProcess) -> 
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": namespace},
     }
-    await client.resource("v1", "serviceaccounts").create(account)
+    with contextlib.suppress(AlreadyExists):  # a controller manager of other tests may be running
+        await client.resource("v1", "serviceaccounts").create(account)
     made = World(client, namespace)
     yield made
     await made.clean()
