@@ -110,7 +110,9 @@ class CNI:
         }
 
     async def _execute(self, plugin: str, environment: Mapping[str, str], request: str) -> Any:
-        program = next((path for folder in self._bin_dirs if Path(path := f"{folder}/{plugin}").exists()), None)
+        program = next(
+            (path for folder in self._bin_dirs if Path(path := f"{folder}/{plugin}").exists()), None
+        )
         if program is None:
             raise ContainerRuntimeError(f'failed to find plugin "{plugin}" in path {list(self._bin_dirs)}')
         process = await asyncio.create_subprocess_exec(

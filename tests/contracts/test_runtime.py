@@ -1,4 +1,4 @@
-"""What every runtime promises the kubelet, asked of each: in memory, and containerd over the CRI."""
+"""What every runtime promises the kubelet, asked of each: in memory, containerd over the CRI, a Docker Engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import pytest
 
 from kubarium.cluster import images
 from kubelet.runtime import interface
+from kubelet.runtime.cni import CNI
 from kubelet.runtime.cri import CRIRuntime
+from kubelet.runtime.docker import DockerRuntime
 from kubelet.runtime.fake import FakeRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, NotFound, Runtime
 
@@ -26,42 +28,40 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib/cni
 mkdir -p /etc/cni/net.d
 mount -t tmpfs tmpfs /etc/cni/net.d
-cat > /etc/cni/net.d/10.conflist <<'END'
+cp %(folder)s/cni/* /etc/cni/net.d
+ip link set lo up
+exec %(command)s
+"""
+NETWORK = """
 {"cniVersion": "0.4.0", "name": "test", "plugins": [{"type": "bridge", "bridge": "cni0", "isDefaultGateway": true,
  "ipam": {"type": "host-local", "dataDir": "%(folder)s/ipam", "ranges": [[{"subnet": "10.244.98.0/24"}]]}}]}
-END
-ip link set lo up
-exec containerd --config %(folder)s/config.toml
 """
+UNSHARE = ("unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
+DOCKERD = "dockerd --host=unix://%s/d.sock --data-root=%s/docker --bridge=none --iptables=false"
 
 needs_containerd = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("containerd") is None, reason="needs root and containerd"
 )
+needs_docker = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("dockerd") is None, reason="needs root and dockerd (Debian: docker.io)"
+)
 
 
-@pytest.fixture(scope="module")
-def containerd() -> Iterator[str]:
-    """A containerd in namespaces of its own; one SIGKILL of the outer process takes everything with it."""
+@contextlib.contextmanager
+def daemon(command: str, prepare: Callable[[Path], Awaitable[None]]) -> Iterator[tuple[Path, int]]:
+    """A runtime in namespaces of its own; one SIGKILL of the outer process takes everything with it.
+
+    Yields its folder, and the process that is pid 1 in there.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cri-", dir="/tmp"))
-    socket = f"{folder}/c.sock"
     asyncio.run(prepare(folder))
-    (folder / "config.toml").write_text(images.containerd_config(f"{folder}/root", f"{folder}/state", socket))
-    command = [
-        "unshare",
-        "--mount",
-        "--net",
-        "--uts",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "sh",
-        "-c",
-    ]
+    (folder / "cni").mkdir()
+    (folder / "cni/10.conflist").write_text(NETWORK % {"folder": folder})
+    script = INIT % {"folder": folder, "command": command.replace("%s", str(folder))}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, INIT % {"folder": folder}], stdout=log, stderr=log)
+        process = subprocess.Popen([*UNSHARE, "sh", "-c", script], stdout=log, stderr=log)
     try:
-        yield socket
+        yield folder, process.pid
     finally:
         process.kill()
         process.wait()
@@ -72,31 +72,97 @@ def containerd() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def prepare(folder: Path) -> None:
-    """A containerd root with the basic images."""
-    await images.copy_root(await images.prepared_root(folder / "cache"), folder / "root")
+@pytest.fixture(scope="module")
+def containerd() -> Iterator[Callable[[], Awaitable[Runtime]]]:
+    """A containerd that has the basic images."""
+
+    async def prepare(folder: Path) -> None:
+        await images.copy_root(await images.prepared_root(folder / "cache"), folder / "root")
+        config = images.containerd_config(f"{folder}/root", f"{folder}/state", f"{folder}/c.sock")
+        (folder / "config.toml").write_text(config)
+
+    with daemon("containerd --config %s/config.toml", prepare) as (folder, _):
+
+        async def make() -> Runtime:
+            return CRIRuntime(f"unix://{folder}/c.sock")
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[Callable[[], Awaitable[Runtime]]]:
+    """A Docker Engine without a network of its own; CNI plugins run where it lives."""
+
+    async def prepare(folder: Path) -> None:
+        await images.pack_busybox(folder)
+        images.pack_pause(folder)
+
+    with daemon(DOCKERD, prepare) as (folder, pid):
+
+        async def make() -> Runtime:
+            inside = Path(f"/proc/{pid}/task/{pid}/children")
+            inner = (await eventually(async_(inside.read_text))).split()[0]
+            enter = ("nsenter", "--target", inner, "--mount", "--net", "--uts", "--pid")
+            made = DockerRuntime(
+                f"unix://{folder}/d.sock", CNI(folder / "cni", cache_dir=folder / "results", enter=enter)
+            )
+            await eventually(made.version)
+            if not await made.list_images():
+                for name in ("busybox", "pause"):
+                    await load(f"unix://{folder}/d.sock", folder / f"{name}.tar")
+            return made
+
+        yield make
+
+
+async def load(endpoint: str, archive: Path) -> None:
+    """Give the engine an image."""
+    process = await asyncio.create_subprocess_exec(
+        "docker", "--host", endpoint, "load", "--quiet", "--input", str(archive), stdout=subprocess.DEVNULL
+    )
+    assert await process.wait() == 0
+
+
+def async_(ask: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    """A question that is answered at once, for those who wait."""
+
+    async def answer() -> Any:
+        return ask()
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def memory() -> Callable[[], Awaitable[Runtime]]:
+    """A runtime in which two commands are known."""
+
+    async def make() -> Runtime:
+        made = FakeRuntime()
+        made.add_image(images.BUSYBOX_IMAGE)
+        made.run_seconds = lambda config: 0.05 if "true" in config["command"] else None
+        made.commands = lambda name, command: interface.ExecResult(0, b"hello\n", b"")
+        return made
+
+    return make
 
 
 @pytest.fixture(
     scope="module",
-    params=["memory", pytest.param("containerd", marks=[needs_containerd, pytest.mark.cluster])],
+    params=[
+        "memory",
+        pytest.param("containerd", marks=[needs_containerd, pytest.mark.cluster]),
+        pytest.param("docker", marks=[needs_docker, pytest.mark.cluster]),
+    ],
 )
-def endpoint(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue("containerd")) if request.param == "containerd" else ""
+def factory(request: pytest.FixtureRequest) -> Callable[[], Awaitable[Runtime]]:
+    made: Callable[[], Awaitable[Runtime]] = request.getfixturevalue(request.param)
+    return made
 
 
 @pytest.fixture
-async def runtime(endpoint: str) -> AsyncIterator[Runtime]:
-    made: Runtime
-    if not endpoint:
-        memory = FakeRuntime()
-        memory.add_image(images.BUSYBOX_IMAGE)
-        memory.run_seconds = lambda config: 0.05 if "true" in config["command"] else None
-        memory.commands = lambda name, command: interface.ExecResult(0, b"hello\n", b"")
-        made = memory
-    else:
-        made = CRIRuntime(f"unix://{endpoint}")
-        await eventually(made.version)
+async def runtime(factory: Callable[[], Awaitable[Runtime]]) -> AsyncIterator[Runtime]:
+    made = await factory()
+    await eventually(made.version)
     yield made
     for sandbox in await made.list_sandboxes():
         await made.stop_sandbox(sandbox.id)

@@ -1,0 +1,484 @@
+"""The door to a Docker Engine: a sandbox is a container that holds namespaces, the network is made by CNI by hand.
+
+    run_sandbox ──▶ create + start of the pause container, without a network ──▶ cni.py: eth0
+    create_container ──▶ a container in the namespaces of that one
+
+The engine keeps the logs (in its own form, which `logs.py` reads too); where the kubelet expects a log file lies a
+link to them. One thing it lacks: streams, which `docker_streams.py` serves in the words of Kubernetes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubelet.runtime import docker_config as words
+from kubelet.runtime import interface
+from kubelet.runtime.cni import CNI, NOT_READY, Attachment
+from kubelet.runtime.docker_api import Conflict, EngineClient
+from kubelet.runtime.docker_streams import Streams
+from kubelet.runtime.interface import (
+    Container,
+    ContainerConfig,
+    ContainerRuntimeError,
+    ContainerStatus,
+    ContainerUsage,
+    Credentials,
+    ExecResult,
+    Image,
+    RuntimeCondition,
+    RuntimeInfo,
+    Sandbox,
+    SandboxConfig,
+    SandboxUsage,
+)
+
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+PULL_TIMEOUT = 3600.0  # seconds
+STATES = {
+    "created": interface.CREATED,
+    "running": interface.RUNNING,
+    "paused": interface.RUNNING,
+    "restarting": interface.RUNNING,
+    "removing": interface.EXITED,
+    "exited": interface.EXITED,
+    "dead": interface.EXITED,
+}
+CANNOT_RUN = "ContainerCannotRun"
+
+
+class DockerRuntime:
+    """`Runtime` over the Engine API."""
+
+    def __init__(self, endpoint: str, cni: CNI | None = None, pause_image: str = PAUSE_IMAGE) -> None:
+        self._api = EngineClient(urlsplit(endpoint).path)
+        self._cni = cni or CNI()
+        self._pause_image = pause_image
+        self._streams = Streams(self._api)
+
+    async def close(self) -> None:
+        await self._streams.close()
+        await self._api.close()
+
+    # -- the runtime itself ----------------------------------------------------------------------------------------
+
+    async def version(self) -> RuntimeInfo:
+        answer = await self._api.get("/version", deadline=10)
+        return RuntimeInfo("docker", answer["Version"])
+
+    async def conditions(self) -> list[RuntimeCondition]:
+        await self._api.get("/_ping", deadline=10)
+        network = RuntimeCondition("NetworkReady", True)
+        if not self._cni.is_ready():
+            network = RuntimeCondition("NetworkReady", False, "NetworkPluginNotReady", NOT_READY)
+        return [RuntimeCondition("RuntimeReady", True), network]
+
+    async def update_pod_cidr(self, cidr: str) -> None:
+        return None  # whoever writes the CNI configuration knows
+
+    # -- sandboxes -------------------------------------------------------------------------------------------------
+
+    async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
+        """1. the container, 2. its network, 3. its resolv.conf; what was begun in vain is taken back."""
+        if handler:
+            raise ContainerRuntimeError(f'RuntimeHandler "{handler}" not supported')
+        await self._need_image(self._pause_image)
+        name = words.sandbox_name(config["metadata"])
+        body = words.sandbox_body(config, self._pause_image)
+        try:
+            made = await self._api.call("POST", "/containers/create", body, name=name)
+        except Conflict as error:
+            raise ContainerRuntimeError(f'failed to reserve sandbox name "{name}": {error}') from error
+        id = str(made["Id"])
+        try:
+            await self._api.call("POST", f"/containers/{id}/start")
+            details = await self._inspect(id)
+            if body["HostConfig"]["NetworkMode"] == "none":
+                await self._cni.add(_attachment(details, config))
+            if config.get("dns_config"):
+                Path(details["ResolvConfPath"]).write_text(words.resolv_conf(config["dns_config"]))
+        except BaseException:
+            await asyncio.shield(self._remove(id))
+            raise
+        return id
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        try:
+            details = await self._inspect(sandbox_id)
+        except interface.NotFound:
+            return
+        inside = await self._list(words.CONTAINER, {words.SANDBOX_ID: sandbox_id}, all=False)
+        await asyncio.gather(*(self._kill(one["Id"]) for one in inside))
+        # While the processes are there the network plugins can still look into the namespace.
+        await self._cni.delete(_attachment(details, {}))
+        await self._kill(sandbox_id)
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        await self.stop_sandbox(sandbox_id)
+        for one in await self._list(words.CONTAINER, {words.SANDBOX_ID: sandbox_id}):
+            await self.remove_container(one["Id"])
+        await self._remove(sandbox_id)
+
+    async def list_sandboxes(self, pod_uid: str = "") -> list[Sandbox]:
+        return [
+            _sandbox(one["Id"], one["Names"][0], one["State"], one["Created"] * 10**9, one["Labels"])
+            for one in await self._list(words.SANDBOX, _of_pod(pod_uid))
+        ]
+
+    async def sandbox_status(self, sandbox_id: str) -> Sandbox:
+        found = await self._inspect(sandbox_id)
+        created, labels = _nanoseconds(found["Created"]), found["Config"]["Labels"]
+        ips = self._cni.addresses(found["Id"])
+        return _sandbox(found["Id"], found["Name"], found["State"]["Status"], created, labels, ips)
+
+    # -- containers ------------------------------------------------------------------------------------------------
+
+    async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
+        body, name = (
+            words.container_body(sandbox_id, config, sandbox),
+            words.container_name(config, sandbox),
+        )
+        made = await self._api.call("POST", "/containers/create", body, name=name)
+        return str(made["Id"])
+
+    async def start_container(self, container_id: str) -> None:
+        await self._api.call("POST", f"/containers/{container_id}/start")
+        found = await self._inspect(container_id)
+        _link_log(found["Config"]["Labels"].get(words.LOG_PATH), found.get("LogPath"))
+
+    async def stop_container(self, container_id: str, grace: int) -> None:
+        if grace <= 0:
+            await self._kill(container_id)
+            return
+        with contextlib.suppress(interface.NotFound):
+            await self._api.call("POST", f"/containers/{container_id}/stop", deadline=grace + 120.0, t=grace)
+
+    async def remove_container(self, container_id: str) -> None:
+        with contextlib.suppress(interface.NotFound):
+            link = (await self._inspect(container_id))["Config"]["Labels"].get(words.LOG_PATH)
+            await self._remove(container_id)
+            if link:
+                Path(link).unlink(missing_ok=True)
+
+    async def list_containers(self, pod_uid: str = "") -> list[Container]:
+        return [_container(one) for one in await self._list(words.CONTAINER, _of_pod(pod_uid))]
+
+    async def container_status(self, container_id: str) -> ContainerStatus:
+        return _container_status(await self._inspect(container_id))
+
+    async def update_container_resources(self, container_id: str, resources: Mapping[str, Any]) -> None:
+        await self._api.call("POST", f"/containers/{container_id}/update", words.resources(resources))
+
+    async def reopen_log(self, container_id: str) -> None:
+        raise interface.Unsupported("the Docker Engine rotates its logs by itself")
+
+    async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float = 0) -> ExecResult:
+        request = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        made = await self._api.call("POST", f"/containers/{container_id}/exec", request)
+        path = f"/exec/{made['Id']}"
+        try:
+            out, err = await self._api.output(
+                f"{path}/start", {"Detach": False, "Tty": False}, timeout or 120
+            )
+        except interface.DeadlineExceeded as error:
+            raise interface.DeadlineExceeded(
+                f"command {list(command)} timed out after {timeout:.0f}s"
+            ) from error
+        return ExecResult((await self._api.get(f"{path}/json"))["ExitCode"] or 0, out, err)
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    async def exec_url(
+        self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> str:
+        return await self._streams.exec_url(container_id, command, tty, stdin, stdout, stderr)
+
+    async def attach_url(
+        self, container_id: str, *, tty: bool, stdin: bool, stdout: bool, stderr: bool
+    ) -> str:
+        return await self._streams.attach_url(container_id, tty, stdin, stdout, stderr)
+
+    async def port_forward_url(self, sandbox_id: str, ports: Sequence[int]) -> str:
+        address = next(iter(self._cni.addresses(sandbox_id)), "127.0.0.1")  # no address: the node's network
+        return await self._streams.port_forward_url(address, ports)
+
+    # -- images ----------------------------------------------------------------------------------------------------
+
+    async def list_images(self) -> list[Image]:
+        return [_image(item) for item in await self._api.get("/images/json")]
+
+    async def image_status(self, image: str) -> Image | None:
+        try:
+            return _image(await self._api.get(f"/images/{image}/json"))
+        except interface.NotFound:
+            return None
+
+    async def pull_image(
+        self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None
+    ) -> str:
+        headers = {"X-Registry-Auth": _login(credentials)} if credentials is not None else None
+        progress = self._api.lines(
+            "POST", "/images/create", headers, PULL_TIMEOUT, fromImage=words.full_name(image)
+        )
+        async for line in progress:
+            if "error" in line:
+                raise ContainerRuntimeError(line["error"])
+        found = await self.image_status(image)
+        if found is None:
+            raise ContainerRuntimeError(f"image {image} is not there after it was pulled")
+        return found.id
+
+    async def remove_image(self, image: str) -> None:
+        found = await self.image_status(image)
+        if found is not None:
+            # By its names, one by one: the engine refuses to remove an id that has several.
+            for name in found.tags or (found.id,):
+                with contextlib.suppress(interface.NotFound):
+                    await self._api.call("DELETE", f"/images/{name}")
+
+    async def image_filesystem(self) -> tuple[str, int, int]:
+        info = await self._api.get("/info")
+        size = sum(item["Size"] for item in await self._api.get("/images/json"))
+        return info["DockerRootDir"], size, 0
+
+    # -- usage -----------------------------------------------------------------------------------------------------
+
+    async def container_usage(self) -> list[ContainerUsage]:
+        running = await self._list(words.CONTAINER, {}, all=False)
+        answers = await asyncio.gather(*(self._usage(one) for one in running))
+        return [answer for answer in answers if answer is not None]
+
+    async def _usage(self, item: Any) -> ContainerUsage | None:
+        query = {"stream": False, "one-shot": True}
+        try:
+            found = await self._api.get(f"/containers/{item['Id']}/stats", deadline=20, **query)
+        except (interface.NotFound, Conflict):
+            return None  # it has just ended
+        return _usage(_container(item), found) if found["memory_stats"] else None
+
+    async def sandbox_usage(self) -> list[SandboxUsage]:
+        """The engine knows nothing of a network that it did not make; the kernel does."""
+        running = await self._list(words.SANDBOX, {}, all=False)
+        details = await asyncio.gather(
+            *(self._inspect(one["Id"]) for one in running if self._cni.addresses(one["Id"])),
+            return_exceptions=True,
+        )
+        usages = (_network_usage(one) for one in details if not isinstance(one, BaseException))
+        return [usage for usage in usages if usage is not None]
+
+    async def changes(self) -> AsyncIterator[str]:
+        wanted = {"type": ["container"], "event": ["start", "die", "oom"], "label": [words.KIND]}
+        async for event in self._api.lines("GET", "/events", filters=wanted):
+            yield event["Actor"]["ID"]
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _inspect(self, id: str) -> Any:
+        return await self._api.get(f"/containers/{id}/json")
+
+    async def _list(self, kind: str, labels: Mapping[str, str], all: bool = True) -> Any:
+        wanted = [f"{words.KIND}={kind}", *(f"{key}={value}" for key, value in labels.items())]
+        return await self._api.get("/containers/json", deadline=20, all=all, filters={"label": wanted})
+
+    async def _kill(self, id: str) -> None:
+        with contextlib.suppress(interface.NotFound, Conflict):
+            await self._api.call("POST", f"/containers/{id}/kill")
+            await self._api.call("POST", f"/containers/{id}/wait")
+
+    async def _remove(self, id: str) -> None:
+        with contextlib.suppress(interface.NotFound):
+            await self._api.call("DELETE", f"/containers/{id}", force=True, v=True)
+
+    async def _need_image(self, image: str) -> None:
+        if await self.image_status(image) is None:
+            await self.pull_image(image, None, None)
+
+
+def _of_pod(pod_uid: str) -> dict[str, str]:
+    return {interface.POD_UID: pod_uid} if pod_uid else {}
+
+
+def _attachment(details: Any, config: SandboxConfig) -> Attachment:
+    _, name, namespace, uid, _ = words.parse_name(details["Name"])
+    pid = details["State"].get("Pid")
+    netns = f"/proc/{pid}/ns/net" if pid else ""
+    return Attachment(details["Id"], netns, name, namespace, uid, config.get("port_mappings") or ())
+
+
+def _sandbox(
+    id: str, name: str, state: str, created_at: int, labels: Mapping[str, str], ips: tuple[str, ...] = ()
+) -> Sandbox:
+    _, pod, namespace, uid, attempt = words.parse_name(name)
+    return Sandbox(
+        id=id,
+        name=pod,
+        namespace=namespace,
+        pod_uid=uid,
+        attempt=attempt,
+        state=interface.READY if state == "running" else interface.NOT_READY,
+        created_at=created_at,
+        ips=ips,
+        labels=words.own_labels(labels),
+        annotations=words.annotations_of(labels),
+    )
+
+
+def _container(item: Any) -> Container:
+    labels = item["Labels"]
+    name, _, _, _, attempt = words.parse_name(item["Names"][0])
+    return Container(
+        id=item["Id"],
+        sandbox_id=labels.get(words.SANDBOX_ID, ""),
+        name=name,
+        attempt=attempt,
+        state=STATES.get(item["State"], interface.UNKNOWN),
+        created_at=item["Created"] * 10**9,
+        image=item["ImageID"],
+        labels=words.own_labels(labels),
+        annotations=words.annotations_of(labels),
+    )
+
+
+def _container_status(found: Any) -> ContainerStatus:
+    labels, was = found["Config"]["Labels"], found["State"]
+    name, _, _, _, attempt = words.parse_name(found["Name"])
+    state, reason = _state_and_reason(was)
+    return ContainerStatus(
+        id=found["Id"],
+        name=name,
+        attempt=attempt,
+        state=state,
+        created_at=_nanoseconds(found["Created"]),
+        started_at=_nanoseconds(was["StartedAt"]),
+        finished_at=_nanoseconds(was["FinishedAt"]) or (_nanoseconds(found["Created"]) if reason else 0),
+        exit_code=was["ExitCode"],
+        image=labels.get(words.ASKED_IMAGE, found["Config"]["Image"]),
+        image_ref=found["Image"],
+        reason=reason,
+        message=was.get("Error") or "",
+        labels=words.own_labels(labels),
+        annotations=words.annotations_of(labels),
+        mounts=tuple((one["Source"], one["Destination"], not one["RW"]) for one in found["Mounts"]),
+        log_path=labels.get(words.LOG_PATH, ""),
+        resources=_limits(found["HostConfig"]),
+        sandbox_id=labels.get(words.SANDBOX_ID, ""),
+    )
+
+
+def _state_and_reason(was: Any) -> tuple[str, str]:
+    if was["Status"] == "created" and was.get("Error"):
+        return interface.EXITED, CANNOT_RUN  # the engine leaves what it could not start as it was
+    state = STATES.get(was["Status"], interface.UNKNOWN)
+    if state != interface.EXITED:
+        return state, ""
+    if was.get("OOMKilled"):
+        return state, "OOMKilled"
+    return state, "Completed" if was["ExitCode"] == 0 else "Error"
+
+
+def _limits(host: Any) -> dict[str, int]:
+    return {key: host[name] for key, name in words.RESOURCES.items() if isinstance(host.get(name), int)}
+
+
+def _image(item: Any) -> Image:
+    user = ((item.get("Config") or {}).get("User") or "").partition(":")[0]
+    # An image without a name has one of `<none>:<none>`.
+    tags = [words.full_name(tag) for tag in item.get("RepoTags") or [] if "<none>" not in tag]
+    digests = [words.full_name(one) for one in item.get("RepoDigests") or [] if "<none>" not in one]
+    return Image(
+        id=item["Id"],
+        tags=tuple(tags),
+        digests=tuple(digests),
+        size=item["Size"],
+        uid=int(user) if user.isdigit() else None,
+        username="" if user.isdigit() else user,
+    )
+
+
+def _usage(container: Container, found: Any) -> ContainerUsage:
+    memory = found["memory_stats"]
+    stats = memory.get("stats") or {}
+    usage = memory.get("usage", 0)
+    # The names of cgroup version 1, then of version 2.
+    inactive = stats.get("total_inactive_file", stats.get("inactive_file", 0))
+    return ContainerUsage(
+        id=container.id,
+        name=container.name,
+        labels=container.labels,
+        timestamp=_nanoseconds(found["read"]),
+        cpu_nanoseconds=found["cpu_stats"]["cpu_usage"]["total_usage"],
+        memory_working_set=max(0, usage - inactive),
+        memory_usage=usage,
+        memory_rss=stats.get("total_rss", stats.get("anon", 0)),
+    )
+
+
+def _network_usage(details: Any) -> SandboxUsage | None:
+    """One line of /proc/net/dev, seen from a process in the sandbox."""
+    try:
+        text = Path(f"/proc/{details['State']['Pid']}/net/dev").read_text()
+    except OSError:
+        return None
+    line = next((line for line in text.splitlines() if line.strip().startswith("eth0:")), None)
+    if line is None:
+        return None
+    numbers = [int(word) for word in line.partition(":")[2].split()]
+    uid = words.parse_name(details["Name"])[3]
+    return SandboxUsage(
+        id=details["Id"],
+        pod_uid=uid,
+        timestamp=time.time_ns(),
+        rx_bytes=numbers[0],
+        rx_errors=numbers[2],
+        tx_bytes=numbers[8],
+        tx_errors=numbers[10],
+    )
+
+
+def _login(credentials: Credentials) -> str:
+    """The header by which the engine learns how to log in to a registry."""
+    username, password = credentials.username, credentials.password
+    if credentials.auth and not username:
+        username, _, password = base64.b64decode(credentials.auth).decode().partition(":")
+    known = {
+        "username": username,
+        "password": password,
+        "serveraddress": credentials.server,
+        "identitytoken": credentials.identity_token,
+        "registrytoken": credentials.registry_token,
+    }
+    return base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
+
+
+def _nanoseconds(moment: str) -> int:
+    """`2026-01-01T00:00:00.123456789Z` -> nanoseconds; the year 1 means never."""
+    if not moment or moment.startswith("0001-"):
+        return 0
+    whole, _, rest = moment.removesuffix("Z").partition(".")
+    digits = "".join(_leading_digits(rest))[:9].ljust(9, "0")
+    return int(datetime.fromisoformat(f"{whole[:19]}+00:00").timestamp()) * 10**9 + int(digits)
+
+
+def _leading_digits(text: str) -> Iterable[str]:
+    for character in text:
+        if not character.isdigit():
+            return
+        yield character
+
+
+def _link_log(link: str | None, target: str | None) -> None:
+    """The engine's log file under the name that the kubelet expects."""
+    if not link or not target:
+        return
+    path = Path(link)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
