@@ -46,6 +46,8 @@ from apiserver.endpoints.router import Router
 from apiserver.endpoints.server import Endpoints
 from apiserver.endpoints.shell import build_shell
 from apiserver.extensions.aggregation import Aggregation
+from apiserver.extensions.conversion import ConvertingStorage
+from apiserver.extensions.custom_resource import Conversions
 from apiserver.extensions.custom_resources import CustomResources
 from apiserver.filters.audit import AuditLog, load_policy
 from apiserver.filters.authentication import USER
@@ -145,6 +147,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         if keys is not None
         else None
     )
+    storage = ConvertingStorage(storage)
     registry = Registry(
         storage,
         clock,
@@ -191,7 +194,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         audit=_audit(options),
         priority_levels=levels if options.enable_priority_and_fairness else None,
     )
-    custom = CustomResources(client, informers, clock, rows, endpoints.schemas)
+    conversions = Conversions(storage, WebhookClient(client).call)
+    custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions)
     health.add("poststarthook/start-apiextensions-controllers", custom.check, "readyz", "healthz")
     bootstrap = Bootstrap(client, _facts(options), clock)
     health.add("poststarthook/rbac/bootstrap-roles", bootstrap.check, "readyz", "healthz")
@@ -344,9 +348,12 @@ def _admission(
             if (row.group, row.plural) == (resource.group, resource.resource)
         ]
 
-    def convert(obj: Object, api_version: str) -> Object:
+    async def convert(obj: Object, api_version: str) -> Object:
         obj = copy(obj)
         source = rows.find_kind(GroupVersionKind(*split(obj["apiVersion"]), obj["kind"]))
+        if source is not None and source.custom is not None and source.custom.conversion is not None:
+            converted: list[Object] = await source.custom.conversion.convert([obj], api_version)
+            return converted[0]
         target = rows.find_kind(GroupVersionKind(*split(api_version), obj["kind"]))
         stored = source.to_storage(obj) if source is not None and source.to_storage is not None else obj
         shown = (

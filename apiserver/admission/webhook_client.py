@@ -10,7 +10,7 @@ import asyncio
 import base64
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +31,11 @@ Versions = Callable[[GroupVersionResource], Sequence[str]]
 """In which versions a resource is served, for webhooks that want to see another one than the request's."""
 
 
-Convert = Callable[[Object, str], Object]
+Convert = Callable[[Object, str], Awaitable[Object]]
 """An object in another apiVersion of its group."""
 
 
-def relabelled(obj: Object, api_version: str) -> Object:
+async def relabelled(obj: Object, api_version: str) -> Object:
     """Conversion where versions differ in nothing but their name."""
     return {**obj, "apiVersion": api_version}
 

@@ -81,6 +81,8 @@ class Writing:
         attributes = attributes_of(self._row, self._context, operation, obj, old, options=self._options)
         await self._endpoints.admission.admit(attributes)
         assert attributes.obj is not None
+        if self._row.custom is not None:
+            self._row.custom.prune(attributes.obj)  # webhooks and policies may have added anything
         self._row.strategy.defaults(attributes.obj)
         return attributes.obj
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from apiserver.extensions import json_path
+from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
 from apiserver.registry.columns.shared import AGE, NAME
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
@@ -25,6 +26,7 @@ from kubarium.apimachinery.object import (
     generation_of,
     is_deleting,
     metadata_of,
+    resource_version_of,
     spec_of,
     status_of,
 )
@@ -72,6 +74,13 @@ class CustomResource:
     schemas: Schemas
     document: Mapping[str, Any] = field(default_factory=dict)  # openAPIV3Schema
     list_kind: str = ""
+    conversion: ConversionWebhook | None = (
+        None  # asked for other versions; without it only their name differs
+    )
+
+    def prune(self, obj: Object) -> None:
+        """Drop what the schema does not know, after somebody has changed the object."""
+        structural.prune(obj, self.own)
 
     def normalize(self, obj: Object) -> list[str]:
         """Drop what the schema does not know and fill in its defaults; what was dropped, as problems."""
@@ -157,14 +166,56 @@ def _v2(schema: Any) -> Any:
     return found
 
 
-def rows_of(definition: Object, schemas: Schemas) -> list[Resource]:
-    """A catalog row for each served version of a definition."""
+@dataclass(frozen=True)
+class Conversions:
+    """Where objects are converted whose definitions have a webhook for that, and who calls it."""
+
+    storage: ConvertingStorage
+    call: Callable[[Object, Object, float], Any]
+
+    def webhook_of(self, definition: Object) -> ConversionWebhook | None:
+        """The webhook of a definition."""
+        conversion = spec_of(definition).get("conversion") or {}
+        if conversion.get("strategy") != "Webhook":
+            return None
+        return ConversionWebhook(conversion.get("webhook") or {}, self.call)
+
+
+def rows_of(definition: Object, schemas: Schemas, conversions: Conversions | None = None) -> list[Resource]:
+    """A catalog row for each served version of a definition; the one that is kept comes first."""
+    rows = _rows_without_webhook(definition, schemas)
+    webhook = conversions.webhook_of(definition) if conversions is not None else None
+    if webhook is None or conversions is None:
+        return rows
+    return [_converted(row, definition, webhook, conversions.storage) for row in rows]
+
+
+def _converted(
+    row: Resource, definition: Object, webhook: ConversionWebhook, storage: ConvertingStorage
+) -> Resource:
+    """The row on top of a view: what storage gives and takes is in the row's version."""
+    kept = next(version["name"] for version in spec_of(definition)["versions"] if version.get("storage"))
+    mark = f"{row.version}#{resource_version_of(definition)}"
+    complete = partial(_read, row.api_version, row.custom.own)
+    view = View(row.api_version, join(row.group, kept), webhook, complete, mark)
+    prefix = storage.add(row.group, row.plural, view)
+    return replace(
+        row,
+        storage_prefix=prefix,
+        storage_version="",
+        to_storage=None,
+        from_storage=None,
+        custom=replace(row.custom, conversion=webhook),
+    )
+
+
+def _rows_without_webhook(definition: Object, schemas: Schemas) -> list[Resource]:
     spec = spec_of(definition)
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     stored = status_of(definition).get("storedVersions") or [storage]
     return [
         _row(definition, version, storage, len(set(stored) | {storage}) > 1, schemas)
-        for version in spec["versions"]
+        for version in sorted(spec["versions"], key=lambda one: not one.get("storage"))
         if version.get("served")
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from apiserver.extensions import naming
-from apiserver.extensions.custom_resource import rows_of
+from apiserver.extensions.custom_resource import Conversions, rows_of
 from apiserver.registry.registrations import CLEANUP_FINALIZER
 from apiserver.registry.resource import Catalog
 from kubarium.apimachinery import errors
@@ -52,8 +52,10 @@ class CustomResources(Controller):
         clock: Clock,
         catalog: Catalog,
         schemas: Schemas,
+        conversions: Conversions | None = None,
     ) -> None:
         self._catalog = catalog
+        self._conversions = conversions
         self._schemas = schemas
         self._served: dict[
             str, tuple[str, list[GroupVersionResource]]
@@ -97,7 +99,7 @@ class CustomResources(Controller):
         known = self._served.get(name)
         if known is not None and known[0] == revision:
             return
-        rows = rows_of(definition, self._schemas)
+        rows = rows_of(definition, self._schemas, self._conversions)
         if known is None:
             log.info("serving %s", name)
         gone = [gvr for gvr in known[1] if gvr not in {row.gvr for row in rows}] if known is not None else []

@@ -133,6 +133,16 @@ class Stored:
             )
         return found
 
+    def shown_as(self, mark: str) -> Stored | None:
+        """What `show_as` remembered."""
+        return self._versions.get(mark) if self._versions is not None else None
+
+    def show_as(self, mark: str, shown: Stored) -> None:
+        """Remember how the object looks elsewhere, for those who cannot convert it at once."""
+        if self._versions is None:
+            self._versions = {}
+        self._versions[mark] = shown
+
     def at(self, revision: int) -> Stored:
         """The same object under another revision, as the last state of a deleted object needs it."""
         rest = self.tail[_after_version(self.revision, self.tail) :]

@@ -117,7 +117,7 @@ class _Webhooks(AdmissionPlugin):
             return None
         if attributes.dry_run and webhook.get("sideEffects") not in _SAFE:
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
-        request, review = _review(call, attributes, self._client.convert)
+        request, review = await _review(call, attributes, self._client.convert)
         timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
         try:
             answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
@@ -169,7 +169,7 @@ class MutatingAdmissionWebhook(_Webhooks):
                 continue
             response = await self.ask(call, attributes)
             if response is not None and response.get("patch"):
-                _apply(call, attributes, response, self._client.convert)
+                await _apply(call, attributes, response, self._client.convert)
             seen[call.uid] = _digest(attributes.obj)
 
 
@@ -200,32 +200,32 @@ def _digest(obj: Object | None) -> bytes:
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
-def _apply(call: Call, attributes: Attributes, response: Object, convert: Convert) -> None:
+async def _apply(call: Call, attributes: Attributes, response: Object, convert: Convert) -> None:
     if response.get("patchType") not in ("JSONPatch", None, ""):
         text = f"webhook returned response.patchType \"{response['patchType']}\", expected 'JSONPatch'"
         raise errors.InternalError.because(f'failed calling webhook "{call.name}": {text}')
     try:
         operations = orjson.loads(base64.b64decode(response["patch"]))
-        shown = copy(_shown(attributes.new, call, attributes, convert))
+        shown = copy(await _shown(attributes.new, call, attributes, convert))
         changed = json_patch.apply(shown, operations)
     except (errors.StatusError, orjson.JSONDecodeError, binascii.Error) as error:
         raise errors.InternalError.because(f"{error}") from error
     if changed.get("apiVersion") != attributes.new.get("apiVersion"):
-        changed = convert(changed, attributes.new.get("apiVersion") or "")
+        changed = await convert(changed, attributes.new.get("apiVersion") or "")
     if changed != attributes.obj:
         attributes.obj = changed
         attributes.changed_by_webhook = True
 
 
-def _shown(obj: Object, call: Call, attributes: Attributes, convert: Convert) -> Object:
+async def _shown(obj: Object, call: Call, attributes: Attributes, convert: Convert) -> Object:
     """The object in the version that the webhook wants; what subresources take is no version of the resource."""
     if attributes.kind.group != attributes.resource.group:
         return obj
     wanted = join(attributes.resource.group, call.version)
-    return obj if obj.get("apiVersion") in (wanted, None) else convert(obj, wanted)
+    return obj if obj.get("apiVersion") in (wanted, None) else await convert(obj, wanted)
 
 
-def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple[Object, Object]:
+async def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple[Object, Object]:
     kind, place = attributes.kind, attributes.resource
     shown_kind = {"group": kind.group, "version": call.version, "kind": kind.kind}
     if attributes.subresource and kind.group != place.group:
@@ -238,8 +238,10 @@ def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple[Objec
         "requestResource": {"group": place.group, "version": place.version, "resource": place.resource},
         "operation": attributes.operation,
         "userInfo": _user(attributes),
-        "object": _shown(attributes.obj, call, attributes, convert) if attributes.obj is not None else None,
-        "oldObject": _shown(attributes.old, call, attributes, convert)
+        "object": await _shown(attributes.obj, call, attributes, convert)
+        if attributes.obj is not None
+        else None,
+        "oldObject": await _shown(attributes.old, call, attributes, convert)
         if attributes.old is not None
         else None,
         "dryRun": attributes.dry_run,

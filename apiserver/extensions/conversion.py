@@ -1,0 +1,309 @@
+"""Custom resources whose versions differ in shape: a webhook of the definition turns one into another.
+
+    rows of the catalog ─▶ /registry/converted/v1/example.com/things/…   a view: every object in version v1
+                                      │  convert (ConversionReview, many objects at once)
+    ConvertingStorage   ─▶ /registry/example.com/things/…                as kept: in any version that ever was stored
+
+Everything above storage works in the version of the request; nothing there knows that the objects lie otherwise.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apiserver.storage.interface import (
+    NO_HINTS,
+    Change,
+    Hints,
+    Modify,
+    Page,
+    Predicate,
+    RevisionConflict,
+    Storage,
+    Stored,
+    Watch,
+)
+from apiserver.storage.stored import encode, stored
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
+
+TIMEOUT_SECONDS = 30.0
+_ROOT = "/registry/converted/"
+
+
+class ConversionWebhook:
+    """Asks the webhook of one definition. `call(clientConfig, body, seconds)` sends and raises on failure."""
+
+    def __init__(self, webhook: Object, call: Callable[[Object, Object, float], Any]) -> None:
+        self._config: Object = webhook.get("clientConfig") or {}
+        versions = webhook.get("conversionReviewVersions") or ["v1"]
+        self._review = next((version for version in versions if version in ("v1", "v1beta1")), "v1")
+        self._call = call
+
+    async def convert(self, objects: Sequence[Object], api_version: str) -> list[Object]:
+        """The objects in another version; those that are in it already are not sent."""
+        others = [obj for obj in objects if obj.get("apiVersion") != api_version]
+        if not others:
+            return list(objects)
+        converted = iter(await self._ask(others, api_version))
+        return [obj if obj.get("apiVersion") == api_version else next(converted) for obj in objects]
+
+    async def _ask(self, objects: Sequence[Object], api_version: str) -> list[Object]:
+        what = f"{objects[0].get('apiVersion')}, Kind={objects[0].get('kind')}"
+        request = {"uid": str(uuid.uuid4()), "desiredAPIVersion": api_version, "objects": list(objects)}
+        version = f"apiextensions.k8s.io/{self._review}"
+        try:
+            answer = await self._call(
+                self._config,
+                {"kind": "ConversionReview", "apiVersion": version, "request": request},
+                TIMEOUT_SECONDS,
+            )
+        except Exception as error:  # the edge: whatever went wrong on the way
+            raise _failed(what, str(error).removeprefix("failed to call webhook: ")) from error
+        response = answer.get("response") or {}
+        result = response.get("result") or {}
+        if result.get("status") != "Success":
+            raise _failed(what, result.get("message") or "no message")
+        if self._review == "v1" and response.get("uid") != request["uid"]:
+            raise _failed(
+                what, f'expected response.uid="{request["uid"]}", got "{response.get("uid") or ""}"'
+            )
+        converted = response.get("convertedObjects") or []
+        if len(converted) != len(objects):
+            raise _failed(what, f"webhook returned {len(converted)} objects, expected {len(objects)}")
+        return [
+            _checked(what, before, after, api_version)
+            for before, after in zip(objects, converted, strict=True)
+        ]
+
+
+def _checked(what: str, before: Object, after: Object, api_version: str) -> Object:
+    """Of the metadata a conversion may only change labels and annotations."""
+    if after.get("apiVersion") != api_version or after.get("kind") != before.get("kind"):
+        got = f"{after.get('apiVersion')}, Kind={after.get('kind')}"
+        raise _failed(
+            what, f"webhook returned an object of {got}, expected {api_version}, Kind={before.get('kind')}"
+        )
+    metadata = dict(before.get("metadata") or {})
+    for name in ("labels", "annotations"):
+        metadata.pop(name, None)
+        if value := (after.get("metadata") or {}).get(name):
+            metadata[name] = value
+    return {**after, "metadata": metadata}
+
+
+def _failed(what: str, why: str) -> errors.InternalError:
+    return errors.InternalError(f"conversion webhook for {what} failed: {why}", {})
+
+
+@dataclass(frozen=True)
+class View:
+    """All objects of a definition as one version shows them."""
+
+    api_version: str
+    storage_version: str
+    webhook: ConversionWebhook
+    complete: Callable[[Object], Object]  # prune and default what was read
+    mark: str  # changes with the definition
+
+    async def opened(self, found: Sequence[Stored], shown_key: Callable[[str], str]) -> list[Stored]:
+        """Kept objects, shown; remembered with the kept ones."""
+        unknown = [one for one in found if one.shown_as(self.mark) is None]
+        if unknown:
+            objects = await self.webhook.convert([one.decode() for one in unknown], self.api_version)
+            for one, obj in zip(unknown, objects, strict=True):
+                one.show_as(self.mark, stored(shown_key(one.key), one.revision, encode(self.complete(obj))))
+        return [shown for one in found if (shown := one.shown_as(self.mark)) is not None]
+
+    async def closed(self, obj: Object) -> Object:
+        """A shown object, as it is to be kept."""
+        return (await self.webhook.convert([obj], self.storage_version))[0]
+
+
+class ConvertingStorage:
+    """A `Storage` in front of another one; keys under a view's prefix are converted, all others pass."""
+
+    def __init__(self, inner: Storage) -> None:
+        self._inner = inner
+        self._views: dict[str, View] = {}
+
+    def add(self, group: str, plural: str, view: View) -> str:
+        """Serve a view; the `storage_prefix` of its row."""
+        place = f"{view.api_version.rpartition('/')[2]}/{group}/{plural}"
+        self._views[place] = view
+        return f"converted/{place}"
+
+    def _view(self, key: str) -> tuple[View, _Keys]:
+        place = "/".join(key.removeprefix(_ROOT).split("/")[:3])
+        view = self._views.get(place)
+        if view is None:
+            raise errors.NotFound.page()
+        return view, _Keys(f"{_ROOT}{place}/", f"/registry/{place.partition('/')[2]}/")
+
+    async def _opened(self, view: View, keys: _Keys, one: Stored) -> Stored:
+        return (await view.opened([one], keys.shown))[0]
+
+    async def get(self, key: str, *, minimum_revision: int | None = None) -> Stored:
+        """One object."""
+        if not key.startswith(_ROOT):
+            return await self._inner.get(key, minimum_revision=minimum_revision)
+        view, keys = self._view(key)
+        return await self._opened(
+            view, keys, await self._inner.get(keys.kept(key), minimum_revision=minimum_revision)
+        )
+
+    async def list(
+        self,
+        prefix: str,
+        *,
+        minimum_revision: int | None = None,
+        exact_revision: int = 0,
+        start_key: str = "",
+        limit: int = 0,
+        predicate: Predicate | None = None,
+        hints: Hints = NO_HINTS,
+    ) -> Page:
+        """Many. What selectors look at is only known after conversion, so that a selected list is one page."""
+        if not prefix.startswith(_ROOT):
+            return await self._inner.list(
+                prefix,
+                minimum_revision=minimum_revision,
+                exact_revision=exact_revision,
+                start_key=start_key,
+                limit=limit,
+                predicate=predicate,
+                hints=hints,
+            )
+        view, keys = self._view(prefix)
+        page = await self._inner.list(
+            keys.kept(prefix),
+            minimum_revision=minimum_revision,
+            exact_revision=exact_revision,
+            start_key=keys.kept(start_key) if start_key else "",
+            limit=limit if predicate is None else 0,
+        )
+        items = await view.opened(page.items, keys.shown)
+        if predicate is not None:
+            items = [one for one in items if predicate(one)]
+        return Page(items, page.revision, keys.shown(page.next_key) if page.next_key else "", page.remaining)
+
+    async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:
+        """Changes after a revision."""
+        if not prefix.startswith(_ROOT):
+            return await self._inner.watch(prefix, after_revision=after_revision, hints=hints)
+        view, keys = self._view(prefix)
+        inner = await self._inner.watch(keys.kept(prefix), after_revision=after_revision)
+        return _ConvertedWatch(inner, view, keys)
+
+    async def create(self, key: str, obj: Object, *, ttl: int = 0) -> Stored:
+        """Keep a new object."""
+        if not key.startswith(_ROOT):
+            return await self._inner.create(key, obj, ttl=ttl)
+        view, keys = self._view(key)
+        kept = await self._inner.create(keys.kept(key), await view.closed(obj), ttl=ttl)
+        return await self._opened(view, keys, kept)
+
+    async def update(self, key: str, modify: Modify, *, ttl: int = 0) -> Stored:
+        """Change an object with a function."""
+        if not key.startswith(_ROOT):
+            return await self._inner.update(key, modify, ttl=ttl)
+        while True:
+            current = await self.get(key)
+            new = modify(current.decode(), current.revision)
+            if new is None or new == current.obj:
+                return current
+            try:
+                return await self.replace(key, new, current.revision, ttl=ttl)
+            except RevisionConflict:
+                continue
+
+    async def replace(self, key: str, obj: Object, revision: int, *, ttl: int = 0) -> Stored:
+        """Keep a new state."""
+        if not key.startswith(_ROOT):
+            return await self._inner.replace(key, obj, revision, ttl=ttl)
+        view, keys = self._view(key)
+        kept = await self._inner.replace(keys.kept(key), await view.closed(obj), revision, ttl=ttl)
+        return await self._opened(view, keys, kept)
+
+    async def delete(
+        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
+    ) -> Stored:
+        """Remove an object."""
+        if not key.startswith(_ROOT):
+            return await self._inner.delete(key, check)
+        view, keys = self._view(key)
+        return await self._opened(view, keys, await self._inner.delete(keys.kept(key), check))
+
+    async def current_revision(self) -> int:
+        """The newest revision."""
+        return await self._inner.current_revision()
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Two prefixes for the same objects."""
+
+    shown_prefix: str
+    kept_prefix: str
+
+    def kept(self, key: str) -> str:
+        return self.kept_prefix + key.removeprefix(self.shown_prefix)
+
+    def shown(self, key: str) -> str:
+        return self.shown_prefix + key.removeprefix(self.kept_prefix)
+
+
+class _ConvertedWatch:
+    """A watch whose objects are converted; ends when they cannot be."""
+
+    def __init__(self, inner: Any, view: View, keys: _Keys) -> None:
+        self._inner, self._view, self._keys = inner, view, keys
+
+    def __aiter__(self) -> _ConvertedWatch:
+        return self
+
+    async def __anext__(self) -> Sequence[Change]:
+        batch = await self._inner.__anext__()
+        objects = [one for change in batch for one in (change.current, change.previous) if one is not None]
+        try:
+            shown = iter(await self._view.opened(objects, self._keys.shown))
+        except errors.StatusError as error:
+            log.warning("ending a watch: %s", error)
+            raise StopAsyncIteration from error
+        return [
+            Change(
+                change.revision,
+                self._keys.shown(change.key),
+                next(shown) if change.current is not None else None,
+                next(shown) if change.previous is not None else None,
+            )
+            for change in batch
+        ]
+
+    @property
+    def revision(self) -> int:
+        revision: int = self._inner.revision
+        return revision
+
+    def take(self) -> Sequence[Change]:
+        """Nothing without waiting: the webhook must be asked."""
+        return ()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        self._inner.listen(listener)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._inner.ended)
+
+    def wake(self) -> None:
+        self._inner.wake()
+
+    def close(self) -> None:
+        self._inner.close()
