@@ -1,12 +1,10 @@
 """Discovery documents are compared with the published ones where these are at hand.
 
-Set KUBERNETES_SPEC to a folder that has `discovery/aggregated_v2.json` and its neighbours of Kubernetes v1.36.
+Set KUBARIUM_SPEC to a folder that has `discovery/aggregated_v2.json` and its neighbours of Kubernetes v1.36.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +14,7 @@ from apiserver.endpoints.discovery import Discovery, RemoteGroup
 from apiserver.registry import catalog
 from apiserver.registry.resource import Catalog
 from kubarium.apimachinery import errors
+from tests import published as published_data
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 NOT_SERVED = ("internal.apiserver.k8s.io", "storagemigration.k8s.io")  # no stable version
@@ -70,10 +69,7 @@ def test_remote_groups_come_last(discovery: Discovery) -> None:
 
 
 def published(name: str) -> Any:
-    folder = os.environ.get("KUBERNETES_SPEC")
-    if not folder:
-        pytest.skip("KUBERNETES_SPEC is not set")
-    return orjson.loads((Path(folder) / "discovery" / name).read_bytes())
+    return orjson.loads(published_data.file("discovery", name).read_bytes())
 
 
 def test_stable_versions_equal_the_published_ones(discovery: Discovery) -> None:

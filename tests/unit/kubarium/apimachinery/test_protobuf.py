@@ -1,15 +1,14 @@
 """Every published golden object decodes to its JSON."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from kubarium.apimachinery import protobuf
 from kubarium.apimachinery.errors import BadRequest
+from tests.published import FOLDER
 
-SPEC = Path(os.environ.get("KUBARIUM_SPEC") or Path(__file__).parents[5] / "shared" / "spec")
+SPEC = FOLDER
 GOLDEN = sorted((SPEC / "golden").glob("*.pb"))
 
 
