@@ -143,26 +143,27 @@ class Registry:
                 if create is None:
                     raise errors.NotFound.of(row.group, row.plural, name) from None
                 return await self._create_by_update(row, context, name, change, create)
+            old = orjson.loads(
+                current.json
+            )  # a state that is about to be replaced is not worth keeping decoded
             try:
-                new = await self._prepared(
-                    row, context, current, await change(current.obj), subresource, unconditional
-                )
-                if new is not current.obj:
-                    await judge(new, current.obj)
+                new = await self._prepared(row, context, old, await change(old), subresource, unconditional)
+                if new is not old:
+                    await judge(new, old)
             except errors.StatusError:
                 if newest:
                     raise
                 newest = True  # perhaps it was refused only because the cache lags behind
                 continue
-            if new is current.obj or context.dry_run:
-                if new is current.obj and not newest:
+            if new is old or context.dry_run:
+                if new is old and not newest:
                     newest = True  # nothing to write: make sure that it is still so
                     continue
-                return Written(current if new is current.obj else Unstored(key, new, current.revision))
+                return Written(current if new is old else Unstored(key, new, current.revision))
             if row.strategy.is_finished(new):
                 return await self._remove_finished(row, context, current, new)
             try:
-                return Written(await self._replace(row, context, current, new))
+                return Written(await self._replace(row, context, current, new, old))
             except storage_errors.RevisionConflict:
                 newest = True
 
@@ -215,13 +216,12 @@ class Registry:
         self,
         row: Resource,
         context: RequestContext,
-        current: Stored,
+        old: Object,
         new: Object,
         subresource: Subresource | None,
         unconditional: bool,
     ) -> Object:
         """The object to be kept, valid; the current one itself when nothing has changed."""
-        old = current.obj
         if new is old:
             return new
         self._check_revision(row, new, old, unconditional)
@@ -250,12 +250,14 @@ class Registry:
         _warn(context, strategy.warnings(new, old))
         return new
 
-    async def _replace(self, row: Resource, context: RequestContext, current: Stored, new: Object) -> Stored:
+    async def _replace(
+        self, row: Resource, context: RequestContext, current: Stored, new: Object, old: Object
+    ) -> Stored:
         strategy = row.strategy
         if not strategy.has_transactions:
             with _translated(row, name_of(new)):
                 return await self.storage.replace(current.key, new, current.revision, ttl=self._ttl(row))
-        undo = await strategy.begin_update(self, context, new, current.obj)
+        undo = await strategy.begin_update(self, context, new, old)
         try:
             with _translated(row, name_of(new)):
                 return await self.storage.replace(current.key, new, current.revision, ttl=self._ttl(row))

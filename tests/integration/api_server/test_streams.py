@@ -49,6 +49,8 @@ class Kubelet:
         with contextlib.suppress(OSError):
             await reader.read()  # until the other side hangs up
         writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 @pytest.fixture
