@@ -80,7 +80,7 @@ async def main(process: Process) -> None:
             options.bootstrap_kubeconfig, options.kubeconfig, Path(options.cert_dir), options.node_name, clock
         )
     config = kubeconfig.load(options.kubeconfig)
-    runtime = CRIRuntime(options.container_runtime_endpoint)
+    runtime = open_runtime(options.container_runtime_endpoint)
     async with Client(config, user_agent="kubelet") as client:
         kubelet = Kubelet(options, client, runtime, clock, api_host=urlsplit(config.server).hostname or "")
         kubelet.start(process)
@@ -93,6 +93,15 @@ async def main(process: Process) -> None:
         finally:
             await kubelet.close()
             await runtime.close()
+
+
+def open_runtime(endpoint: str) -> Runtime:
+    """The door that fits: a Docker Engine is known by the name of its socket, everyone else speaks the CRI."""
+    if not endpoint.endswith("docker.sock"):
+        return CRIRuntime(endpoint)
+    from kubelet.runtime.docker import DockerRuntime  # only now: few need it
+
+    return DockerRuntime(endpoint)
 
 
 def volume_plugins(host: VolumeHost) -> list[Plugin]:

@@ -1,6 +1,6 @@
 """Everything between a pod and the container runtime.
 
-    pod + what runs ──▶ plan.py (pure) ──▶ manager.py ──▶ interface.py ◀── cri.py | fake.py
+    pod + what runs ──▶ plan.py (pure) ──▶ manager.py ──▶ interface.py ◀── cri.py | docker.py | fake.py
                                              │
                          sandbox.py, container.py: what is asked for, in the words of the CRI
 

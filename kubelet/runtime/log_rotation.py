@@ -53,7 +53,8 @@ class LogRotation:
             if id not in self._paths:
                 self._paths[id] = Path((await self._runtime.container_status(id)).log_path)
             path = self._paths[id]
-            if path.is_file() and path.stat().st_size > self._max_bytes:
+            # A link leads to the file of a runtime that rotates its logs by itself.
+            if path.is_file() and not path.is_symlink() and path.stat().st_size > self._max_bytes:
                 await self._rotate(id, path)
 
     async def _rotate(self, container_id: str, path: Path) -> None:

@@ -1,11 +1,14 @@
 """Log files of containers: `2026-01-01T00:00:00.000000000Z stdout F text`, one file per run, perhaps rotated.
 
+A Docker Engine writes the same as JSON: `{"log":"text\\n","stream":"stdout","time":"2026-01-01T00:00:00.000000000Z"}`.
+
 Reads forwards from a place found by looking backwards, so that the end of a large file costs little.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -91,14 +94,28 @@ def _was_rotated(descriptor: int, path: Path) -> bool:
 
 def _shown(line: bytes, options: LogOptions) -> bytes:
     """One line as it is asked for; nothing if it is too old or of another stream."""
-    parts = line.split(b" ", 3)
-    if len(parts) < 4 or parts[1] not in options.streams:
+    parts = parts_of(line)
+    if parts is None or parts[1] not in options.streams:
         return b""
     moment, _, tag, text = parts
     if options.since is not None and _parse(moment) < options.since:
         return b""
     end = b"" if tag.startswith(b"P") else b"\n"
     return moment + b" " + text + end if options.timestamps else text + end
+
+
+def parts_of(line: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
+    """Moment, stream, tag (`F`, or `P` if the line goes on) and text; None if this is no line of a log."""
+    if line.startswith(b"{"):
+        try:
+            found = json.loads(line)
+            text, stream, moment = found["log"], found["stream"], found["time"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        tag = b"F" if text.endswith("\n") else b"P"
+        return moment.encode(), stream.encode(), tag, text.removesuffix("\n").encode()
+    parts = line.split(b" ", 3)
+    return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else None
 
 
 def _parse(moment: bytes) -> datetime:
@@ -136,7 +153,7 @@ def _line_starts(buffer: bytes, complete: bool) -> list[int]:
     for index, line in enumerate(buffer.split(b"\n")[:-1]):
         if (index > 0 or complete) and not previous_is_part:
             offsets.append(offset)
-        tag = line.split(b" ", 3)[2:3]
-        previous_is_part = bool(tag) and tag[0].startswith(b"P")
+        parts = parts_of(line)
+        previous_is_part = parts is not None and parts[2].startswith(b"P")
         offset += len(line) + 1
     return offsets

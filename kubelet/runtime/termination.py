@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubelet.runtime import interface
+from kubelet.runtime import interface, logs
 from kubelet.runtime.interface import ContainerStatus
 
 MAX_MESSAGE = 4096  # bytes of the file
@@ -49,7 +49,7 @@ def _read_log(path: str) -> str:
         return ""
     out = b""
     for line in lines:
-        parts = line.split(b" ", 3)
-        if len(parts) == 4:
+        parts = logs.parts_of(line)
+        if parts is not None:
             out += parts[3] + (b"" if parts[2] == b"P" else b"\n")
     return out[-MAX_LOG:].decode(errors="replace")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubarium.component_base.clock import FakeClock
-from kubelet.runtime.logs import LogOptions, read
+from kubelet.runtime.logs import LogOptions, parts_of, read
 
 LINES = [
     b"2026-01-01T00:00:01.000000001Z stdout F one",
@@ -48,3 +48,10 @@ async def test_options(tmp_path: Path, clock: FakeClock, options: dict[str, Any]
 
 async def test_a_missing_file_is_empty(tmp_path: Path, clock: FakeClock) -> None:
     assert [part async for part in read(tmp_path / "no", LogOptions(), clock, ended)] == []
+
+
+def test_lines_of_a_docker_engine() -> None:
+    line = b'{"log":"hello\\n","stream":"stderr","time":"2026-01-01T00:00:00.5Z"}'
+    assert parts_of(line) == (b"2026-01-01T00:00:00.5Z", b"stderr", b"F", b"hello")
+    assert parts_of(line.replace(b"\\n", b"")) == (b"2026-01-01T00:00:00.5Z", b"stderr", b"P", b"hello")
+    assert parts_of(b'{"broken') is None
