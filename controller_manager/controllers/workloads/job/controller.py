@@ -502,9 +502,10 @@ class JobController(Controller):
         return status
 
     async def _release(self, key: ObjectKey, pod: Object) -> None:
+        """Take the tracking finalizer off; raises Conflict when somebody else was faster, and must be tried again."""
         left = [one for one in finalizers_of(pod) if one != jobs.TRACKING_FINALIZER]
         patch = {"metadata": {"uid": uid_of(pod), "finalizers": left or None}}
-        with contextlib.suppress(errors.NotFound, errors.Conflict):
+        with contextlib.suppress(errors.NotFound):
             await self.pod_client.patch(name_of(pod), patch, namespace_of(pod))
         self._released.setdefault(key, set()).add(uid_of(pod))
 
