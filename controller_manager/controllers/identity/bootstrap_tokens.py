@@ -126,7 +126,7 @@ class TokenCleaner(Controller):
             await self.resource.delete(
                 name_of(secret), namespace_of(secret), preconditions={"uid": uid_of(secret)}
             )
-        except (errors.NotFound, errors.Conflict):
+        except errors.NotFound:
             return None
         return None
 

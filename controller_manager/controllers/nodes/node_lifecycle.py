@@ -29,6 +29,7 @@ from kubarium.apimachinery.object import (
     is_deleting,
     labels_of,
     name_of,
+    namespace_of,
     resource_version_of,
     spec_of,
     status_of,
@@ -41,6 +42,8 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
+
+ATTEMPTS = 5  # to write a pod that others are writing to
 
 REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
 LEASES = "kube-node-lease"
@@ -269,8 +272,12 @@ class NodeLifecycleController(Controller):
 
     async def _mark_pods_not_ready(self, node: str) -> None:
         for pod in self.pods.by_index("node", node):
-            if not pod_status.is_ready(pod):
-                continue
+            if pod_status.is_ready(pod) and await self._mark_not_ready(pod):
+                self.events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+    async def _mark_not_ready(self, pod: Object) -> bool:
+        """True if the pod was ready and is no more. Others write to pods too: read it again and try again."""
+        for _ in range(ATTEMPTS):
             changed = copy(pod)
             ready = conditions.find(changed["status"]["conditions"], pod_status.READY)
             assert ready is not None
@@ -278,9 +285,14 @@ class NodeLifecycleController(Controller):
             ready["lastTransitionTime"] = time.format_time(self.clock.now())
             try:
                 await self.pod_client.update_status(changed)
-            except (errors.NotFound, errors.Conflict):
-                continue
-            self.events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+                return True
+            except errors.NotFound:
+                return False
+            except errors.Conflict:
+                pod = await self.pod_client.get(name_of(pod), namespace_of(pod))
+                if not pod_status.is_ready(pod):
+                    return False
+        return False
 
     # ---- zones and evictions
 

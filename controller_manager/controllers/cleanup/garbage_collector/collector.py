@@ -287,8 +287,8 @@ class GarbageCollector:
         }
         try:
             await self._client.request("DELETE", self._resource_path(place), body=options)
-        except (errors.NotFound, errors.Conflict):
-            return  # gone, or a namesake has taken its place
+        except errors.NotFound:
+            return  # a conflict is tried again: the next look finds the namesake, if there is one
 
     def _remember_absent(self, place: Place, uid: str) -> None:
         self._absent[(uid, place.namespace)] = None

@@ -214,8 +214,10 @@ class StatefulSetController(Controller):
     async def _delete(self, stateful_set: Object, pod: Object) -> None:
         try:
             await self.pod_client.delete(name_of(pod), namespace_of(pod), preconditions={"uid": uid_of(pod)})
-        except (errors.NotFound, errors.Conflict):
+        except errors.NotFound:
             return
+        except errors.Conflict:
+            raise  # the pod has just changed: look again
         except errors.StatusError as error:
             self._say(stateful_set, "Warning", "FailedDelete", "delete", pod, f"failed error: {error}")
             raise
