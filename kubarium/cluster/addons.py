@@ -45,6 +45,8 @@ def objects(cluster: Cluster) -> Iterator[Object]:
     """All objects of all manifests."""
     names = values(cluster)
     for path in sorted(MANIFESTS.glob("*.yaml")):
+        if path.name == "simulated-nodes.yaml" and not cluster.simulated:
+            continue
         for obj in yaml.safe_load_all(Template(path.read_text()).substitute(names)):
             if obj:
                 yield obj

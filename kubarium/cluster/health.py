@@ -61,4 +61,10 @@ async def _nodes(cluster: Cluster) -> dict[str, str]:
             ready = await asyncio.wait_for(launcher.ready_nodes(client), SECONDS)
     except (StatusError, OSError, TimeoutError):
         return {}
-    return {node.name: "Ready" if node.name in ready else "NotReady" for node in cluster.nodes}
+    words = {node.name: "Ready" if node.name in ready else "NotReady" for node in cluster.nodes}
+    if cluster.simulated:
+        count = len(ready - words.keys())
+        words["simulated-nodes"] = (
+            "ok" if count >= cluster.simulated else f"{count} of {cluster.simulated} Ready"
+        )
+    return words

@@ -31,6 +31,7 @@ async def connect_host(cluster: Cluster) -> str:
     """Make the bridge and the way to the world; returns what the host's forwarding switch was before."""
     if not await succeeds("ip", "link", "show", cluster.bridge):
         await run("ip", "link", "add", cluster.bridge, "type", "bridge")
+    await run("ip", "link", "set", "dev", cluster.bridge, "alias", cluster.uid)
     await run(
         "ip", "address", "replace", f"{cluster.address}/{cluster.subnet.prefixlen}", "dev", cluster.bridge
     )
@@ -57,6 +58,12 @@ table ip {cluster.bridge} {{
 """
 
 
+def is_others(cluster: Cluster) -> bool:
+    """Does the bridge of this number belong to another cluster? Its alias says whose it is."""
+    alias = Path("/sys/class/net", cluster.bridge, "ifalias")
+    return alias.exists() and alias.read_text().strip() != cluster.uid
+
+
 async def connect_node(cluster: Cluster, node: Node) -> None:
     """Make a node's network namespace and its cable."""
     await disconnect_node(cluster, node)
@@ -75,6 +82,8 @@ route add default via {cluster.address}
 
 async def disconnect_node(cluster: Cluster, node: Node) -> None:
     """Remove a node's cable and network namespace."""
+    if is_others(cluster):
+        return
     if Path("/run/netns", cluster.netns(node)).exists():
         await succeeds("ip", "netns", "delete", cluster.netns(node))
     if Path("/sys/class/net", cluster.veth(node)).exists():
@@ -83,6 +92,8 @@ async def disconnect_node(cluster: Cluster, node: Node) -> None:
 
 async def disconnect_host(cluster: Cluster) -> None:
     """Remove the bridge, with it the routes, and the rules."""
+    if is_others(cluster):
+        return
     await _forget_forwarding(cluster)
     await succeeds("nft", "delete", "table", "ip", cluster.bridge)
     if Path("/sys/class/net", cluster.bridge).exists():

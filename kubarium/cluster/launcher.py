@@ -37,6 +37,7 @@ from kubarium.cluster import (
 from kubarium.cluster.shell import succeeds
 from kubarium.cluster.state import Cluster, Node
 
+MACHINE = Path("/run")  # locked while a network is chosen; a folder that every machine has
 READY_SECONDS = 120.0
 DOWN_SECONDS = 45.0
 TOOLS = {  # program -> Debian package
@@ -127,19 +128,10 @@ async def start(cluster: Cluster, progress: Progress) -> Cluster:
         return cluster
     with progress.step("clearing leftovers"):
         await clear(cluster)
-    if cluster.network in await host_network.networks_in_use():
-        raise LaunchError(
-            f"the network {cluster.subnet} of cluster {cluster.name!r} is in use by another cluster; "
-            "take that one down first, or this one: kubarium down --wipe"
-        )
-    cluster = replace(cluster, ports=free_ports(cluster.ports))
-    state.save(cluster)
+    with progress.step("network"), state.locked_folder(MACHINE):
+        cluster = await claim_network(cluster)
     with progress.step("certificates"):
         await asyncio.to_thread(pki.make_all, cluster)
-    with progress.step("network"):
-        before = await host_network.connect_host(cluster)
-        cluster = replace(cluster, ip_forward=cluster.ip_forward or before)
-        state.save(cluster)
     with progress.step("images and nodes"):
         prepared = await images.prepared_root(cluster.cache)
         for member in cluster.nodes:
@@ -147,6 +139,23 @@ async def start(cluster: Cluster, progress: Progress) -> Cluster:
     with progress.step("processes"):
         write_orders(cluster)
         start_keeper(cluster)
+    return cluster
+
+
+async def claim_network(cluster: Cluster) -> Cluster:
+    """Take the cluster's network and ports for it; the caller keeps other launchers of this machine out."""
+    taken = await host_network.networks_in_use()
+    if cluster.network in taken:
+        if (cluster.dir / "etcd").exists():
+            raise LaunchError(
+                f"the network {cluster.subnet} of cluster {cluster.name!r} is in use by another cluster; "
+                "take that one down first, or forget this one: kubarium down --wipe"
+            )
+        cluster = replace(cluster, network=next(n for n in range(state.NETWORKS) if n not in taken), ports={})
+    cluster = replace(cluster, ports=free_ports(cluster.ports, cluster.network))
+    before = await host_network.connect_host(cluster)
+    cluster = replace(cluster, ip_forward=cluster.ip_forward or before)
+    state.save(cluster)
     return cluster
 
 
@@ -369,11 +378,11 @@ def start_keeper(cluster: Cluster) -> None:
     (cluster.dir / "keeper.pid").write_text(str(pid))
 
 
-def free_ports(preferred: dict[str, int]) -> dict[str, int]:
-    """The ports of last time, or upstream's, or the next free ones."""
+def free_ports(preferred: dict[str, int], network: int) -> dict[str, int]:
+    """The ports of last time, or upstream's for the first network, others for each further one; free ones."""
     chosen: dict[str, int] = {}
     for name, default in programs.PORTS.items():
-        port = preferred.get(name, default)
+        port = preferred.get(name, default + network * (1 if name == "apiserver" else 10))
         while port in chosen.values() or not _is_free(port):
             port += 1
         chosen[name] = port
@@ -440,7 +449,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 async def _netns_leftover(cluster: Cluster, member: Node) -> bool:
-    return Path("/run/netns", cluster.netns(member)).exists()
+    return not host_network.is_others(cluster) and Path("/run/netns", cluster.netns(member)).exists()
 
 
 async def _ignore_missing(work: Awaitable[object]) -> None:

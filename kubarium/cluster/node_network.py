@@ -23,6 +23,7 @@ from kubarium.client import kubeconfig
 from kubarium.client.informer import Informer, Informers
 from kubarium.client.rest import Client
 from kubarium.cluster import processes, state
+from kubarium.cluster.programs import SIMULATED
 from kubarium.cluster.shell import run
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
@@ -68,7 +69,9 @@ class Machine:
 
 
 def placement_of(node: Object) -> Placement | None:
-    """A node's address and pod network, once it has both."""
+    """A node's address and pod network, once it has both; the pods of a simulated node are nowhere."""
+    if SIMULATED in (node["metadata"].get("labels") or {}):
+        return None
     addresses = (node.get("status") or {}).get("addresses") or []
     address = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "")
     pod_cidr = (node.get("spec") or {}).get("podCIDR", "")

@@ -29,6 +29,7 @@ COMPONENT_USERS = {
     "cloud-controller-manager": "system:cloud-controller-manager",
     "scheduler": "system:kube-scheduler",
     "proxy": "system:kube-proxy",
+    "simulated-nodes": "kubarium:simulated-nodes",
 }
 
 
@@ -87,6 +88,10 @@ def _make_apiserver(cluster: Cluster, ca: Authority) -> None:
         if _must_make(pki / f"{component}.crt", ["localhost", "127.0.0.1"]):
             pair = ca.server(component, ["localhost", "127.0.0.1"])
             pair.write(pki / f"{component}.crt", pki / f"{component}.key")
+    names = ["localhost", "127.0.0.1", cluster.address]
+    if _must_make(pki / "simulated-nodes.crt", names):
+        pair = ca.server("system:node:simulated", names, organizations=["system:nodes"])
+        pair.write(pki / "simulated-nodes.crt", pki / "simulated-nodes.key")
     _client(ca, pki / "apiserver-kubelet-client", "kube-apiserver-kubelet-client", [MASTERS])
     front = Authority.read_or_create("front-proxy-ca", pki / "front-proxy-ca.crt", pki / "front-proxy-ca.key")
     _client(front, pki / "front-proxy-client", "front-proxy-client", [])

@@ -23,6 +23,7 @@ HOST_PROGRAMS = (
     "kube-scheduler",
     "cloud-controller-manager",
     "node-network",
+    "simulated-nodes",
 )
 NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 CLUSTER_MARK = "KUBARIUM_CLUSTER"  # in the environment of every process of a cluster
@@ -33,7 +34,9 @@ PORTS = {
     "controller-manager": 10257,
     "cloud-controller-manager": 10258,
     "scheduler": 10259,
+    "simulated-nodes": 10247,
 }
+SIMULATED = "kubarium.io/simulated"  # label and taint of nodes on which nothing really runs
 CRI_SOCKET = "/run/containerd/containerd.sock"
 
 Flags = dict[str, str]
@@ -54,8 +57,13 @@ def host_programs(cluster: Cluster) -> list[Program]:
         ),
         _python(cluster, "kube-scheduler", "scheduler", scheduler(cluster), rank=3),
         _python(cluster, "cloud-controller-manager", "cloud_controller_manager", cloud(cluster), rank=3),
-        _python(cluster, "node-network", "kubarium.cluster.node_network", node_network(cluster), rank=3),
     ]
+    if cluster.nodes:
+        flags = node_network(cluster)
+        table.append(_python(cluster, "node-network", "kubarium.cluster.node_network", flags, rank=3))
+    if cluster.simulated:
+        flags = simulated_nodes(cluster)
+        table.append(_python(cluster, "simulated-nodes", "kubelet.simulated", flags, rank=4))
     return [*table, *(node_outside(cluster, node) for node in cluster.nodes)]
 
 
@@ -188,6 +196,22 @@ def cloud(cluster: Cluster) -> Flags:
 def node_network(cluster: Cluster) -> Flags:
     """Routes and CNI settings for all nodes of this machine."""
     return {"kubeconfig": str(cluster.dir / "proxy.conf"), "cluster": str(cluster.dir / "cluster.json")}
+
+
+def simulated_nodes(cluster: Cluster) -> Flags:
+    """All nodes on which nothing really runs. Beside real ones they are tainted, so that no real work goes there."""
+    flags = {
+        "kubeconfig": str(cluster.dir / "simulated-nodes.conf"),
+        "count": str(cluster.simulated),
+        "node-ip": cluster.address if cluster.nodes else "127.0.0.1",
+        "port": str(cluster.ports["simulated-nodes"]),
+        "tls-cert-file": str(cluster.pki / "simulated-nodes.crt"),
+        "tls-private-key-file": str(cluster.pki / "simulated-nodes.key"),
+        "client-ca-file": str(cluster.pki / "ca.crt"),
+    }
+    if cluster.nodes:
+        flags["register-with-taints"] = f"{SIMULATED}=true:NoSchedule"
+    return flags
 
 
 def kubelet(cluster: Cluster, node: Node) -> Flags:

@@ -51,6 +51,7 @@ class Cluster:
     network: int = 0  # which of the networks 10.89.N.0/24
     ports: dict[str, int] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
+    simulated: int = 0  # how many nodes there are besides, on which nothing really runs
     proxy_mode: str = "iptables"
     extra: dict[str, dict[str, str]] = field(default_factory=dict)  # program -> flag -> value
     ip_forward: str | None = None  # what the host's switch was before
@@ -195,3 +196,14 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """The same with a folder that exists, for a lock that leaves no file behind."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -33,7 +33,10 @@ class TerminalProgress(Progress):
 def started(cluster: Cluster, seconds: float) -> None:
     """What `up` says in the end."""
     on = [node.name for node in cluster.nodes if node.on]
-    console.print(f"Cluster [bold]{cluster.name}[/] is up after {seconds:.1f} s: {len(on)} nodes Ready")
+    besides = f", {cluster.simulated} simulated nodes" if cluster.simulated else ""
+    console.print(
+        f"Cluster [bold]{cluster.name}[/] is up after {seconds:.1f} s: {len(on)} nodes Ready{besides}"
+    )
     console.print(f"  API server   {cluster.local_server}  (inside: {cluster.server})")
     console.print(f"  networks     nodes {cluster.subnet}, pods {cluster.pod_cidr}")
     console.print(f"  kubeconfig   {cluster.admin_conf}", soft_wrap=True)

@@ -10,7 +10,9 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from kubarium.cluster import cgroups, host_network, keeper, node, processes, programs, state
 from kubarium.cluster.state import Cluster, Node
@@ -47,7 +49,10 @@ class Engine:
 
     def __init__(self, home: Path) -> None:
         member = Node("docker", 1)
-        self.cluster = Cluster(home, "docker", state.new_uid(), network=31, nodes=(member,))
+        # From the far end: clusters are counted from the other one.
+        taken = asyncio.run(host_network.networks_in_use())
+        network = max(set(range(state.NETWORKS)) - taken)
+        self.cluster = Cluster(home, "docker", state.new_uid(), network=network, nodes=(member,))
         self.member = member
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -81,13 +86,34 @@ class Engine:
         self, *words: str, check: bool = True, timeout: float = 600, cwd: str = "/", **variables: str
     ) -> str:
         """Run a program inside, where the engine's socket is."""
+        return self._run(words, check, timeout, cwd, variables)
+
+    def load(self, *words: str, archive: Path) -> str:
+        """Run a program inside that reads a file of the host, which need not be visible there."""
+        with archive.open("rb") as source:
+            return self._run(words, True, 600, "/", {}, source)
+
+    def _run(
+        self,
+        words: Sequence[str],
+        check: bool,
+        timeout: float,
+        cwd: str,
+        variables: Mapping[str, str],
+        source: IO[bytes] | None = None,
+    ) -> str:
         assert self.process is not None
         inner = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         assert inner, "the engine's machine is not up yet"
         argv = ["nsenter", "--target", inner[0], "--all", "env", "-C", cwd, *words]
-        environment = {**os.environ, **variables}
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+            argv,
+            stdin=source,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **variables},
+            check=False,
         )
         if check and done.returncode:
             raise AssertionError(

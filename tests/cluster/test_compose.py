@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kubarium.cluster import programs
+from tests.cluster import base_image
 from tests.cluster.conftest import until
 from tests.cluster.docker_engine import Engine
 from tests.cluster.objects import pod, service
@@ -25,73 +24,52 @@ pytestmark = pytest.mark.cluster
 
 SOURCE = programs.source_folder()
 DOCKER = "/usr/bin/docker"
-PACKAGES = (
-    "python3 python3-pip ca-certificates containerd runc containernetworking-plugins iptables nftables conntrack "
-    "iproute2 util-linux mount procps busybox-static etcd-server etcd-client"
-)
-BASE = "python:3.11-slim-bookworm"
-ETCD = "quay.io/coreos/etcd:v3.5.9"
 
 
 @pytest.fixture(scope="module")
-def base(machine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(machine: None) -> Path:
     """A Debian with Python, and the packages that both images would install."""
     for tool in (DOCKER, "/usr/sbin/dockerd", "docker-compose", "debootstrap"):
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}")
-    folder = tmp_path_factory.mktemp("base")
-    root, archive = folder / "root", folder / "root.tar"
-    include = ",".join(PACKAGES.split())
-    argv = ["debootstrap", "--variant=minbase", f"--include={include}", "bookworm", str(root)]
-    if subprocess.run(argv, capture_output=True, check=False).returncode:
-        pytest.skip("needs a Debian mirror")
-    (root / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink(missing_ok=True)
-    (root / "usr/bin/python").symlink_to("python3")
-    project = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
-    target = str(root / "usr/local/lib/python3.11/dist-packages")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "-c",
-        str(SOURCE / "constraints.txt"),
-        "--target",
-        target,
-    ]
-    subprocess.run([*pip, *project["dependencies"]], check=True, capture_output=True)
-    skipped = [f"--exclude=./{path}" for path in ("proc/*", "sys/*", "var/cache/apt/*", "usr/share/doc/*")]
-    subprocess.run(["tar", "-C", str(root), *skipped, "-cf", str(archive), "."], check=True)
-    shutil.rmtree(root)
-    return archive
+    try:
+        return base_image.archive()
+    except base_image.Impossible as error:
+        pytest.skip(f"the base image cannot be made: {error}")
 
 
 @pytest.fixture(scope="module")
-def engine(base: Path) -> Iterator[Engine]:
+def engine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker Engine that has both images."""
-    found = Engine(base.parent)
+    found = Engine(tmp_path_factory.mktemp("engine"))
     try:
         found.start()
         until(lambda: found.run(DOCKER, "version", "--format", "{{.Server.Version}}"), 30, "the engine")
-        found.run(DOCKER, "import", str(base), BASE)
-        found.run(DOCKER, "tag", BASE, ETCD)
+        found.load(DOCKER, "import", "-", base_image.PYTHON_IMAGE, archive=base)
+        found.run(DOCKER, "tag", base_image.PYTHON_IMAGE, base_image.ETCD_IMAGE)
         for target in ("control-plane", "node"):
             build = (DOCKER, "build", "--network=host", f"--target={target}", "-t", f"kubarium/{target}", ".")
             found.run(*build, cwd=str(SOURCE), DOCKER_BUILDKIT="0")
         yield found
     finally:
         found.stop()
-        base.unlink()  # gigabytes that pytest would keep
-        shutil.rmtree(found.cluster.dir, ignore_errors=True)
+        shutil.rmtree(found.cluster.home, ignore_errors=True)  # gigabytes that pytest would keep
+
+
+def project(engine: Engine) -> Path:
+    """The folder that the compose file's own paths begin at: not the user's, who may have this cluster up."""
+    folder = engine.cluster.home / "project"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def compose(engine: Engine, *words: str) -> str:
-    return engine.run("docker-compose", *words, cwd=str(SOURCE))
+    where = ("--project-directory", str(project(engine)), "--file", str(SOURCE / "docker-compose.yml"))
+    return engine.run("docker-compose", *where, *words)
 
 
 def kubectl(engine: Engine, *words: str, check: bool = True) -> str:
-    config = str(SOURCE / ".kubarium/compose/admin.conf")
+    config = str(project(engine) / ".kubarium/compose/admin.conf")
     return engine.run(
         sys.executable, "-m", "kubarium.kubectl", *words, cwd=str(SOURCE), check=check, KUBECONFIG=config
     )
@@ -103,7 +81,7 @@ def test_compose_brings_the_cluster_up(engine: Engine) -> None:
         until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, 90, "three nodes")
         talker = pod("talker", "sh", "-c", "echo started; httpd -f -p 80 -h /etc")
         talker["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "name": "http"}]
-        folder = SOURCE / ".kubarium/compose"
+        folder = project(engine) / ".kubarium/compose"
         for number, obj in enumerate((talker, service("talker"), pod("caller", "sleep", "1000"))):
             path = folder / f"{number}.json"
             path.write_text(json.dumps(obj))
@@ -121,4 +99,4 @@ def test_compose_brings_the_cluster_up(engine: Engine) -> None:
     assert engine.run(DOCKER, "ps", "-aq") == ""
     assert engine.run(DOCKER, "volume", "ls", "-q") == ""
     assert not (SOURCE / ".kubarium/compose/admin.conf").exists()
-    assert os.listdir(SOURCE / ".kubarium/compose") == []
+    assert os.listdir(project(engine) / ".kubarium/compose") == []
