@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kubarium.component_base import logging
 from kube_proxy.backends.backend import BackendError, run
-from kube_proxy.ruleset import Ruleset
+from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
 
 log = logging.get(__name__)
@@ -14,21 +16,14 @@ class Conntrack:
     """Remembers where UDP was allowed to go the last time."""
 
     def __init__(self) -> None:
-        self._before: dict[PortName, frozenset[str]] = {}
+        self._before: dict[PortName, Rule] = {}
 
     async def forget_stale(self, ruleset: Ruleset) -> None:
         """Delete flows to endpoints that left, and flows made while a Service had no endpoint."""
-        now = ruleset.udp_endpoints()
-        ports = {rule.name: rule.port for rule in ruleset.rules}
-        for name, endpoints in now.items():
-            port = ports[name]
-            known = self._before.get(name, frozenset())
-            for address in known - endpoints:
-                await self._delete("--orig-dst", port.cluster_ip, "--dst-nat", address)
-            if endpoints and not known:
-                await self._delete("--orig-dst", port.cluster_ip)
-                if port.node_port:
-                    await self._delete("--orig-port-dst", str(port.node_port))
+        now = {rule.name: rule for rule in ruleset.udp()}
+        for name in self._before.keys() | now.keys():
+            for flow in stale_flows(self._before.get(name), now.get(name)):
+                await self._delete(*flow)
         self._before = now
 
     @staticmethod
@@ -38,3 +33,22 @@ class Conntrack:
         except BackendError as error:
             if "0 flow entries" not in str(error):
                 log.warning("cannot delete conntrack entries %s: %s", " ".join(match), error)
+
+
+def stale_flows(old: Rule | None, new: Rule | None) -> Iterable[tuple[str, ...]]:
+    """Which flows to delete, in the words of `conntrack -D`."""
+    before = {endpoint.ip for endpoint in old.all_endpoints} if old else set()
+    after = {endpoint.ip for endpoint in new.all_endpoints} if new else set()
+    if old:
+        for gone in sorted(before - after):
+            yield from ((*way, "--dst-nat", gone) for way in _ways_in(old))
+    if new and after and not before:
+        yield from _ways_in(new)
+
+
+def _ways_in(rule: Rule) -> Iterable[tuple[str, ...]]:
+    """What a client sends to. Clients of a node port use any address of the node."""
+    for address in (rule.port.cluster_ip, *rule.external_addresses):
+        yield "--orig-dst", address, "--orig-port-dst", str(rule.port.port)
+    if rule.port.node_port:
+        yield "--orig-port-dst", str(rule.port.node_port)

@@ -18,14 +18,35 @@ class Rule:
     """What happens to the traffic of one Service port on this node."""
 
     port: ServicePort
-    internal: tuple[Endpoint, ...]  # for traffic to the cluster IP
-    external: tuple[Endpoint, ...]  # for traffic to node ports, external and load-balancer addresses
+    cluster: tuple[Endpoint, ...]  # for the policy Cluster
+    local: tuple[Endpoint, ...]  # for the policy Local
     anywhere: bool  # does the cluster have any usable endpoint?
 
     @property
     def name(self) -> PortName:
         """Whose rule it is."""
         return self.port.name
+
+    @property
+    def internal(self) -> tuple[Endpoint, ...]:
+        """For traffic to the cluster IP."""
+        return self.local if self.port.internal_local else self.cluster
+
+    @property
+    def external(self) -> tuple[Endpoint, ...]:
+        """For traffic from outside to node ports, external and load-balancer addresses."""
+        return self.local if self.port.external_local else self.cluster
+
+    @property
+    def uses_cluster(self) -> bool:
+        """May any endpoint be chosen? Also where the policy is Local, pods of this cluster reach all from anywhere."""
+        return bool(self.cluster) and (not self.port.internal_local or self.is_reachable_from_outside)
+
+    @property
+    def uses_local(self) -> bool:
+        """Is there traffic for the endpoints of this node alone?"""
+        outside = self.port.external_local and self.is_reachable_from_outside
+        return bool(self.local) and (self.port.internal_local or outside)
 
     @property
     def external_addresses(self) -> tuple[str, ...]:
@@ -40,7 +61,9 @@ class Rule:
     @property
     def all_endpoints(self) -> tuple[Endpoint, ...]:
         """Every endpoint that this node may choose."""
-        return tuple(sorted({*self.internal, *self.external}))
+        cluster = self.cluster if self.uses_cluster else ()
+        local = self.local if self.uses_local else ()
+        return tuple(sorted({*cluster, *local}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +72,9 @@ class Ruleset:
 
     rules: tuple[Rule, ...]
 
-    def udp_endpoints(self) -> dict[PortName, frozenset[str]]:
-        """Where UDP may go; flows to anywhere else are stale."""
-        return {
-            rule.name: frozenset(endpoint.ip for endpoint in rule.all_endpoints)
-            for rule in self.rules
-            if rule.name.protocol == "UDP"
-        }
+    def udp(self) -> list[Rule]:
+        """The rules for UDP; flows to anywhere else than their endpoints are stale."""
+        return [rule for rule in self.rules if rule.name.protocol == "UDP"]
 
 
 def build_ruleset(
@@ -65,5 +84,5 @@ def build_ruleset(
     rules = []
     for port in services:
         choice = choose(port, endpoints.get(port.name, ()), node)
-        rules.append(Rule(port, choice.internal, choice.external, choice.anywhere))
+        rules.append(Rule(port, choice.cluster, choice.local, choice.anywhere))
     return Ruleset(tuple(rules))

@@ -22,26 +22,18 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The endpoints for traffic from inside, and for traffic from outside.
+    """The endpoints for the traffic policy Cluster, and for the policy Local: those of this node."""
 
-    `local` are those of this node; where a policy says Local they are all that counts.
-    """
-
-    internal: tuple[Endpoint, ...]
-    external: tuple[Endpoint, ...]
+    cluster: tuple[Endpoint, ...]
+    local: tuple[Endpoint, ...]
     anywhere: bool  # is there any usable endpoint in the whole cluster?
 
 
 def choose(port: ServicePort, endpoints: Sequence[Endpoint], node: NodeView) -> Choice:
     """Ready endpoints, near ones where hints say so; serving ones that terminate when nothing else is left."""
     everywhere = usable(endpoints)
-    near = _near(port, everywhere, node)
     local = usable([endpoint for endpoint in endpoints if endpoint.node == node.name])
-    return Choice(
-        internal=local if port.internal_local else near,
-        external=local if port.external_local else near,
-        anywhere=bool(everywhere),
-    )
+    return Choice(_near(port, everywhere, node), local, anywhere=bool(everywhere))
 
 
 def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:

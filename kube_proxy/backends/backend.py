@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from kubarium.component_base import logging
 from kube_proxy.ruleset import Ruleset
+
+log = logging.get(__name__)
 
 
 class BackendError(Exception):
@@ -57,3 +61,13 @@ async def run(command: Sequence[str], text: str = "") -> str:
     if process.returncode:
         raise BackendError(f"{' '.join(command)}: {problems.decode(errors='replace').strip()}")
     return output.decode(errors="replace")
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Set a parameter of the kernel; only a warning if that is not possible here."""
+    path = Path("/proc/sys") / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error)

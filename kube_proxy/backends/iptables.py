@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from pathlib import Path
 
-from kubarium.component_base import logging
-from kube_proxy.backends.backend import BackendError, Settings, run
+from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
 from kube_proxy.endpoints import Endpoint
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
-
-log = logging.get(__name__)
 
 Chains = dict[str, tuple[str, ...]]
 
@@ -75,9 +71,9 @@ class IptablesBackend:
 
     async def prepare(self) -> None:
         await run(["iptables", "--version"])
-        _set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
+        set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
         if self._settings.localhost_node_ports:
-            _set_sysctl("net/ipv4/conf/all/route_localnet", "1")
+            set_sysctl("net/ipv4/conf/all/route_localnet", "1")
         own: dict[str, set[str]] = {"nat": {MARK_MASQ}, "filter": set()}
         for table, jumps in JUMPS.items():
             own[table] |= {target for _, target, _ in jumps}
@@ -194,7 +190,7 @@ def _portals(rule: Rule) -> list[str]:
         found.append(
             f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)} -j {to}"
         )
-    if rule.external:
+    if rule.anywhere:
         to = service_chain("EXT", rule.name)
         for address in rule.port.external_ips:
             found.append(f"{_comment(f'{rule.name} external IP')} {_destination(rule, address)} -j {to}")
@@ -204,7 +200,7 @@ def _portals(rule: Rule) -> list[str]:
 
 
 def _node_port(rule: Rule) -> list[str]:
-    if not rule.port.node_port or not rule.external:
+    if not rule.port.node_port or not rule.anywhere:
         return []
     protocol = rule.name.protocol.lower()
     to = service_chain("EXT", rule.name)
@@ -222,38 +218,37 @@ def _to_node_ports(settings: Settings) -> list[str]:
 def _service_chains(rule: Rule, settings: Settings) -> Chains:
     """SVC for all endpoints, SVL for those of this node, EXT for traffic from outside, SEP for each endpoint."""
     chains: Chains = {}
-    if rule.internal:
-        prefix = "SVL" if rule.port.internal_local else "SVC"
-        chains[service_chain(prefix, rule.name)] = (
-            *_masquerade_strangers(rule, settings),
-            *_pick(rule, rule.internal),
-        )
-    if rule.is_reachable_from_outside and rule.external:
-        chains |= _external_chains(rule, settings)
+    strangers = _masquerade_strangers(rule, settings)
+    if rule.uses_cluster:
+        head = () if rule.port.internal_local else strangers
+        chains[service_chain("SVC", rule.name)] = (*head, *_pick(rule, rule.cluster))
+    if rule.uses_local:
+        head = strangers if rule.port.internal_local else ()
+        chains[service_chain("SVL", rule.name)] = (*head, *_pick(rule, rule.local))
+    if rule.is_reachable_from_outside and rule.anywhere:
+        chains[service_chain("EXT", rule.name)] = _external(rule, settings)
     for endpoint in rule.all_endpoints:
         chains[endpoint_chain(rule.name, endpoint)] = _endpoint(rule, endpoint)
     return chains
 
 
-def _external_chains(rule: Rule, settings: Settings) -> Chains:
-    external, local = service_chain("EXT", rule.name), service_chain("SVL", rule.name)
+def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
+    """Traffic from outside. What comes from within the cluster is spared the detour, so that Local is not for it."""
     cluster = service_chain("SVC", rule.name)
     if not rule.port.external_local:
         masquerade = f"{_comment(f'masquerade traffic for {rule.name} external destinations')} -j {MARK_MASQ}"
-        chains: Chains = {external: (masquerade, f"-j {cluster}")}
-        if rule.port.internal_local or not rule.internal:
-            chains[cluster] = _pick(rule, rule.external)
-        return chains
+        return (masquerade, f"-j {cluster}")
     rules: list[str] = []
-    if rule.internal and not rule.port.internal_local:
-        if settings.cluster_cidr:
-            comment = _comment(f"pod traffic for {rule.name} external destinations")
-            rules.append(f"{comment} -s {settings.cluster_cidr} -j {cluster}")
-        comment = _comment(f"masquerade LOCAL traffic for {rule.name} external destinations")
-        rules.append(f"{comment} -m addrtype --src-type LOCAL -j {MARK_MASQ}")
-        comment = _comment(f"route LOCAL traffic for {rule.name} external destinations")
-        rules.append(f"{comment} -m addrtype --src-type LOCAL -j {cluster}")
-    return {external: (*rules, f"-j {local}"), local: _pick(rule, rule.external)}
+    if settings.cluster_cidr:
+        comment = _comment(f"pod traffic for {rule.name} external destinations")
+        rules.append(f"{comment} -s {settings.cluster_cidr} -j {cluster}")
+    comment = _comment(f"masquerade LOCAL traffic for {rule.name} external destinations")
+    rules.append(f"{comment} -m addrtype --src-type LOCAL -j {MARK_MASQ}")
+    comment = _comment(f"route LOCAL traffic for {rule.name} external destinations")
+    rules.append(f"{comment} -m addrtype --src-type LOCAL -j {cluster}")
+    if rule.local:
+        rules.append(f"-j {service_chain('SVL', rule.name)}")
+    return tuple(rules)
 
 
 def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
@@ -353,12 +348,3 @@ def _words(match: str) -> list[str]:
     """Shell words of a match; only comments are quoted."""
     parts = match.split('"')
     return [word for i, part in enumerate(parts) for word in ([part] if i % 2 else part.split())]
-
-
-def _set_sysctl(name: str, value: str) -> None:
-    path = Path("/proc/sys") / name
-    try:
-        if path.read_text().strip() != value:
-            path.write_text(value)
-    except OSError as error:
-        log.warning("cannot set %s to %s: %s", name.replace("/", "."), value, error)

@@ -1,19 +1,48 @@
-"""A ruleset as one `nft` transaction: maps from addresses to verdicts, a chain per Service port.
+"""A ruleset as `nft` transactions: maps from addresses to verdicts, chains per Service port and endpoint.
 
 Looking up a Service costs the same whether there are ten or ten thousand, because the kernel finds it in a map.
-The whole table is replaced in one transaction; running connections keep what conntrack remembers of them.
+All chains and elements are computed anew each time; only those that differ from what was applied last are sent, so that
+the sets which remember clients (session affinity) stay as they are for as long as their endpoint does.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from kube_proxy.backends.backend import Settings, run
+from kubarium.component_base import logging
+from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
 from kube_proxy.endpoints import Endpoint
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
 
+log = logging.get(__name__)
+
 TABLE = "kube-proxy"
+SERVICE_IPS, NODE_PORTS = "service-ips", "service-nodeports"
+NO_ENDPOINT_IPS, NO_ENDPOINT_PORTS = "no-endpoint-services", "no-endpoint-nodeports"
+_BY_IP = "type ipv4_addr . inet_proto . inet_service : verdict;"
+_BY_PORT = "type inet_proto . inet_service : verdict;"
+MAPS = {SERVICE_IPS: _BY_IP, NODE_PORTS: _BY_PORT, NO_ENDPOINT_IPS: _BY_IP, NO_ENDPOINT_PORTS: _BY_PORT}
+HOOKS = {
+    "nat-prerouting": "type nat hook prerouting priority dstnat;",
+    "nat-output": "type nat hook output priority -100;",
+    "nat-postrouting": "type nat hook postrouting priority srcnat;",
+    "filter-input": "type filter hook input priority -110;",
+    "filter-forward": "type filter hook forward priority -110;",
+    "filter-output": "type filter hook output priority -110;",
+}
+
+
+@dataclass
+class Table:
+    """Everything in our table, by name."""
+
+    sets: dict[str, str] = field(default_factory=dict)
+    maps: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in MAPS})
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class NftablesBackend:
@@ -21,21 +50,93 @@ class NftablesBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._applied = ""
+        self._applied: Table | None = None
 
     async def prepare(self) -> None:
         await run(["nft", "--version"])
+        set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
 
     async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
-        text = render(ruleset, self._settings)
-        if text == self._applied and not full:
-            return
-        await run(["nft", "-f", "-"], f"add table ip {TABLE}\ndelete table ip {TABLE}\n{text}")
-        self._applied = text
+        wanted = render(ruleset, self._settings)
+        if full or self._applied is None:
+            await self._replace(wanted)
+        elif text := difference(self._applied, wanted):
+            await run(["nft", "-f", "-"], text)
+        self._applied = wanted
 
     async def clean_up(self) -> None:
         await run(["nft", "-f", "-"], f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
-        self._applied = ""
+        self._applied = None
+
+    async def _replace(self, wanted: Table) -> None:
+        """Write everything. What remembers clients is kept if the table looks like one of ours."""
+        try:
+            await run(["nft", "-f", "-"], difference(await self._existing(), wanted, flush_maps=True))
+        except BackendError as error:
+            log.info("writing the whole table anew: %s", error)
+            text = f"add table ip {TABLE}\ndelete table ip {TABLE}\n{difference(Table(), wanted)}"
+            await run(["nft", "-f", "-"], text)
+
+    async def _existing(self) -> Table:
+        """Chains and sets that an earlier life of this process left, without what is in them."""
+        await run(["nft", "-f", "-"], f"add table ip {TABLE}\n")
+        found = Table()
+        for entry in await self._listed("chains"):
+            if "chain" in entry and entry["chain"]["table"] == TABLE:
+                found.chains[entry["chain"]["name"]] = ("unknown",)
+        for entry in await self._listed("sets"):
+            if "set" in entry and entry["set"]["table"] == TABLE:
+                found.sets[entry["set"]["name"]] = "unknown"
+        return found
+
+    @staticmethod
+    async def _listed(what: str) -> list[dict[str, dict[str, str]]]:
+        found: list[dict[str, dict[str, str]]] = json.loads(
+            await run(["nft", "-j", "-t", "list", what, "ip"])
+        )["nftables"]
+        return found
+
+
+def difference(old: Table, new: Table, *, flush_maps: bool = False) -> str:
+    """One transaction: what is added exists before it is named, what goes is no longer named."""
+    fresh_chains = [name for name in new.chains if name not in old.chains]
+    changed = [name for name, rules in new.chains.items() if old.chains.get(name) != rules]
+    gone = [name for name in old.chains if name not in new.chains]
+    lines = [_add_chain(name) for name in fresh_chains]
+    lines += [
+        f"add set ip {TABLE} {name} {{ {new.sets[name]} }}" for name in new.sets if name not in old.sets
+    ]
+    if (fresh_chains and not old.chains) or flush_maps:
+        lines = [f"add table ip {TABLE}", *_add_maps(flush_maps), *lines]
+    lines += _elements("delete", old.maps, new.maps)
+    lines += [f"flush chain ip {TABLE} {name}" for name in [*changed, *gone] if name in old.chains]
+    lines += [f"add rule ip {TABLE} {name} {rule}" for name in changed for rule in new.chains[name]]
+    lines += _elements("add", new.maps, old.maps)
+    lines += [f"delete chain ip {TABLE} {name}" for name in gone]
+    lines += [f"delete set ip {TABLE} {name}" for name in old.sets if name not in new.sets]
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def _add_chain(name: str) -> str:
+    hook = HOOKS.get(name)
+    return f"add chain ip {TABLE} {name}" + (f" {{ {hook} }}" if hook else "")
+
+
+def _add_maps(flush: bool) -> Iterable[str]:
+    for name, form in MAPS.items():
+        yield f"add map ip {TABLE} {name} {{ {form} }}"
+        if flush:
+            yield f"flush map ip {TABLE} {name}"
+
+
+def _elements(
+    verb: str, of: Mapping[str, Mapping[str, str]], than: Mapping[str, Mapping[str, str]]
+) -> Iterable[str]:
+    """Add or delete the entries that the one table has and the other has not, or not so."""
+    for name, entries in of.items():
+        different = [f"{key} : {to}" for key, to in entries.items() if than[name].get(key) != to]
+        if different:
+            yield f"{verb} element ip {TABLE} {name} {{ {', '.join(different)} }}"
 
 
 def chain_of(kind: str, name: PortName) -> str:
@@ -45,150 +146,150 @@ def chain_of(kind: str, name: PortName) -> str:
     return f"{kind}-{digest}-{text}"[:120].rstrip("/")
 
 
-def render(ruleset: Ruleset, settings: Settings) -> str:
+def render(ruleset: Ruleset, settings: Settings) -> Table:
     """The table."""
-    mark = f"{settings.masquerade_mark:#x}"
-    service_ips: list[str] = []
-    node_ports: list[str] = []
-    refused: list[str] = []
-    refused_ports: list[str] = []
-    chains: list[str] = []
+    table = Table(chains=_fixed_chains(settings))
     for rule in ruleset.rules:
-        protocol, port = rule.name.protocol.lower(), rule.port.port
-        verdict = "drop" if rule.anywhere else "goto reject-chain"
-        if rule.internal:
-            service_ips.append(
-                f"{rule.port.cluster_ip} . {protocol} . {port} : goto {chain_of('service', rule.name)}"
-            )
-        else:
-            refused.append(f"{rule.port.cluster_ip} . {protocol} . {port} : {verdict}")
-        for address in rule.external_addresses:
-            key = f"{address} . {protocol} . {port}"
-            if rule.external:
-                service_ips.append(f"{key} : goto {chain_of('external', rule.name)}")
-            else:
-                refused.append(f"{key} : {verdict}")
-        if rule.port.node_port:
-            key = f"{protocol} . {rule.port.node_port}"
-            if rule.external:
-                node_ports.append(f"{key} : goto {chain_of('external', rule.name)}")
-            else:
-                refused_ports.append(f"{key} : {verdict}")
-        chains += _chains(rule, settings)
-    address_match = (
-        f"ip daddr {{ {', '.join(settings.node_port_addresses)} }}"
-        if settings.node_port_addresses
-        else "fib daddr type local ip daddr != 127.0.0.0/8"
-    )
-    return f"""table ip {TABLE} {{
-\tmap service-ips {{ type ipv4_addr . inet_proto . inet_service : verdict; {_elements(service_ips)} }}
-\tmap service-nodeports {{ type inet_proto . inet_service : verdict; {_elements(node_ports)} }}
-\tmap no-endpoint-services {{ type ipv4_addr . inet_proto . inet_service : verdict; {_elements(refused)} }}
-\tmap no-endpoint-nodeports {{ type inet_proto . inet_service : verdict; {_elements(refused_ports)} }}
-\tchain mark-for-masquerade {{ meta mark set meta mark or {mark}; }}
-\tchain reject-chain {{ reject; }}
-{"".join(chains)}\tchain services {{
-\t\tip daddr . meta l4proto . th dport vmap @service-ips
-\t\t{address_match} meta l4proto . th dport vmap @service-nodeports
-\t}}
-\tchain services-without-endpoints {{
-\t\tip daddr . meta l4proto . th dport vmap @no-endpoint-services
-\t\tfib daddr type local meta l4proto . th dport vmap @no-endpoint-nodeports
-\t}}
-\tchain nat-prerouting {{ type nat hook prerouting priority dstnat; jump services; }}
-\tchain nat-output {{ type nat hook output priority -100; jump services; }}
-\tchain nat-postrouting {{
-\t\ttype nat hook postrouting priority srcnat;
-\t\tmeta mark & {mark} == 0 return
-\t\tmeta mark set meta mark xor {mark}
-\t\tmasquerade fully-random
-\t}}
-\tchain filter-input {{ type filter hook input priority -110; ct state new jump services-without-endpoints; }}
-\tchain filter-forward {{ type filter hook forward priority -110; ct state new jump services-without-endpoints; }}
-\tchain filter-output {{ type filter hook output priority -110; ct state new jump services-without-endpoints; }}
-}}
-"""
+        _look_up(table.maps, rule)
+        table.chains |= _chains(rule, settings)
+        table.sets |= _sets(rule)
+    return table
 
 
-def _elements(entries: list[str]) -> str:
-    return f"elements = {{ {', '.join(entries)} }}" if entries else ""
+def _fixed_chains(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Those that do not depend on any Service."""
+    mark = f"{settings.masquerade_mark:#x}"
+    here = "fib daddr type local ip daddr != 127.0.0.0/8"
+    if settings.node_port_addresses:
+        here = f"ip daddr {{ {', '.join(settings.node_port_addresses)} }}"
+    refuse = ("ct state new jump services-without-endpoints",)
+    return {
+        "mark-for-masquerade": (f"meta mark set meta mark or {mark}",),
+        "reject-chain": ("reject",),
+        "services": (
+            f"ip daddr . meta l4proto . th dport vmap @{SERVICE_IPS}",
+            f"{here} meta l4proto . th dport vmap @{NODE_PORTS}",
+        ),
+        "services-without-endpoints": (
+            f"ip daddr . meta l4proto . th dport vmap @{NO_ENDPOINT_IPS}",
+            f"fib daddr type local meta l4proto . th dport vmap @{NO_ENDPOINT_PORTS}",
+        ),
+        "nat-prerouting": ("jump services",),
+        "nat-output": ("jump services",),
+        "nat-postrouting": (
+            f"meta mark & {mark} == 0 return",
+            f"meta mark set meta mark xor {mark}",
+            "masquerade fully-random",
+        ),
+        "filter-input": refuse,
+        "filter-forward": refuse,
+        "filter-output": refuse,
+    }
 
 
-def _chains(rule: Rule, settings: Settings) -> list[str]:
-    found = []
+def _look_up(maps: dict[str, dict[str, str]], rule: Rule) -> None:
+    """Which addresses and ports lead to the chains of this rule, and which are refused.
+
+    An address may be in both: packets that the `external` chain did not send anywhere meet the refusal later.
+    """
+    protocol, port = rule.name.protocol.lower(), rule.port.port
+    refusal = "drop" if rule.anywhere else "goto reject-chain"
+    inside = f"{rule.port.cluster_ip} . {protocol} . {port}"
     if rule.internal:
-        head = _masquerade_strangers(rule, settings)
-        found.append(_chain("service", rule, [*head, *_pick(rule, rule.internal)]))
-    if rule.is_reachable_from_outside and rule.external:
-        found.append(_chain("external", rule, [*_external_head(rule, settings), *_pick(rule, rule.external)]))
-    found += [_endpoint_chain(rule, endpoint) for endpoint in rule.all_endpoints]
+        to = "local" if rule.port.internal_local else "service"
+        maps[SERVICE_IPS][inside] = f"goto {chain_of(to, rule.name)}"
+    else:
+        maps[NO_ENDPOINT_IPS][inside] = refusal
+    entries = [
+        (SERVICE_IPS, NO_ENDPOINT_IPS, f"{address} . {protocol} . {port}")
+        for address in rule.external_addresses
+    ]
+    if rule.port.node_port:
+        entries.append((NODE_PORTS, NO_ENDPOINT_PORTS, f"{protocol} . {rule.port.node_port}"))
+    for served, refused, key in entries:
+        if rule.anywhere:
+            maps[served][key] = f"goto {chain_of('external', rule.name)}"
+        if not rule.external:
+            maps[refused][key] = refusal
+
+
+def _chains(rule: Rule, settings: Settings) -> dict[str, tuple[str, ...]]:
+    """`service` for all endpoints, `local` for those of this node, `external` for traffic from outside."""
+    found: dict[str, tuple[str, ...]] = {}
+    strangers = _masquerade_strangers(rule, settings)
+    if rule.uses_cluster:
+        head = () if rule.port.internal_local else strangers
+        found[chain_of("service", rule.name)] = (*head, *_pick(rule, rule.cluster))
+    if rule.uses_local:
+        head = strangers if rule.port.internal_local else ()
+        found[chain_of("local", rule.name)] = (*head, *_pick(rule, rule.local))
+    if rule.is_reachable_from_outside and rule.anywhere:
+        found[chain_of("external", rule.name)] = _external(rule, settings)
+    for endpoint in rule.all_endpoints:
+        found[_endpoint_name(rule, endpoint)] = _endpoint_chain(rule, endpoint)
     return found
 
 
-def _chain(kind: str, rule: Rule, lines: list[str]) -> str:
-    body = "".join(f"\t\t{line}\n" for line in lines)
-    return f"{_sets(kind, rule)}\tchain {chain_of(kind, rule.name)} {{\n{body}\t}}\n"
+def _sets(rule: Rule) -> dict[str, str]:
+    """Who came lately, per endpoint."""
+    if not rule.port.affinity_seconds:
+        return {}
+    form = f"type ipv4_addr; flags dynamic,timeout; timeout {rule.port.affinity_seconds}s;"
+    return {_set_of(rule, endpoint): form for endpoint in rule.all_endpoints}
 
 
-def _sets(kind: str, rule: Rule) -> str:
-    """Who came lately, per endpoint; made once, with the first chain of the rule."""
-    if not rule.port.affinity_seconds or (kind == "external" and rule.internal):
-        return ""
-    seconds = rule.port.affinity_seconds
-    return "".join(
-        f"\tset {_set_of(rule, endpoint)} {{ type ipv4_addr; flags dynamic,timeout; timeout {seconds}s; }}\n"
-        for endpoint in rule.all_endpoints
-    )
-
-
-def _masquerade_strangers(rule: Rule, settings: Settings) -> list[str]:
+def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
+    """Traffic that does not come from a pod must come back through this node."""
     if settings.masquerade_all:
-        return ["jump mark-for-masquerade"]
+        return ("jump mark-for-masquerade",)
     if settings.cluster_cidr:
-        return [
-            f"ip daddr {rule.port.cluster_ip} ip saddr != {settings.cluster_cidr} jump mark-for-masquerade"
-        ]
-    return []
+        where = f"ip daddr {rule.port.cluster_ip} ip saddr != {settings.cluster_cidr}"
+        return (f"{where} jump mark-for-masquerade",)
+    return ()
 
 
-def _external_head(rule: Rule, settings: Settings) -> list[str]:
-    allowed = []
-    if rule.port.source_ranges and rule.port.load_balancer_ips:
-        sources, addresses = ", ".join(rule.port.source_ranges), ", ".join(rule.port.load_balancer_ips)
-        allowed = [f"ip daddr {{ {addresses} }} ip saddr != {{ {sources} }} drop"]
-    if not rule.port.external_local:
-        return [*allowed, "jump mark-for-masquerade"]
-    if not rule.internal or rule.port.internal_local:
-        return allowed
+def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
+    """Traffic from outside. What comes from within the cluster is spared the detour, so that Local is not for it."""
     inside = chain_of("service", rule.name)
+    allowed = _source_ranges(rule)
+    if not rule.port.external_local:
+        return (*allowed, "jump mark-for-masquerade", f"goto {inside}")
     own = [f"ip saddr {settings.cluster_cidr} goto {inside}"] if settings.cluster_cidr else []
-    return [
+    last = [f"goto {chain_of('local', rule.name)}"] if rule.local else []
+    return (
         *allowed,
         *own,
         "fib saddr type local jump mark-for-masquerade",
         f"fib saddr type local goto {inside}",
-    ]
+        *last,
+    )
 
 
-def _pick(rule: Rule, endpoints: tuple[Endpoint, ...]) -> list[str]:
+def _source_ranges(rule: Rule) -> tuple[str, ...]:
+    if not rule.port.source_ranges or not rule.port.load_balancer_ips:
+        return ()
+    sources, addresses = ", ".join(rule.port.source_ranges), ", ".join(rule.port.load_balancer_ips)
+    return (f"ip daddr {{ {addresses} }} ip saddr != {{ {sources} }} drop",)
+
+
+def _pick(rule: Rule, endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
+    """Whoever came before goes where it was (affinity); anybody else to one endpoint at random."""
     lines = []
     if rule.port.affinity_seconds:
-        for endpoint in endpoints:
-            lines.append(f"ip saddr @{_set_of(rule, endpoint)} goto {_endpoint_name(rule, endpoint)}")
-    targets = ", ".join(
-        f"{i} : goto {_endpoint_name(rule, endpoint)}" for i, endpoint in enumerate(endpoints)
-    )
-    return [*lines, f"numgen random mod {len(endpoints)} vmap {{ {targets} }}"]
+        lines = [f"ip saddr @{_set_of(rule, each)} goto {_endpoint_name(rule, each)}" for each in endpoints]
+    targets = ", ".join(f"{i} : goto {_endpoint_name(rule, each)}" for i, each in enumerate(endpoints))
+    return (*lines, f"numgen random mod {len(endpoints)} vmap {{ {targets} }}")
 
 
-def _endpoint_chain(rule: Rule, endpoint: Endpoint) -> str:
+def _endpoint_chain(rule: Rule, endpoint: Endpoint) -> tuple[str, ...]:
+    """A pod that reaches itself is masqueraded, or its answer would never leave it."""
     protocol = rule.name.protocol.lower()
-    lines = [f"ip saddr {endpoint.ip} jump mark-for-masquerade"]
-    if rule.port.affinity_seconds:
-        lines.append(f"update @{_set_of(rule, endpoint)} {{ ip saddr }}")
-    lines.append(f"meta l4proto {protocol} dnat to {endpoint.ip}:{endpoint.port}")
-    body = "".join(f"\t\t{line}\n" for line in lines)
-    return f"\tchain {_endpoint_name(rule, endpoint)} {{\n{body}\t}}\n"
+    remember = (f"update @{_set_of(rule, endpoint)} {{ ip saddr }}",) if rule.port.affinity_seconds else ()
+    return (
+        f"ip saddr {endpoint.ip} jump mark-for-masquerade",
+        *remember,
+        f"meta l4proto {protocol} dnat to {endpoint.ip}:{endpoint.port}",
+    )
 
 
 def _endpoint_name(rule: Rule, endpoint: Endpoint) -> str:
@@ -198,4 +299,6 @@ def _endpoint_name(rule: Rule, endpoint: Endpoint) -> str:
 
 
 def _set_of(rule: Rule, endpoint: Endpoint) -> str:
-    return _endpoint_name(rule, endpoint).replace("endpoint-", "affinity-", 1)
+    """The name holds the timeout, because a set cannot change it."""
+    name = _endpoint_name(rule, endpoint).replace("endpoint-", "affinity-", 1)
+    return f"{name}-{rule.port.affinity_seconds}s"

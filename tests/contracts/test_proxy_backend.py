@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("iptables"), reason="needs root and iptables")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("iptables"), reason="needs root and iptables"
+)
 
 SERVE = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = f"{sys.argv[1]} {self.client_address[0]}".encode()
-        self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
     def log_message(self, *args): pass
 server = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
 print("ready", flush=True)
@@ -37,6 +42,7 @@ from kube_proxy.topology import NodeView
 async def main():
     backend = BACKENDS[sys.argv[1]](Settings("10.244.0.0/16", 0x4000))
     await backend.prepare()
+    first = True
     for line in sys.stdin:
         wanted = json.loads(line)
         services, endpoints = [], {}
@@ -44,7 +50,8 @@ async def main():
             name = PortName("default", port.pop("service"), "", "TCP")
             endpoints[name] = [Endpoint(ip, 8080, node) for ip, node in port.pop("endpoints")]
             services.append(ServicePort(name, **port))
-        await backend.apply(build_ruleset(services, endpoints, NodeView("node-1")))
+        await backend.apply(build_ruleset(services, endpoints, NodeView("node-1")), full=first)
+        first = False
         print("applied", flush=True)
 
 asyncio.run(main())
@@ -68,12 +75,22 @@ class Node:
         self.run("ip route add default dev world")
         for number in (2, 3):
             self._add_pod(stack, number)
+        self._add_stranger(stack)
+        self.mode = backend
+        self.backend = self._start_backend()
+        stack.callback(lambda: self._end(self.backend))
+
+    def _start_backend(self) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        self.backend = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", APPLY, backend],
+        return subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", APPLY, self.mode],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
-        stack.callback(self._end, self.backend)
+
+    def restart(self) -> None:
+        """A new life of the proxy, which finds what the old one left."""
+        self._end(self.backend)
+        self.backend = self._start_backend()
 
     def apply(self, *ports: dict) -> None:
         assert self.backend.stdin and self.backend.stdout
@@ -85,9 +102,10 @@ class Node:
         words = ["nsenter", f"--net=/run/netns/{namespace or self.namespace}", *command.split()]
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
-    def get(self, url: str, pod: int | None = None) -> str:
-        """What curl says, from the node or from a pod; its exit code as text when it fails."""
+    def get(self, url: str, pod: int | None = None, stranger: bool = False) -> str:
+        """What curl says, from the node, a pod or outside; its exit code as text when it fails."""
         namespace = f"{self.prefix}-pod{pod}" if pod else self.namespace
+        namespace = f"{self.prefix}-stranger" if stranger else namespace
         words = ["nsenter", f"--net=/run/netns/{namespace}", "curl", "-s", "--max-time", "3", url]
         result = subprocess.run(words, capture_output=True, text=True)
         return result.stdout if result.returncode == 0 else f"failed {result.returncode}"
@@ -112,6 +130,16 @@ class Node:
         )  # fmt: skip
         stack.callback(self._end, server)
         assert server.stdout and server.stdout.readline().strip() == "ready"
+
+    def _add_stranger(self, stack: ExitStack) -> None:
+        """Somebody outside the cluster."""
+        name = f"{self.prefix}-stranger"
+        self._add_namespace(stack, name)
+        self.run(f"ip link add stranger type veth peer name eth0 netns {name}")
+        self.run("ip link set stranger master world up")
+        self.run("ip addr add 192.168.77.9/24 dev eth0", name)
+        self.run("ip link set eth0 up", name)
+        self.run("ip route add default via 192.168.77.1", name)
 
     @staticmethod
     def _end(process: subprocess.Popen) -> None:
@@ -165,15 +193,37 @@ def test_changes_replace_what_was_there(node: Node) -> None:
 
 
 def test_affinity_keeps_a_client_at_its_endpoint(node: Node) -> None:
-    node.apply({**WEB, "affinity_seconds": 600})
-    assert len(who([node.get("http://10.96.0.20/") for _ in range(12)])) == 1
+    sticky = {**WEB, "affinity_seconds": 600}
+    node.apply(sticky)
+    first = who([node.get("http://10.96.0.20/") for _ in range(12)])
+    assert len(first) == 1
+    other = {**WEB, "service": "other", "cluster_ip": "10.96.0.21", "node_port": 30081}
+    node.apply(sticky, other)  # what happens to other Services does not make this one forget
+    assert who([node.get("http://10.96.0.20/") for _ in range(12)]) == first
+    node.apply(WEB, other)
+    assert who([node.get("http://10.96.0.20/") for _ in range(24)]) == {"pod2", "pod3"}
+
+
+def test_a_restart_keeps_what_is_there(node: Node) -> None:
+    sticky = {**WEB, "affinity_seconds": 600}
+    node.apply(sticky, {**WEB, "service": "gone", "cluster_ip": "10.96.0.22", "node_port": 30082})
+    first = node.get("http://10.96.0.20/")
+    node.restart()
+    node.apply(sticky)
+    assert {node.get("http://10.96.0.20/") for _ in range(12)} == {first}
+    assert node.get("http://10.96.0.22/").startswith("failed")
 
 
 def test_a_local_policy_leaves_out_other_nodes(node: Node) -> None:
     elsewhere = [["10.244.1.2", "node-1"], ["10.244.1.3", "node-2"]]
     node.apply({**WEB, "endpoints": elsewhere, "internal_local": True, "external_local": True})
     assert who([node.get("http://10.96.0.20/") for _ in range(12)]) == {"pod2"}
-    assert who([node.get("http://10.244.1.1:30080/", pod=3) for _ in range(6)]) == {"pod2"}
+    assert who([node.get("http://10.244.1.1:30080/", stranger=True) for _ in range(6)]) == {"pod2"}
+    # Pods of the cluster are not from outside, whatever address they use.
+    assert who([node.get("http://10.244.1.1:30080/", pod=3) for _ in range(24)]) == {"pod2", "pod3"}
+    node.apply({**WEB, "endpoints": elsewhere[1:], "external_local": True})
+    assert node.get("http://10.244.1.1:30080/", stranger=True) == "failed 28"
+    assert who([node.get("http://10.244.1.1:30080/", pod=2)]) == {"pod3"}
 
 
 def test_external_addresses_lead_to_the_service(node: Node) -> None:
