@@ -157,7 +157,11 @@ def normalized(
         found += row.custom.normalize(obj)
     else:
         obj, unknown = builtin.normalize_builtin(obj, gvk, endpoints.schemas)
-        found += [builtin.unknown_field(path) for path in unknown]
+        # Upstream's decoder tells of unknown and repeated keys as they come, and most unknown ones come early;
+        # its YAML reader notices repeated keys before anything is decoded.
+        early = [problem for problem in found if not problem.startswith("duplicate field")]
+        late = [problem for problem in found if problem.startswith("duplicate field")]
+        found = [*early, *(builtin.unknown_field(path) for path in unknown), *late]
     report(context, gvk, found)
     return obj
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from apiserver.endpoints import body
 from apiserver.endpoints.answer import send_object, send_stored
+from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import Writing, attributes_of, check_place, subresource_of
 from apiserver.registry.resource import Resource, Subresource
@@ -26,6 +27,9 @@ async def handle(
         raise errors.MethodNotAllowed()
     obj = await body.read_object(endpoints, row, context, scope, receive)
     if row.answer is not None:
+        if accepted(scope, context).transform:
+            text = "the server was unable to respond with a content type that the client supports"
+            raise errors.NotAcceptable(text, {})
         check_place(row, context, obj)
         await send_object(send, await row.answer(endpoints.registry, row, context, obj), 201)
         return

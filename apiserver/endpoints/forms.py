@@ -92,7 +92,7 @@ class PlainForm:
         row = self._row
         if row.from_storage is None or not isinstance(stored, Stored):
             return stored
-        return stored.in_version(row.api_version, row.from_storage)
+        return stored.in_version(row.from_storage)
 
 
 class _WithMetadata(msgspec.Struct):

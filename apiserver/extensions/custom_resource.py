@@ -74,6 +74,7 @@ class CustomResource:
     schemas: Schemas
     document: Mapping[str, Any] = field(default_factory=dict)  # openAPIV3Schema
     list_kind: str = ""
+    plural: str = ""
     conversion: ConversionWebhook | None = (
         None  # asked for other versions; without it only their name differs
     )
@@ -104,28 +105,15 @@ class CustomResource:
     def definitions(self, v2: bool = False) -> dict[str, Any]:
         """Its schema and that of its list, as OpenAPI documents publish them."""
         prefix = "#/definitions/" if v2 else "#/components/schemas/"
-        document: dict[str, Any] = copy(dict(self.document)) if self.document else {"type": "object"}
-        if v2:
-            document = _v2(document)
-        properties = document.setdefault("properties", {})
-        properties |= {
-            "apiVersion": _API_VERSION,
-            "kind": _KIND,
-            "metadata": {"description": "Standard object's metadata.", "$ref": prefix + _META + "ObjectMeta"}
-            if v2
-            else {
-                "allOf": [{"$ref": prefix + _META + "ObjectMeta"}],
-                "description": "Standard object's metadata.",
-            },
-        }
         kind = {"group": self.gvk.group, "version": self.gvk.version, "kind": self.gvk.kind}
+        document: dict[str, Any] = self._published(prefix, v2)
         document["x-kubernetes-group-version-kind"] = [kind]
         items = {
             "type": "array",
             "items": {"$ref": prefix + self.definition_name},
-            "description": "List of objects.",
+            "description": f"List of {self.plural}. More info: {_CONVENTIONS}",
         }
-        metadata = {"$ref": prefix + _META + "ListMeta", "description": "Standard list metadata."}
+        metadata = _reference(prefix, "ListMeta", _LIST_METADATA, v2)
         listed = {
             "type": "object",
             "description": f"{self.list_kind} is a list of {self.gvk.kind}",
@@ -135,31 +123,88 @@ class CustomResource:
         }
         return {self.definition_name: document, self.definition_name + "List": listed}
 
+    def _published(self, prefix: str, v2: bool) -> dict[str, Any]:
+        if not self.document:
+            return {"type": "object"}
+        document: dict[str, Any] = copy(dict(self.document))
+        if v2:
+            if document.get(_PRESERVE):
+                return {"type": "object"}  # kubectl would take named properties for all that there are
+            document = _v2(document)
+        document.setdefault("properties", {}).update(
+            apiVersion=_API_VERSION, kind=_KIND, metadata=_reference(prefix, "ObjectMeta", _METADATA, v2)
+        )
+        _embed(document, prefix, v2)
+        return document
 
+
+_CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
+_METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
+_LIST_METADATA = f"Standard list metadata. More info: {_CONVENTIONS}#types-kinds"
 _API_VERSION = {
     "type": "string",
-    "description": "APIVersion defines the versioned schema of this representation.",
+    "description": "APIVersion defines the versioned schema of this representation of an object. Servers should "
+    "convert recognized schemas to the latest internal value, and may reject unrecognized values. "
+    f"More info: {_CONVENTIONS}#resources",
 }
-_KIND = {"type": "string", "description": "Kind is the REST resource that this object represents."}
-_ONLY_V3 = ("oneOf", "anyOf", "not", "allOf", "nullable", "default")
+_KIND = {
+    "type": "string",
+    "description": "Kind is a string value representing the REST resource this object represents. Servers may infer "
+    f"this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: {_CONVENTIONS}"
+    "#types-kinds",
+}
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_ONLY_V3 = ("oneOf", "anyOf", "not", "allOf", "nullable")
 
 
-def _v2(schema: Any) -> Any:
+def _reference(prefix: str, name: str, description: str, v2: bool) -> dict[str, Any]:
+    """A field of a shared type; version 3 allows no description next to a reference."""
+    reference = {"$ref": prefix + _META + name}
+    if v2:
+        return {"description": description, **reference}
+    return {"allOf": [reference], "default": {}, "description": description}
+
+
+def _children(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [
+        *(schema.get("properties") or {}).values(),
+        schema.get("items"),
+        schema.get("additionalProperties"),
+    ]
+    return [child for child in found if isinstance(child, dict)]
+
+
+def _embed(schema: dict[str, Any], prefix: str, v2: bool) -> None:
+    """Embedded resources have kind, version and metadata, whether or not the definition says so."""
+    for child in _children(schema):
+        if "$ref" not in child:
+            _embed(child, prefix, v2)
+    if not schema.get("x-kubernetes-embedded-resource") or (v2 and schema.get(_PRESERVE)):
+        return
+    schema.setdefault("properties", {}).update(
+        apiVersion=_API_VERSION, kind=_KIND, metadata=_reference(prefix, "ObjectMeta", _METADATA, v2)
+    )
+    required = schema.setdefault("required", [])
+    required += [name for name in ("kind", "apiVersion") if name not in required]
+
+
+def _v2(schema: dict[str, Any]) -> dict[str, Any]:
     """Version 2 cannot say everything: what it cannot say is left out, and where that matters anything goes."""
-    if isinstance(schema, list):
-        return [_v2(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
     found = {key: value for key, value in schema.items() if key not in _ONLY_V3}
-    if schema.get("x-kubernetes-preserve-unknown-fields") and found.get("type") == "object":
-        found.pop("properties", None)
-    if schema.get("nullable") or schema.get("x-kubernetes-int-or-string"):
-        found.pop("type", None)
+    if schema.get("nullable") or schema.get(_PRESERVE):
         found.pop("items", None)
         found.pop("properties", None)
-    for name in ("properties",):
-        if name in found:
-            found[name] = {key: _v2(value) for key, value in found[name].items()}
+    untyped = schema.get("nullable") or (schema.get(_PRESERVE) and found.get("type") == "object")
+    if untyped or (found.get("type") == "array" and not found.get("items")):
+        found.pop("type", None)
+    properties = found.get("properties") or {}
+    nullable = {name for name, child in properties.items() if child.get("nullable")}
+    if nullable and found.get("required"):
+        found["required"] = [name for name in found["required"] if name not in nullable]
+        if not found["required"]:
+            del found["required"]
+    if properties:
+        found["properties"] = {name: _v2(child) for name, child in properties.items()}
     for name in ("items", "additionalProperties"):
         if isinstance(found.get(name), dict):
             found[name] = _v2(found[name])
@@ -235,6 +280,7 @@ def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas
         schemas,
         document,
         names.get("listKind") or names["kind"] + "List",
+        names["plural"],
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
     verbs: tuple[str, ...] = (

@@ -11,7 +11,7 @@ parts on the right are kept; GET joins head and tail, LIST joins many tails, WAT
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ _VERSION = b'"metadata":{"resourceVersion":"%d"'
 _VERSION_AT = len(b'"metadata":{"resourceVersion":"')
 _HEAD = re.compile(rb'\{"kind":"[^"\\]*","apiVersion":"[^"\\]*",')
 _LONGEST_HEAD = 1024
+_MOST_VERSIONS = 8  # in which an object is remembered
 
 _heads: dict[bytes, bytes] = {}  # heads seen, so that a thousand pods share one
 
@@ -68,7 +69,7 @@ class Stored:
         self._labels: Mapping[str, str] | None = None
         self._fields: dict[str, str] | None = None
         self._node_name: str | None = None
-        self._versions: dict[str, Stored] | None = None
+        self._versions: dict[Hashable, Stored] | None = None
 
     @property
     def json(self) -> bytes:
@@ -122,24 +123,21 @@ class Stored:
             found = self._fields = {name: getter(obj) for name, getter in getters.items()}
         return found
 
-    def in_version(self, api_version: str, convert: Callable[[Object], Object]) -> Stored:
-        """The same object in another version; converted once."""
-        if self._versions is None:
-            self._versions = {}
-        found = self._versions.get(api_version)
+    def in_version(self, convert: Callable[[Object], Object]) -> Stored:
+        """The same object in another version; converted once by each function: schemas change."""
+        found = self.shown_as(convert)
         if found is None:
-            found = self._versions[api_version] = stored(
-                self.key, self.revision, encode(convert(self.decode()))
-            )
+            found = stored(self.key, self.revision, encode(convert(self.decode())))
+            self.show_as(convert, found)
         return found
 
-    def shown_as(self, mark: str) -> Stored | None:
+    def shown_as(self, mark: Hashable) -> Stored | None:
         """What `show_as` remembered."""
         return self._versions.get(mark) if self._versions is not None else None
 
-    def show_as(self, mark: str, shown: Stored) -> None:
+    def show_as(self, mark: Hashable, shown: Stored) -> None:
         """Remember how the object looks elsewhere, for those who cannot convert it at once."""
-        if self._versions is None:
+        if self._versions is None or len(self._versions) >= _MOST_VERSIONS:
             self._versions = {}
         self._versions[mark] = shown
 
