@@ -39,7 +39,17 @@ def cli(verbosity: int) -> None:
 @cli.command()
 @name_option
 @click.option(
-    "--nodes", default=None, type=click.IntRange(1, 100), help="How many nodes a new cluster has (3)."
+    "--nodes",
+    default=None,
+    type=click.IntRange(0, 100),
+    help="How many nodes a new cluster has (3; without root none, if there are simulated ones).",
+)
+@click.option(
+    "--simulated-nodes",
+    "simulated",
+    default=None,
+    type=click.IntRange(0, 10000),
+    help="How many nodes there are besides on which nothing really runs.",
 )
 @click.option(
     "--proxy-mode", type=click.Choice(["iptables", "nftables"]), help="How kube-proxy writes its rules."
@@ -48,18 +58,25 @@ def cli(verbosity: int) -> None:
     "--set", "settings", multiple=True, metavar="PROGRAM:FLAG=VALUE", help="One more flag for a program."
 )
 @click.option("--wait/--no-wait", default=True, help="End when all nodes are Ready.")
-def up(name: str, nodes: int | None, proxy_mode: str | None, settings: tuple[str, ...], wait: bool) -> None:
+def up(
+    name: str,
+    nodes: int | None,
+    simulated: int | None,
+    proxy_mode: str | None,
+    settings: tuple[str, ...],
+    wait: bool,
+) -> None:
     """Start a cluster, or start it again as it was."""
-    launcher.check_machine()
     home = state.home()
     with state.locked(home / f"{name}.lock"):
-        run(_up(home, name, nodes, proxy_mode, parse_settings(settings), wait))
+        run(_up(home, name, nodes, simulated, proxy_mode, parse_settings(settings), wait))
 
 
 async def _up(
     home: Path,
     name: str,
     nodes: int | None,
+    simulated: int | None,
     proxy_mode: str | None,
     extra: dict[str, dict[str, str]],
     wait: bool,
@@ -67,18 +84,22 @@ async def _up(
     began, progress = time.monotonic(), terminal.TerminalProgress()
     cluster = state.load(home, name)
     if cluster is None:
-        cluster = await launcher.create(home, name, nodes or 3, proxy_mode or "iptables", extra)
+        if nodes is None:
+            nodes = 0 if simulated and os.geteuid() != 0 else 3
+        launcher.check_machine(with_nodes=nodes > 0)
+        cluster = await launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0)
     elif nodes is not None and nodes != len(cluster.nodes):
         terminal.console.print(
             f"Cluster {name} has {len(cluster.nodes)} nodes; see: kubarium node add|remove"
         )
-    changes = proxy_mode is not None or bool(extra)
+    launcher.check_machine(with_nodes=bool(cluster.nodes))
+    changes = proxy_mode is not None or bool(extra) or simulated not in (None, cluster.simulated)
     if not changes and processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
         terminal.console.print(
             f"Cluster [bold]{name}[/] is up: {len(cluster.nodes)} nodes. See: kubarium status"
         )
         return
-    cluster = launcher.with_settings(cluster, proxy_mode, extra)
+    cluster = launcher.with_settings(cluster, proxy_mode, extra, simulated)
     cluster = await launcher.start(cluster, progress)
     if wait:
         await launcher.wait_ready(cluster, progress)

@@ -68,10 +68,17 @@ class Progress:
         yield
 
 
-def check_machine() -> None:
-    """Can this machine hold a cluster?"""
+def check_machine(with_nodes: bool = True) -> None:
+    """Can this machine hold a cluster? One without nodes of its own needs etcd only, and no root."""
+    if not with_nodes:
+        if shutil.which("etcd", path=_search_path()) is None:
+            raise LaunchError("missing packages: apt-get install etcd-server")
+        return
     if os.geteuid() != 0:
-        raise LaunchError("kubarium needs root: it makes namespaces, cgroups and network links")
+        raise LaunchError(
+            "kubarium needs root for its nodes: it makes namespaces, cgroups and network links; "
+            "without root there are simulated nodes: kubarium up --nodes 0 --simulated-nodes 10"
+        )
     missing = {package for tool, package in TOOLS.items() if shutil.which(tool, path=_search_path()) is None}
     if not Path("/usr/lib/cni/bridge").exists():
         missing.add("containernetworking-plugins")
@@ -87,6 +94,7 @@ async def create(
     nodes: int,
     proxy_mode: str = "iptables",
     extra: dict[str, dict[str, str]] | None = None,
+    simulated: int = 0,
 ) -> Cluster:
     """Decide what a new cluster looks like; nothing is started."""
     taken = await host_network.networks_in_use() | {
@@ -104,6 +112,7 @@ async def create(
         uid=state.new_uid(),
         network=network,
         nodes=members,
+        simulated=simulated,
         proxy_mode=proxy_mode,
         extra=extra or {},
     )
@@ -111,12 +120,19 @@ async def create(
     return cluster
 
 
-def with_settings(cluster: Cluster, proxy_mode: str | None, extra: dict[str, dict[str, str]]) -> Cluster:
+def with_settings(
+    cluster: Cluster, proxy_mode: str | None, extra: dict[str, dict[str, str]], simulated: int | None = None
+) -> Cluster:
     """The cluster with other flags from its next start on."""
     merged = {name: dict(flags) for name, flags in cluster.extra.items()}
     for program, flags in extra.items():
         merged[program] = merged.get(program, {}) | flags
-    cluster = replace(cluster, proxy_mode=proxy_mode or cluster.proxy_mode, extra=merged)
+    cluster = replace(
+        cluster,
+        proxy_mode=proxy_mode or cluster.proxy_mode,
+        extra=merged,
+        simulated=cluster.simulated if simulated is None else simulated,
+    )
     state.save(cluster)
     return cluster
 
@@ -132,10 +148,11 @@ async def start(cluster: Cluster, progress: Progress) -> Cluster:
         cluster = await claim_network(cluster)
     with progress.step("certificates"):
         await asyncio.to_thread(pki.make_all, cluster)
-    with progress.step("images and nodes"):
-        prepared = await images.prepared_root(cluster.cache)
-        for member in cluster.nodes:
-            await prepare_node(cluster, member, prepared)
+    if cluster.nodes:
+        with progress.step("images and nodes"):
+            prepared = await images.prepared_root(cluster.cache)
+            for member in cluster.nodes:
+                await prepare_node(cluster, member, prepared)
     with progress.step("processes"):
         write_orders(cluster)
         start_keeper(cluster)
@@ -144,6 +161,10 @@ async def start(cluster: Cluster, progress: Progress) -> Cluster:
 
 async def claim_network(cluster: Cluster) -> Cluster:
     """Take the cluster's network and ports for it; the caller keeps other launchers of this machine out."""
+    if not cluster.nodes:  # nothing to connect
+        cluster = replace(cluster, ports=free_ports(cluster.ports, cluster.network))
+        state.save(cluster)
+        return cluster
     taken = await host_network.networks_in_use()
     if cluster.network in taken:
         if (cluster.dir / "etcd").exists():
@@ -182,15 +203,24 @@ async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READ
                 lambda: addons.apply(client, cluster), seconds, lambda: "add-ons were refused", cluster
             )
         wanted = {member.name for member in cluster.nodes if member.on}
+        real = {member.name for member in cluster.nodes}
         missing: set[str] = wanted
+        simulated = 0
 
         async def nodes_ready() -> bool:
-            nonlocal missing
-            missing = wanted - await ready_nodes(client)
-            return not missing
+            nonlocal missing, simulated
+            ready = await ready_nodes(client)
+            missing, simulated = wanted - ready, len(ready - real)
+            return not missing and simulated >= cluster.simulated
+
+        def what_is_missing() -> str:
+            names = sorted(missing)
+            if simulated < cluster.simulated:
+                names.append(f"{cluster.simulated - simulated} of {cluster.simulated} simulated nodes")
+            return f"not ready: {', '.join(names)}"
 
         with progress.step("nodes"):
-            await until(nodes_ready, seconds, lambda: f"not ready: {', '.join(sorted(missing))}", cluster)
+            await until(nodes_ready, seconds, what_is_missing, cluster)
 
 
 async def stop(cluster: Cluster, progress: Progress) -> None:
@@ -211,7 +241,8 @@ async def clear(cluster: Cluster) -> None:
         await host_network.disconnect_node(cluster, member)
     if any(await asyncio.gather(*(_netns_leftover(cluster, member) for member in cluster.nodes))):
         raise LaunchError("a network namespace could not be removed")
-    await host_network.disconnect_host(cluster)
+    if cluster.nodes or cluster.ip_forward is not None:  # else it never was connected
+        await host_network.disconnect_host(cluster)
     for _ in range(50):
         if cgroups.remove(cluster.cgroup):
             break
@@ -229,6 +260,11 @@ async def add_node(cluster: Cluster, name: str) -> Cluster:
     """Plug in one more node."""
     if cluster.node(name) is not None:
         raise LaunchError(f"node {name!r} is there already")
+    check_machine()
+    if cluster.ip_forward is None:
+        raise LaunchError(
+            "the cluster was made without real nodes: make another one with kubarium up --nodes 1"
+        )
     member = Node(name, cluster.free_index())
     cluster = cluster.with_node(member)
     pki.make_node(cluster, member, pki.authority(cluster))
