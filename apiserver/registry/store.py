@@ -160,9 +160,9 @@ class Registry:
                     newest = True  # nothing to write: make sure that it is still so
                     continue
                 return Written(current if new is old else Unstored(key, new, current.revision))
-            if row.strategy.is_finished(new):
-                return await self._remove_finished(row, context, current, new)
             try:
+                if row.strategy.is_finished(new):
+                    return await self._remove_finished(row, context, current, new)
                 return Written(await self._replace(row, context, current, new, old))
             except storage_errors.RevisionConflict:
                 newest = True
@@ -284,11 +284,11 @@ class Registry:
     async def _remove_finished(
         self, row: Resource, context: RequestContext, current: Stored, new: Object
     ) -> Written:
-        """The last finalizer went: the object goes."""
+        """The last finalizer went: the object goes, unless somebody changed it since we looked."""
 
         def unchanged(obj: Object, revision: int) -> None:
             if revision != current.revision:
-                raise errors.Conflict.of(row.group, row.plural, name_of(obj), errors.MODIFIED_MEANWHILE)
+                raise storage_errors.RevisionConflict(current.key)
 
         if not context.dry_run:
             with _translated(row, name_of(new)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
 from kubarium.apimachinery import errors
+from kubarium.client.resource import PatchType
 from kubarium.client.rest import Client
 
 Object = dict[str, Any]
@@ -264,3 +267,27 @@ async def test_what_is_not_there_is_said_so(client: Client, namespace: str) -> N
     with pytest.raises(errors.UnsupportedMediaType):
         path = f"/api/v1/namespaces/{namespace}/configmaps"
         await client.request("POST", path, body=config_map("x"), headers={"Content-Type": "text/x"})
+
+
+async def test_writes_that_name_no_revision_never_conflict(client: Client, namespace: str) -> None:
+    """Patches and deletions are tried again by the server, also when they take the last finalizer away."""
+    maps = client.resource("v1", "configmaps")
+
+    async def patch(name: str, type: PatchType, patch: Any) -> None:
+        with contextlib.suppress(errors.NotFound):
+            await maps.patch(name, patch, namespace, type=type)
+
+    for turn in range(10):
+        name = f"contended-{turn}"
+        sent = config_map(name)
+        sent["metadata"]["finalizers"] = ["example.com/wait"]
+        await maps.create(sent, namespace)
+        await maps.delete(name, namespace)
+        notes = [patch(name, "merge", {"data": {f"k{n}": "v"}}) for n in range(8)]
+        release = patch(name, "json", [{"op": "remove", "path": "/metadata/finalizers"}])
+        await asyncio.gather(*notes[:4], release, *notes[4:])
+        with pytest.raises(errors.NotFound):
+            await maps.get(name, namespace)
+        await maps.create(config_map(name), namespace)
+        notes = [patch(name, "merge", {"data": {f"k{n}": "v"}}) for n in range(8)]
+        await asyncio.gather(*notes[:4], maps.delete(name, namespace), *notes[4:])
