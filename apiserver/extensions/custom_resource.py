@@ -89,6 +89,9 @@ class CustomResource:
             builtin.unknown_field(path) for path in builtin.normalize_metadata(obj, self.gvk, self.schemas)
         ]
         problems += [builtin.unknown_field(path) for path in structural.prune(obj, self.own)]
+        for place, inner in structural.embedded(obj, self.own):
+            unknown = builtin.normalize_metadata(inner, self.gvk, self.schemas)
+            problems += [builtin.unknown_field(f"{place}.{path}") for path in unknown]
         structural.default(obj, self.own)
         return problems
 

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -158,6 +158,20 @@ def _prune(value: Any, schema: Structural, root: bool, path: str, dropped: list[
     elif isinstance(value, list) and schema.items is not None:
         for index, item in enumerate(value):
             _prune(item, schema.items, False, f"{path}[{index}]", dropped)
+
+
+def embedded(value: Any, schema: Structural, path: str = "") -> Iterator[tuple[str, Object]]:
+    """The whole objects that stand inside of an object, with their paths."""
+    if isinstance(value, dict):
+        if schema.embedded and path:
+            yield path, value
+        for key, part in value.items():
+            child = schema.child(key)
+            if child is not None and child is not ANY and isinstance(part, dict | list):
+                yield from embedded(part, child, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and schema.items is not None:
+        for index, item in enumerate(value):
+            yield from embedded(item, schema.items, f"{path}[{index}]")
 
 
 def default(value: Any, schema: Structural) -> None:
