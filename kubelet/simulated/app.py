@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from kubarium.client import kubeconfig
+from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging, serving
@@ -38,11 +39,13 @@ class SimulatedNodes:
         self._client = client
         self._clock = clock
         self.nodes = Nodes(options, client, clock)
+        self.recorder = EventRecorder(client, "kubelet", options.prefix.rstrip("-"), clock)
         self.pods = Pods(
             client,
             clock,
             addresses_of=self.nodes.addresses_of,
             host_ip=options.node_ip,
+            recorder=self.recorder,
             registry=Registry(options.images, options.unknown_images),
             job_duration=options.job_duration,
         )
@@ -50,6 +53,7 @@ class SimulatedNodes:
 
     def start(self, process: Process) -> None:
         """Start every task; nodes first, then whoever looks at them."""
+        process.start("events", self.recorder.run())
         process.start("registration", self._begin(process))
         for share in range(RENEWERS):
             process.start(f"leases {share}", self.nodes.renew(share))

@@ -138,6 +138,10 @@ class Nodes:
         if cidr and cidr != node.pod_cidr:
             node.pod_cidr, node.addresses = cidr, Addresses(cidr)
         node.uid = uid_of(present)
+        wanted = self._labels(node)
+        missing = {key: value for key, value in wanted.items() if labels_of(present).get(key) != value}
+        if missing:
+            await self._nodes.patch(node.name, {"metadata": {"labels": missing}})
         await self._report(node, present)
         await self._renew(node)
 

@@ -5,16 +5,19 @@ One task takes uids from one queue; a turn is pure computation, so that turns ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, is_deleting, spec_of, status_of, uid_of
+from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informer, Informers
 from kubarium.client.rest import Client
 from kubarium.client.work_queue import WorkQueue
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.runtime.interface import StartError
 from kubelet.simulated import life as lives
 from kubelet.simulated.addresses import Addresses
 from kubelet.simulated.behaviour import Registry, behaviour_of
@@ -38,6 +41,7 @@ class Pods:
         *,
         addresses_of: Callable[[str], Addresses | None],
         host_ip: str,
+        recorder: EventRecorder,
         registry: Registry,
         job_duration: float,
     ) -> None:
@@ -46,6 +50,7 @@ class Pods:
             addresses_of  # node name -> its pods' addresses; None for a node that is not ours
         )
         self._host_ips = (host_ip,)
+        self._recorder = recorder
         self._registry = registry
         self._job_duration = job_duration
         self._pods: dict[str, Object] = {}
@@ -134,7 +139,9 @@ class Pods:
         if (left := self._until_deadline(pod, now)) is not None and left <= 0:
             self._give_up(pod, life, now)
             return None
+        before = dict(life.reasons)
         again = life.advance(pod, behaviour, self._registry, now)
+        self._tell(pod, before, life.reasons)
         until_ready = self._report(pod, life, terminating=False, now=now)
         if pod_status.is_terminal(self.statuses.with_status(pod)):
             return 0.001  # what still runs beside it, and its network, end with the next turn
@@ -175,6 +182,22 @@ class Pods:
         )
         self.statuses.set(pod, generate.generate(pod, seen, self._clock.now()))
         return again
+
+    def _tell(self, pod: Object, before: Mapping[str, StartError], now: Mapping[str, StartError]) -> None:
+        """Events of what goes wrong only: what goes well would be three more writes for each pod."""
+        for name, error in now.items():
+            container = pod_containers.find(pod, name)
+            if container is None or (name in before and before[name].reason == error.reason):
+                continue
+            path = pod_containers.field_path_of(pod, container)
+            if error.reason == "ErrImagePull":
+                text = f'Failed to pull image "{container.get("image")}": {error.message}'
+                self._recorder.event(pod, "Warning", "Failed", text, field_path=path)
+                self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull", field_path=path)
+            else:
+                type = "Normal" if error.reason == "ImagePullBackOff" else "Warning"
+                reason = "ErrImageNeverPull" if error.reason == "ErrImageNeverPull" else "BackOff"
+                self._recorder.event(pod, type, reason, error.message, field_path=path)
 
     def _until_deadline(self, pod: Object, now: float) -> float | None:
         seconds, started = spec_of(pod).get("activeDeadlineSeconds"), status_of(pod).get("startTime")

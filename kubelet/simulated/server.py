@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
+
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, spec_of
 from kubarium.component_base.serving import Receive, Scope, Send, respond
@@ -30,7 +32,10 @@ class Server:
             await respond(send, 403, TEXT, str(refusal).encode())
         else:
             status, text = self.answer([part for part in scope["path"].split("/") if part])
-            await respond(send, status, TEXT, text.encode())
+            if status < 400:
+                await respond(send, status, TEXT, text.encode())
+            else:
+                await respond(send, status, "application/json", _status(status, text))
 
     def answer(self, parts: list[str]) -> tuple[int, str]:
         """Status and text for the elements of a path."""
@@ -43,8 +48,8 @@ class Server:
                 pod = self._find(namespace, name)
                 if pod is None:
                     return 404, f'pod "{name}" does not exist'
-                return 501, f"{verb} is not possible: {_explanation(pod)}\n"
-        return 404, "404 page not found: the node is simulated\n"
+                return 501, f"{verb} is not possible: {_explanation(pod)}"
+        return 404, "404 page not found: the node is simulated"
 
     def _log(self, namespace: str, name: str, container: str) -> tuple[int, str]:
         pod = self._find(namespace, name)
@@ -53,6 +58,13 @@ class Server:
         if pod_containers.find(pod, container) is None:
             return 404, f"container {container} not found in pod {name}"
         return 200, f"no output of container {container}: {_explanation(pod)}\n"
+
+
+def _status(code: int, message: str) -> bytes:
+    """The error as an object: clients take plain text with a colon for YAML."""
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+    reason = "NotFound" if code == 404 else "NotImplemented"
+    return orjson.dumps(status | {"message": message, "reason": reason, "code": code})
 
 
 def _explanation(pod: Object) -> str:
