@@ -3,6 +3,7 @@
     python -m kubarium.cluster.compose certificates          once: keys and kubeconfigs into the shared volume
     python -m kubarium.cluster.compose kube-apiserver [--flag=value …]
     python -m kubarium.cluster.compose node NAME             a node: containerd, kubelet and kube-proxy inside
+    python -m kubarium.cluster.compose healthy PORT [PATH]   a program's own answer, as the exit code
     python -m kubarium.cluster.compose addons FOLDER         add-ons; the kubeconfig lies in FOLDER while it runs
 
 Flags are those of `programs.py`; what is given here comes last and therefore wins.
@@ -14,7 +15,9 @@ import asyncio
 import os
 import shutil
 import signal
+import ssl
 import sys
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +161,16 @@ async def serve_addons(folder: Path) -> None:
         target.unlink(missing_ok=True)
 
 
+def healthy(port: str, path: str = "/healthz") -> bool:
+    """Does the program of this container say that all is well?"""
+    context = ssl.create_default_context(cafile=str(cluster().pki / "ca.crt"))
+    try:
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}{path}", context=context, timeout=3) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 async def pack_images(folder: Path) -> None:
     """Make the archives that a node imports."""
     await images.pack_busybox(folder)
@@ -174,6 +187,8 @@ def main(argv: Sequence[str]) -> None:
             become_node(name)
         case ["network"]:
             become_network("")
+        case ["healthy", port, *path]:
+            sys.exit(not healthy(port, *path))
         case ["addons", folder]:
             asyncio.run(serve_addons(Path(folder)))
         case ["pack-images", folder]:

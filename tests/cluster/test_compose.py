@@ -40,48 +40,47 @@ def base(machine: None) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker Engine that has both images."""
+    """A Docker Engine that has what the images are made from."""
     found = Engine(tmp_path_factory.mktemp("engine"))
     try:
         found.start()
         until(lambda: found.run(DOCKER, "version", "--format", "{{.Server.Version}}"), 30, "the engine")
         found.load(DOCKER, "import", "-", base_image.PYTHON_IMAGE, archive=base)
         found.run(DOCKER, "tag", base_image.PYTHON_IMAGE, base_image.ETCD_IMAGE)
-        for target in ("control-plane", "node"):
-            build = (DOCKER, "build", "--network=host", f"--target={target}", "-t", f"kubarium/{target}", ".")
-            found.run(*build, cwd=str(SOURCE), DOCKER_BUILDKIT="0")
         yield found
     finally:
         found.stop()
         shutil.rmtree(found.cluster.home, ignore_errors=True)  # gigabytes that pytest would keep
 
 
-def project(engine: Engine) -> Path:
-    """The folder that the compose file's own paths begin at: not the user's, who may have this cluster up."""
+def folder_of(engine: Engine) -> Path:
+    """Where the kubeconfig goes: not to the user's place, who may have this cluster up."""
     folder = engine.cluster.home / "project"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def compose(engine: Engine, *words: str) -> str:
-    where = ("--project-directory", str(project(engine)), "--file", str(SOURCE / "docker-compose.yml"))
-    return engine.run("docker-compose", *where, *words)
+    command = ("docker-compose", "--project-name", "story", *words)
+    # Debian's client has no BuildKit.
+    variables = {"DOCKER_BUILDKIT": "0", "KUBARIUM_COMPOSE_DIR": str(folder_of(engine))}
+    return engine.run(*command, cwd=str(SOURCE), **variables)
 
 
 def kubectl(engine: Engine, *words: str, check: bool = True) -> str:
-    config = str(project(engine) / ".kubarium/compose/admin.conf")
+    config = str(folder_of(engine) / "admin.conf")
     return engine.run(
         sys.executable, "-m", "kubarium.kubectl", *words, cwd=str(SOURCE), check=check, KUBECONFIG=config
     )
 
 
 def test_compose_brings_the_cluster_up(engine: Engine) -> None:
-    compose(engine, "up", "-d", "--no-build")
+    compose(engine, "up", "-d")
     try:
         until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, 90, "three nodes")
         talker = pod("talker", "sh", "-c", "echo started; httpd -f -p 80 -h /etc")
         talker["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "name": "http"}]
-        folder = project(engine) / ".kubarium/compose"
+        folder = folder_of(engine)
         for number, obj in enumerate((talker, service("talker"), pod("caller", "sleep", "1000"))):
             path = folder / f"{number}.json"
             path.write_text(json.dumps(obj))
@@ -98,5 +97,4 @@ def test_compose_brings_the_cluster_up(engine: Engine) -> None:
         compose(engine, "down", "-v")
     assert engine.run(DOCKER, "ps", "-aq") == ""
     assert engine.run(DOCKER, "volume", "ls", "-q") == ""
-    assert not (SOURCE / ".kubarium/compose/admin.conf").exists()
-    assert os.listdir(project(engine) / ".kubarium/compose") == []
+    assert os.listdir(folder_of(engine)) == []
