@@ -22,6 +22,10 @@ PLURALS = {
     "ServiceAccount": "serviceaccounts",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
+    "APIService": "apiservices",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+    "StorageClass": "storageclasses",
     "Service": "services",
     "Deployment": "deployments",
 }
@@ -68,6 +72,8 @@ def values(cluster: Cluster) -> dict[str, str]:
         "source": str(programs.source_folder()),
         "mounts": json.dumps(mounts),
         "volumes": json.dumps(volumes),
+        "mounts_and_scratch": json.dumps([*mounts, {"name": "scratch", "mountPath": "/tmp"}]),
+        "volumes_and_scratch": json.dumps([*volumes, {"name": "scratch", "emptyDir": {}}]),
     }
 
 
