@@ -209,8 +209,10 @@ class DockerRuntime:
         return await self._streams.attach_url(container_id, tty, stdin, stdout, stderr)
 
     async def port_forward_url(self, sandbox_id: str, ports: Sequence[int]) -> str:
-        address = next(iter(self._cni.addresses(sandbox_id)), "127.0.0.1")  # no address: the node's network
-        return await self._streams.port_forward_url(address, ports)
+        pid = (await self._inspect(sandbox_id))["State"]["Pid"]
+        if not pid:
+            raise ContainerRuntimeError(f"sandbox container {sandbox_id} is not running")
+        return await self._streams.port_forward_url(Path(f"/proc/{pid}/ns/net"), ports)
 
     # -- images ----------------------------------------------------------------------------------------------------
 

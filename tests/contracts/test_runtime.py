@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from kubarium.cluster import images
@@ -302,3 +303,25 @@ async def test_usage(runtime: Runtime) -> None:
     _, container_id = await run(runtime, "sleep", "1000")
     usage = await eventually(runtime.container_usage)
     assert usage[0].id == container_id and usage[0].labels[interface.POD_UID] == "uid-1"
+
+
+async def test_a_stream_to_a_command(runtime: Runtime) -> None:
+    """Only where the server of the streams is in this process: containerd's is on a loopback out of reach."""
+    if not isinstance(runtime, DockerRuntime):
+        pytest.skip("streams are tested on clusters")
+    _, container_id = await run(runtime, "sleep", "1000")
+    url = await runtime.exec_url(
+        container_id, ["sh", "-c", "cat; exit 3"], tty=False, stdin=True, stdout=True, stderr=True
+    )
+    said = b""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, protocols=["v5.channel.k8s.io"]) as socket,
+    ):
+        await socket.send_bytes(b"\x00hello")
+        await socket.send_bytes(b"\xff\x00")
+        async for message in socket:
+            said += message.data[1:]
+    assert said.startswith(b"hello") and b'"message": "3"' in said
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 404  # a ticket is good for one stream
