@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from dnslib import AAAA, CLASS, CNAME, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A
+from dnslib import AAAA, CLASS, CNAME, NS, PTR, QTYPE, RCODE, RR, SOA, SRV, TXT, A
 
 from addons.dns.zone import Zone, ports_of
 from kubarium.api.core import service as services
@@ -53,7 +53,7 @@ def resolve(zone: Zone, name: str, kind: str) -> Answer:
     labels = name.removesuffix(zone.domain).rstrip(".").split(".") if name != zone.domain else []
     match labels[::-1]:
         case []:
-            return Answer()
+            return Answer(_of_the_domain(zone, kind))
         case ["dns-version"]:
             return Answer([_record(name, "TXT", TXT(SPECIFICATION))] if kind in ("TXT", "ANY") else [])
         case ["svc"] | ["pod"]:
@@ -69,6 +69,12 @@ def resolve(zone: Zone, name: str, kind: str) -> Answer:
             )
         case _:
             return Answer(exists=False)
+
+
+def _of_the_domain(zone: Zone, kind: str) -> list[RR]:
+    if kind == "SOA":
+        return [start_of_authority(zone)]
+    return [_record(zone.domain, "NS", NS(f"ns.dns.{zone.domain}."))] if kind == "NS" else []
 
 
 def start_of_authority(zone: Zone) -> RR:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from typing import Any
 
 import prometheus_client
@@ -88,6 +89,9 @@ class Server:
         found = answers.resolve(self._zone, name, kind)
         reply = request.reply(ra=1, aa=1)
         reply.header.rcode = found.code
+        several = len(found.records) > 1
+        if several:  # clients take the first, so that everybody's turn comes
+            random.shuffle(found.records)
         for record in found.records:
             reply.add_answer(record)
         for record in found.extra:
@@ -100,7 +104,7 @@ class Server:
         packed = reply.pack()
         if not tcp and len(packed) > _limit_of(request):
             packed = reply.truncate().pack()
-        return bytes(packed), not found.chase
+        return bytes(packed), not (found.chase or several)
 
     async def _chase(self, reply: Any, name: str, kind: str) -> None:
         """What an ExternalName leads to, so that the client need not ask again."""

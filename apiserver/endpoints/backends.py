@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -101,7 +101,8 @@ class Backends:
         """What `[scheme:]name[:port]` of a proxy request means."""
         scheme, name, port = split_name(name)
         if plural == "nodes":
-            return await self.kubelet(name, int(port) if port.isdigit() else 0)
+            place = await self.kubelet(name, int(port) if port.isdigit() else 0)
+            return place if place.is_kubelet else replace(place, scheme=scheme)
         if plural == "pods":
             return _place_of_pod(await self.pod(namespace, name), scheme, port)
         return await self._place_of_service(namespace, name, scheme, port)
@@ -174,7 +175,9 @@ def _slice_port(slice_: Object, name: str) -> int:
 
 
 def _trusting() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the machine's authorities: they take 70 ms to load
+    context = ssl.SSLContext(
+        ssl.PROTOCOL_TLS_CLIENT
+    )  # without the machine's authorities: they take 70 ms to load
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -53,6 +53,8 @@ async def handle(
         await _ACTIONS[info.subresource](endpoints.backends, row, context, scope, receive, send)
     except (OSError, aiohttp.ClientError) as error:
         log.info("cannot reach what is behind %s: %s", info.path, error)
+        if info.subresource == "proxy":
+            raise errors.ServiceUnavailable(f"error trying to reach service: {error}") from None
         raise errors.InternalError.because(f"error dialing backend: {error}") from None
 
 
@@ -166,12 +168,18 @@ async def _proxy(
     if upgrade_of(scope):
         await _tunnel(backends, place, scope, target)
         return
-    headers = [*scope["headers"], (b"x-forwarded-uri", raw.encode("latin-1"))]
-    if context.source_ip:
-        headers.append((b"x-forwarded-for", context.source_ip.encode()))
+    headers = [*_forwarded(scope, context.source_ip), (b"x-forwarded-uri", raw.encode("latin-1"))]
     prefix = f"{before}/proxy".encode("latin-1")
     content = await whole(receive)
     await repeat(backends.client(place), place.url, scope["method"], target, headers, content, send, prefix)
+
+
+def _forwarded(scope: Scope, source_ip: str) -> list[tuple[bytes, bytes]]:
+    """The headers of the request; whoever sent it stands last in the line of those that it comes from."""
+    line = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    others = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-for"]
+    sources = [*line, *([source_ip.encode()] if source_ip else [])]
+    return [*others, (b"x-forwarded-for", b", ".join(sources))] if sources else others
 
 
 _ACTIONS = {"log": _log, "exec": _exec, "attach": _exec, "portforward": _port_forward, "proxy": _proxy}

@@ -89,7 +89,7 @@ class ServiceController(Controller):
         self._events.event(service, "Normal", "DeletingLoadBalancer", "Deleting load balancer")
         await self._balancers.delete(service)
         if _ingress_of(service):
-            patch = {"status": {"loadBalancer": None}}
+            patch = {"status": {"loadBalancer": {"ingress": None}}}
             service = await self._api.patch(
                 name_of(service), patch, namespace_of(service), subresource="status"
             )

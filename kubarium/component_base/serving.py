@@ -71,6 +71,7 @@ async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settin
         "ws": "wsproto",
         "server_header": False,
         "date_header": False,
+        "proxy_headers": False,  # who is at the other end is not for the client to say
         "timeout_graceful_shutdown": 5,
         "timeout_keep_alive": 120,
     }

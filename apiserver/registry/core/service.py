@@ -39,6 +39,7 @@ class ServiceStrategy(Strategy):
     def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
         super().prepare_for_update(context, new, old)
         _patch_allocated(spec_of(new), spec_of(old))
+        _drop_dependents_of_type(new, old)
         _normalize_addresses(spec_of(new), spec_of(old))
         if not noun.needs_health_check_port(new):
             spec_of(new).pop("healthCheckNodePort", None)
@@ -81,6 +82,20 @@ def _patch_allocated(new: Object, old: Object) -> None:
         new["healthCheckNodePort"] = old["healthCheckNodePort"]
 
 
+def _drop_dependents_of_type(new: Object, old: Object) -> None:
+    """What only the old type allowed goes with it, unless the client changed it: then validation speaks."""
+    for name in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
+        if noun.type_of(new) != noun.LOAD_BALANCER and noun.type_of(old) == noun.LOAD_BALANCER:
+            _drop_unchanged(spec_of(new), spec_of(old), name)
+    if not noun.is_externally_accessible(new) and noun.is_externally_accessible(old):
+        _drop_unchanged(spec_of(new), spec_of(old), "externalTrafficPolicy")
+
+
+def _drop_unchanged(new: Object, old: Object, name: str) -> None:
+    if name in new and new.get(name) == old.get(name):
+        del new[name]
+
+
 def _patch_ports(new: Object, old: Object) -> None:
     """Ports without a node port keep the one they had."""
     before = {
@@ -105,7 +120,11 @@ def _normalize_addresses(spec: Object, old: Object) -> None:
         spec["clusterIPs"] = [spec["clusterIP"]]
     elif spec.get("clusterIPs") and not spec.get("clusterIP"):
         spec["clusterIP"] = spec["clusterIPs"][0]
-    elif old and spec.get("clusterIP") != old.get("clusterIP") and spec.get("clusterIPs") == old.get("clusterIPs"):
+    elif (
+        old
+        and spec.get("clusterIP") != old.get("clusterIP")
+        and spec.get("clusterIPs") == old.get("clusterIPs")
+    ):
         spec["clusterIPs"] = [spec["clusterIP"]]  # a client that does not know the newer field
     if not noun.needs_node_ports({"spec": spec}) and old.get("type") in (noun.NODE_PORT, noun.LOAD_BALANCER):
         before = {port.get("nodePort") for port in old.get("ports") or ()}
@@ -163,7 +182,9 @@ class _Allocation:
             if name not in addresses.families and not self._is_headless_without_selector(spec):
                 path = SPEC / "ipFamilies" % index
                 raise self._invalid(invalid(path, name, "not configured on this cluster"))
-        wants_two = spec["ipFamilyPolicy"] == "RequireDualStack" and not self._is_headless_without_selector(spec)
+        wants_two = spec["ipFamilyPolicy"] == "RequireDualStack" and not self._is_headless_without_selector(
+            spec
+        )
         if wants_two and len(addresses.families) < 2:
             text = "this cluster is not configured for dual-stack services"
             raise self._invalid(invalid(SPEC / "ipFamilyPolicy", "RequireDualStack", text))

@@ -70,6 +70,11 @@ def needs_node_ports(service: Object) -> bool:
     )
 
 
+def is_externally_accessible(service: Object) -> bool:
+    """Are there ways in from outside the cluster?"""
+    return type_of(service) in (NODE_PORT, LOAD_BALANCER) or bool(spec_of(service).get("externalIPs"))
+
+
 def needs_health_check_port(service: Object) -> bool:
     """May a load balancer ask each node whether it has local endpoints?"""
     return type_of(service) == LOAD_BALANCER and spec_of(service).get("externalTrafficPolicy") == "Local"
@@ -95,11 +100,14 @@ def fill_defaults(service: Object) -> None:
             port["targetPort"] = port.get("port", 0)
     if spec["type"] != EXTERNAL_NAME and not spec.get("internalTrafficPolicy"):
         spec["internalTrafficPolicy"] = "Cluster"
-    reaches_out = spec["type"] in (NODE_PORT, LOAD_BALANCER) or spec.get("externalIPs")
-    if reaches_out and not spec.get("externalTrafficPolicy"):
+    if is_externally_accessible(service) and not spec.get("externalTrafficPolicy"):
         spec["externalTrafficPolicy"] = "Cluster"
     if spec["type"] == LOAD_BALANCER and spec.get("allocateLoadBalancerNodePorts") is None:
         spec["allocateLoadBalancerNodePorts"] = True
+    if spec["type"] == LOAD_BALANCER:
+        for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
+            if ingress.get("ip") and not ingress.get("ipMode"):
+                ingress["ipMode"] = "VIP"
 
 
 def validate(service: Object) -> list[FieldError]:
@@ -130,6 +138,9 @@ def validate(service: Object) -> list[FieldError]:
     policy = spec.get("externalTrafficPolicy")
     if policy and policy not in ("Cluster", "Local"):
         found.append(not_supported(SPEC / "externalTrafficPolicy", policy, ("Cluster", "Local")))
+    if policy and not is_externally_accessible(service):
+        why = "may only be set for externally-accessible services"
+        found.append(invalid(SPEC / "externalTrafficPolicy", policy, why))
     internal = spec.get("internalTrafficPolicy")
     if internal and internal not in ("Cluster", "Local"):
         found.append(not_supported(SPEC / "internalTrafficPolicy", internal, ("Cluster", "Local")))
