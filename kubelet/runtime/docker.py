@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -171,7 +172,17 @@ class DockerRuntime:
                 Path(link).unlink(missing_ok=True)
 
     async def list_containers(self, pod_uid: str = "") -> list[Container]:
-        return [_container(one) for one in await self._list(words.CONTAINER, _of_pod(pod_uid))]
+        found = [_container(one) for one in await self._list(words.CONTAINER, _of_pod(pod_uid))]
+        return await asyncio.gather(*(self._told_apart(container) for container in found))
+
+    async def _told_apart(self, container: Container) -> Container:
+        """What could not be started is listed as if nobody had tried; only its details tell."""
+        if container.state != interface.CREATED:
+            return container
+        with contextlib.suppress(interface.NotFound):
+            state, _ = _state_and_reason((await self._inspect(container.id))["State"])
+            return dataclasses.replace(container, state=state)
+        return container
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         return _container_status(await self._inspect(container_id))

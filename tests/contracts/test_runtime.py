@@ -255,6 +255,17 @@ async def test_a_container_ends_by_itself(runtime: Runtime) -> None:
     assert (status.exit_code, status.reason) == (0, "Completed")
 
 
+async def test_what_cannot_be_started_has_ended(runtime: Runtime) -> None:
+    if isinstance(runtime, FakeRuntime):
+        pytest.skip("everything can be started in memory")
+    with pytest.raises(ContainerRuntimeError, match="no such file"):
+        await run(runtime, "/no/such/program")
+    (container,) = await runtime.list_containers()
+    status = await runtime.container_status(container.id)
+    assert container.state == status.state == interface.EXITED
+    assert status.exit_code in (127, 128) and "no such file" in status.message
+
+
 async def test_a_command_in_a_container(runtime: Runtime) -> None:
     _, container_id = await run(runtime, "sleep", "1000")
     result = await runtime.exec_sync(container_id, ["echo", "hello"], 10)
@@ -305,10 +316,11 @@ async def test_usage(runtime: Runtime) -> None:
     assert usage[0].id == container_id and usage[0].labels[interface.POD_UID] == "uid-1"
 
 
-async def test_a_stream_to_a_command(runtime: Runtime) -> None:
-    """Only where the server of the streams is in this process: containerd's is on a loopback out of reach."""
-    if not isinstance(runtime, DockerRuntime):
-        pytest.skip("streams are tested on clusters")
+@needs_docker
+@pytest.mark.cluster
+async def test_a_stream_to_a_command(docker: Callable[[], Awaitable[Runtime]]) -> None:
+    """For containerd, whose streams begin on a loopback out of reach, the stories on clusters tell it."""
+    runtime = await docker()
     _, container_id = await run(runtime, "sleep", "1000")
     url = await runtime.exec_url(
         container_id, ["sh", "-c", "cat; exit 3"], tty=False, stdin=True, stdout=True, stderr=True
@@ -325,3 +337,6 @@ async def test_a_stream_to_a_command(runtime: Runtime) -> None:
     assert said.startswith(b"hello") and b'"message": "3"' in said
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 404  # a ticket is good for one stream
+    for sandbox in await runtime.list_sandboxes():
+        await runtime.remove_sandbox(sandbox.id)
+    await runtime.close()
