@@ -287,6 +287,10 @@ def _volume_protection(c: Context) -> Runnable:
     return protection.VolumeProtectionController(*c.parts())
 
 
+def _attributes_class_protection(c: Context) -> Runnable:
+    return protection.AttributesClassProtectionController(*c.parts())
+
+
 def _ephemeral_volumes(c: Context) -> Runnable:
     return EphemeralVolumeController(
         *c.parts(), c.events("ephemeral_volume"), workers=c.options.concurrent_ephemeralvolume_syncs
@@ -419,6 +423,12 @@ CONTROLLERS: Sequence[Row] = (
         _volume_protection,
     ),
     Row(
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        _attributes_class_protection,
+    ),
+    Row(
         "ttl-after-finished-controller",
         "ttl-after-finished",
         "ttl-after-finished-controller",
@@ -464,7 +474,6 @@ ELSEWHERE = frozenset(
         "storageversion-garbage-collector-controller",
         "storage-version-migrator-controller",
         "device-taint-eviction-controller",
-        "volumeattributesclass-protection-controller",
         "selinux-warning-controller",
         "podcertificaterequest-cleaner-controller",
         "kube-apiserver-serving-clustertrustbundle-publisher-controller",

@@ -1,4 +1,4 @@
-"""Two loops: claims become volumes, released volumes go."""
+"""Two loops: claims become volumes, released volumes go. Both send a pod to the node to work on the folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,27 @@ from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
+REFUSED_SECONDS = 15.0
+
+
+class HelperPods:
+    """Pods that work on folders of nodes."""
+
+    def __init__(self, client: Client) -> None:
+        self._pods = client.resource("v1", "pods")
+
+    async def done(self, wanted: Object) -> bool:
+        """Start the pod, or see whether it has done its work; then it goes. Ask again until it has."""
+        try:
+            pod = await self._pods.create(wanted)
+        except errors.AlreadyExists:
+            pod = await self._pods.get(name_of(wanted), namespace_of(wanted))
+        phase = status_of(pod).get("phase")
+        if phase in ("Succeeded", "Failed") and not is_deleting(pod):
+            with contextlib.suppress(errors.NotFound):
+                await self._pods.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
+        return phase == "Succeeded"
 
 
 class Provisioner(Controller):
@@ -38,28 +58,41 @@ class Provisioner(Controller):
         super().__init__(client, informers, clock)
         self._claims = self.informer("v1", "persistentvolumeclaims").lister
         self._classes = self.informer("storage.k8s.io/v1", "storageclasses").lister
+        self._known_volumes = self.informer("v1", "persistentvolumes").lister
         self._volumes = client.resource("v1", "persistentvolumes")
+        self._helpers = HelperPods(client)
 
     def watches(self) -> Sequence[Watch]:
         return [Watch("v1", "persistentvolumeclaims")]
 
-    async def reconcile(self, key: ObjectKey) -> None:
+    async def reconcile(self, key: ObjectKey) -> float | None:
         claim = self._claims.get(key)
         name = self._options.provisioner_name
         if claim is None or is_deleting(claim) or not volumes.is_ours(claim, name):
-            return
+            return None
         node = volumes.selected_node(claim)
         storage_class = self._classes.get("", spec_of(claim).get("storageClassName") or "")
-        if not node or storage_class is None:
-            return
-        wanted = volumes.volume_for(claim, storage_class, node, name, self._options.path)
+        if not node or storage_class is None or self._known_volumes.get("", volumes.volume_name(claim)):
+            return None
         self._events.event(
             claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{key}"'
         )
+        problem = volumes.refusal(claim)
+        if problem:
+            text = f'failed to provision volume with StorageClass "{name_of(storage_class)}": {problem}'
+            self._events.event(claim, "Warning", "ProvisioningFailed", text)
+            return REFUSED_SECONDS
+        wanted = volumes.volume_for(claim, storage_class, node, name, self._options.path)
+        options = self._options
+        if not await self._helpers.done(
+            volumes.creation_pod(wanted, options.namespace, options.helper_image)
+        ):
+            return POLL_SECONDS
         with contextlib.suppress(errors.AlreadyExists):
             await self._volumes.create(wanted)
         text = f"Successfully provisioned volume {name_of(wanted)}"
         self._events.event(claim, "Normal", "ProvisioningSucceeded", text)
+        return None
 
 
 class Remover(Controller):
@@ -72,7 +105,7 @@ class Remover(Controller):
         super().__init__(client, informers, clock)
         self._lister = self.informer("v1", "persistentvolumes").lister
         self._volumes = client.resource("v1", "persistentvolumes")
-        self._pods = client.resource("v1", "pods")
+        self._helpers = HelperPods(client)
 
     def watches(self) -> Sequence[Watch]:
         return [Watch("v1", "persistentvolumes")]
@@ -81,21 +114,9 @@ class Remover(Controller):
         volume = self._lister.get(key)
         if volume is None or not volumes.is_to_be_removed(volume, self._options.provisioner_name):
             return None
-        pod = await self._ensure_pod(volume)
-        phase = status_of(pod).get("phase")
-        if phase not in ("Succeeded", "Failed"):
-            return POLL_SECONDS
-        with contextlib.suppress(errors.NotFound):
-            await self._pods.delete(name_of(pod), namespace_of(pod))
-        if phase == "Failed":
+        options = self._options
+        if not await self._helpers.done(volumes.removal_pod(volume, options.namespace, options.helper_image)):
             return POLL_SECONDS
         with contextlib.suppress(errors.NotFound):
             await self._volumes.delete(key.name)
         return None
-
-    async def _ensure_pod(self, volume: Object) -> Object:
-        wanted = volumes.removal_pod(volume, self._options.namespace, self._options.helper_image)
-        try:
-            return await self._pods.create(wanted)
-        except errors.AlreadyExists:
-            return await self._pods.get(name_of(wanted), namespace_of(wanted))

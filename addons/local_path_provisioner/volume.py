@@ -82,14 +82,35 @@ def node_of(volume: Object) -> str:
     return ""
 
 
+def refusal(claim: Object) -> str:
+    """Why a folder of one node cannot be what the claim asks for; nothing if it can."""
+    spec = spec_of(claim)
+    if spec.get("selector"):
+        return "claim.Spec.Selector is not supported"
+    if spec.get("volumeMode") == "Block":
+        return "Block volumes are not supported"
+    if not set(spec.get("accessModes") or []) <= {"ReadWriteOnce", "ReadWriteOncePod"}:
+        return "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes"
+    return ""
+
+
+def creation_pod(volume: Object, namespace: str, image: str) -> Object:
+    """A pod on the volume's node that makes its folder, for users of every number."""
+    return _helper_pod("create", ["mkdir", "-m", "0777", "-p"], volume, namespace, image)
+
+
 def removal_pod(volume: Object, namespace: str, image: str) -> Object:
     """A pod on the volume's node that removes its folder."""
+    return _helper_pod("delete", ["rm", "-rf"], volume, namespace, image)
+
+
+def _helper_pod(task: str, command: list[str], volume: Object, namespace: str, image: str) -> Object:
     path = spec_of(volume)["hostPath"]["path"]
     parent, _, folder = path.rpartition("/")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"helper-pod-delete-{name_of(volume)}"[:63].rstrip("-"), "namespace": namespace},
+        "metadata": {"name": f"helper-pod-{task}-{name_of(volume)}"[:63].rstrip("-"), "namespace": namespace},
         "spec": {
             "restartPolicy": "Never",
             "nodeName": node_of(volume),
@@ -100,7 +121,7 @@ def removal_pod(volume: Object, namespace: str, image: str) -> Object:
                     "name": "helper-pod",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["rm", "-rf", f"/volumes/{folder}"],
+                    "command": [*command, f"/volumes/{folder}"],
                     "volumeMounts": [{"name": "volumes", "mountPath": "/volumes"}],
                 }
             ],

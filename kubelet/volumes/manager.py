@@ -179,7 +179,7 @@ class VolumeManager:
         try:
             if base.exists() and mounts.is_mount_point(str(base)):
                 mounts.unmount(str(base))  # the volume may have been written anew since
-            mounts.bind_below(mounted.path, sub_path, base, create=not mounted.read_only)
+            mounts.bind_below(mounted.path, sub_path, base, create=True)
         except OSError as error:
             text = f'failed to prepare subPath for volumeMount "{mount["name"]}" of container "{container["name"]}"'
             log.info("%s of %s: %s", text, logging.name(pod), error)

@@ -2,12 +2,14 @@
 
     pods with a node and a bound CSI claim  →  wanted (volume, node) pairs
     VolumeAttachments                       →  existing pairs
-The difference is created and deleted; the driver's own attacher does the work and reports in the status.
+The difference is created and deleted; attachments that others made are left alone.
+The driver's own attacher does the work and reports in the status.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 from kubarium.api.core.pod import claims
@@ -31,6 +33,7 @@ log = logging.get(__name__)
 
 ATTACHMENTS = ("storage.k8s.io/v1", "volumeattachments")
 DRIVERS = ("storage.k8s.io/v1", "csidrivers")
+OUR_NAMES = re.compile(r"csi-[0-9a-f]{64}")
 
 
 class AttachDetachController(Controller):
@@ -71,7 +74,9 @@ class AttachDetachController(Controller):
         node = key.name
         wanted = dict(self._wanted(node))
         existing = {
-            name_of(one): one for one in self.attachments.list() if spec_of(one).get("nodeName") == node
+            name_of(one): one
+            for one in self.attachments.list()
+            if spec_of(one).get("nodeName") == node and OUR_NAMES.fullmatch(name_of(one))
         }
         for name in wanted.keys() - existing.keys():
             try:

@@ -1,7 +1,8 @@
-"""Claims and volumes in use stay until nobody uses them: a finalizer sees to that.
+"""Claims, volumes and classes of attributes in use stay until nobody uses them: a finalizer sees to that.
 
-claim    kubernetes.io/pvc-protection   goes when no living pod mounts it
-volume   kubernetes.io/pv-protection    goes when no claim is bound to it
+claim              kubernetes.io/pvc-protection   goes when no living pod mounts it
+volume             kubernetes.io/pv-protection    goes when no claim is bound to it
+attributes class   kubernetes.io/vac-protection   goes when no claim and no volume names it
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from kubarium.apimachinery.object import (
     copy,
     finalizers_of,
     is_deleting,
+    name_of,
     namespace_of,
+    spec_of,
     status_of,
 )
 from kubarium.client.controller import Controller, Watch
@@ -28,6 +31,8 @@ from kubarium.component_base.clock import Clock
 
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
 VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+CLASS_FINALIZER = "kubernetes.io/vac-protection"
+CLASSES = ("storage.k8s.io/v1", "volumeattributesclasses")
 
 
 class ClaimProtectionController(Controller):
@@ -89,6 +94,52 @@ class VolumeProtectionController(Controller):
             await set_finalizer(self.resource, volume, VOLUME_FINALIZER, wanted=False)
 
 
+class AttributesClassProtectionController(Controller):
+    """Protects classes of volume attributes."""
+
+    name = "volumeattributesclass-protection-controller"
+    workers = 1
+
+    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+        self.classes = informers.informer(*CLASSES).lister
+        self.claims = informers.informer("v1", "persistentvolumeclaims").lister
+        self.volumes = informers.informer("v1", "persistentvolumes").lister
+        self.resource = client.resource(*CLASSES)
+        super().__init__(client, informers, clock)
+
+    def watches(self) -> Sequence[Watch]:
+        return [
+            Watch(*CLASSES),
+            Watch("v1", "persistentvolumeclaims", keys=_classes_of, changed=_names_other_classes),
+            Watch("v1", "persistentvolumes", keys=_classes_of, changed=_names_other_classes),
+        ]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        found = self.classes.get(key)
+        if found is None:
+            return
+        held = CLASS_FINALIZER in finalizers_of(found)
+        if not is_deleting(found):
+            if not held:
+                await set_finalizer(self.resource, found, CLASS_FINALIZER, wanted=True)
+        elif held and not self._in_use(name_of(found)):
+            await set_finalizer(self.resource, found, CLASS_FINALIZER, wanted=False)
+
+    def _in_use(self, name: str) -> bool:
+        return any(name in attributes_classes(one) for one in (*self.claims.list(), *self.volumes.list()))
+
+
+def attributes_classes(obj: Object) -> set[str]:
+    """The classes of attributes that a claim has, wants or is being changed to; or that a volume has."""
+    status = status_of(obj)
+    names = (
+        spec_of(obj).get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        (status.get("modifyVolumeStatus") or {}).get("targetVolumeAttributesClassName"),
+    )
+    return {name for name in names if name}
+
+
 async def set_finalizer(resource: ResourceClient, obj: Object, finalizer: str, *, wanted: bool) -> None:
     """Add or take away one finalizer, guarded against changes meanwhile."""
     new = copy(obj)  # updated, not patched: upstream's role allows no more
@@ -114,3 +165,11 @@ def _claims_of(pod: Object) -> Iterable[ObjectKey]:
 
 def _may_let_go(old: Object, new: Object) -> bool:
     return _counts(old) != _counts(new)
+
+
+def _classes_of(obj: Object) -> Iterable[ObjectKey]:
+    return [ObjectKey("", name) for name in attributes_classes(obj)]
+
+
+def _names_other_classes(old: Object, new: Object) -> bool:
+    return attributes_classes(old) != attributes_classes(new)

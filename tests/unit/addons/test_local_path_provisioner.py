@@ -48,11 +48,22 @@ async def until(found: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def provisioned(api: FakeAPI) -> dict:
+    """Let the pod that makes the folder succeed; returns the volume."""
+    await until(lambda: api.objects("v1", "pods"))
+    pod = api.objects("v1", "pods")[0]
+    assert pod["spec"]["nodeName"] == "node-2"
+    assert pod["spec"]["containers"][0]["command"][:4] == ["mkdir", "-m", "0777", "-p"]
+    assert not api.objects("v1", "persistentvolumes")
+    api.put({**pod, "status": {"phase": "Succeeded"}})
+    await until(lambda: api.objects("v1", "persistentvolumes") and not api.objects("v1", "pods"))
+    return api.objects("v1", "persistentvolumes")[0]
+
+
 async def test_a_claim_with_a_node_gets_a_folder_there() -> None:
     api = FakeAPI(CLASS, make_claim(**ASKED, **{"volume.kubernetes.io/selected-node": "node-2"}))
     async with running(api):
-        await until(lambda: api.objects("v1", "persistentvolumes"))
-    volume = api.objects("v1", "persistentvolumes")[0]
+        volume = await provisioned(api)
     assert volume["spec"]["hostPath"]["path"].endswith("_default_data")
     assert volume["spec"]["claimRef"]["name"] == "data"
     term = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]
@@ -62,8 +73,7 @@ async def test_a_claim_with_a_node_gets_a_folder_there() -> None:
 async def test_a_released_volume_is_emptied_on_its_node_and_removed() -> None:
     api = FakeAPI(CLASS, make_claim(**ASKED, **{"volume.kubernetes.io/selected-node": "node-2"}))
     async with running(api):
-        await until(lambda: api.objects("v1", "persistentvolumes"))
-        volume = api.objects("v1", "persistentvolumes")[0]
+        volume = await provisioned(api)
         api.put({**volume, "status": {"phase": "Released"}})
         await until(lambda: api.objects("v1", "pods"))
         pod = api.objects("v1", "pods")[0]
@@ -71,3 +81,16 @@ async def test_a_released_volume_is_emptied_on_its_node_and_removed() -> None:
         assert pod["spec"]["containers"][0]["command"][:2] == ["rm", "-rf"]
         api.put({**pod, "status": {"phase": "Succeeded"}})
         await until(lambda: not api.objects("v1", "persistentvolumes"))
+
+
+async def test_a_claim_that_a_folder_cannot_serve_is_refused() -> None:
+    claim = make_claim(**ASKED, **{"volume.kubernetes.io/selected-node": "node-2"})
+    claim["spec"]["accessModes"] = ["ReadWriteMany"]
+    api = FakeAPI(CLASS, claim)
+    async with running(api):
+        await until(lambda: [one for one in events(api) if one["reason"] == "ProvisioningFailed"])
+    assert not api.objects("v1", "pods")
+
+
+def events(api: FakeAPI) -> list[dict]:
+    return [*api.objects("v1", "events"), *api.objects("events.k8s.io/v1", "events")]
