@@ -63,7 +63,7 @@ class Pods:
         informer = informers.informer("v1", "pods", field_selector="spec.nodeName!=", transform=self._trimmed)
         informer.add_handler(
             on_add=lambda pod, initial: self._put(pod),
-            on_update=lambda old, pod: self._put(pod),
+            on_update=self._changed,
             on_delete=self._remove,
         )
         return informer
@@ -107,6 +107,12 @@ class Pods:
             return
         self._pods[uid_of(pod)] = pod
         self._queue.add(uid_of(pod))
+
+    def _changed(self, old: Object, pod: Object) -> None:
+        if _concerns_us(old, pod):
+            self._put(pod)
+        elif uid_of(pod) in self._pods:
+            self._pods[uid_of(pod)] = pod
 
     def _remove(self, pod: Object) -> None:
         uid = uid_of(pod)
@@ -216,3 +222,18 @@ class Pods:
     def _may_delete(self, pod: Object) -> bool:
         life = self._lives.get(uid_of(pod))
         return life is not None and life.asked_at is not None and life.has_ended
+
+
+def _concerns_us(old: Object, new: Object) -> bool:
+    """Is it more than the echo of a status that we have sent?
+
+    Every change of a pod's spec raises its generation.
+    """
+
+    def marks(pod: Object) -> tuple[object, ...]:
+        metadata = pod["metadata"]
+        foreign = [one for one in status_of(pod).get("conditions") or [] if one["type"] not in OWN_CONDITIONS]
+        names = ("uid", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "annotations")
+        return (*(metadata.get(name) for name in names), foreign)
+
+    return marks(old) != marks(new)
