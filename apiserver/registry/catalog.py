@@ -200,7 +200,8 @@ def _certificates() -> list[Resource]:
     v1, kind = "certificates.k8s.io/v1", "CertificateSigningRequest"
     return [
         _row(v1, kind, "certificatesigningrequests", certificates.STRATEGY,
-             part("approval", v1, kind, certificates.prepare_approval), status(v1, kind), short="csr", cluster=True),
+             part("approval", v1, kind, certificates.prepare_approval, certificates.decisions_stay),
+             status(v1, kind), short="csr", cluster=True),
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
 from kubarium.apimachinery import time
+from kubarium.apimachinery.field_path import FieldError, FieldPath, forbidden
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, spec_of, status_of
 
@@ -59,6 +60,20 @@ def prepare_approval(context: RequestContext, new: Object, old: Object) -> None:
     _set_conditions(new, wanted)
 
 
+def decisions_stay(new: Object, old: Object) -> list[FieldError]:
+    """What was decided once cannot be taken back."""
+    path = FieldPath("status") / "conditions"
+    before, now = (
+        [entry.get("type") for entry in _conditions(old)],
+        [entry.get("type") for entry in _conditions(new)],
+    )
+    return [
+        forbidden(path, f'updates may not remove a condition of type "{kind}"')
+        for kind in DECISIONS
+        if now.count(kind) < before.count(kind)
+    ]
+
+
 def _conditions(request: Object) -> list[Object]:
     return status_of(request).get("conditions") or []
 
@@ -82,4 +97,4 @@ def _stamp(context: RequestContext, wanted: list[Object], old: Object) -> None:
             entry["lastTransitionTime"] = known.get("lastTransitionTime") if same and known else now
 
 
-STRATEGY = CertificateSigningRequestStrategy()
+STRATEGY = CertificateSigningRequestStrategy(validate_status_update=decisions_stay)

@@ -12,6 +12,7 @@ from kubarium.api.core import (
     persistent_volume,
     persistent_volume_claim,
     pod_template,
+    resource_quota,
     secret,
 )
 from kubarium.apimachinery.fields import FieldGetter
@@ -27,7 +28,7 @@ CONFIG_MAP = of_noun(config_map, has_status=False)
 SECRET = of_noun(secret, has_status=False, selectable_fields=SECRET_FIELDS)
 ENDPOINTS = of_noun(endpoints, has_status=False, allow_create_on_update=True)
 LIMIT_RANGE = of_noun(limit_range, has_status=False, allow_create_on_update=True)
-RESOURCE_QUOTA = Strategy(returns_deleted=True)
+RESOURCE_QUOTA = of_noun(resource_quota, returns_deleted=True)
 POD_TEMPLATE = of_noun(
     pod_template, has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True
 )

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from kubarium.apimachinery import errors, names
+from kubarium.apimachinery import conditions, errors, names
 from kubarium.client.rest import Client
 from kubarium.component_base.certificates import Authority
 
@@ -52,7 +52,7 @@ class Hook:
         if self.delay:
             await asyncio.sleep(self.delay)
         response = {"uid": review["request"]["uid"], **self.answer(review["request"])}
-        body = {"kind": "AdmissionReview", "apiVersion": review["apiVersion"], "response": response}
+        body = {"kind": review["kind"], "apiVersion": review["apiVersion"], "response": response}
         return web.json_response(body)
 
     def client_config(self) -> dict[str, Any]:
@@ -245,3 +245,92 @@ async def test_an_old_version_is_shown_as_the_webhook_knows_it(
     assert request["object"]["spec"]["targetCPUUtilizationPercentage"] == 50
     assert request["kind"]["version"] == request["resource"]["version"] == "v1"
     assert request["requestKind"]["version"] == request["requestResource"]["version"] == "v2"
+
+
+@pytest.fixture
+async def converter(hook: Hook) -> Hook:
+    """The same server as a conversion webhook: `hostPort` of v1 is `host` and `port` of v2."""
+
+    def convert(request: dict[str, Any]) -> dict[str, Any]:
+        converted = [_converted(obj, request["desiredAPIVersion"]) for obj in request["objects"]]
+        return {"convertedObjects": converted, "result": {"status": "Success"}}
+
+    hook.answer = convert
+    return hook
+
+
+def _converted(obj: dict[str, Any], wanted: str) -> dict[str, Any]:
+    obj = {**obj, "apiVersion": wanted}
+    if wanted.endswith("/v2"):
+        obj["host"], obj["port"] = obj.pop("hostPort").split(":")
+    else:
+        obj["hostPort"] = f"{obj.pop('host')}:{obj.pop('port')}"
+    return obj
+
+
+async def test_objects_of_mixed_versions_are_shown_in_one(
+    client: Client, namespace: str, converter: Hook
+) -> None:
+    group = f"{names.random_suffix()}.example.com"
+    definitions = client.resource("apiextensions.k8s.io/v1", "customresourcedefinitions")
+    made = await definitions.create(_two_shapes(group, converter.client_config()))
+    name = made["metadata"]["name"]
+    async for event in definitions.watch(field_selector=f"metadata.name={name}"):
+        if conditions.is_true(event.obj, "Established"):
+            break
+    first, second = (client.resource(f"{group}/v{n}", "doors") for n in (1, 2))
+    front = {"apiVersion": f"{group}/v1", "kind": "Door", "metadata": {"name": "front"}, "hostPort": "a:80"}
+    await first.create(front, namespace)
+    versions = made["spec"]["versions"]
+    versions = [{**versions[0], "storage": False}, {**versions[1], "storage": True}]
+    await definitions.patch(name, {"spec": {"versions": versions}})
+    back = {
+        "apiVersion": f"{group}/v2",
+        "kind": "Door",
+        "metadata": {"name": "back"},
+        "host": "b",
+        "port": "1",
+    }
+    await second.create(back, namespace)
+
+    old = {door["metadata"]["name"]: door for door in (await first.list(namespace))["items"]}
+    assert {name: door["hostPort"] for name, door in old.items()} == {"front": "a:80", "back": "b:1"}
+    assert {door["apiVersion"] for door in old.values()} == {f"{group}/v1"}
+    await second.patch("front", {"port": "81"}, namespace)
+    assert (await first.get("front", namespace))["hostPort"] == "a:81"
+    chosen = await second.list(namespace, field_selector="host=a,port=81")
+    assert [door["metadata"]["name"] for door in chosen["items"]] == ["front"]
+    async for event in first.watch(namespace=namespace, field_selector="hostPort=b:1"):
+        assert event.obj["metadata"]["name"] == "back" and event.obj["hostPort"] == "b:1"
+        break
+    await definitions.delete(name)
+
+
+def _two_shapes(group: str, config: dict[str, Any]) -> dict[str, Any]:
+    def version(name: str, storage: bool, *fields: str) -> dict[str, Any]:
+        properties = {field: {"type": "string"} for field in fields}
+        schema = {"openAPIV3Schema": {"type": "object", "properties": properties}}
+        selectable = [{"jsonPath": f".{field}"} for field in fields]
+        return {
+            "name": name,
+            "served": True,
+            "storage": storage,
+            "schema": schema,
+            "selectableFields": selectable,
+        }
+
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"doors.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "doors", "singular": "door", "kind": "Door", "listKind": "DoorList"},
+            "versions": [version("v1", True, "hostPort"), version("v2", False, "host", "port")],
+            "conversion": {
+                "strategy": "Webhook",
+                "webhook": {"clientConfig": config, "conversionReviewVersions": ["v1"]},
+            },
+        },
+    }
