@@ -74,6 +74,12 @@ def kubectl(engine: Engine, *words: str, check: bool = True) -> str:
     )
 
 
+def all_healthy(engine: Engine) -> bool:
+    """Does every container that is asked say that all is well? Eight are: etcd, four programs, three nodes."""
+    answers = engine.run(DOCKER, "ps", "--format", "{{.Status}}")
+    return answers.count("(healthy)") == 8
+
+
 def test_compose_brings_the_cluster_up(engine: Engine) -> None:
     compose(engine, "up", "-d")
     try:
@@ -90,6 +96,7 @@ def test_compose_brings_the_cluster_up(engine: Engine) -> None:
         assert kubectl(engine, "logs", "talker") == "started\n"
         call = ("exec", "caller", "--", "sh", "-c", "wget -O - http://talker/passwd 2>/dev/null")
         until(lambda: "root:" in kubectl(engine, *call, check=False), 30, "the service by its name")
+        until(lambda: all_healthy(engine), 60, "healthy containers")
         compose(engine, "kill", "node-3")
         compose(engine, "start", "node-3")
         until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, 90, "node-3 again")
