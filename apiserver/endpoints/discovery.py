@@ -68,11 +68,13 @@ class Discovery:
         self._catalog = catalog
         self._server_address = server_address
         self._remote: dict[tuple[str, str], RemoteGroup] = {}
+        self._silent: frozenset[tuple[str, str]] = frozenset()
         self._documents: dict[tuple[str, str], Document] = {}
         self._generation = -1
 
-    def set_remote(self, groups: Iterable[RemoteGroup]) -> None:
-        """Take over what aggregated servers say."""
+    def set_remote(self, groups: Iterable[RemoteGroup], silent: Iterable[tuple[str, str]] = ()) -> None:
+        """Take over what aggregated servers say, and which of them do not answer."""
+        self._silent = frozenset(silent)
         self._remote = {(group.group, group.version): group for group in groups}
         self._generation = -1
 
@@ -110,11 +112,17 @@ class Discovery:
                 found = {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
             case ["api", version] if version in self._groups().get("", ()):
                 found = self._resources("", version)
+            case ["apis", group, version] if self._is_silent(group, version):
+                raise errors.ServiceUnavailable("service unavailable", {})
             case ["apis", group, version] if version in self._groups().get(group, ()):
                 found = self._resources(group, version)
             case _:
                 raise errors.NotFound.page()
         return Document(JSON, orjson.dumps(found))
+
+    def _is_silent(self, group: str, version: str) -> bool:
+        """Is it served elsewhere, by somebody who does not answer?"""
+        return (group, version) in self._silent
 
     def _groups(self) -> dict[str, list[str]]:
         """Served versions by group, both in the order of preference."""
@@ -147,7 +155,11 @@ class Discovery:
             resources: Sequence[Object] = remote.resources
         else:
             resources = [entry for row in self._rows(group, version) for entry in _legacy(row)]
-        found: Object = {"kind": "APIResourceList", "groupVersion": join(group, version), "resources": resources}
+        found: Object = {
+            "kind": "APIResourceList",
+            "groupVersion": join(group, version),
+            "resources": resources,
+        }
         return found | {"apiVersion": "v1"} if group else found  # the oldest document has none
 
     def _aggregated(self, root: str, version: str) -> Document:

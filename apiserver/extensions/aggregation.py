@@ -266,14 +266,17 @@ class Aggregation(Controller):
             known.upstream, known.problem = None, problem
             if known.group is not None and not known.group.stale:
                 known.group = RemoteGroup(group, version, known.group.resources, stale=True)
-                self._publish()
+            self._publish()
 
     def _forget(self, group: str, version: str) -> None:
         if self._known.pop((group, version), None) is not None:
             self._publish()
 
     def _publish(self) -> None:
-        self._discovery.set_remote([known.group for known in self._known.values() if known.group is not None])
+        self._discovery.set_remote(
+            [known.group for known in self._known.values() if known.group is not None],
+            silent=[place for place, known in self._known.items() if known.upstream is None],
+        )
 
     # ------------------------------------------------------------------------------------------- passing on
 
