@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery.object import Object, annotations_of, name_of, namespace_of, spec_of, uid_of
+from kubarium.apimachinery.object import (
+    Object,
+    annotations_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+    spec_of,
+    uid_of,
+)
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
@@ -67,6 +75,7 @@ def is_to_be_removed(volume: Object, provisioner: str) -> bool:
     """Has a volume of ours lost its claim, and is its data to go with it?"""
     return (
         annotations_of(volume).get(PROVISIONED_BY) == provisioner
+        and not is_deleting(volume)
         and (volume.get("status") or {}).get("phase") == "Released"
         and spec_of(volume).get("persistentVolumeReclaimPolicy") == "Delete"
     )

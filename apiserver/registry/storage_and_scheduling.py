@@ -19,7 +19,9 @@ CSI_DRIVER = of_noun(
 CSI_NODE = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
 CSI_STORAGE_CAPACITY = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
 STORAGE_CLASS = of_noun(storage_class, has_status=False, returns_deleted=True)
-VOLUME_ATTACHMENT = Strategy(allow_unconditional_update=False, returns_deleted=True)
+VOLUME_ATTACHMENT = Strategy(
+    allow_unconditional_update=False, returns_deleted=True, initial_status={"attached": False}
+)
 VOLUME_ATTRIBUTES_CLASS = Strategy(has_status=False, returns_deleted=True)
 
 PRIORITY_CLASS = of_noun(priority_class, has_status=False, has_generation=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from apiserver.registry.strategy import Strategy, of_noun
+from apiserver.registry.core.persistent_volume import PersistentVolumeStrategy
+from apiserver.registry.strategy import Strategy, of_noun, offers_of
 from kubarium.api.core import (
     config_map,
     endpoints,
@@ -33,11 +34,11 @@ POD_TEMPLATE = of_noun(
     pod_template, has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True
 )
 SERVICE_ACCOUNT = Strategy(has_status=False, returns_deleted=True)
-VOLUME = of_noun(
-    persistent_volume,
+VOLUME = PersistentVolumeStrategy(
     returns_deleted=True,
     selectable_fields=VOLUME_FIELDS,
     initial_status={"phase": "Pending"},
+    **offers_of(persistent_volume),
 )
 CLAIM = of_noun(
     persistent_volume_claim,

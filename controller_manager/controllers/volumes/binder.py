@@ -270,14 +270,13 @@ class PersistentVolumeBinder(Controller):
             await self.claim_client.update_status({**claim, "status": status})
 
     async def _set_volume_phase(self, volume: Object, phase: str, message: str = "") -> Object:
-        status = {key: value for key, value in status_of(volume).items() if key != "message"}
-        if phase != status.get("phase"):
-            status["phase"] = phase
-            status.pop("lastPhaseTransitionTime", None)  # the API server writes it
+        if status_of(volume).get("phase") == phase:
+            return volume  # what others wrote beside it is theirs
+        passing = ("message", "lastPhaseTransitionTime")  # the time is written by the API server
+        status = {key: value for key, value in status_of(volume).items() if key not in passing}
+        status["phase"] = phase
         if message:
             status["message"] = message
-        if status == status_of(volume):
-            return volume
         return await self.volume_client.update_status({**volume, "status": status})
 
     # ---- volumes
