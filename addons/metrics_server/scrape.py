@@ -8,7 +8,7 @@ import ssl
 import aiohttp
 
 from addons.metrics_server.samples import Samples, parse
-from kubarium.apimachinery.object import Object, name_of, status_of
+from kubarium.apimachinery.object import Object, annotations_of, name_of, status_of
 from kubarium.client.lister import Lister
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
@@ -39,7 +39,7 @@ class Scraper:
                 await self._clock.sleep(interval)
 
     async def _scrape(self, session: aiohttp.ClientSession, node: Object) -> None:
-        url = f"https://{address_of(node)}:{port_of(node)}/metrics/resource"
+        url = f"https://{address_of(node)}:{port_of(node)}{path_of(node)}"
         headers = {"Authorization": f"Bearer {self._client.config.bearer_token()}"}
         try:
             async with session.get(url, headers=headers) as answer:
@@ -47,6 +47,11 @@ class Scraper:
                 self._samples.put(name_of(node), parse(await answer.text(), self._clock.now().timestamp()))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("cannot scrape node %s: %s", name_of(node), error or "timeout")
+
+
+def path_of(node: Object) -> str:
+    """Where the kubelet tells what is used, as upstream's annotation may say."""
+    return annotations_of(node).get("metrics.k8s.io/resource-metrics-path") or "/metrics/resource"
 
 
 def address_of(node: Object) -> str:

@@ -18,6 +18,7 @@ from kubarium.cluster import images, programs
 from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, Cluster
 
 MANIFESTS = Path(__file__).parent / "manifests"
+IN_PODS = ("dns.yaml", "local-path.yaml", "metrics.yaml")  # without real nodes they would only seem to run
 PLURALS = {
     "ServiceAccount": "serviceaccounts",
     "ClusterRole": "clusterroles",
@@ -50,6 +51,8 @@ def objects(cluster: Cluster) -> Iterator[Object]:
     names = values(cluster)
     for path in sorted(MANIFESTS.glob("*.yaml")):
         if path.name == "simulated-nodes.yaml" and not cluster.simulated:
+            continue
+        if path.name in IN_PODS and not cluster.nodes:
             continue
         for obj in yaml.safe_load_all(Template(path.read_text()).substitute(names)):
             if obj:

@@ -78,7 +78,7 @@ class SimulatedNodes:
         )
         tls = serving.TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None)
         await serving.serve(
-            Server(door, self.pods.find),
+            Server(door, self.pods.find, self.pods.metrics),
             options.node_ip,
             options.port,
             tls,

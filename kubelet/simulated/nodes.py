@@ -34,6 +34,7 @@ log = logging.get(__name__)
 T = TypeVar("T")
 
 LABEL = "kubarium.io/simulated"
+METRICS_PATH = "metrics.k8s.io/resource-metrics-path"  # where metrics-server asks when nodes share an address
 RENEWERS = 4
 
 
@@ -156,7 +157,10 @@ class Nodes:
         metadata: Object = {
             "name": node.name,
             "labels": self._labels(node),
-            "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
+            "annotations": {
+                "node.alpha.kubernetes.io/ttl": "0",
+                METRICS_PATH: f"/metrics/nodes/{node.name}/metrics/resource",
+            },
         }
         return {
             "apiVersion": "v1",

@@ -22,6 +22,7 @@ from kubelet.simulated import life as lives
 from kubelet.simulated.addresses import Addresses
 from kubelet.simulated.behaviour import Registry, behaviour_of
 from kubelet.simulated.life import Life
+from kubelet.simulated.usage import Usage
 from kubelet.status import generate
 from kubelet.status.generate import OWN_CONDITIONS, Seen
 from kubelet.status.manager import StatusManager
@@ -55,6 +56,8 @@ class Pods:
         self._job_duration = job_duration
         self._pods: dict[str, Object] = {}
         self._lives: dict[str, Life] = {}
+        self._by_node: dict[str, set[str]] = {}
+        self._usage = Usage()
         self._queue: WorkQueue[str] = WorkQueue(clock)
         self.statuses = StatusManager(client, clock, newest=self._pods.get, may_delete=self._may_delete)
 
@@ -88,6 +91,11 @@ class Pods:
                 return pod
         return None
 
+    def metrics(self, node: str) -> str:
+        """What a node's `/metrics/resource` says."""
+        pods = [self._pods[uid] for uid in self._by_node.get(node, ())]
+        return self._usage.page(node, pods, self._clock.now().timestamp())
+
     def __len__(self) -> int:
         return len(self._pods)
 
@@ -106,6 +114,7 @@ class Pods:
         if self._addresses_of(spec_of(pod)["nodeName"]) is None:
             return
         self._pods[uid_of(pod)] = pod
+        self._by_node.setdefault(spec_of(pod)["nodeName"], set()).add(uid_of(pod))
         self._queue.add(uid_of(pod))
 
     def _changed(self, old: Object, pod: Object) -> None:
@@ -119,6 +128,8 @@ class Pods:
         if self._pods.pop(uid, None) is None:
             return
         self.statuses.forget(uid)
+        self._by_node[spec_of(pod)["nodeName"]].discard(uid)
+        self._usage.forget(pod, spec_of(pod)["nodeName"])
         life = self._lives.pop(uid, None)
         addresses = self._addresses_of(spec_of(pod)["nodeName"])
         if life is not None and addresses is not None:

@@ -17,9 +17,12 @@ TEXT = "text/plain; charset=utf-8"
 class Server:
     """One ASGI application."""
 
-    def __init__(self, door: Door, find: Callable[[str, str], Object | None]) -> None:
+    def __init__(
+        self, door: Door, find: Callable[[str, str], Object | None], metrics: Callable[[str], str]
+    ) -> None:
         self._door = door
         self._find = find
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,6 +45,8 @@ class Server:
         match parts:
             case ["healthz", *_]:
                 return 200, "ok"
+            case ["metrics", "nodes", node, "metrics", "resource"]:  # see `nodes.METRICS_PATH`
+                return 200, self._metrics(node)
             case ["containerLogs", namespace, name, container]:
                 return self._log(namespace, name, container)
             case ["exec" | "attach" | "portForward" | "run" as verb, namespace, name, *_]:

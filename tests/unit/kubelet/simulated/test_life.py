@@ -10,6 +10,7 @@ from kubelet.simulated import addresses, life
 from kubelet.simulated.addresses import Addresses
 from kubelet.simulated.behaviour import Behaviour, Registry, behaviour_of
 from kubelet.simulated.life import Life
+from kubelet.simulated.usage import Usage
 
 IMAGES = Registry(("*",), ("*.invalid/*",))
 FOREVER = Behaviour()
@@ -123,6 +124,23 @@ def test_a_pod_goes_on_where_its_status_says() -> None:
     one.advance(pod, FOREVER, IMAGES, 5.0)
     run = one.state.latest("web")
     assert run is not None and (run.id, run.restart_count, run.started_at) == ("abc", 3, 1767225600 * 10**9)
+
+
+def test_usage_grows_as_annotated_and_never_falls() -> None:
+    pod = make_pod()
+    pod["metadata"]["annotations"] = {
+        "simulated.kubarium.io/cpu": "500m",
+        "simulated.kubarium.io/memory": "2Mi",
+    }
+    pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "web"}]}
+    usage = Usage()
+    usage.page("n", [pod], 0.0)
+    text = usage.page("n", [pod], 10.0)
+    where = '{container="web",namespace="default",pod="p"}'
+    assert f"container_cpu_usage_seconds_total{where} 5.000000\n" in text
+    assert f"container_memory_working_set_bytes{where} 2097152\n" in text
+    usage.forget(pod, "n")
+    assert "node_cpu_usage_seconds_total 5.000000\n" in usage.page("n", [], 11.0)
 
 
 def test_addresses_are_taken_and_given_back() -> None:
