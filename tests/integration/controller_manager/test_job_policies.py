@@ -114,3 +114,18 @@ async def test_a_lost_pod_is_claimed_again(world: World) -> None:
     await world.until(lambda: owned(True))
     await world.patch("v1", "pods", name, {"metadata": {"labels": None}})
     await world.until(lambda: owned(False))
+
+
+async def test_a_job_deleted_in_the_foreground_lets_its_pods_go(world: World) -> None:
+    await world.create(job(completions=2, parallelism=2))
+
+    async def both_run() -> bool:
+        return len(await world.list("v1", "pods")) == 2
+
+    async def all_gone() -> bool:
+        return not await world.list("v1", "pods") and not await world.list("batch/v1", "jobs")
+
+    await world.until(both_run, kubelet=True)
+    jobs = world.client.resource("batch/v1", "jobs")
+    await jobs.delete("work", world.namespace, propagation_policy="Foreground")
+    await world.until(all_gone, kubelet=True)

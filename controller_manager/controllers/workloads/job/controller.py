@@ -141,15 +141,15 @@ class JobController(Controller):
             return None
         if int(resource_version_of(job)) < self._written.get(key, 0):
             return None  # what we counted last is not in the cache yet; it will bring us back
-        if jobs.is_finished(job):
-            await self._release_all(key, self._owned(job))
+        if jobs.is_finished(job) or is_deleting(job):
+            await self._release_all(key, self._owned(job))  # also so that foreground deletion can end
             return None
-        if is_deleting(job) or not spec_of(job).get("selector"):
+        if not spec_of(job).get("selector"):
             return None
         work = await self._look(job)
         may_act = self.expectations.met(key)
         self._judge(work)
-        if may_act and not is_deleting(job):
+        if may_act:
             await self._act(work)
         await self._count(work, stopped=may_act and work.outcome is not None)
         if work.failure is not None:
