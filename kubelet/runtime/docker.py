@@ -145,7 +145,7 @@ class DockerRuntime:
     # -- containers ------------------------------------------------------------------------------------------------
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
-        body = words.container_body(sandbox_id, config, sandbox)
+        body = words.container_body(sandbox_id, config, sandbox, _seccomp_text(words.seccomp_file(config)))
         host = body["HostConfig"]
         host["OomScoreAdj"] = max(host["OomScoreAdj"], self._lowest_oom_score)
         name = words.container_name(config, sandbox)
@@ -480,6 +480,13 @@ def _nanoseconds(moment: str) -> int:
     whole, _, rest = moment.removesuffix("Z").partition(".")
     digits = "".join(_leading_digits(rest))[:9].ljust(9, "0")
     return int(datetime.fromisoformat(f"{whole[:19]}+00:00").timestamp()) * 10**9 + int(digits)
+
+
+def _seccomp_text(path: str) -> str:
+    try:
+        return Path(path).read_text() if path else ""
+    except OSError as error:
+        raise ContainerRuntimeError(f"cannot load seccomp profile {path!r}: {error.strerror}") from error
 
 
 def lowest_oom_score() -> int:

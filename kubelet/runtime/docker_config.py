@@ -79,7 +79,15 @@ def sandbox_body(config: SandboxConfig, image: str) -> dict[str, Any]:
     }
 
 
-def container_body(sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> dict[str, Any]:
+def seccomp_file(config: ContainerConfig) -> str:
+    """The node's own seccomp profile that the container wants, if it wants one."""
+    profile = _security(config).get("seccomp") or {}
+    return str(profile["localhost_ref"]) if profile.get("profile_type") == "Localhost" else ""
+
+
+def container_body(
+    sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig, seccomp_text: str = ""
+) -> dict[str, Any]:
     """What to create for a container. Raises ContainerRuntimeError for what the engine cannot do."""
     image = config["image"]
     labels = _labels(config, CONTAINER) | {
@@ -99,7 +107,7 @@ def container_body(sandbox_id: str, config: ContainerConfig, sandbox: SandboxCon
         "Tty": bool(config.get("tty")),
         "User": _user(_security(config)),
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(sandbox_id, config, sandbox),
+        "HostConfig": _host_config(sandbox_id, config, sandbox, seccomp_text),
     }
     if config.get("command"):
         body["Entrypoint"] = list(config["command"])
@@ -163,7 +171,9 @@ def _security(config: ContainerConfig) -> Mapping[str, Any]:
     return (config.get("linux") or {}).get("security_context") or {}
 
 
-def _host_config(sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> dict[str, Any]:
+def _host_config(
+    sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig, seccomp_text: str
+) -> dict[str, Any]:
     linux, security = config.get("linux") or {}, _security(config)
     limits = linux.get("resources") or {}
     capabilities = security.get("capabilities") or {}
@@ -180,7 +190,7 @@ def _host_config(sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfi
         "CapAdd": list(capabilities.get("add_capabilities") or []),
         "CapDrop": list(capabilities.get("drop_capabilities") or []),
         "GroupAdd": [str(group) for group in security.get("supplemental_groups") or []],
-        "SecurityOpt": _security_options(security),
+        "SecurityOpt": _security_options(security, seccomp_text),
         "RestartPolicy": {"Name": "no"},  # the kubelet decides
     }
     for key, name in (("masked_paths", "MaskedPaths"), ("readonly_paths", "ReadonlyPaths")):
@@ -220,12 +230,11 @@ def _device(device: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _security_options(security: Mapping[str, Any]) -> list[str]:
+def _security_options(security: Mapping[str, Any], seccomp_text: str) -> list[str]:
     options = ["no-new-privileges"] if security.get("no_new_privs") else []
     profile = security.get("seccomp") or {}
-    # The engine wants a profile's text, not its path; who asks for one of the node's own gets an error.
     if profile.get("profile_type") == "Localhost":
-        raise ContainerRuntimeError("seccomp profiles of the node are not supported by the Docker Engine")
+        options.append(f"seccomp={seccomp_text}")  # the engine wants the text, not its path
     if profile.get("profile_type") == "Unconfined":
         options.append("seccomp=unconfined")
     return options

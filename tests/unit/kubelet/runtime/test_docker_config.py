@@ -75,6 +75,14 @@ def test_users_and_groups() -> None:
     assert words.container_body("box", security(run_as_username="www"), POD)["User"] == "www"
 
 
+def test_seccomp_profiles_are_sent_as_text() -> None:
+    own = security(seccomp={"profile_type": "Localhost", "localhost_ref": "/profiles/own.json"})
+    assert words.seccomp_file(own) == "/profiles/own.json"
+    body = words.container_body("box", own, POD, '{"defaultAction":"SCMP_ACT_ALLOW"}')
+    assert body["HostConfig"]["SecurityOpt"] == ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']
+    assert host_config(security(seccomp={"profile_type": "RuntimeDefault"}))["SecurityOpt"] == []
+
+
 def test_what_the_engine_cannot_do_is_said() -> None:
     with pytest.raises(ContainerRuntimeError, match="image volumes"):
         host_config(container(mounts=[{"container_path": "/data", "image": {"image": "data"}}]))
