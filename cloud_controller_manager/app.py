@@ -77,6 +77,8 @@ async def run_controllers(client: Client, options: Options, provider: CloudProvi
     async with asyncio.TaskGroup() as group:
         group.create_task(informers.run(), name="informers")
         group.create_task(events.run(), name="events")
+        if provider.load_balancers is not None:
+            group.create_task(provider.load_balancers.watch(clock), name="load balancers")
         for controller in controllers:
             group.create_task(controller.run(), name=controller.name)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kubarium.apimachinery.object import Object
+from kubarium.component_base.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Instances(Protocol):
 
 class LoadBalancers(Protocol):
     """Addresses that lead to all nodes."""
+
+    def remember(self, service: Object) -> None:
+        """This Service has an address already: give it to nobody else."""
+        ...
+
+    async def watch(self, clock: Clock) -> None:
+        """Look after what stands, until cancelled."""
+        ...
 
     async def ensure(self, service: Object, nodes: Sequence[Object]) -> str:
         """Make traffic to an address reach these nodes; the address. Calling it again changes what is different."""

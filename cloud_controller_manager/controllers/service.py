@@ -66,6 +66,8 @@ class ServiceController(Controller):
         nodes = [node for node in self._nodes.list() if can_serve(node)]
         if not _ingress_of(service):
             self._events.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
+            for other in filter(wants_load_balancer, self._services.list()):
+                self._balancers.remember(other)
         try:
             address = await self._balancers.ensure(service, nodes)
         except ConnectionError as error:

@@ -1,7 +1,8 @@
 """A "cloud" of nodes on one machine: the machine's routing table is the load balancer.
 
 An address from a small pool in the nodes' own subnet gets a route with every ready node as a next hop; on the node
-kube-proxy knows the address from the Service's status and takes it from there.
+kube-proxy knows the address from the Service's status and takes it from there. Where a Service only wants the pods of
+the node that traffic came to (`externalTrafficPolicy: Local`), nodes are asked whether they have any.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cloud_controller_manager.provider import Instance
 from kubarium.api.core import service as services
 from kubarium.apimachinery.object import Object, ObjectKey, key_of, name_of
 from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
 POOL_SIZE = 56  # addresses, counted from the end of the nodes' /24
+PROBE_INTERVAL = 1.0  # seconds
+PROBE_TIMEOUT = 1.0
 
 
 class LocalProvider:
@@ -44,25 +49,60 @@ class LocalInstances:
         return False
 
 
+@dataclass
+class Way:
+    """How the machine gets to one Service."""
+
+    address: str
+    nodes: list[str]  # the addresses of all nodes that may serve
+    health_port: int  # where to ask a node whether it has a pod of the Service; 0: no need to ask
+    hops: list[str]  # the nodes in the routing table
+
+
 class LocalLoadBalancers:
     """Addresses are kept in the Services' statuses, so that nothing is lost with this process."""
 
     def __init__(self) -> None:
         self._taken: dict[ObjectKey, str] = {}
+        self._ways: dict[ObjectKey, Way] = {}
+
+    def remember(self, service: Object) -> None:
+        if address := _given(service):
+            self._taken.setdefault(key_of(service), address)
 
     async def ensure(self, service: Object, nodes: Sequence[Object]) -> str:
-        hops = sorted(filter(None, (internal_ip(node) for node in nodes)))
-        if not hops:
+        found = sorted(filter(None, (internal_ip(node) for node in nodes)))
+        if not found:
             raise ConnectionError("there are no available nodes for LoadBalancer")
-        address = self._address_of(service, hops[0])
-        via = [word for hop in hops for word in ("nexthop", "via", hop)]
-        await _ip("route", "replace", f"{address}/32", *via)
+        address = self._address_of(service, found[0])
+        spec = services.spec_of(service)
+        way = Way(address, found, 0, [])
+        if services.needs_health_check_port(service):
+            way.health_port = spec.get("healthCheckNodePort") or 0
+        self._ways[key_of(service)] = way
+        await _route(way)
         return address
 
     async def delete(self, service: Object) -> None:
         address = self._taken.pop(key_of(service), "") or _given(service)
+        self._ways.pop(key_of(service), None)
         if address:
             await _ip("route", "delete", f"{address}/32", missing_is_fine=True)
+
+    async def watch(self, clock: Clock) -> None:
+        while True:
+            await clock.sleep(PROBE_INTERVAL)
+            for way in list(self._ways.values()):
+                if way.health_port:
+                    await self._look_after(way)
+
+    async def _look_after(self, way: Way) -> None:
+        try:
+            await _route(way)
+        except ConnectionError as error:
+            log.warning("cannot change the route to %s: %s", way.address, error)
+        if way not in self._ways.values():  # given back while we asked
+            await _ip("route", "delete", f"{way.address}/32", missing_is_fine=True)
 
     def _address_of(self, service: Object, node_address: str) -> str:
         key = key_of(service)
@@ -75,6 +115,33 @@ class LocalLoadBalancers:
                 self._taken[key] = address
                 return address
         raise ConnectionError("no address is left in the pool of load balancers")
+
+
+async def _route(way: Way) -> None:
+    """Send traffic to the nodes that say that they have a pod; to all if none says so."""
+    hops = way.nodes
+    if way.health_port:
+        answers = await asyncio.gather(*(_is_healthy(node, way.health_port) for node in way.nodes))
+        hops = [node for node, good in zip(way.nodes, answers, strict=True) if good] or way.nodes
+    if hops != way.hops:
+        via = [word for hop in hops for word in ("nexthop", "via", hop)]
+        await _ip("route", "replace", f"{way.address}/32", *via)
+        way.hops = hops
+
+
+async def _is_healthy(node: str, port: int) -> bool:
+    """Does the health check port of a Service say 200 there?"""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            reader, writer = await asyncio.open_connection(node, port)
+            try:
+                writer.write(f"GET / HTTP/1.0\r\nHost: {node}\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split()[1:2] == [b"200"]
 
 
 def internal_ip(node: Object) -> str:

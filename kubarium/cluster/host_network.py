@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from kubarium.cluster.shell import CommandError, run, succeeds
-from kubarium.cluster.state import NETWORKS, Cluster, Node
+from kubarium.cluster.state import NETWORKS, SERVICE_CIDR, Cluster, Node
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -44,7 +44,10 @@ async def connect_host(cluster: Cluster) -> str:
 
 
 def masquerade_rules(cluster: Cluster) -> str:
-    """The table that lets nodes and pods talk to the world under the host's address."""
+    """The table that lets nodes and pods talk to the world under the host's address.
+
+    Addresses of Services that no kube-proxy has translated lead nowhere: the world must not answer in their place.
+    """
     sources = f"{{ {cluster.subnet}, {cluster.pod_cidr} }}"
     return f"""
 table ip {cluster.bridge}
@@ -53,6 +56,10 @@ table ip {cluster.bridge} {{
     chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         ip saddr {sources} oifname != "{cluster.bridge}" masquerade
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy accept;
+        iifname "{cluster.bridge}" ip daddr {SERVICE_CIDR} reject
     }}
 }}
 """

@@ -26,13 +26,14 @@ NO_ENDPOINT_IPS, NO_ENDPOINT_PORTS = "no-endpoint-services", "no-endpoint-nodepo
 _BY_IP = "type ipv4_addr . inet_proto . inet_service : verdict;"
 _BY_PORT = "type inet_proto . inet_service : verdict;"
 MAPS = {SERVICE_IPS: _BY_IP, NODE_PORTS: _BY_PORT, NO_ENDPOINT_IPS: _BY_IP, NO_ENDPOINT_PORTS: _BY_PORT}
+# Refusals come after DNAT: what has been sent to an endpoint is no longer addressed to the Service.
 HOOKS = {
     "nat-prerouting": "type nat hook prerouting priority dstnat;",
     "nat-output": "type nat hook output priority -100;",
     "nat-postrouting": "type nat hook postrouting priority srcnat;",
-    "filter-input": "type filter hook input priority -110;",
-    "filter-forward": "type filter hook forward priority -110;",
-    "filter-output": "type filter hook output priority -110;",
+    "filter-input": "type filter hook input priority filter;",
+    "filter-forward": "type filter hook forward priority filter;",
+    "filter-output": "type filter hook output priority filter;",
 }
 
 
