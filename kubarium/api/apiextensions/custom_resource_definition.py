@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import (
     METADATA,
     SPEC,
     FieldError,
+    forbidden,
     immutable,
     invalid,
     not_supported,
@@ -64,7 +67,32 @@ def validate(definition: Object) -> list[FieldError]:
         else:
             found += validate_schema(schema, at)
             found += Rules(from_openapi(schema), at).errors
+    found += _conversion_errors(spec.get("conversion") or {"strategy": "None"})
     return found
+
+
+def _conversion_errors(conversion: Object) -> Iterator[FieldError]:
+    """Whoever wants a webhook must say where it is and what it understands."""
+    at, strategy = SPEC / "conversion", conversion.get("strategy") or ""
+    webhook = conversion.get("webhook") or {}
+    if strategy not in ("None", "Webhook"):
+        yield not_supported(at / "strategy", strategy, ("None", "Webhook"))
+    if strategy != "Webhook":
+        if webhook:
+            yield forbidden(at / "webhook", "should not be set when strategy is not set to Webhook")
+        return
+    config = webhook.get("clientConfig")
+    if config is None:
+        yield required(at / "webhook" / "clientConfig", "required when strategy is set to Webhook")
+    elif bool(config.get("url")) == bool(config.get("service")):
+        yield required(at / "webhook" / "clientConfig", "exactly one of url or service is required")
+    versions = webhook.get("conversionReviewVersions") or []
+    if not versions:
+        yield required(at / "webhook" / "conversionReviewVersions")
+    elif not set(versions) & {"v1", "v1beta1"}:
+        yield invalid(
+            at / "webhook" / "conversionReviewVersions", versions, "must include at least one of v1, v1beta1"
+        )
 
 
 def validate_update(new: Object, old: Object) -> list[FieldError]:
