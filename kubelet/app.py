@@ -57,6 +57,7 @@ from kubelet.sync_pod import PodSyncer
 from kubelet.volumes import mounts
 from kubelet.volumes.manager import VolumeManager
 from kubelet.volumes.plugin import Plugin, VolumeHost
+from kubelet.volumes.plugins.csi import CSI
 from kubelet.volumes.plugins.empty_dir import EmptyDir
 from kubelet.volumes.plugins.files import ConfigMapVolume, DownwardVolume, ProjectedVolume, SecretVolume
 from kubelet.volumes.plugins.host_path import HostPath
@@ -114,6 +115,7 @@ def volume_plugins(host: VolumeHost) -> list[Plugin]:
         DownwardVolume(host),
         ProjectedVolume(host),
         NFS(),
+        CSI(),
     ]
 
 
@@ -221,6 +223,7 @@ class Kubelet:
             self.clock,
             newest=self._newest,
             may_delete=lambda pod: self.workers.has_finished(pod["metadata"]["uid"]),
+            may_run=lambda uid: self.workers.may_run(uid),
         )
         self.allocations = Allocations(
             self.root / "allocated_pods_state",
@@ -321,7 +324,13 @@ class Kubelet:
             cgroup=self.options.cgroup_root or "/",
             pods=self._pods_with_status,
         )
-        streams = Streams(self.runtime, self.pods, self.clock, Path(self.options.pod_logs_dir))
+        streams = Streams(
+            self.runtime,
+            self.pods,
+            self.clock,
+            Path(self.options.pod_logs_dir),
+            with_status=self.statuses.with_status,
+        )
         door = Door(
             self.client,
             self.name,

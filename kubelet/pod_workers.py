@@ -121,6 +121,11 @@ class PodWorkers:
         worker = self._workers.get(pod_uid)
         return worker is None or worker.finished
 
+    def may_run(self, pod_uid: str) -> bool:
+        """May something of the pod still run?"""
+        worker = self._workers.get(pod_uid)
+        return worker is not None and worker.phase is not Phase.TERMINATED
+
     def is_ending(self, pod_uid: str) -> bool:
         """Has the pod been asked to end?"""
         worker = self._workers.get(pod_uid)

@@ -189,6 +189,7 @@ class PodSyncer:
 
     async def clear(self, pod: Object) -> None:
         """Nothing runs any more: give back what the pod had of the node."""
+        self._statuses.look_again(uid_of(pod))  # now the final phase may be told
         await self._volumes.tear_down(uid_of(pod))  # 1
         self._cgroups.remove(uid_of(pod))  # 2
         self._runtime.forget(uid_of(pod))

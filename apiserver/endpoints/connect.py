@@ -9,8 +9,10 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode
 
 import aiohttp
+from yarl import URL
 
 from apiserver.admission.plugin import CONNECT
+from apiserver.endpoints import websocket
 from apiserver.endpoints.backends import Backends, Place
 from apiserver.endpoints.passing import repeat, upgrade_of, whole
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
@@ -24,7 +26,9 @@ from kubarium.component_base.tunnel import open_tunnel
 
 log = logging.get(__name__)
 
+REFUSAL_LIMIT = 50_000  # bytes of a kubelet's explanation that are passed on
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_PLAIN = (b"content-type", b"text/plain")
 _KINDS_OF_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _LOG_OPTIONS = (
     "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "previous", "sinceSeconds", "sinceTime", "stream",
@@ -94,15 +98,32 @@ async def _log(
     pod = await backends.pod(context.info.namespace, context.info.name)
     container = container_of(pod, first(context.query, "container"))
     if not spec_of(pod).get("nodeName"):
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
-        )
+        await send({"type": "http.response.start", "status": 200, "headers": [_PLAIN]})
         await send({"type": "http.response.body", "body": b""})
         return
     place = await backends.kubelet(_node_of(pod))
     query = [(name, value) for name in _LOG_OPTIONS for value in context.query.get(name, ())]
     path = _path("containerLogs", context.info.namespace, context.info.name, container)
-    await repeat(backends.client(place), place.url, "GET", path + _question(query), (), b"", send)
+    url = URL(place.url + path + _question(query), encoded=True)
+    async with backends.client(place).get(url, allow_redirects=False) as answer:
+        if answer.status != 200:
+            raise _refusal(answer.status, (await answer.content.read(REFUSAL_LIMIT)).decode(errors="replace"))
+        if upgrade_of(scope) == b"websocket":
+            await websocket.send_stream(scope, answer.content.iter_any())
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [_PLAIN]})
+        async for part in answer.content.iter_any():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _refusal(status: int, text: str) -> errors.StatusError:
+    """What a kubelet says in plain text, as the error that clients understand."""
+    if status == 500:
+        return errors.InternalError.because(text)
+    if status == 400:
+        return errors.BadRequest(text)
+    return errors.from_status({"code": status, "message": text})
 
 
 def _check_log_options(context: RequestContext) -> None:

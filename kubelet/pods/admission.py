@@ -15,6 +15,8 @@ from kubarium.apimachinery.object import Object, spec_of, status_of
 
 Port = tuple[str, str, int]
 
+OS = "linux"
+
 # Settings that are the pod's own and cannot hurt its neighbours.
 SAFE_SYSCTLS = frozenset(
     (
@@ -47,6 +49,8 @@ def refuse(
 ) -> Refusal | None:
     """None when the pod may run beside the others."""
     others = list(others)
+    if (spec_of(pod).get("os") or {}).get("name", OS) != OS:
+        return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
     if not affinity.node_selector_accepts(pod, node):
         return Refusal(
             "NodeAffinity",

@@ -33,6 +33,7 @@ class _PodProbes:
     pod: Object
     subjects: dict[str, Subject] = field(default_factory=dict)  # by container name
     tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
+    workers: dict[tuple[str, str], Worker] = field(default_factory=dict)
 
 
 class ProbeManager:
@@ -87,7 +88,7 @@ class ProbeManager:
             place = (container["name"], kind)
             if (old := probes.tasks.pop(place, None)) is not None:
                 old.cancel()
-            worker = self._worker(probes, container, kind, container[key])
+            worker = probes.workers[place] = self._worker(probes, container, kind, container[key])
             probes.tasks[place] = asyncio.get_running_loop().create_task(
                 self._supervise(worker, just_started), name=f"{kind} {container['name']} {uid_of(probes.pod)}"
             )
@@ -118,6 +119,8 @@ class ProbeManager:
         def report(container_id: str, healthy: bool) -> None:
             if self.results[kind].get(container_id) is not healthy:
                 self.results[kind][container_id] = healthy
+                if kind == STARTUP and healthy and (readiness := probes.workers.get((name, READINESS))):
+                    readiness.poke()  # a started container is not unready for the rest of a long period
                 self._changed(uid)
 
         def unhealthy(text: str) -> None:

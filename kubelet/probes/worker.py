@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Worker:
         self._last: bool | None = None
         self._streak = 0
         self._on_hold = False
+        self._poked = asyncio.Event()
 
     @property
     def period(self) -> float:
@@ -61,26 +63,41 @@ class Worker:
         if not just_started:
             await self._clock.sleep(random.random() * min(self.period, 5.0))
         while True:
-            await self.step()
-            await self._clock.sleep(self.period)
+            self._poked.clear()
+            await self._wait(await self.step())
 
-    async def step(self) -> None:
-        """One question, unless it is too early."""
+    def poke(self) -> None:
+        """Ask now: what held the questions back is over."""
+        self._poked.set()
+
+    async def _wait(self, seconds: float) -> None:
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._poked.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def step(self) -> float:
+        """One question, unless it is too early; returns the seconds until the next."""
         subject = self._subject()
         if subject is None:
-            return
+            return self.period
         if subject.container_id != self._container_id:
             self._container_id, self._last, self._streak, self._on_hold = subject.container_id, None, 0, False
             if self._initial is not None:
                 self._report(subject.container_id, self._initial)
         if self._on_hold or self._held_back(subject):
-            return
+            return self.period
         age = self._clock.now().timestamp() - subject.started_at
         delay = float(self._spec.get("initialDelaySeconds") or 0)
         if age < delay:
-            await self._clock.sleep(min(delay - age, self.period))
-            return
+            return delay - age
         self._count(subject, await self._ask(subject))
+        return self.period
 
     def _count(self, subject: Subject, answer: Answer) -> None:
         if answer.healthy is None:

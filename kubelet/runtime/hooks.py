@@ -12,6 +12,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 
+HTTP_HEADERS = {"User-Agent": "kube-lifecycle/1.36", "Accept": "*/*"}
 HTTP_TIMEOUT = 30.0  # seconds
 
 
@@ -59,7 +60,12 @@ class Hooks:
         port = ports.resolve(container, action.get("port"))
         host = action.get("host") or pod_ip
         secure = str(action.get("scheme") or "HTTP").upper() == "HTTPS"
-        headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or []}
+        given = {header["name"]: header.get("value") or "" for header in action.get("httpHeaders") or []}
+        known = {name.lower() for name in given}
+        headers = {
+            **{name: value for name, value in HTTP_HEADERS.items() if name.lower() not in known},
+            **given,
+        }
         try:
             status = await asyncio.to_thread(_get, host, port, action.get("path") or "/", headers, secure)
         except OSError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, annotations_of, uid_of
 from kubarium.component_base import tunnel
@@ -23,6 +24,10 @@ from kubelet.runtime.logs import LogOptions
 
 Query = Mapping[str, list[str]]
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+WAITING_WORDS = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
 
 
 class Refused(Exception):
@@ -37,11 +42,19 @@ class Refused(Exception):
 class Streams:
     """Everything that flows between a container and a person."""
 
-    def __init__(self, runtime: Runtime, pods: PodManager, clock: Clock, log_root: Path) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        pods: PodManager,
+        clock: Clock,
+        log_root: Path,
+        with_status: Callable[[Object], Object] = lambda pod: pod,
+    ) -> None:
         self._runtime = runtime
         self._pods = pods
         self._clock = clock
         self._log_root = log_root
+        self._with_status = with_status
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
@@ -106,15 +119,14 @@ class Streams:
         if not runs or runs[0].state == interface.CREATED:
             if len(runs) > 1:
                 return self._path_of(pod, runs[1]), ""
-            raise Refused(400, f"container {where} is waiting to start: {self._waiting_reason(pod, name)}")
+            raise Refused(400, f"container {where} is waiting to start: {self._waiting_for(pod, name)}")
         return self._path_of(pod, runs[0]), runs[0].id
 
-    @staticmethod
-    def _waiting_reason(pod: Object, name: str) -> str:
-        for status in (pod.get("status") or {}).get("containerStatuses") or []:
-            if status["name"] == name:
-                return (status.get("state", {}).get("waiting") or {}).get("reason") or "no logs yet"
-        return "ContainerCreating"
+    def _waiting_for(self, pod: Object, name: str) -> str:
+        """What a container without logs waits for, in the words that people look for."""
+        status = pod_status.of_container(self._with_status(pod), name) or {}
+        reason = str(((status.get("state") or {}).get("waiting") or {}).get("reason") or "ContainerCreating")
+        return WAITING_WORDS.get(reason, reason)
 
     def _path_of(self, pod: Object, run: ContainerStatus) -> Path:
         if run.log_path:

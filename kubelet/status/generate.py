@@ -103,7 +103,7 @@ def failed(pod: Object, reason: str, message: str, now: datetime) -> Object:
 def _container(pod: Object, container: Object, seen: Seen, now: datetime) -> Object:
     name = container["name"]
     runs = seen.state.all_of(name)
-    old = _old_status(pod, name)
+    old = pod_status.of_container(pod, name)
     if runs:
         status = _from_runtime(container, runs, seen, old)
     elif old is not None and (old.get("state") or {}).get("terminated"):
@@ -116,16 +116,6 @@ def _container(pod: Object, container: Object, seen: Seen, now: datetime) -> Obj
     _apply_reason(pod, container, runs, status, seen)
     _apply_probes(pod, container, runs, status, seen)
     return status
-
-
-def _old_status(pod: Object, name: str) -> Object | None:
-    old = status_of(pod)
-    for field_name in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
-        for status in old.get(field_name) or []:
-            if status.get("name") == name:
-                found: Object = status
-                return found
-    return None
 
 
 def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, old: Object | None) -> Object:

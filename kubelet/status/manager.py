@@ -17,6 +17,7 @@ log = logging.get(__name__)
 
 SENDERS = 4
 TERMINAL = (pod_status.SUCCEEDED, pod_status.FAILED)
+ENDING = ("phase", "reason", "message")  # what says that and why a pod has ended
 RECONCILE_PERIOD = 10.0  # seconds between looks at statuses that somebody else has changed
 
 
@@ -30,12 +31,14 @@ class StatusManager:
         *,
         newest: Callable[[str], Object | None],
         may_delete: Callable[[Object], bool],
+        may_run: Callable[[str], bool] = lambda uid: False,
     ) -> None:
         self._client = client
         self._pods = client.resource("v1", "pods")
         self._clock = clock
         self._newest = newest  # uid -> the object as the API server has it (the mirror, for static pods)
         self._may_delete = may_delete
+        self._may_run = may_run
         self._statuses: dict[str, Object] = {}
         self._sent: dict[str, Object] = {}
         self._queue: WorkQueue[str] = WorkQueue(clock)
@@ -103,7 +106,7 @@ class StatusManager:
             await self._clock.sleep(RECONCILE_PERIOD)
             for uid, status in list(self._statuses.items()):
                 pod = self._newest(uid)
-                if pod is not None and _changes(status_of(pod), status):
+                if pod is not None and _changes(status_of(pod), self._told(pod, status)):
                     self._sent.pop(uid, None)
                     self._queue.add(uid)
 
@@ -111,6 +114,7 @@ class StatusManager:
         status, pod = self._statuses.get(uid), self._newest(uid)
         if status is None or pod is None:
             return
+        status = self._told(pod, status)
         if self._sent.get(uid) != status:
             patch = _changes(status_of(pod), status)
             if patch:
@@ -127,6 +131,16 @@ class StatusManager:
             self._sent[uid] = copy(status)
         if is_deleting(pod) and self._may_delete(pod):
             await self._delete(pod)
+
+    def _told(self, pod: Object, status: Object) -> Object:
+        """The status as others may know it: no pod has ended while something of it still runs."""
+        shown = status_of(pod)
+        if status.get("phase") not in TERMINAL or shown.get("phase") in TERMINAL:
+            return status
+        if not self._may_run(uid_of(pod)):
+            return status
+        kept = {key: shown[key] for key in ENDING if shown.get(key)}
+        return {**{key: value for key, value in status.items() if key not in ENDING}, **kept}
 
     async def _delete(self, pod: Object) -> None:
         try:

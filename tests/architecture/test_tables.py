@@ -11,7 +11,9 @@ CODE = (
     "apiserver", "scheduler", "controller_manager", "cloud_controller_manager", "kubelet", "kube_proxy", "addons",
     "kubarium",
 )  # fmt: skip
-PACKAGES = sorted(path.parent for name in CODE for path in (ROOT / name).rglob("*.py") if "__pycache__" not in path.parts)
+PACKAGES = sorted(
+    path.parent for name in CODE for path in (ROOT / name).rglob("*.py") if "__pycache__" not in path.parts
+)
 
 
 @pytest.mark.parametrize("package", sorted(set(PACKAGES)), ids=lambda path: str(path.relative_to(ROOT)))

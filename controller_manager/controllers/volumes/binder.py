@@ -312,8 +312,13 @@ class PersistentVolumeBinder(Controller):
         policy = spec_of(volume).get("persistentVolumeReclaimPolicy") or "Retain"
         if policy == "Retain" or PROVISIONED_BY in annotations_of(volume) or is_deleting(volume):
             return  # kept for a person, or deleted by whoever made it
-        text = "no volume plugin matched"
-        reason = "VolumeFailedDelete" if policy == "Delete" else "VolumeFailedRecycle"
+        reason, text = "VolumeFailedRecycle", "No recycler plugin found for the volume!"
+        if policy == "Delete":
+            reason = "VolumeFailedDelete"
+            text = (
+                f'error getting deleter volume plugin for volume "{name_of(volume)}": '
+                "no deletable volume plugin matched"
+            )
         if status_of(volume).get("phase") != "Failed":
             self.events.event(volume, "Warning", reason, text)
             await self._set_volume_phase(volume, "Failed", text)

@@ -72,3 +72,13 @@ def restart_count(pod: Object) -> int:
     """How often the containers were restarted: the largest count of any of them."""
     statuses = status_of(pod).get("containerStatuses") or []
     return max((status.get("restartCount") or 0 for status in statuses), default=0)
+
+
+def of_container(pod: Object, name: str) -> Object | None:
+    """The status of one container, of whichever kind."""
+    for kind in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+        for status in status_of(pod).get(kind) or []:
+            if status.get("name") == name:
+                found: Object = status
+                return found
+    return None

@@ -77,6 +77,8 @@ def test_aliases_are_copies_and_floods_are_refused():
 
 
 def test_yaml_that_json_cannot_say():
-    assert codec.decode_yaml(b"a: 123456789012345678901234567890\n")["a"] == pytest.approx(1.2345678901234568e29)
+    assert codec.decode_yaml(b"a: 123456789012345678901234567890\n")["a"] == pytest.approx(
+        1.2345678901234568e29
+    )
     with pytest.raises(BadRequest):
         codec.decode_yaml(b'a: "\\ud800"\n')

@@ -15,8 +15,14 @@ from kubarium.apimachinery.schema.builtin import normalize_builtin
 
 POD = GroupVersionKind("", "v1", "Pod")
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -49,10 +55,24 @@ def test_quantities(text):
         quantity.canonical(text)
 
 
-KEYS = ["metadata", "spec", "containers", "name", "labels", "env", "value", "ports", "status", "conditions", "type"]
+KEYS = [
+    "metadata",
+    "spec",
+    "containers",
+    "name",
+    "labels",
+    "env",
+    "value",
+    "ports",
+    "status",
+    "conditions",
+    "type",
+]
 pods = st.recursive(
     values,
-    lambda children: st.dictionaries(st.sampled_from(KEYS), children, max_size=4) | st.lists(children, max_size=3),
+    lambda children: (
+        st.dictionaries(st.sampled_from(KEYS), children, max_size=4) | st.lists(children, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -67,7 +87,8 @@ DIRECTIVES = ["$patch", "$retainKeys", "$setElementOrder/containers", "$deleteFr
 patches = st.recursive(
     values | st.sampled_from(["replace", "delete", "merge"]),
     lambda children: (
-        st.dictionaries(st.sampled_from(KEYS + DIRECTIVES), children, max_size=4) | st.lists(children, max_size=3)
+        st.dictionaries(st.sampled_from(KEYS + DIRECTIVES), children, max_size=4)
+        | st.lists(children, max_size=3)
     ),
     max_leaves=12,
 )
@@ -101,12 +122,16 @@ def test_cel(source):
 
 
 def test_deep_nesting_is_refused():
-    for source in ("(" * 1000 + "1" + ")" * 1000, "-" * 5000 + "x", "!" * 5000 + "x", "[" * 2000, "x" + ".a" * 3000):
+    for source in (
+        "(" * 1000 + "1" + ")" * 1000,
+        "-" * 5000 + "x",
+        "!" * 5000 + "x",
+        "[" * 2000,
+        "x" + ".a" * 3000,
+    ):
         with contextlib.suppress(CompileError, EvaluationError, CostExceeded):
             compile(source, {"x": DYN}).evaluate({"x": {}})
     for body in (b"[" * 5000, b'{"a":' * 5000, b"{a: " * 3000):
         for decode in (codec.decode_json_strict, codec.decode_yaml_strict):
             with contextlib.suppress(StatusError):
                 decode(body)
-
-

@@ -30,6 +30,8 @@ def pod(port: int = 0, cpu: str = "", uid: str = "1", **spec: Any) -> dict:
         (pod(), [pod(uid=str(n)) for n in range(3)], "OutOfpods"),
         (pod(nodeSelector={"disk": "hdd"}), [], "NodeAffinity"),
         (pod(nodeSelector={"disk": "ssd"}), [], None),
+        (pod(os={"name": "linux"}), [], None),
+        (pod(os={"name": "windows"}), [], "PodOSNotSupported"),
     ],
 )
 def test_refusals(wanted: dict, others: list[dict], reason: str | None) -> None:

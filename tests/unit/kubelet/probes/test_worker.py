@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from kubarium.component_base.clock import FakeClock
@@ -53,3 +54,19 @@ async def test_liveness_fails_after_the_threshold_and_then_waits(clock: FakeCloc
 
 async def test_an_error_decides_nothing(clock: FakeClock) -> None:
     assert await Probe(clock, None, failureThreshold=1).give(None, None) == []
+
+
+async def test_a_poked_worker_asks_at_once(clock: FakeClock) -> None:
+    probe = Probe(clock, False, periodSeconds=600)
+    probe.answers = [False, True]
+    running = asyncio.ensure_future(probe.worker.run(True))
+    try:
+        while len(probe.answers) > 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        probe.worker.poke()
+        async with asyncio.timeout(5):
+            while True not in probe.reported:
+                await asyncio.sleep(0)
+    finally:
+        running.cancel()

@@ -57,13 +57,17 @@ def config(spec):
 
 
 def apply(live, spec, manager):
-    return managed_fields.apply(live, config(spec), Writer(manager, "e/v1", "2026-01-01T00:00:00Z"), SCHEMA, force=True)
+    return managed_fields.apply(
+        live, config(spec), Writer(manager, "e/v1", "2026-01-01T00:00:00Z"), SCHEMA, force=True
+    )
 
 
 def contains(value, part):
     """Is everything of the part in the value?"""
     if isinstance(part, dict):
-        return isinstance(value, dict) and all(key in value and contains(value[key], part[key]) for key in part)
+        return isinstance(value, dict) and all(
+            key in value and contains(value[key], part[key]) for key in part
+        )
     if isinstance(part, list) and part and isinstance(part[0], dict):
         by_id = {entry["id"]: entry for entry in value}
         return all(entry["id"] in by_id and contains(by_id[entry["id"]], entry) for entry in part)

@@ -156,7 +156,10 @@ SCHEMA = from_openapi(
                     "foo-bar": {"type": "string"},
                     "share": {"type": "number"},
                     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "items": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "string"}}}},
+                    "items": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"n": {"type": "string"}}},
+                    },
                 },
             }
         },
@@ -236,7 +239,9 @@ def test_the_authorizer_asks():
         return library.Decision(attributes["verb"] == "get", "because")
 
     variables = {"authorizer": named("authorizer"), "request": object_of({"namespace": STRING})}
-    source = "authorizer.group('apps').resource('deployments').namespace(request.namespace).check('get').allowed()"
+    source = (
+        "authorizer.group('apps').resource('deployments').namespace(request.namespace).check('get').allowed()"
+    )
     bindings = {"authorizer": library.Authorizer(ask), "request": {"namespace": "n"}}
     assert compile(source, variables, BOOL).evaluate(bindings) is True
     assert questions == [{"group": "apps", "resource": "deployments", "namespace": "n", "verb": "get"}]
@@ -246,7 +251,7 @@ def test_an_apply_configuration_merges_into_the_object(schemas):
     program = compile(
         'Object{metadata: Object.metadata{annotations: {"a": "b"}},'
         " spec: Object.spec{replicas: object.spec.replicas + 1,"
-        ' template: Object.spec.template{spec: Object.spec.template.spec{containers:'
+        " template: Object.spec.template{spec: Object.spec.template.spec{containers:"
         ' [Object.spec.template.spec.containers{name: "side", image: "s"}]}}}}',
         {"object": DYN},
     )

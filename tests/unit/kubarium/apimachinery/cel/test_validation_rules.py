@@ -56,7 +56,10 @@ def test_rules_are_asked_where_they_stand():
 def test_an_error_in_a_rule_is_an_error_of_the_object():
     rules = Rules(from_openapi(SCHEMA))
     (error,) = rules.evaluate({"spec": {"max": 2}})
-    assert str(error) == 'spec: Invalid value: "object": no such key: min evaluating rule: min may not exceed max'
+    assert (
+        str(error)
+        == 'spec: Invalid value: "object": no such key: min evaluating rule: min may not exceed max'
+    )
 
 
 def test_transitions_compare_with_the_older_object():

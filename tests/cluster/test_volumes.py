@@ -1,0 +1,105 @@
+"""A pod finds its files: with the right modes and owners, kept up to date; what it writes to a claim outlives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import pod
+
+pytestmark = pytest.mark.cluster
+
+USER, GROUP = 1000, 1001
+LOOK = """
+stat -c '%n %F %a %u %g' /empty /memory
+grep -q ' /memory tmpfs ' /proc/mounts && echo memory is tmpfs
+cd /files && stat -L -c '%n %a %g' page/a secret/b pod/name token
+cat page/a secret/b pod/name /alone
+echo written > /empty/below/here && cat /below/here
+touch page/x 2>&1
+"""
+SEEN = f"""
+/empty directory 2777 0 {GROUP}
+/memory directory 2777 0 {GROUP}
+memory is tmpfs
+page/a 440 {GROUP}
+secret/b 644 {GROUP}
+pod/name 644 {GROUP}
+token 640 {GROUP}
+1 2 all 1 written
+touch: page/x: Read-only file system
+"""
+
+
+def test_volumes_of_all_kinds(stories: Shell, namespace: str) -> None:
+    stories.kubectl("create", "configmap", "page", "--from-literal=a=1 ", "-n", namespace)
+    stories.kubectl("create", "secret", "generic", "hidden", "--from-literal=b=2 ", "-n", namespace)
+    stories.apply(pod_with_all(), namespace=namespace)
+    stories.kubectl("wait", "pod/all", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    inside = ("exec", "all", "-n", namespace, "--", "sh", "-c")
+    assert stories.kubectl(*inside, LOOK).split() == SEEN.split()
+
+    stories.kubectl("label", "pod", "all", "color=blue", "-n", namespace)
+    until(lambda: 'color="blue"' in stories.kubectl(*inside, "cat /files/pod/labels"))
+
+
+def pod_with_all() -> Any:
+    """A pod of a common user with every kind of volume that needs no claim."""
+    name = {"path": "pod/name", "fieldRef": {"fieldPath": "metadata.name"}}
+    labels = {"path": "pod/labels", "fieldRef": {"fieldPath": "metadata.labels"}}
+    sources = [
+        {"configMap": {"name": "page", "items": [{"key": "a", "path": "page/a", "mode": 0o440}]}},
+        {"secret": {"name": "hidden", "items": [{"key": "b", "path": "secret/b"}]}},
+        {"secret": {"name": "missing", "optional": True}},
+        {"downwardAPI": {"items": [name, labels]}},
+        {"serviceAccountToken": {"path": "token"}},
+    ]
+    made = pod("all", "sleep", "1000", securityContext={"runAsUser": USER, "fsGroup": GROUP})
+    made["spec"]["volumes"] = [
+        {"name": "empty", "emptyDir": {}},
+        {"name": "memory", "emptyDir": {"medium": "Memory"}},
+        {"name": "files", "projected": {"sources": sources}},
+        {"name": "page", "configMap": {"name": "page"}},
+    ]
+    made["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "empty", "mountPath": "/empty"},
+        {"name": "empty", "mountPath": "/below", "subPath": "below"},
+        {"name": "memory", "mountPath": "/memory"},
+        {"name": "files", "mountPath": "/files"},
+        {"name": "page", "mountPath": "/alone", "subPath": "a"},
+    ]
+    return made
+
+
+def test_a_claim_of_the_default_class(stories: Shell, namespace: str) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    stories.apply(claim, user("first", "echo kept > /data/file"), namespace=namespace)
+    until(lambda: stories.get("pod", "first", "-n", namespace)["status"]["phase"] == "Succeeded")
+    stories.apply(user("second", "cat /data/file"), namespace=namespace)
+    until(lambda: stories.get("pod", "second", "-n", namespace)["status"]["phase"] == "Succeeded")
+    assert stories.kubectl("logs", "second", "-n", namespace) == "kept\n"
+
+    bound = stories.get("pvc", "data", "-n", namespace)
+    volume = stories.get("pv", bound["spec"]["volumeName"])
+    folder = volume["spec"]["hostPath"]["path"]
+    node = stories.get("pod", "second", "-n", namespace)["spec"]["nodeName"]
+    assert stories.on_node(node, "cat", f"{folder}/file") == "kept\n"
+
+    stories.kubectl("delete", "pvc", "data", "--no-wait", "-n", namespace)
+    until(lambda: "NotFound" in stories.kubectl("get", "pv", volume["metadata"]["name"], check=False))
+    assert "No such file" in stories.on_node(node, "sh", "-c", f"ls {folder} 2>&1", check=False)
+
+
+def user(name: str, script: str) -> Any:
+    """A pod of a common user that works on the claim."""
+    made = pod(name, "sh", "-c", script, restartPolicy="Never", securityContext={"runAsUser": USER})
+    made["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    made["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    return made
