@@ -9,7 +9,6 @@ from scheduler.framework import claims
 from scheduler.framework.interface import (
     SKIP,
     Action,
-    Code,
     CycleState,
     EventHint,
     FilterPlugin,
@@ -60,7 +59,7 @@ class VolumeRestrictions(PreFilterPlugin, FilterPlugin):
         for name in claims.claim_names(pod):
             claim = self._claims.get(pod.namespace, name)
             if claim is None:
-                return Status(Code.UNRESOLVABLE, f'persistentvolumeclaim "{name}" not found')
+                continue  # VolumeBinding says what is missing and who is to make it
             if "ReadWriteOncePod" in ((claim.get("spec") or {}).get("accessModes") or ()):
                 lonely.append(name)
         disks = [volume for volume in pod.volumes if any(kind in volume for kind in DISKS)]

@@ -12,7 +12,6 @@ from scheduler.framework import claims, node_selection
 from scheduler.framework.interface import (
     SKIP,
     Action,
-    Code,
     CycleState,
     EventHint,
     FilterPlugin,
@@ -60,7 +59,7 @@ class VolumeZone(PreFilterPlugin, FilterPlugin):
         for name in claims.claim_names(pod):
             claim = self._claims.get(pod.namespace, name)
             if claim is None:
-                return Status(Code.UNRESOLVABLE, f'persistentvolumeclaim "{name}" not found')
+                continue  # VolumeBinding says what is missing and who is to make it
             volume = self._volumes.get("", (claim.get("spec") or {}).get("volumeName") or "")
             if volume is not None:
                 wanted += [(key, value) for key, value in labels_of(volume).items() if key in TOPOLOGY_LABELS]
