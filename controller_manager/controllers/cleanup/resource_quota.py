@@ -92,7 +92,8 @@ class ResourceQuotaController(Controller):
             place = next((one for one in served if (one.group, one.plural) == kind), None)
             if place is None or "watch" not in place.verbs:
                 return None
-            full = not group and plural in ("pods", "services", "persistentvolumeclaims")
+            # A quota counts itself: it must be looked for where it was just seen.
+            full = not group and plural in ("pods", "services", "persistentvolumeclaims", "resourcequotas")
             found = self.informers.informer(place.api_version, plural, metadata_only=not full)
             self._counted[kind] = found
             found.add_handler(on_update=self._changed, on_delete=self._gone)
