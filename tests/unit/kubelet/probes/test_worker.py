@@ -61,12 +61,12 @@ async def test_a_poked_worker_asks_at_once(clock: FakeClock) -> None:
     probe.answers = [False, True]
     running = asyncio.ensure_future(probe.worker.run(True))
     try:
-        while len(probe.answers) > 1:
+        while len(probe.answers) > 1:  # noqa: ASYNC110  the worker tells us nothing
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         probe.worker.poke()
         async with asyncio.timeout(5):
-            while True not in probe.reported:
+            while True not in probe.reported:  # noqa: ASYNC110
                 await asyncio.sleep(0)
     finally:
         running.cancel()
