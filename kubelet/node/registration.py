@@ -156,6 +156,9 @@ class NodeReporter:
         if not is_due and _without_heartbeats(status_of(node)) == _without_heartbeats(status_of(wanted)):
             return
         patch = {key: value for key, value in status_of(wanted).items() if status_of(node).get(key) != value}
+        if "allocatable" in patch:  # an extended resource that is no longer in the capacity goes
+            before = status_of(node).get("allocatable") or {}
+            patch["allocatable"] = dict.fromkeys(before) | patch["allocatable"]
         if isinstance(patch.get("addresses"), list) and status_of(node).get("addresses"):
             patch["addresses"] = [{"$patch": "replace"}, *patch["addresses"]]
         await self._nodes.patch(self._facts.name, {"status": patch}, type="strategic", subresource="status")
@@ -174,10 +177,11 @@ class NodeReporter:
             present, self._facts, await self._health(), self._pressure(), self._clock.now()
         )
         self._tell(present)
+        extended = node_status.extended_of(node)
         status |= {
             "addresses": node_status.addresses(self._facts),
-            "capacity": self.capacity,
-            "allocatable": self.allocatable,
+            "capacity": extended | self.capacity,
+            "allocatable": extended | self.allocatable,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._facts.port}},
             "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
             "images": node_status.images(self._images()),

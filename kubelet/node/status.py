@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from kubarium.api.core.pod import resources
 from kubarium.apimachinery import conditions, quantity, time
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, status_of
 from kubelet.node import machine
 from kubelet.node.machine import Machine
 from kubelet.runtime.interface import Image, RuntimeInfo
@@ -84,6 +85,12 @@ def allocatable(facts: NodeFacts, whole: Object) -> Object:
     found["memory"] = f"{max(0, facts.machine.memory - taken['memory']) // 1024}Ki"
     found["ephemeral-storage"] = str(max(0, disk - taken["ephemeral-storage"]))
     return found
+
+
+def extended_of(node: Object) -> Object:
+    """The capacity of resources that others count on this node: the kubelet keeps it, and lets pods have all of it."""
+    capacity: Object = status_of(node).get("capacity") or {}
+    return {name: amount for name, amount in capacity.items() if resources.is_extended(name)}
 
 
 def _threshold(text: str, whole: int) -> int:

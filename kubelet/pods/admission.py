@@ -88,6 +88,8 @@ def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusa
         for resource, amount in resources.requests_of(other).items():
             used[resource] = used.get(resource, 0) + amount
     for resource, wanted in resources.requests_of(pod).items():
+        if resource not in allocatable and resources.is_extended(resource):
+            continue  # the scheduler knows better: ours may be an old state of the node
         free = allocatable.get(resource, 0) - used.get(resource, 0)
         if wanted > free and wanted > 0:
             return Refusal(

@@ -27,6 +27,13 @@ def amounts(texts: Object | None) -> Amounts:
     return {resource: amount(resource, text) for resource, text in texts.items()} if texts else {}
 
 
+def is_extended(resource: str) -> bool:
+    """Is this a resource that Kubernetes itself knows nothing about: a device, or whatever an operator counts?"""
+    domain, slash, _ = resource.partition("/")
+    native = domain == "kubernetes.io" or domain.endswith(".kubernetes.io")
+    return bool(slash) and not native and not resource.startswith("requests.")
+
+
 def requests_of(pod: Object) -> Amounts:
     """What the scheduler must find room for: all containers and sidecars, or the largest init container, plus overhead.
 
