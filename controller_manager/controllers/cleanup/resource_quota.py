@@ -31,6 +31,8 @@ log = logging.get(__name__)
 
 Kind = tuple[str, str]  # group, plural
 
+SETTLE_SECONDS = 0.5  # after something came, so that many are counted at once
+
 _PLAIN = (
     "services",
     "persistentvolumeclaims",
@@ -96,9 +98,15 @@ class ResourceQuotaController(Controller):
             full = not group and plural in ("pods", "services", "persistentvolumeclaims", "resourcequotas")
             found = self.informers.informer(place.api_version, plural, metadata_only=not full)
             self._counted[kind] = found
-            found.add_handler(on_update=self._changed, on_delete=self._gone)
+            found.add_handler(on_add=self._came, on_update=self._changed, on_delete=self._gone)
         await found.synced()
         return found
+
+    def _came(self, obj: Object, initial: bool) -> None:
+        """Admission has booked it; but a count that was made before we saw it may have taken that back."""
+        if not initial:
+            for quota in self.quotas.list(namespace_of(obj)):
+                self.queue.add_after(key_of(quota), SETTLE_SECONDS)
 
     def _gone(self, obj: Object) -> None:
         for quota in self.quotas.list(namespace_of(obj)):
