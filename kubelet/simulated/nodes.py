@@ -85,14 +85,13 @@ class Nodes:
 
     async def register(self) -> None:
         """Make the nodes that there are those that there should be; tried again until the API server lets us."""
-        while True:
+        while not self.registered.is_set():
             try:
                 await self._register()
-                break
-            except (errors.StatusError, OSError, TimeoutError) as error:
-                log.info("nodes not registered yet: %s", error)
+                self.registered.set()
+            except* (errors.StatusError, OSError, TimeoutError) as group:
+                log.info("nodes not registered yet: %s", group.exceptions[0])
                 await self._clock.sleep(0.5)
-        self.registered.set()
         log.info("%d nodes registered", len(self._ours))
 
     async def _register(self) -> None:
@@ -113,7 +112,9 @@ class Nodes:
             for item in rest:
                 await work(item)
 
-        await asyncio.gather(*(worker() for _ in range(self._options.senders)))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._options.senders):
+                tasks.create_task(worker())
 
     async def _delete(self, name: str) -> None:
         try:
