@@ -18,6 +18,7 @@ from kubarium.apimachinery.object import (
     is_deleting,
     name_of,
     namespace_of,
+    resource_version_of,
     spec_of,
     status_of,
     uid_of,
@@ -48,6 +49,7 @@ class CronJobController(Controller):
         self.jobs = informers.informer("batch/v1", "jobs").lister
         self.cron_client = client.resource("batch/v1", "cronjobs")
         self.job_client = client.resource("batch/v1", "jobs")
+        self._written: dict[ObjectKey, int] = {}  # the revision of our last write of each cron job
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -56,7 +58,10 @@ class CronJobController(Controller):
     async def reconcile(self, key: ObjectKey) -> float | None:
         stored = self.crons.get(key)
         if stored is None:
+            self._written.pop(key, None)
             return None
+        if int(resource_version_of(stored)) < self._written.get(key, 0):
+            return None  # what we started last is not in the cache yet; it will bring us back
         cron = copy(stored)
         children = [job for job in self.jobs.list(key.namespace) if owners.is_controlled_by(job, cron)]
         await self._forget_finished(cron, children)
@@ -65,7 +70,8 @@ class CronJobController(Controller):
             wait = await self._start_due(cron, children)
         finally:
             if status_of(cron) != status_of(stored):
-                await self.cron_client.update_status(cron)
+                written = await self.cron_client.update_status(cron)
+                self._written[key] = int(resource_version_of(written))
         return wait
 
     # ---- jobs that have ended
@@ -153,7 +159,11 @@ class CronJobController(Controller):
                 cron, "Warning", "MissSchedule", f"Missed scheduled time to start a job: {stamp}"
             )
             return wait
-        if await self._may_start(cron, children):
+        name = name_of(crons.job_for(cron, due))
+        present = next((job for job in children if name_of(job) == name), None)
+        if present is not None:  # started before the status could be written
+            _note_started(cron, present, due)
+        elif await self._may_start(cron, children):
             await self._start(cron, due)
         return wait
 
@@ -186,10 +196,7 @@ class CronJobController(Controller):
             raise
         else:
             self.events.event(cron, "Normal", "SuccessfulCreate", f"Created job {name_of(created)}")
-        status = cron.setdefault("status", {})
-        if all(one.get("uid") != uid_of(created) for one in status.get("active") or []):
-            status["active"] = [*(status.get("active") or []), _reference(created)]
-        status["lastScheduleTime"] = time.format_time(due)
+        _note_started(cron, created, due)
 
 
 def _owner(job: Object) -> Iterable[ObjectKey]:
@@ -208,6 +215,14 @@ def _reference(job: Object) -> Object:
         "apiVersion": "batch/v1",
         "resourceVersion": job["metadata"].get("resourceVersion"),
     }
+
+
+def _note_started(cron: Object, job: Object, due: datetime) -> None:
+    status = cron.setdefault("status", {})
+    known = any(one.get("uid") == uid_of(job) for one in status.get("active") or [])
+    if not known and not jobs.is_finished(job):
+        status["active"] = [*(status.get("active") or []), _reference(job)]
+    status["lastScheduleTime"] = time.format_time(due)
 
 
 def _forget_active(cron: Object, uid: str) -> None:

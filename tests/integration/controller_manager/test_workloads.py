@@ -492,6 +492,13 @@ async def test_a_replaced_cron_job_has_one_job_at_a_time(world: World) -> None:
     await resource.patch("tick", earlier, world.namespace, subresource="status")
     await world.until(lambda: started(""))
     (first,) = await world.list("batch/v1", "jobs")
+
+    async def told() -> bool:
+        return bool(await world.events("SuccessfulCreate"))
+
+    await world.until(told)
+    assert not await world.events("UnexpectedJob")  # not even when the cache is late
+    assert not await world.events("SuccessfulDelete")
     await resource.delete("tick", world.namespace, propagation_policy="Background")
 
     async def gone() -> bool:
