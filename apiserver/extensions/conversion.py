@@ -262,7 +262,7 @@ class _Keys:
 class _ConvertedWatch:
     """A watch whose objects are converted; ends when they cannot be."""
 
-    def __init__(self, inner: Any, view: View, keys: _Keys) -> None:
+    def __init__(self, inner: Watch, view: View, keys: _Keys) -> None:
         self._inner, self._view, self._keys = inner, view, keys
 
     def __aiter__(self) -> _ConvertedWatch:
@@ -288,19 +288,15 @@ class _ConvertedWatch:
 
     @property
     def revision(self) -> int:
-        revision: int = self._inner.revision
-        return revision
+        return self._inner.revision
 
     def take(self) -> Sequence[Change]:
         """Nothing without waiting: the webhook must be asked."""
         return ()
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        self._inner.listen(listener)
-
     @property
     def ended(self) -> bool:
-        return bool(self._inner.ended)
+        return self._inner.ended
 
     def wake(self) -> None:
         self._inner.wake()

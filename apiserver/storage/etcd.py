@@ -183,7 +183,7 @@ class EtcdWatch:
     def take(self) -> Sequence[Change]:
         return ()
 
-    def listen(self, listener: Callable[[], None]) -> None:
+    def wake(self) -> None:
         """Nobody who needs this watches etcd directly."""
         raise NotImplementedError
 

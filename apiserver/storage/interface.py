@@ -119,8 +119,8 @@ class Watch(Protocol):
         """What is there already, possibly nothing, without waiting."""
         ...
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call this instead of waking an `__anext__` when there is something to `take`, or the watch has ended."""
+    def wake(self) -> None:
+        """Let a waiting `__anext__` return, though perhaps with nothing."""
         ...
 
     @property
