@@ -111,10 +111,10 @@ class StatusManager:
                     self._queue.add(uid)
 
     async def _send(self, uid: str) -> None:
-        status, pod = self._statuses.get(uid), self._newest(uid)
-        if status is None or pod is None:
+        known, pod = self._statuses.get(uid), self._newest(uid)
+        if known is None or pod is None:
             return
-        status = self._told(pod, status)
+        status = self._told(pod, known)
         if self._sent.get(uid) != status:
             patch = _changes(status_of(pod), status)
             if patch:
@@ -129,7 +129,8 @@ class StatusManager:
                     return
                 log.debug("status of %s: %s", logging.name(pod), status.get("phase"))
             self._sent[uid] = copy(status)
-        if is_deleting(pod) and self._may_delete(pod):
+        all_is_told = status is known and self._statuses.get(uid) is known
+        if all_is_told and is_deleting(pod) and self._may_delete(pod):
             await self._delete(pod)
 
     def _told(self, pod: Object, status: Object) -> Object:

@@ -253,6 +253,9 @@ def _validate_env_from(sources: list[Object], path: FieldPath) -> list[FieldErro
     found: list[FieldError] = []
     for index, source in enumerate(sources):
         at = path % index
+        prefix = source.get("prefix") or ""
+        if "=" in prefix or not prefix.isprintable():
+            found.append(invalid(at / "prefix", prefix, _ENV_NAME_RULE))
         given = [field for field in ("configMapRef", "secretRef") if source.get(field) is not None]
         if len(given) != 1:
             what = (
