@@ -35,6 +35,7 @@ PLURALS = {
     "Ingress": "ingresses",
     "NetworkPolicy": "networkpolicies",
     "StorageClass": "storageclasses",
+    "VolumeAttributesClass": "volumeattributesclasses",
     "PriorityClass": "priorityclasses",
     "RuntimeClass": "runtimeclasses",
     "IngressClass": "ingressclasses",
