@@ -66,7 +66,9 @@ def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[
             _refuse_floods(obj)
         obj = orjson.loads(orjson.dumps(obj))  # nothing shared, nothing that JSON does not have
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, RecursionError) as error:
-        raise _unrecognized(kind, f"error converting YAML to JSON: yaml: {_yaml_error(error)}", body) from None
+        raise _unrecognized(
+            kind, f"error converting YAML to JSON: yaml: {_yaml_error(error)}", body
+        ) from None
     finally:
         loader.dispose()
     return _as_object(obj, kind, body), loader.problems
@@ -147,7 +149,9 @@ def json_type(value: Any) -> str:
 
 
 def _unrecognized(kind: str, error: str, body: bytes) -> BadRequest:
-    message = f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {error}"
+    message = (
+        f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; {error}"
+    )
     return BadRequest(f"{message} ({_summary(body)})")
 
 
@@ -210,7 +214,9 @@ class _Loader(yaml.CSafeLoader):
                 continue
             key = _key_text(self.construct_object(key_node))
             if key in seen:
-                self.problems.append(f"line {key_node.start_mark.line + 1}: key {json.dumps(key)} already set in map")
+                self.problems.append(
+                    f"line {key_node.start_mark.line + 1}: key {json.dumps(key)} already set in map"
+                )
             seen.add(key)
         self.flatten_mapping(node)
         return {
@@ -234,7 +240,9 @@ def _construct_map(loader: _Loader, node: Any) -> Any:
 def _construct_float(loader: _Loader, node: Any) -> int | float:
     text = str(loader.construct_scalar(node)).replace("_", "").lower()
     number = float(text)
-    return int(number) if number.is_integer() and abs(number) < 2**63 else number  # `1.0` becomes 1 on the way to JSON
+    return (
+        int(number) if number.is_integer() and abs(number) < 2**63 else number
+    )  # `1.0` becomes 1 on the way to JSON
 
 
 def _construct_int(loader: _Loader, node: Any) -> int | float:
@@ -253,7 +261,9 @@ def _resolve(tag: str, pattern: str, first: str) -> None:
 
 
 # No timestamps and no base-60 numbers: `2020-01-01` and `8080:80` are text for upstream.
-_resolve("bool", r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$", "yYnNtTfFoO")
+_resolve(
+    "bool", r"^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$", "yYnNtTfFoO"
+)
 _resolve("int", r"^[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)$", "-+0123456789")
 _resolve("float", r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", "-+0123456789.")
 _resolve("null", r"^(?:~|null|Null|NULL|)$", "~nN")

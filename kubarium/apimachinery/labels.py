@@ -99,7 +99,7 @@ def from_label_selector(selector: Object | None) -> Selector:
 
 
 def requirement_of(expression: Object) -> Requirement:
-    """A `{key, operator, values}` object: `LabelSelectorRequirement` or `NodeSelectorRequirement`. Raises ValueError."""
+    """`{key, operator, values}`: a `LabelSelectorRequirement` or `NodeSelectorRequirement`. Raises ValueError."""
     operators = {
         "In": "in",
         "NotIn": "notin",

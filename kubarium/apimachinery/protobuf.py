@@ -29,7 +29,16 @@ MAGIC = b"k8s\x00"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ABSENT = object()
-_BROKEN = (IndexError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error)
+_BROKEN = (
+    IndexError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 """What reading may raise when the bytes are no message, or a number stands where bytes should."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

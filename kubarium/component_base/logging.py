@@ -31,7 +31,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         text = record.getMessage().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        line = f'time={moment} level={record.levelname.lower()} component={self._component} at={record.name} msg="{text}"'
+        head = f"time={moment} level={record.levelname.lower()} component={self._component} at={record.name}"
+        line = f'{head} msg="{text}"'
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -90,7 +90,8 @@ class IdentifyingProtocol(HttpToolsProtocol):
     """Tells the application who is at the other end: pass it to `serve` as `http=IdentifyingProtocol`.
 
     `scope["state"]` gets `client_cert` (as `getpeercert()`, only if verified), `client_cert_der` and `protocol`, this
-    object, whose transport a tunnel may take over. Semi-private parts of uvicorn are touched here: its version is pinned.
+    object, whose transport a tunnel may take over. Semi-private parts of uvicorn are touched here: its version is
+    pinned.
     """
 
     def connection_made(self, transport: Any) -> None:

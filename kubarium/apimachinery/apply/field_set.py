@@ -171,7 +171,11 @@ def item_step(item: Any, schema: Structural) -> str:
     keys = {}
     for key in schema.list_keys:
         value = item.get(key) if isinstance(item, dict) else None
-        if value is None and schema.items is not None and (known := schema.items.properties.get(key)) is not None:
+        if (
+            value is None
+            and schema.items is not None
+            and (known := schema.items.properties.get(key)) is not None
+        ):
             value = known.default if isinstance(known.default, str | int | bool) else None
         if value is not None:
             keys[key] = value

@@ -259,7 +259,9 @@ def _merge_ancient(entries: _Entries) -> None:
 def _write(obj: Object, entries: _Entries) -> None:
     metadata = obj.setdefault("metadata", {})
     if entries:
-        metadata["managedFields"] = sorted(entries.values(), key=_order) if len(entries) > 1 else [*entries.values()]
+        metadata["managedFields"] = (
+            sorted(entries.values(), key=_order) if len(entries) > 1 else [*entries.values()]
+        )
     else:
         metadata.pop("managedFields", None)
 
@@ -287,7 +289,9 @@ def check_config(config: Object, schema: Structural) -> None:
     api_version, kind = config.get("apiVersion") or "", config.get("kind") or ""
     namespace, name = metadata.get("namespace") or "", metadata.get("name") or ""
     who = f"{namespace}/{name}; {api_version}, Kind={kind}"
-    shown = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
+    shown = (
+        problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
+    )
     # Upstream has no reason for this one: clients print it as "Error from server: failed to create ...".
     raise StatusError(f"failed to create typed patch object ({who}): {shown}", code=500, reason="")
 
@@ -317,7 +321,9 @@ def _raise_conflicts(
         raise _conflict(conflicts)
 
 
-def _kubectl_may(mine: _Manager, conflicts: Sequence[tuple[_Manager, Path]], live: Object, schema: Structural) -> bool:
+def _kubectl_may(
+    mine: _Manager, conflicts: Sequence[tuple[_Manager, Path]], live: Object, schema: Structural
+) -> bool:
     """`kubectl apply --server-side` may take over what `kubectl apply` has applied from the client before."""
     annotation = ((live.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
     if mine.name != KUBECTL or not annotation:

@@ -93,7 +93,9 @@ class Program:
         """The value for these variables. Raises EvaluationError, or CostExceeded above the limit."""
         return self.evaluate_with_cost(bindings, cost_limit)[0]
 
-    def evaluate_with_cost(self, bindings: Mapping[str, Any], cost_limit: int = COST_LIMIT) -> tuple[Any, int]:
+    def evaluate_with_cost(
+        self, bindings: Mapping[str, Any], cost_limit: int = COST_LIMIT
+    ) -> tuple[Any, int]:
         """The value and what it has cost."""
         env: Env = [_UNBOUND] * self._size
         env[0] = cost_limit
@@ -107,7 +109,9 @@ class Program:
         return value, cost_limit - env[0]
 
 
-def compile(expression: str, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program:
+def compile(
+    expression: str, variables: Mapping[str, Type | Structural], result: Type | None = None
+) -> Program:
     """Check and compile an expression. `result` is the type it must have. Raises CompileError."""
     compiler = _Compiler(expression, variables)
     try:
@@ -189,7 +193,9 @@ class _Compiler:
         if operand.type.kind == "optional":
             inner = operand.type.params[0]
             field, _ = self._field(node, inner)
-            return _Typed(optional_of(field), _optional_field(operand.run, node.field, field), operand.cost + 1)
+            return _Typed(
+                optional_of(field), _optional_field(operand.run, node.field, field), operand.cost + 1
+            )
         field, key = self._field(node, operand.type)
         if node.optional:
             run = _optional_field(_wrapped(operand.run), key, field)
@@ -216,7 +222,9 @@ class _Compiler:
             return typed
         name, args = self._resolved(node)
         typed_args = [self.visit(arg) for arg in args]
-        return self._function(node, name, typed_args, member=node.target is not None and len(args) > len(node.args))
+        return self._function(
+            node, name, typed_args, member=node.target is not None and len(args) > len(node.args)
+        )
 
     def _resolved(self, node: Call) -> tuple[str, list[Node]]:
         """`sets.contains(a, b)` is a function in a namespace unless `sets` is a variable."""
@@ -233,7 +241,9 @@ class _Compiler:
         types = [arg.type for arg in args]
         fitting = [(one, result) for one in overloads if (result := result_of(one, types)) is not None]
         if not fitting:
-            raise self.error(node, f"found no matching overload for '{name}' applied to '{_shown(types, member)}'")
+            raise self.error(
+                node, f"found no matching overload for '{name}' applied to '{_shown(types, member)}'"
+            )
         cost = sum(arg.cost for arg in args) + 1
         if any(one.cost is not None for one, _ in fitting):
             self.estimate += self._turns * _estimated(types)
@@ -273,9 +283,12 @@ class _Compiler:
         """`{a: b}`."""
         entries = [(self.visit(key), self.visit(value), optional) for key, value, optional in node.entries]
         keys = join([key.type for key, _, _ in entries])
-        values = join([
-            value.type.params[0] if optional and value.type.params else value.type for _, value, optional in entries
-        ])
+        values = join(
+            [
+                value.type.params[0] if optional and value.type.params else value.type
+                for _, value, optional in entries
+            ]
+        )
         runs = [(key.run, value.run, optional) for key, value, optional in entries]
 
         def run(env: Env) -> dict[Any, Any]:
@@ -353,7 +366,9 @@ class _Compiler:
         condition, yes, no = (self.visit(arg) for arg in node.args)
         types = [condition.type, yes.type, no.type]
         if condition.type.kind not in ("bool", "dyn") or not compatible(yes.type, no.type):
-            raise self.error(node, f"found no matching overload for '_?_:_' applied to '{_shown(types, False)}'")
+            raise self.error(
+                node, f"found no matching overload for '_?_:_' applied to '{_shown(types, False)}'"
+            )
         test, yes_run, no_run = condition.run, yes.run, no.run
         branches = [one for one in types[1:] if one.kind != "null"]
         result = join(branches) if branches else NULL
@@ -442,7 +457,9 @@ class _Compiler:
         if target.type.kind == "optional":
             raise self.error(node, f"expression of type '{target.type}' cannot be range of a comprehension")
         keys, values = self._range(node, target.type)
-        types = [keys, values] if len(node.variables) == 2 else [values if target.type.kind != "map" else keys]
+        types = (
+            [keys, values] if len(node.variables) == 2 else [values if target.type.kind != "map" else keys]
+        )
         outside, size = self._turns, most(target.type)
         self._turns *= size
         bodies, slots = self._inside(node.args, node.variables, types)
@@ -809,7 +826,20 @@ _MACROS: dict[str, _Visit] = {
     **dict.fromkeys(_LOOPS, _Compiler.loop),
 }
 _TYPE_NAMES = frozenset(
-    ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type", "timestamp", "duration")
+    (
+        "bool",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "list",
+        "map",
+        "null_type",
+        "type",
+        "timestamp",
+        "duration",
+    )
 )
 
 __all__ = [

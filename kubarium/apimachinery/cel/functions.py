@@ -132,9 +132,7 @@ def _fits(wanted: Type, given: Type, bound: dict[str, Type]) -> bool:
     if wanted.kind != given.kind:
         # A typed object may be used where a map is wanted only through dyn.
         return False
-    return all(
-        _fits(inner, outer, bound) for inner, outer in zip(wanted.params, given.params, strict=False)
-    )
+    return all(_fits(inner, outer, bound) for inner, outer in zip(wanted.params, given.params, strict=False))
 
 
 def compatible(left: Type, right: Type) -> bool:

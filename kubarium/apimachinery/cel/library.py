@@ -50,7 +50,11 @@ def _optional_none() -> Optional:
 
 @function("optional::ofNonZeroValue | A -> optional(A)")
 def _optional_of_non_zero(value: Any) -> Optional:
-    zero = value is None or value is False or (not isinstance(value, bool) and value in (0, "", b"", timedelta()))
+    zero = (
+        value is None
+        or value is False
+        or (not isinstance(value, bool) and value in (0, "", b"", timedelta()))
+    )
     return NONE if zero or (isinstance(value, list | Mapping) and not value) else Optional(True, value)
 
 
@@ -120,18 +124,26 @@ def _reverse_text(text: str) -> str:
     return text[::-1]
 
 
-@function("string.replace | string, string -> string", "string.replace | string, string, int -> string", cost=by_length)
+@function(
+    "string.replace | string, string -> string",
+    "string.replace | string, string, int -> string",
+    cost=by_length,
+)
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
     return text.replace(old, new, count)
 
 
-@function("string.split | string -> list(string)", "string.split | string, int -> list(string)", cost=by_length)
+@function(
+    "string.split | string -> list(string)", "string.split | string, int -> list(string)", cost=by_length
+)
 def _split(text: str, separator: str, limit: int = -1) -> list[str]:
     if limit == 0:
         return []
     if not separator:
         parts = list(text)
-        return parts if limit < 0 or len(parts) <= limit else [*parts[: limit - 1], "".join(parts[limit - 1 :])]
+        return (
+            parts if limit < 0 or len(parts) <= limit else [*parts[: limit - 1], "".join(parts[limit - 1 :])]
+        )
     return text.split(separator, limit - 1 if limit > 0 else -1)
 
 
@@ -214,13 +226,18 @@ def _shown(value: Any) -> str:
 # Regular expressions.
 
 
-@function("string.find | string -> string", cost=lambda text, pattern: (len(text) // 10 + 1) * (len(pattern) // 4 + 1))
+@function(
+    "string.find | string -> string",
+    cost=lambda text, pattern: (len(text) // 10 + 1) * (len(pattern) // 4 + 1),
+)
 def _find(text: str, pattern: str) -> str:
     match = compiled_pattern(pattern).search(text)
     return match.group() if match is not None else ""
 
 
-@function("string.findAll | string -> list(string)", "string.findAll | string, int -> list(string)", cost=by_length)
+@function(
+    "string.findAll | string -> list(string)", "string.findAll | string, int -> list(string)", cost=by_length
+)
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
     found = [match.group() for match in compiled_pattern(pattern).finditer(text)]
     return found if limit < 0 else found[:limit]
@@ -402,7 +419,9 @@ def _is_url(text: str) -> bool:
 def _url(text: str) -> SplitResult:
     parts = _parse_url(text)
     if parts is None:
-        raise EvaluationError(f'URL parse error during conversion from string: parse "{text}": invalid URI for request')
+        raise EvaluationError(
+            f'URL parse error during conversion from string: parse "{text}": invalid URI for request'
+        )
     return parts
 
 
@@ -540,7 +559,9 @@ def _is_cidr(text: str) -> bool:
 def _cidr(text: str) -> CIDR:
     found = _parse_cidr(text)
     if found is None:
-        raise EvaluationError(f'network address parse error during conversion from string: invalid CIDR "{text}"')
+        raise EvaluationError(
+            f'network address parse error during conversion from string: invalid CIDR "{text}"'
+        )
     return found
 
 
@@ -553,7 +574,11 @@ def _contains_ip(cidr: CIDR, ip: Any) -> bool:
 def _contains_cidr(cidr: CIDR, other: Any) -> bool:
     inner = (_cidr(other) if isinstance(other, str) else other).interface.network
     outer = cidr.interface.network
-    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and inner.network_address in outer
+    )
 
 
 @function("cidr.ip | -> ip")
@@ -844,7 +869,16 @@ def _with(authorizer: Authorizer, *more: tuple[str, str]) -> Authorizer:
 
 
 def _register_steps() -> None:
-    for name in ("path", "group", "resource", "subresource", "namespace", "name", "fieldSelector", "labelSelector"):
+    for name in (
+        "path",
+        "group",
+        "resource",
+        "subresource",
+        "namespace",
+        "name",
+        "fieldSelector",
+        "labelSelector",
+    ):
         function(f"authorizer.{name} | string -> authorizer")(
             lambda authorizer, text, name=name: _with(authorizer, (name, text))
         )

@@ -162,7 +162,9 @@ _LOOPS: dict[str, dict[int, int]] = {
 def parse(source: str) -> Node:
     """The tree of an expression. Raises CompileError."""
     if len(source) > LONGEST:
-        raise CompileError(source, 0, f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}")
+        raise CompileError(
+            source, 0, f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}"
+        )
     parser = _Parser(source, _tokens(source))
     return parser.whole()
 
@@ -222,7 +224,9 @@ def _string(source: str, text: str, at: int) -> str | bytes:
     quote = 3 if rest[:3] in ('"""', "'''") and len(rest) >= 6 else 1
     body = rest[quote:-quote]
     if "b" in prefix:
-        return body.encode() if "r" in prefix else _unescape(source, body, at, as_bytes=True).encode("latin-1")
+        return (
+            body.encode() if "r" in prefix else _unescape(source, body, at, as_bytes=True).encode("latin-1")
+        )
     return body if "r" in prefix else _unescape(source, body, at)
 
 
@@ -464,7 +468,8 @@ class _Parser:
 
 
 _EXPECTED = (
-    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
+    "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
 )
 
 

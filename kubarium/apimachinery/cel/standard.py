@@ -330,7 +330,12 @@ def _to_uint(value: Any) -> UInt:
         raise EvaluationError(f'strconv.ParseUint: parsing "{value}": invalid syntax') from None
 
 
-@function("double | int -> double", "double | uint -> double", "double | double -> double", "double | string -> double")
+@function(
+    "double | int -> double",
+    "double | uint -> double",
+    "double | double -> double",
+    "double | string -> double",
+)
 def _to_double(value: Any) -> float:
     try:
         return float(value)
@@ -404,7 +409,9 @@ def double_text(number: float) -> str:
         return "+Inf" if number > 0 else "-Inf"
     if number == 0 or 1e-4 <= abs(number) < 1e21:
         return str(int(number)) if number.is_integer() else repr(number)
-    mantissa, _, exponent = f"{number!r}".partition("e") if "e" in repr(number) else f"{number:e}".partition("e")
+    mantissa, _, exponent = (
+        f"{number!r}".partition("e") if "e" in repr(number) else f"{number:e}".partition("e")
+    )
     return f"{float(mantissa):g}e{int(exponent):+03d}"
 
 
@@ -448,7 +455,9 @@ def _to_duration(value: Any) -> timedelta:
     return timedelta(seconds=value) if isinstance(value, int) else parse_duration(value)
 
 
-@function("timestamp | string -> timestamp", "timestamp | timestamp -> timestamp", "timestamp | int -> timestamp")
+@function(
+    "timestamp | string -> timestamp", "timestamp | timestamp -> timestamp", "timestamp | int -> timestamp"
+)
 def _to_timestamp(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value

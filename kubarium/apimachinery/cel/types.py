@@ -1,7 +1,7 @@
 """The types of CEL values, known before an expression runs.
 
-    dyn  bool  int  uint  double  string  bytes  null  timestamp  duration  type
-    list(T)  map(K, V)  optional(T)  object (fields by name)  and names such as quantity, net.IP of the libraries
+dyn  bool  int  uint  double  string  bytes  null  timestamp  duration  type
+list(T)  map(K, V)  optional(T)  object (fields by name)  and names such as quantity, net.IP of the libraries
 """
 
 from __future__ import annotations
@@ -152,7 +152,6 @@ _KEYWORDS = frozenset(
         "let", "loop", "package", "namespace", "return", "var", "void", "while",
     )
 )  # fmt: skip
-
 
 
 @lru_cache(4096)

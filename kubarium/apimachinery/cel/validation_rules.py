@@ -104,7 +104,9 @@ class Rules:
         if schema.additional is not None:
             where = path / "additionalProperties"
             many = times * most(of_schema(schema))
-            additional = self._place(schema.additional, where, root=False, correlatable=correlatable, times=many)
+            additional = self._place(
+                schema.additional, where, root=False, correlatable=correlatable, times=many
+            )
         if schema.items is not None:
             known = correlatable and schema.list_type == "map"
             many = times * most(of_schema(schema))
@@ -126,7 +128,9 @@ class Rules:
             try:
                 rule = _compile_rule(document, kind)
             except CompileError as error:
-                self.errors.append(invalid(where / "rule", document.get("rule"), f"compilation failed: {error}"))
+                self.errors.append(
+                    invalid(where / "rule", document.get("rule"), f"compilation failed: {error}")
+                )
                 continue
             if rule.needs_old and not correlatable:
                 message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
@@ -207,7 +211,11 @@ class _Evaluation:
         except EvaluationError as error:
             self.errors.append(invalid(path, shown, f"{error} evaluating rule: {_message(rule)}"))
             return
-        where = FieldPath(path.text + rule.field_path) if path.text else FieldPath(rule.field_path.removeprefix("."))
+        where = (
+            FieldPath(path.text + rule.field_path)
+            if path.text
+            else FieldPath(rule.field_path.removeprefix("."))
+        )
         self.errors.append(_error(rule, where, shown, self._said(rule, bindings)))
 
     def _run(self, program: Program, bindings: Mapping[str, Any]) -> Any:
@@ -249,7 +257,10 @@ def _with_older(items: list[Any], old: Any, keys: Sequence[str]) -> Iterator[tup
     if keys and isinstance(old, list):
         before = {_identity(item, keys): item for item in old if isinstance(item, dict)}
     for item in items:
-        yield item, before.get(_identity(item, keys), _ABSENT) if before and isinstance(item, dict) else _ABSENT
+        yield (
+            item,
+            before.get(_identity(item, keys), _ABSENT) if before and isinstance(item, dict) else _ABSENT,
+        )
 
 
 def _identity(item: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:

@@ -137,7 +137,9 @@ def _replace(holder: list[Any], tokens: list[str], operation: Object) -> None:
     elif isinstance(parent, dict) and tokens[-1] in parent:
         parent[tokens[-1]] = _value_of(operation)
     else:
-        raise _CannotApply(f"replace operation does not apply: doc is missing key: {tokens[-1]}: missing value")
+        raise _CannotApply(
+            f"replace operation does not apply: doc is missing key: {tokens[-1]}: missing value"
+        )
 
 
 def _move(holder: list[Any], tokens: list[str], operation: Object) -> None:

@@ -46,7 +46,9 @@ def _merge_object(target: Object, patch: Object, schema: Structural) -> Object:
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise _failure(f"unknown patch type found: {directive}" if isinstance(directive, str) else "invalid patch type")
+        raise _failure(
+            f"unknown patch type found: {directive}" if isinstance(directive, str) else "invalid patch type"
+        )
     _retain_keys(target, patch)
     _delete_primitives(target, patch)
     _set_orders(target, patch, schema)
@@ -115,9 +117,7 @@ def _check_order(change: list[Any], order: list[Any], key: str) -> None:
     wanted = [_identity(item, key) for item in order]
     places = [wanted.index(item) if item in wanted else -1 for item in ids]
     if -1 in places or places != sorted(places):
-        raise _failure(
-            f" The order in patch list:\n{change}\n doesn't match {SET_ORDER} list:\n{order}\n"
-        )
+        raise _failure(f" The order in patch list:\n{change}\n doesn't match {SET_ORDER} list:\n{order}\n")
 
 
 def _merge_list(before: list[Any], change: list[Any], schema: Structural) -> list[Any]:
@@ -176,7 +176,9 @@ def _in_order(merged: list[Any], order: list[Any], before: list[Any], key: str) 
     """
     rank = {_identity(item, key): place for place, item in reversed(list(enumerate(order)))}
     old_rank = {_identity(item, key): place for place, item in reversed(list(enumerate(before)))}
-    named = sorted((item for item in merged if _identity(item, key) in rank), key=lambda i: rank[_identity(i, key)])
+    named = sorted(
+        (item for item in merged if _identity(item, key) in rank), key=lambda i: rank[_identity(i, key)]
+    )
     others = [item for item in merged if _identity(item, key) not in rank]
     others.sort(key=lambda item: old_rank.get(_identity(item, key), len(before)))
     result: list[Any] = []

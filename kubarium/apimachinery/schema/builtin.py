@@ -110,7 +110,9 @@ class _Compiler:
         check = self._checks.get(node.name)
         if check is None:
             # A stand-in until the real one is made, because a definition may contain itself.
-            self._checks[node.name] = lambda value, where, unknown: self._checks[node.name](value, where, unknown)
+            self._checks[node.name] = lambda value, where, unknown: self._checks[node.name](
+                value, where, unknown
+            )
             check = self._checks[node.name] = self._make(node)
         return check
 
@@ -135,7 +137,8 @@ class _Compiler:
         omit = frozenset(
             key
             for key, child in node.properties.items()
-            if (child.items is not None or child.additional is not None) and key not in node.required
+            if (child.items is not None or child.additional is not None)
+            and key not in node.required
             # An empty list of managed fields is a wish: start them anew.
             and key != "managedFields"
         )
@@ -143,7 +146,12 @@ class _Compiler:
 
 
 def _struct(
-    plain: dict[str, type], deep: dict[str, Check], types: dict[str, str], omit: frozenset[str], name: str, own: str
+    plain: dict[str, type],
+    deep: dict[str, Check],
+    types: dict[str, str],
+    omit: frozenset[str],
+    name: str,
+    own: str,
 ) -> Check:
     plain_of, deep_of = plain.get, deep.get
 
@@ -352,7 +360,8 @@ def _either(schema: Callable[[], Check]) -> Check:
 
 
 _POLYMORPH = frozenset(
-    _CRD + name for name in ("JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray")
+    _CRD + name
+    for name in ("JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray")
 )
 _SPECIAL: dict[str, Check] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": _quantity,
@@ -399,7 +408,9 @@ def _go_type(node: Structural) -> str:
         return node.format or "int64"
     if node.format == "byte":
         return "[]uint8"
-    return {"boolean": "bool", "number": "float64", "object": "map[string]interface {}"}.get(node.type, node.type)
+    return {"boolean": "bool", "number": "float64", "object": "map[string]interface {}"}.get(
+        node.type, node.type
+    )
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 The data comes from the package kubernetes-validate. Its authors made every optional type nullable and listed the
 allowed kinds; that is undone here, once, and the result is kept in a cache file whose first line is an index, so
-that a start of the API server reads one file and decodes only the definitions that it needs. """
+that a start of the API server reads one file and decodes only the definitions that it needs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ class Catalog:
         """The compiled schema of a definition."""
         node = self._compiled.get(name)
         if node is None:
-            node = self._compiled[name] = Structural(name=name)  # registered first: definitions may contain themselves
+            node = self._compiled[name] = Structural(
+                name=name
+            )  # registered first: definitions may contain themselves
             document = _without_descriptions(self.document(name))
             for key, schema in (document.get("properties") or {}).items():
                 if (value := _KEY_DEFAULTS.get((name, key))) is not None:

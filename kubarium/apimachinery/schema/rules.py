@@ -40,8 +40,12 @@ _NEVER = {
     "writeOnly": "writeOnly is not supported",
     "xml": "xml is not supported",
 }
-_METADATA_RULE = "must not specify anything other than name and generateName, but metadata is implicitly specified"
-_KEY_RULE = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+_METADATA_RULE = (
+    "must not specify anything other than name and generateName, but metadata is implicitly specified"
+)
+_KEY_RULE = (
+    "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+)
 _ONLY_OUTSIDE = (
     "type", "additionalProperties", "default", "title", "description", "nullable",
     "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
@@ -97,7 +101,9 @@ def _child_errors(document: Document, path: FieldPath) -> Iterator[FieldError]:
         yield from _node_errors(child, (path / "properties").key(key), "for specified object fields")
     if isinstance(additional, Mapping):
         if properties:
-            yield forbidden(path / "additionalProperties", "additionalProperties and properties are mutual exclusive")
+            yield forbidden(
+                path / "additionalProperties", "additionalProperties and properties are mutual exclusive"
+            )
         yield from _node_errors(additional, path / "additionalProperties", "for specified object fields")
     elif additional is False:
         yield forbidden(path / "additionalProperties", "additionalProperties cannot be set to false")
@@ -110,7 +116,9 @@ def _child_errors(document: Document, path: FieldPath) -> Iterator[FieldError]:
         yield required(path / "items", "must be specified")
     for junctor in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(document.get(junctor) or ()):
-            yield from _branch_errors(branch, path / junctor % index, bool(document.get("x-kubernetes-int-or-string")))
+            yield from _branch_errors(
+                branch, path / junctor % index, bool(document.get("x-kubernetes-int-or-string"))
+            )
     if isinstance(document.get("not"), Mapping):
         yield from _branch_errors(document["not"], path / "not", False)
 
@@ -121,13 +129,16 @@ def _keyword_errors(document: Document, path: FieldPath) -> Iterator[FieldError]
             yield forbidden(path / keyword, message)
     if document.get("uniqueItems"):
         yield forbidden(
-            path / "uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+            path / "uniqueItems",
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
         )
     if pattern := document.get("pattern"):
         try:
             re2.compile(pattern)
         except re2.error as error:
-            yield invalid(path / "pattern", pattern, f"must be a valid regular expression, but isn't: {error}")
+            yield invalid(
+                path / "pattern", pattern, f"must be a valid regular expression, but isn't: {error}"
+            )
 
 
 def _branch_errors(document: Document, path: FieldPath, may_have_type: bool) -> Iterator[FieldError]:

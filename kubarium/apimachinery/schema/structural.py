@@ -2,7 +2,7 @@
 
 A `Structural` is made from an OpenAPI v3 schema, of a built-in kind (see `catalog.py`) or of a
 CustomResourceDefinition. Source:
-https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ """
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/"""
 
 from __future__ import annotations
 

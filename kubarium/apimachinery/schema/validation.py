@@ -154,7 +154,9 @@ def _typed(name: str, accepts: Callable[[Any], bool]) -> Check:
         actual = _schema_type(value)
         return [
             _Problem(
-                lambda path: type_invalid(path, actual, f'{path.text} in body must be of type {name}: "{actual}"')
+                lambda path: type_invalid(
+                    path, actual, f'{path.text} in body must be of type {name}: "{actual}"'
+                )
             )
         ]
 
@@ -318,12 +320,16 @@ def _minimum(source: Mapping[str, Any]) -> Check:
     limit = source["minimum"]
     if source.get("exclusiveMinimum"):
         return _rule(_is_number, lambda value: bool(value > limit), f"should be greater than {limit}")
-    return _rule(_is_number, lambda value: bool(value >= limit), f"should be greater than or equal to {limit}")
+    return _rule(
+        _is_number, lambda value: bool(value >= limit), f"should be greater than or equal to {limit}"
+    )
 
 
 def _multiple_of(source: Mapping[str, Any]) -> Check:
     factor = source["multipleOf"]
-    return _rule(_is_number, lambda value: float(value / factor).is_integer(), f"should be a multiple of {factor}")
+    return _rule(
+        _is_number, lambda value: float(value / factor).is_integer(), f"should be a multiple of {factor}"
+    )
 
 
 def _min_length(source: Mapping[str, Any]) -> Check:
