@@ -91,7 +91,7 @@ class _Far(_Side):
         self._near = near
         self._head = b""
         self._refused = False
-        self._missing: int | None = None  # bytes of a refusal\'s body still to come
+        self._missing: int | None = None  # bytes of a refusal's body still to come
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None:
