@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubarium.apimachinery import names
+from kubarium.apimachinery.errors import AlreadyExists
 from kubarium.client.rest import Client
 from tests.integration.running import ApiServer, Etcd
 
@@ -48,3 +50,15 @@ async def namespace(client: Client) -> AsyncIterator[str]:
     await namespaces.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     await namespaces.delete(name)
+
+
+@pytest.fixture
+async def default_account(client: Client, namespace: str) -> str:
+    """The test's namespace, with the account `default` that pods need.
+
+    A controller manager of other tests may be running on the same server and have made it already.
+    """
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+    with contextlib.suppress(AlreadyExists):
+        await client.resource("v1", "serviceaccounts").create(account, namespace)
+    return namespace

@@ -17,10 +17,9 @@ Object = dict[str, Any]
 
 
 @pytest.fixture
-async def pod(client: Client, namespace: str) -> AsyncIterator[str]:
+async def pod(client: Client, default_account: str) -> AsyncIterator[str]:
     """The path of a running, ready pod."""
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    await client.resource("v1", "serviceaccounts").create(account, namespace)
+    namespace = default_account
     pods = client.resource("v1", "pods")
     resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}
     spec = {"nodeName": "n", "containers": [{"name": "c", "image": "i", "resources": resources}]}

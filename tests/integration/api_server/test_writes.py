@@ -146,10 +146,8 @@ async def test_propagation_sets_finalizers(client: Client, namespace: str) -> No
         await deployments.get("web", namespace)
 
 
-async def test_pods_leave_gracefully(client: Client, namespace: str) -> None:
-    await client.resource("v1", "serviceaccounts").create(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, namespace
-    )
+async def test_pods_leave_gracefully(client: Client, default_account: str) -> None:
+    namespace = default_account
     pods = client.resource("v1", "pods")
     spec = {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 20}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}

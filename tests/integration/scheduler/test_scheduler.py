@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from kubarium.apimachinery import conditions
-from kubarium.apimachinery.errors import AlreadyExists
 from kubarium.apimachinery.object import Object
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
@@ -127,16 +125,9 @@ class World:
 
 
 @pytest.fixture
-async def world(client: Client, namespace: str, scheduler: SchedulerProcess) -> AsyncIterator[World]:
+async def world(client: Client, default_account: str, scheduler: SchedulerProcess) -> AsyncIterator[World]:
     """An empty namespace where pods can be made."""
-    account = {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": "default", "namespace": namespace},
-    }
-    with contextlib.suppress(AlreadyExists):  # a controller manager of other tests may be running
-        await client.resource("v1", "serviceaccounts").create(account)
-    made = World(client, namespace)
+    made = World(client, default_account)
     yield made
     await made.clean()
 

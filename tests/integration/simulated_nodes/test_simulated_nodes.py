@@ -106,12 +106,10 @@ async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) 
 
 
 @pytest.fixture
-async def story(client: Client, namespace: str, simulated: SimulatedNodes) -> AsyncIterator[Story]:
+async def story(client: Client, default_account: str, simulated: SimulatedNodes) -> AsyncIterator[Story]:
     """A namespace with its service account, and nodes that are there."""
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    await client.resource("v1", "serviceaccounts").create(account, namespace)
     await eventually(lambda: ready_nodes(client))
-    yield Story(client, namespace)
+    yield Story(client, default_account)
 
 
 async def ready_nodes(client: Client) -> dict[str, Object]:
