@@ -1,0 +1,136 @@
+"""What makes a pod's wishes for its place invalid: tolerations, affinity, spread constraints."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery import names
+from kubarium.apimachinery.field_path import (
+    FieldError,
+    FieldPath,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
+from kubarium.apimachinery.metadata import validate_label_selector
+from kubarium.apimachinery.object import Object
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def validate_tolerations(tolerations: list[Object], path: FieldPath) -> list[FieldError]:
+    """Keys, operators and effects that fit together."""
+    found: list[FieldError] = []
+    for index, toleration in enumerate(tolerations):
+        at = path % index
+        key, operator = toleration.get("key") or "", toleration.get("operator") or "Equal"
+        effect, value = toleration.get("effect") or "", toleration.get("value") or ""
+        if key:
+            found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
+        elif operator != "Exists":
+            what = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            found.append(invalid(at / "operator", operator, what))
+        if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
+            found.append(
+                invalid(at / "effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
+            )
+        if operator == "Exists" and value:
+            found.append(invalid(at / "operator", value, "value must be empty when `operator` is 'Exists'"))
+        elif operator == "Equal":
+            found += [invalid(at / "operator", value, text) for text in names.label_value_errors(value)]
+        elif operator not in ("Exists", "Equal", "Lt", "Gt"):
+            found.append(not_supported(at / "operator", operator, ("Equal", "Exists")))
+        if effect and effect not in _EFFECTS:
+            found.append(not_supported(at / "effect", effect, _EFFECTS))
+    return found
+
+
+_NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
+
+
+def validate_affinity(affinity: Object, path: FieldPath) -> list[FieldError]:
+    """Terms that are whole and weights between 1 and 100."""
+    found: list[FieldError] = []
+    node = affinity.get("nodeAffinity") or {}
+    hard = node.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if hard is not None:
+        at = path / "nodeAffinity" / "requiredDuringSchedulingIgnoredDuringExecution" / "nodeSelectorTerms"
+        if not hard.get("nodeSelectorTerms"):
+            found.append(required(at, "must have at least one node selector term"))
+        for index, term in enumerate(hard.get("nodeSelectorTerms") or []):
+            found += _validate_node_term(term, at % index)
+    for index, preference in enumerate(node.get("preferredDuringSchedulingIgnoredDuringExecution") or []):
+        at = path / "nodeAffinity" / "preferredDuringSchedulingIgnoredDuringExecution" % index
+        found += _validate_weight(preference, at)
+        found += _validate_node_term(preference.get("preference") or {}, at / "preference")
+    for kind in ("podAffinity", "podAntiAffinity"):
+        part = affinity.get(kind) or {}
+        for index, term in enumerate(part.get("requiredDuringSchedulingIgnoredDuringExecution") or []):
+            at = path / kind / "requiredDuringSchedulingIgnoredDuringExecution" % index
+            found += _validate_pod_term(term, at)
+        for index, weighted in enumerate(part.get("preferredDuringSchedulingIgnoredDuringExecution") or []):
+            at = path / kind / "preferredDuringSchedulingIgnoredDuringExecution" % index
+            found += _validate_weight(weighted, at)
+            found += _validate_pod_term(weighted.get("podAffinityTerm") or {}, at / "podAffinityTerm")
+    return found
+
+
+def _validate_weight(weighted: Object, path: FieldPath) -> list[FieldError]:
+    weight = weighted.get("weight") or 0
+    return [] if 1 <= weight <= 100 else [invalid(path / "weight", weight, "must be in the range 1-100")]
+
+
+def _validate_node_term(term: Object, path: FieldPath) -> list[FieldError]:
+    found: list[FieldError] = []
+    for index, expression in enumerate(term.get("matchExpressions") or []):
+        at = path / "matchExpressions" % index
+        operator, values = expression.get("operator") or "", expression.get("values") or []
+        if operator in ("In", "NotIn") and not values:
+            found.append(required(at / "values", "must be specified when `operator` is 'In' or 'NotIn'"))
+        elif operator in ("Exists", "DoesNotExist") and values:
+            found.append(
+                forbidden(at / "values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+            )
+        elif operator in ("Gt", "Lt") and len(values) != 1:
+            found.append(
+                required(at / "values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
+            )
+        elif operator not in _NODE_OPERATORS:
+            found.append(invalid(at / "operator", operator, "not a valid selector operator"))
+        key = expression.get("key") or ""
+        found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
+    return found
+
+
+def _validate_pod_term(term: Object, path: FieldPath) -> list[FieldError]:
+    found = validate_label_selector(term.get("labelSelector"), path / "labelSelector")
+    key = term.get("topologyKey") or ""
+    if not key:
+        found.append(required(path / "topologyKey", "can not be empty"))
+    else:
+        found += [invalid(path / "topologyKey", key, text) for text in names.qualified_name_errors(key)]
+    return found
+
+
+def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldError]:
+    """Positive skews, a key, a known action; no pair of key and action twice."""
+    found: list[FieldError] = []
+    seen: set[tuple[str, str]] = set()
+    for index, constraint in enumerate(constraints):
+        at = path % index
+        if (constraint.get("maxSkew") or 0) <= 0:
+            found.append(invalid(at / "maxSkew", constraint.get("maxSkew") or 0, "must be greater than zero"))
+        key = constraint.get("topologyKey") or ""
+        if not key:
+            found.append(required(at / "topologyKey", "can not be empty"))
+        action = constraint.get("whenUnsatisfiable") or ""
+        if action not in ("DoNotSchedule", "ScheduleAnyway"):
+            found.append(not_supported(at / "whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway")))
+        if (key, action) in seen:
+            found.append(duplicate(at / "{topologyKey, whenUnsatisfiable}", f"{{{key}, {action}}}"))
+        seen.add((key, action))
+        minimum = constraint.get("minDomains")
+        if minimum is not None and minimum <= 0:
+            found.append(invalid(at / "minDomains", minimum, "must be greater than zero"))
+        found += validate_label_selector(constraint.get("labelSelector"), at / "labelSelector")
+    return found
