@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,19 +18,22 @@ from kubarium.component_base import logging, serving
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
 from kubelet import options as options_module
+from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
 from kubelet.images.garbage import ImageGarbage
 from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS
 from kubelet.node import machine
 from kubelet.node import status as node_status
+from kubelet.node.health import HealthCheck
 from kubelet.node.lease import LeaseKeeper
 from kubelet.node.registration import NodeReporter
-from kubelet.node.status import Health, NodeFacts
+from kubelet.node.status import NodeFacts
 from kubelet.options import Options
 from kubelet.pleg import PLEG
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import source_api
 from kubelet.pods.inputs import Inputs
+from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
@@ -41,7 +43,6 @@ from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.eviction import EvictionManager, Observation, refuses
 from kubelet.resources.stats import Stats
-from kubelet.runtime import garbage
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
@@ -52,7 +53,7 @@ from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
 from kubelet.status import generate
 from kubelet.status.manager import SENDERS, StatusManager
-from kubelet.sync_loop import ContainerChanged, Event, Finished, ProbeChanged, SyncLoop
+from kubelet.sync_loop import SyncLoop
 from kubelet.sync_pod import PodSyncer
 from kubelet.volumes import mounts
 from kubelet.volumes.manager import VolumeManager
@@ -65,8 +66,6 @@ from kubelet.volumes.plugins.nfs import NFS
 from kubelet.volumes.watched_objects import TokenManager, WatchedObjects
 
 log = logging.get(__name__)
-
-GARBAGE_PERIOD = 60.0  # seconds
 
 
 async def main(process: Process) -> None:
@@ -241,7 +240,7 @@ class Kubelet:
             recorder=self.recorder,
             clock=self.clock,
             host_ips=lambda: self.facts.ips,
-            network_complaint=lambda: self.health.network,
+            network_complaint=lambda: self.health.last.network,
             runtime_name=lambda: self.reporter.runtime_name,
             allocations=self.allocations,
             limits=self.manager.inputs.limits,
@@ -254,6 +253,17 @@ class Kubelet:
             containers=self.pleg.containers_by_state,
             node=self.name,
         )
+        self.leftovers = Leftovers(
+            self.runtime,
+            self.volumes,
+            self.cgroups,
+            self.clock,
+            logs=Path(self.options.pod_logs_dir),
+            is_gone=self._is_gone,
+            running=self.pleg.running_pods,
+            may_look=lambda: self.pod_informer.has_synced,
+            forget=self._forget,
+        )
         self.loop = SyncLoop(
             pods=self.pods,
             workers=self.workers,
@@ -264,17 +274,20 @@ class Kubelet:
             clock=self.clock,
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
-            collect=lambda uid: self._gone.add(uid),
+            collect=self.leftovers.add,
             refuses=lambda pod: refuses(pod, self.eviction.pressure()),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
-        self._gone: set[str] = set()
         self.merge = Merge(self._emit)
         self.pod_informer = source_api.connect(self.informers, self.name, self.merge)
 
     def _build_node(self) -> None:
-        self.health = Health(runtime="container runtime status check may not have completed yet")
+        self.health = HealthCheck(
+            self.runtime,
+            pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
+            shutdown=lambda: "",
+        )
         self.images = ImageGarbage(self.runtime, self.recorder, self.clock, lambda: self.reporter.reference)
         self.eviction = EvictionManager(
             self.runtime,
@@ -307,7 +320,7 @@ class Kubelet:
             register=self.options.register_node,
             runtime=self.runtime.version,
             images=lambda: self.images.images,
-            health=self._look_at_health,
+            health=self.health.look,
             recorder=self.recorder,
             pressure=self.eviction.pressure,
         )
@@ -373,7 +386,7 @@ class Kubelet:
         process.start("stats", self.stats.sample())
         process.start("eviction", self.eviction.run())
         process.start("log rotation", self.log_rotation.run())
-        process.start("garbage", self._collect_garbage())
+        process.start("garbage", self.leftovers.run())
         process.start("housekeeping", self.loop.tick())
         process.start("sync loop", self._run_loop())
         if self.options.pod_manifest_path:
@@ -422,35 +435,6 @@ class Kubelet:
         except OSError as error:
             log.warning("cgroups of pods not set up: %s", error)
 
-    async def _collect_garbage(self) -> None:
-        """What is left of pods that are gone, at once; what else is superfluous, every minute."""
-        turn = 0
-        while True:
-            await self.clock.sleep(1.0)
-            turn += 1
-            if not self._gone and turn % GARBAGE_PERIOD:
-                continue
-            gone, self._gone = self._gone, set()
-            for uid in gone:
-                self.puller.forget(uid)
-                self.tokens.forget(uid)
-            try:
-                if self.pod_informer.has_synced:
-                    await garbage.collect(self.runtime, self._is_gone, Path(self.options.pod_logs_dir))
-                    await self._clear_leftovers()
-            except (ContainerRuntimeError, OSError) as error:
-                log.info("garbage not collected: %s", error)
-            except Exception:
-                log.exception("garbage not collected")
-
-    async def _clear_leftovers(self) -> None:
-        """Directories and cgroups of pods that ended while nobody was looking."""
-        running = self.pleg.running_pods()
-        for uid in {*self.volumes.pods_on_disk(), *self.cgroups.pods()}:
-            if self._is_gone(uid) and uid not in running:
-                await self.volumes.tear_down(uid)
-                self.cgroups.remove(uid)
-
     # -- small answers ---------------------------------------------------------------------------------------------
 
     def _emit(self, event: Event) -> None:
@@ -458,6 +442,10 @@ class Kubelet:
 
     def _is_gone(self, uid: str) -> bool:
         return self.pods.by_uid(uid) is None and not self.workers.knows(uid)
+
+    def _forget(self, uid: str) -> None:
+        self.puller.forget(uid)
+        self.tokens.forget(uid)
 
     def _counts_beside(self, pod: Object, uid: str) -> bool:
         """Does this pod take of what pod `uid` would like to have more of?"""
@@ -477,7 +465,7 @@ class Kubelet:
 
     async def _free_disk(self) -> None:
         """What can be freed without touching a pod."""
-        await garbage.collect(self.runtime, self._is_gone, Path(self.options.pod_logs_dir), keep=0)
+        await self.leftovers.free_disk()
         await self.images.look()
         await self.images.delete_unused(1 << 62)
 
@@ -530,30 +518,6 @@ class Kubelet:
             "beta.kubernetes.io/arch": architecture,
             **self.options.node_labels,
         }
-
-    async def _look_at_health(self) -> Health:
-        runtime, network = "", ""
-        try:
-            for condition in await self.runtime.conditions():
-                if condition.status:
-                    continue
-                text = (
-                    f"container runtime {'network ' if condition.type == 'NetworkReady' else ''}not ready: "
-                )
-                text += f"{condition.type}=false reason:{condition.reason} message:{condition.message}"
-                if condition.type == "NetworkReady":
-                    network = text
-                else:
-                    runtime = text
-        except ContainerRuntimeError as error:
-            runtime = f"container runtime is down: {error}"
-        self.health = dataclasses.replace(
-            self.health,
-            runtime=runtime,
-            network=network,
-            pleg=self.pleg.complaint() if self.pleg.was_listed else "",
-        )
-        return self.health
 
     async def _sync_loop_turns(self) -> None:
         """The sync loop gets an event every two seconds at least."""

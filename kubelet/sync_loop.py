@@ -12,18 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.events import (
+    ContainerChanged,
+    Event,
+    Finished,
+    Housekeeping,
+    PodAdded,
+    PodReconciled,
+    PodRemoved,
+    PodUpdated,
+    ProbeChanged,
+)
 from kubelet.pleg import PLEG
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import admission
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import PodAdded, PodReconciled, PodRemoved, PodUpdated, is_mirror
+from kubelet.pods.merge import is_mirror
 from kubelet.runtime.inputs import Recorder
 from kubelet.status import generate
 from kubelet.status.manager import StatusManager
@@ -31,44 +41,6 @@ from kubelet.status.manager import StatusManager
 log = logging.get(__name__)
 
 HOUSEKEEPING_PERIOD = 2.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerChanged:
-    """The runtime says something new of a pod."""
-
-    pod_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeChanged:
-    """A probe has another result than before."""
-
-    pod_uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A worker has cleared up after its pod."""
-
-    pod: Object
-
-
-@dataclass(frozen=True, slots=True)
-class Housekeeping:
-    """Time to look for what nobody owns."""
-
-
-Event = (
-    PodAdded
-    | PodUpdated
-    | PodReconciled
-    | PodRemoved
-    | ContainerChanged
-    | ProbeChanged
-    | Finished
-    | Housekeeping
-)
 
 
 class SyncLoop:

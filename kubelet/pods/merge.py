@@ -7,44 +7,13 @@ kubelet acts on (status written by itself, say) becomes `PodReconciled`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kubarium.apimachinery.object import Object, annotations_of, labels_of, uid_of
+from kubelet.events import Change, PodAdded, PodReconciled, PodRemoved, PodUpdated
 
 SOURCE_ANNOTATION = "kubernetes.io/config.source"
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
-
-
-@dataclass(frozen=True, slots=True)
-class PodAdded:
-    """A pod that was not known before."""
-
-    pod: Object
-
-
-@dataclass(frozen=True, slots=True)
-class PodUpdated:
-    """What is wanted of the pod has changed."""
-
-    pod: Object
-
-
-@dataclass(frozen=True, slots=True)
-class PodReconciled:
-    """Only what is reported of the pod has changed."""
-
-    pod: Object
-
-
-@dataclass(frozen=True, slots=True)
-class PodRemoved:
-    """The pod is no longer in its source."""
-
-    pod: Object
-
-
-Change = PodAdded | PodUpdated | PodReconciled | PodRemoved
 
 
 def is_mirror(pod: Object) -> bool:

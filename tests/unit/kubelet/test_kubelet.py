@@ -53,7 +53,7 @@ class Node:
             kubelet.statuses.run(),
             kubelet.statuses.reconcile(),
         ]
-        loops += [kubelet.loop.tick(), kubelet._run_loop(), kubelet._collect_garbage()]
+        loops += [kubelet.loop.tick(), kubelet._run_loop(), kubelet.leftovers.run()]
         self._tasks = [asyncio.create_task(loop) for loop in loops]
         await self.until(lambda: bool(self.api.objects("v1", "nodes")))
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from kubarium.apimachinery.object import Object, copy
-from kubelet.pods.merge import Change, Merge, PodAdded, PodReconciled, PodRemoved, PodUpdated
+from kubelet.events import Change, PodAdded, PodReconciled, PodRemoved, PodUpdated
+from kubelet.pods.merge import Merge
 from tests.unit.kubelet.making import make_pod
 
 

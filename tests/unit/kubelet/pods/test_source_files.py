@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubarium.component_base.clock import FakeClock
-from kubelet.pods.merge import Change, Merge, PodAdded, PodRemoved, is_static
+from kubelet.events import Change, PodAdded, PodRemoved
+from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 
 MANIFEST = "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: a, image: 'b%s'}]}}"

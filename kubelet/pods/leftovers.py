@@ -1,0 +1,81 @@
+"""What pods that are gone have left on the node: dead containers and sandboxes, logs, directories, cgroups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.resources.cgroups import Cgroups
+from kubelet.runtime import garbage
+from kubelet.runtime.interface import ContainerRuntimeError, Runtime
+from kubelet.volumes.manager import VolumeManager
+
+log = logging.get(__name__)
+
+PERIOD = 60  # seconds between looks when no pod has gone
+
+
+class Leftovers:
+    """Clears up at once after a pod that is reported gone, and looks for the rest every minute."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        volumes: VolumeManager,
+        cgroups: Cgroups,
+        clock: Clock,
+        *,
+        logs: Path,
+        is_gone: Callable[[str], bool],
+        running: Callable[[], set[str]],
+        may_look: Callable[[], bool],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._runtime = runtime
+        self._volumes = volumes
+        self._cgroups = cgroups
+        self._clock = clock
+        self._logs = logs
+        self._is_gone = is_gone
+        self._running = running
+        self._may_look = may_look  # not before it is known which pods there should be
+        self._forget = forget
+        self._gone: set[str] = set()
+
+    def add(self, pod_uid: str) -> None:
+        """This pod is gone."""
+        self._gone.add(pod_uid)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        turn = 0
+        while True:
+            await self._clock.sleep(1.0)
+            turn += 1
+            if not self._gone and turn % PERIOD:
+                continue
+            gone, self._gone = self._gone, set()
+            for uid in gone:
+                self._forget(uid)
+            try:
+                if self._may_look():
+                    await self.collect()
+            except (ContainerRuntimeError, OSError) as error:
+                log.info("garbage not collected: %s", error)
+            except Exception:
+                log.exception("garbage not collected")
+
+    async def collect(self) -> None:
+        """One look."""
+        await garbage.collect(self._runtime, self._is_gone, self._logs)
+        running = self._running()
+        for uid in {*self._volumes.pods_on_disk(), *self._cgroups.pods()}:
+            if self._is_gone(uid) and uid not in running:
+                await self._volumes.tear_down(uid)
+                self._cgroups.remove(uid)
+
+    async def free_disk(self) -> None:
+        """The disk is full: keep no dead container, not even the newest."""
+        await garbage.collect(self._runtime, self._is_gone, self._logs, keep=0)
