@@ -66,7 +66,7 @@ from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import Storage
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.cel import library
+from kubarium.apimachinery.cel.libraries import authorizer as cel_authorizer
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema import catalog as schema_catalog
@@ -361,9 +361,9 @@ def _admission(
         )
         return {**shown, "apiVersion": api_version}
 
-    def decide(user: User, info: RequestInfo) -> library.Decision:
+    def decide(user: User, info: RequestInfo) -> cel_authorizer.Decision:
         verdict = authorizer.authorize(user, info)
-        return library.Decision(verdict.allowed, verdict.reason)
+        return cel_authorizer.Decision(verdict.allowed, verdict.reason)
 
     def plural_of(api_version: str, kind: str) -> tuple[str, bool] | None:
         row = rows.find_kind(GroupVersionKind(*split(api_version), kind))

@@ -8,12 +8,13 @@ from typing import Any
 from apiserver.admission.plugin import Attributes
 from apiserver.request import RequestInfo, User
 from kubarium.api.admissionregistration import expressions
-from kubarium.apimachinery.cel import compiler, library, types
+from kubarium.apimachinery.cel import compiler, types
 from kubarium.apimachinery.cel.functions import CostExceeded, EvaluationError
+from kubarium.apimachinery.cel.libraries import authorizer
 from kubarium.apimachinery.cel.parser import CompileError
 from kubarium.apimachinery.object import Object
 
-Decide = Callable[[User, RequestInfo], library.Decision]
+Decide = Callable[[User, RequestInfo], authorizer.Decision]
 """May a user do something? For the variable `authorizer`, which cannot wait."""
 
 _MAX_PROGRAMS = 5_000
@@ -88,8 +89,8 @@ def bindings_of(attributes: Attributes, decide: Decide, namespace: Object | None
         "oldObject": attributes.old,
         "request": request_of(attributes),
         "namespaceObject": namespace,
-        "authorizer": library.Authorizer(ask),
-        "authorizerRequestResource": library.Authorizer(ask, tuple(pair for pair in given if pair[1])),
+        "authorizer": authorizer.Authorizer(ask),
+        "authorizerRequestResource": authorizer.Authorizer(ask, tuple(pair for pair in given if pair[1])),
     }
 
 
@@ -119,8 +120,8 @@ def request_of(attributes: Attributes) -> Object:
     }
 
 
-def _asker(attributes: Attributes, decide: Decide) -> library.Ask:
-    def ask(asked: Mapping[str, str]) -> library.Decision:
+def _asker(attributes: Attributes, decide: Decide) -> authorizer.Ask:
+    def ask(asked: Mapping[str, str]) -> authorizer.Decision:
         user = attributes.user
         if "serviceAccount" in asked:
             namespace, _, name = asked["serviceAccount"].partition("/")

@@ -1,9 +1,12 @@
 """CEL, the expression language of validation rules and admission policies, with the functions that Kubernetes adds.
 
     text ── parser.py ──▶ syntax tree ── compiler.py ──▶ types (types.py) and closures over plain dicts ──▶ value
-                                             │
-                    functions.py (the table) ├── standard.py (CEL's own functions)
-                                             └── library.py (Kubernetes' functions, the authorizer)
+                                             │                                        (program.py runs them)
+                                             ├── access.py    variables, fields, items
+                                             ├── dispatch.py  calls of functions ── functions.py (the table)
+                                             │                                        ├── standard.py   CEL's own
+                                             │                                        └── libraries/    Kubernetes'
+                                             └── macros.py    has, cel.bind ── loops.py (all, exists, map, ...)
 
     compiler.compile(expression, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program
         a variable that is a Structural is the root of an object; CompileError has upstream-like texts
@@ -13,7 +16,7 @@
     validation_rules.Rules(schema: Structural, path): the x-kubernetes-validations of a whole CRD schema;
         .errors (of the rules themselves), .evaluate(obj, old) -> list[FieldError]
     types.of_schema(Structural, root=False), types.object_of({"name": Type}), types.DYN, types.BOOL, types.STRING, ...
-    types.named("authorizer") is the type of the variable `authorizer`, library.Authorizer(ask) its value
+    types.named("authorizer") is the type of the variable `authorizer`, libraries.authorizer.Authorizer(ask) its value
 
 `Object{...}` and `JSONPatch{...}` of mutating policies evaluate to plain dicts: merge the first with
 `apply.merge.merge(object, applied, schema)`, give a list of the second to `patch.json_patch.apply`.

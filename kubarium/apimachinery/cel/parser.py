@@ -150,7 +150,6 @@ _LOOPS: dict[str, dict[int, int]] = {
     "existsOne": {2: 1, 3: 2},
     "map": {2: 1, 3: 1},
     "filter": {2: 1},
-    "sortBy": {2: 1},
     "transformList": {3: 2, 4: 2},
     "transformMap": {3: 2, 4: 2},
     "transformMapEntry": {3: 2, 4: 2},
@@ -410,7 +409,7 @@ class _Parser:
         count = _LOOPS.get(name, {}).get(len(args)) if target is not None else None
         if count is not None and all(isinstance(arg, Ident) for arg in args[:count]):
             return Macro(at, name, target, [self._variable(arg) for arg in args[:count]], args[count:])
-        if count is not None and name not in ("map", "filter", "sortBy"):
+        if count is not None and name not in ("map", "filter"):
             raise CompileError(self._source, args[0].at, "argument must be a simple name")
         return Call(at, name, target, args)
 

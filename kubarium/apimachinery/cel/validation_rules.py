@@ -22,7 +22,7 @@ from kubarium.apimachinery.cel.compiler import (
     Program,
     compile,
 )
-from kubarium.apimachinery.cel.library import NONE, Optional
+from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
 from kubarium.apimachinery.cel.types import BOOL, STRING, Type, most, of_schema, optional_of
 from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, forbidden, invalid, required
 from kubarium.apimachinery.schema.structural import Structural

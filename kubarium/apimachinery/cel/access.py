@@ -1,0 +1,110 @@
+"""Closures that reach into values: variables, fields, items, also of optionals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel.functions import EvaluationError
+from kubarium.apimachinery.cel.libraries import encodings
+from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
+from kubarium.apimachinery.cel.program import UNBOUND, Env, Run
+from kubarium.apimachinery.cel.types import Type
+
+
+def variable_run(slot: int, name: str, convert: Callable[[Any], Any] | None) -> Run:
+    """The value of a variable."""
+
+    def run(env: Env) -> Any:
+        value = env[slot]
+        if value is UNBOUND:
+            raise EvaluationError(f"no such attribute(s): {name}")
+        return value if convert is None or value is None else convert(value)
+
+    return run
+
+
+def field_run(operand: Run, key: str, convert: Callable[[Any], Any] | None) -> Run:
+    """A field of what `operand` computes."""
+
+    def run(env: Env) -> Any:
+        value = operand(env)
+        try:
+            found = value[key]
+        except (KeyError, TypeError, IndexError):
+            raise _missing(value, key) from None
+        return found if convert is None or found is None else convert(found)
+
+    def run_plain(env: Env) -> Any:
+        value = operand(env)
+        if type(value) is dict and key in value:
+            return value[key]
+        if isinstance(value, Mapping) and key in value:
+            return value[key]
+        raise _missing(value, key)
+
+    return run_plain if convert is None else run
+
+
+def _missing(value: Any, key: str) -> EvaluationError:
+    return EvaluationError(f"no such key: {key}") if isinstance(value, Mapping) else standard.no_overload()
+
+
+def converter(kind: Type) -> Callable[[Any], Any] | None:
+    """From what JSON has to what CEL has, where they differ."""
+    if kind.kind == "timestamp":
+        return lambda value: value if isinstance(value, datetime) else standard.parse_timestamp(value)
+    if kind.kind == "duration":
+        return lambda value: value if isinstance(value, timedelta) else standard.parse_duration(value)
+    if kind.kind == "bytes":
+        return encodings.from_base64
+    if kind.kind == "double":
+        return lambda value: float(value) if type(value) is int else value
+    inner = converter(kind.params[-1]) if kind.kind in ("list", "map") and kind.params else None
+    if inner is None:
+        return None
+    if kind.kind == "list":
+        return lambda values: [inner(value) for value in values]
+    return lambda values: {key: inner(value) for key, value in values.items()}
+
+
+def wrapped(operand: Run) -> Run:
+    """The value as an optional that is there."""
+    return lambda env: Optional(True, operand(env))
+
+
+def optional_field(operand: Run, key: str, field: Type) -> Run:
+    """A field of an optional."""
+    convert = converter(field)
+
+    def run(env: Env) -> Optional:
+        value = operand(env)
+        if not value.present or value.value is None:
+            return NONE
+        if not isinstance(value.value, Mapping):
+            raise standard.no_overload()
+        if key not in value.value:
+            return NONE
+        found = value.value[key]
+        return Optional(True, convert(found) if convert is not None and found is not None else found)
+
+    return run
+
+
+def optional_item(operand: Run, key: Run) -> Run:
+    """An item or entry of an optional."""
+
+    def run(env: Env) -> Optional:
+        value = operand(env)
+        if not value.present:
+            return NONE
+        step, inner = key(env), value.value
+        if isinstance(inner, Mapping):
+            return Optional(True, inner[step]) if step in inner else NONE
+        if isinstance(inner, list) and type(step) is int:
+            return Optional(True, inner[step]) if 0 <= step < len(inner) else NONE
+        raise standard.no_overload()
+
+    return run

@@ -1,0 +1,78 @@
+"""Closures that call functions: directly where the types are sure, else by the types of the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel.functions import Overload, accepts
+from kubarium.apimachinery.cel.program import Env, Run, spend
+from kubarium.apimachinery.cel.types import LARGEST_REQUEST, Type, most
+
+
+def shown(types: Sequence[Type], member: bool) -> str:
+    """Types of arguments, for complaints."""
+    if member:
+        return f"{types[0]}.({', '.join(map(str, types[1:]))})"
+    return f"({', '.join(map(str, types))})"
+
+
+def estimated(types: Sequence[Type]) -> int:
+    """What a function may cost that looks at its arguments: a tenth for a character, one for an item."""
+    return sum(most(kind) if kind.kind in ("list", "map") else most(kind) // 10 for kind in types)
+
+
+def sized(result: Type, types: Sequence[Type]) -> Type:
+    """No function makes more characters or items than it is given in all."""
+    if result.size is not None or result.kind not in ("string", "bytes", "list", "map"):
+        return result
+    sizes = [most(kind) for kind in types]
+    return replace(result, size=sum(sizes)) if sum(sizes) < LARGEST_REQUEST else result
+
+
+def is_certain(overload: Overload, types: Sequence[Type]) -> bool:
+    """Are the values sure to fit, so that nothing need be asked while running?"""
+    return all(
+        given.kind not in ("dyn", "null") or wanted.kind == "dyn" or len(wanted.kind) == 1
+        for wanted, given in zip(overload.params, types, strict=True)
+    )
+
+
+def direct(overload: Overload, runs: Sequence[Run]) -> Run:
+    """Call one overload, whose types are sure."""
+    function, price = overload.run, overload.cost
+    if price is not None:
+        return _priced(function, price, runs)
+    if len(runs) == 1:
+        (first,) = runs
+        return lambda env: function(first(env))
+    if len(runs) == 2:
+        left, right = runs
+        return lambda env: function(left(env), right(env))
+    return lambda env: function(*[run(env) for run in runs])
+
+
+def _priced(function: Callable[..., Any], price: Callable[..., int], runs: Sequence[Run]) -> Run:
+    def run(env: Env) -> Any:
+        args = [run(env) for run in runs]
+        spend(env, price(*args))
+        return function(*args)
+
+    return run
+
+
+def dispatched(overloads: Sequence[Overload], runs: Sequence[Run]) -> Run:
+    """Which overload it is turns out while running."""
+
+    def run(env: Env) -> Any:
+        args = [run(env) for run in runs]
+        for overload in overloads:
+            if all(accepts(wanted, arg) for wanted, arg in zip(overload.params, args, strict=True)):
+                if overload.cost is not None:
+                    spend(env, overload.cost(*args))
+                return overload.run(*args)
+        raise standard.no_overload()
+
+    return run

@@ -1,0 +1,1 @@
+"""The functions that Kubernetes adds to CEL, one file for each library; `catalog.py` lists them."""

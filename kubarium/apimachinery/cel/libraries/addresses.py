@@ -1,0 +1,155 @@
+"""Addresses and networks.
+
+Source: https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-ip-address-library
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, NamedTuple
+
+from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
+from kubarium.apimachinery.cel.standard import by_length
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+class IP(NamedTuple):
+    """An address."""
+
+    address: _Address
+
+
+class CIDR(NamedTuple):
+    """A network, with the address that was written before the slash."""
+
+    interface: _Interface
+
+
+register_class("ip", IP)
+register_class("cidr", CIDR)
+
+
+def _parse_ip(text: str) -> IP | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return None if "%" in text or mapped is not None else IP(address)
+
+
+def _parse_cidr(text: str) -> CIDR | None:
+    try:
+        return CIDR(ipaddress.ip_interface(text)) if re.search(r"/\d+$", text) else None
+    except ValueError:
+        return None
+
+
+@function("isIP | string -> bool", cost=by_length)
+def _is_ip(text: str) -> bool:
+    return _parse_ip(text) is not None
+
+
+@function("ip | string -> ip", cost=by_length)
+def _ip(text: str) -> IP:
+    found = _parse_ip(text)
+    if found is None:
+        raise EvaluationError(f'IP Address "{text}" parse error during conversion from string')
+    return found
+
+
+@function("ip::isCanonical | string -> bool", cost=by_length)
+def _is_canonical(text: str) -> bool:
+    return str(_ip(text).address) == text
+
+
+@function("ip.family | -> int")
+def _family(ip: IP) -> int:
+    return ip.address.version
+
+
+@function("ip.isUnspecified | -> bool")
+def _is_unspecified(ip: IP) -> bool:
+    return ip.address.is_unspecified
+
+
+@function("ip.isLoopback | -> bool")
+def _is_loopback(ip: IP) -> bool:
+    return ip.address.is_loopback
+
+
+@function("ip.isLinkLocalUnicast | -> bool")
+def _is_link_local(ip: IP) -> bool:
+    return ip.address.is_link_local
+
+
+@function("ip.isLinkLocalMulticast | -> bool")
+def _is_link_local_multicast(ip: IP) -> bool:
+    networks = ("224.0.0.0/24",) if ip.address.version == 4 else ("ff02::/16",)
+    return any(ip.address in ipaddress.ip_network(network) for network in networks)
+
+
+@function("ip.isGlobalUnicast | -> bool")
+def _is_global_unicast(ip: IP) -> bool:
+    address = ip.address
+    others = address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local
+    return not others and str(address) != "255.255.255.255"
+
+
+@function("string | ip -> string")
+def _ip_text(ip: IP) -> str:
+    return str(ip.address)
+
+
+@function("isCIDR | string -> bool", cost=by_length)
+def _is_cidr(text: str) -> bool:
+    return _parse_cidr(text) is not None
+
+
+@function("cidr | string -> cidr", cost=by_length)
+def _cidr(text: str) -> CIDR:
+    found = _parse_cidr(text)
+    if found is None:
+        raise EvaluationError(
+            f'network address parse error during conversion from string: invalid CIDR "{text}"'
+        )
+    return found
+
+
+@function("cidr.containsIP | string -> bool", "cidr.containsIP | ip -> bool")
+def _contains_ip(cidr: CIDR, ip: Any) -> bool:
+    return (_ip(ip) if isinstance(ip, str) else ip).address in cidr.interface.network
+
+
+@function("cidr.containsCIDR | string -> bool", "cidr.containsCIDR | cidr -> bool")
+def _contains_cidr(cidr: CIDR, other: Any) -> bool:
+    inner = (_cidr(other) if isinstance(other, str) else other).interface.network
+    outer = cidr.interface.network
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and inner.network_address in outer
+    )
+
+
+@function("cidr.ip | -> ip")
+def _cidr_ip(cidr: CIDR) -> IP:
+    return IP(cidr.interface.ip)
+
+
+@function("cidr.masked | -> cidr")
+def _masked(cidr: CIDR) -> CIDR:
+    return CIDR(ipaddress.ip_interface(str(cidr.interface.network)))
+
+
+@function("cidr.prefixLength | -> int")
+def _prefix_length(cidr: CIDR) -> int:
+    return cidr.interface.network.prefixlen
+
+
+@function("string | cidr -> string")
+def _cidr_text(cidr: CIDR) -> str:
+    return str(cidr.interface)

@@ -1,0 +1,29 @@
+"""All libraries. Importing one enters its functions into the table.
+
+Source: the base environment of upstream's API server, `staging/src/k8s.io/apiserver/pkg/cel/environment/base.go`
+"""
+
+from __future__ import annotations
+
+from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel.functions import FUNCTIONS
+from kubarium.apimachinery.cel.libraries import (
+    addresses,
+    authorizer,
+    encodings,
+    formats,
+    images,
+    lists,
+    optionals,
+    quantities,
+    text,
+    urls,
+    versions,
+)
+
+LIBRARIES = (
+    standard, optionals, text, lists, encodings, urls, addresses, quantities, versions, formats, images, authorizer,
+)  # fmt: skip
+"""Every module with functions."""
+
+__all__ = ["FUNCTIONS", "LIBRARIES"]
