@@ -18,6 +18,7 @@ from collections.abc import Awaitable
 from kube_proxy.app import BACKENDS
 from kube_proxy.backends.backend import Settings
 from kube_proxy.endpoints import Endpoint
+from kube_proxy.local_traffic import LocalTraffic
 from kube_proxy.ruleset import Ruleset, build_ruleset
 from kube_proxy.services import PortName, ServicePort
 from kube_proxy.topology import NodeView
@@ -42,7 +43,7 @@ def ruleset(services: int, endpoints: int, moved: int = -1) -> Ruleset:
 
 async def measure(mode: str, services: int, endpoints: int) -> None:
     """Print the times of one backend."""
-    backend = BACKENDS[mode](Settings("10.244.0.0/16", 0x4000))
+    backend = BACKENDS[mode](Settings(LocalTraffic("10.244.0.0/16"), 0x4000))
     await backend.prepare()
     full = await _timed(backend.apply(ruleset(services, endpoints), full=True))
     again = await _timed(backend.apply(ruleset(services, endpoints), full=True))

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from kubarium.apimachinery.object import Object, is_deleting, labels_of
+import orjson
+import yaml
+
+from kubarium.apimachinery.errors import StatusError
+from kubarium.apimachinery.object import Object, annotations_of, labels_of
+from kubarium.apimachinery.time import parse_time
+from kubarium.client import kubeconfig
+from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
-from kubarium.client.kubeconfig import load
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import metrics_page
 from kubarium.component_base.process import Process
-from kubarium.component_base.serving import pages, serve
+from kubarium.component_base.serving import Page, Scope, pages, serve
+from kube_proxy import configuration, kernel, local_traffic, own_node
 from kube_proxy import options as flags
 from kube_proxy.backends.backend import Backend, Settings
 from kube_proxy.backends.iptables import IptablesBackend
@@ -28,10 +37,12 @@ from kube_proxy.topology import NodeView
 
 ZONE = "topology.kubernetes.io/zone"
 NOT_OURS = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
+TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 BACKENDS: dict[str, Callable[[Settings], Backend]] = {
     "iptables": IptablesBackend,
     "nftables": NftablesBackend,
 }
+RETRY_SECONDS = 1.0  # for what cannot be had yet: the node, a port
 
 log = logging.get(__name__)
 
@@ -40,60 +51,113 @@ async def main(process: Process, argv: Sequence[str]) -> None:
     """Read flags, then serve until stopped."""
     options = flags.read(argv)
     logging.setup("kube-proxy", options.verbosity)
-    backend = build_backend(options)
-    if options.cleanup:
-        for each in BACKENDS.values():
-            await each(settings_of(options)).clean_up()
+    if options.write_config_to:
+        text = yaml.safe_dump(configuration.document_of(options))
+        await asyncio.to_thread(Path(options.write_config_to).write_text, text)
+        log.info("wrote configuration to %s", options.write_config_to)
         return
-    async with Client(load(options.kubeconfig), user_agent="kube-proxy") as client:
-        await start(process, options, client, backend, RealClock())
+    if options.cleanup:
+        for backend in BACKENDS.values():
+            await backend(settings_of(options, {})).clean_up()
+        return
+    kernel.prepare(options)
+    if options.init_only:
+        return
+    async with Client(client_config(options), user_agent="kube-proxy") as client:
+        await start(process, options, client, RealClock())
 
 
-def settings_of(options: Options) -> Settings:
+def client_config(options: Options) -> kubeconfig.ClientConfig:
+    """Whom to talk to: the kubeconfig, or the service account of a pod; `--master` says where."""
+    found = kubeconfig.load(options.kubeconfig) if options.kubeconfig else kubeconfig.in_cluster()
+    return replace(found, server=options.master) if options.master else found
+
+
+def settings_of(options: Options, node: Object) -> Settings:
     """What a backend needs to know."""
+    addresses = options.nodeport_addresses
+    if addresses == (configuration.PRIMARY,):
+        addresses = tuple(f"{address}/32" for address in own_node.addresses_of(node))
     return Settings(
-        cluster_cidr=options.cluster_cidr,
+        local=local_traffic.detector(
+            options.detect_local_mode,
+            cluster_cidr=options.cluster_cidr,
+            node_cidr=",".join(own_node.pod_cidrs_of(node)),
+            bridge=options.pod_bridge_interface,
+            prefix=options.pod_interface_name_prefix,
+        ),
         masquerade_mark=options.masquerade_mark,
         masquerade_all=options.masquerade_all,
-        node_port_addresses=options.nodeport_addresses,
+        node_port_addresses=tuple(address for address in addresses if ":" not in address),
         localhost_node_ports=options.iptables_localhost_nodeports,
+        conntrack_is_liberal=options.conntrack_tcp_be_liberal,
     )
 
 
-def build_backend(options: Options) -> Backend:
-    """The backend that `--proxy-mode` names."""
-    return BACKENDS[options.proxy_mode](settings_of(options))
-
-
-async def start(process: Process, options: Options, client: Client, backend: Backend, clock: Clock) -> None:
+async def start(
+    process: Process, options: Options, client: Client, clock: Clock, backend: Backend | None = None
+) -> None:
     """Build every part and run until the process is asked to stop."""
-    node = NodeView(options.node_name)
-    health = ProxyHealth(clock)
+    health = ProxyHealth(clock, 2 * options.iptables_sync_period)
+    table: dict[str, Page] = {"/healthz": health.healthz, "/livez": health.livez}
+    process.start("health", _serve_pages(options, options.healthz_bind_address, table, clock))
+    table = {
+        **table,
+        "/metrics": metrics_page,
+        "/proxyMode": _text(options.mode),
+        "/configz": _configz(options),
+    }
+    process.start("metrics", _serve_pages(options, options.metrics_bind_address, table, clock))
+
+    node = await _own_node(client, options, clock)
+    settings = settings_of(options, node)
+    backend = backend or BACKENDS[options.mode](settings)
+    view = NodeView(options.node_name)
     proxier = Proxier(
         ServiceTracker(),
         EndpointTracker(),
         backend,
         Conntrack(),
         health,
-        ServiceHealth(node),
-        node,
+        ServiceHealth(view, health, await kernel.addresses_within(settings.node_port_addresses)),
+        view,
         clock,
         minimum_interval=options.iptables_min_sync_period,
+        interval=options.iptables_sync_period,
     )
     informers = Informers(client, clock)
     watch_services(informers, proxier)
     watch_endpoint_slices(informers, proxier)
-    watch_own_node(informers, proxier, health, options.node_name)
+    watch_own_node(informers, proxier, health, process, options, own_node.pod_cidrs_of(node))
+    recorder = EventRecorder(client, "kube-proxy", options.node_name, clock)
 
     await backend.prepare()
     process.start("informers", informers.run())
-    process.start("health", _serve_pages(options.healthz_bind_address, health))
-    process.start("metrics", _serve_pages(options.metrics_bind_address, health))
+    process.start("events", recorder.run())
     await informers.synced()
     process.start("proxier", proxier.run())
-    log.info("proxying in mode %s on node %s", options.proxy_mode, options.node_name)
+    recorder.event(own_node.reference_to(options.node_name), "Normal", "Starting", "")
+    log.info("proxying in mode %s on node %s", options.mode, options.node_name)
     await process.stopped()
     await proxier.close()
+
+
+async def _own_node(client: Client, options: Options, clock: Clock) -> Object:
+    """Our Node; empty as long as nothing depends on it and it is not there yet."""
+    needs_cidr = options.detect_local_mode == "NodeCIDR"
+    needs_node = needs_cidr or options.nodeport_addresses == (configuration.PRIMARY,)
+    while True:
+        try:
+            node = await client.resource("v1", "nodes").get(options.node_name)
+        except (StatusError, OSError) as error:
+            if not needs_node:
+                return {}
+            log.info("waiting for node %s: %s", options.node_name, error)
+        else:
+            if own_node.pod_cidrs_of(node) or not needs_cidr:
+                return node
+            log.info("waiting for node %s to get a pod CIDR", options.node_name)
+        await clock.sleep(RETRY_SECONDS)
 
 
 def watch_services(informers: Informers, proxier: Proxier) -> None:
@@ -101,11 +165,11 @@ def watch_services(informers: Informers, proxier: Proxier) -> None:
 
     def put(service: Object) -> None:
         if proxier.services.put(service):
-            proxier.changed()
+            proxier.service_changed()
 
     def remove(service: Object) -> None:
         if proxier.services.remove(service):
-            proxier.changed()
+            proxier.service_changed()
 
     informer = informers.informer("v1", "services", label_selector=NOT_OURS)
     informer.add_handler(lambda obj, initial: put(obj), lambda old, new: put(new), remove)
@@ -114,33 +178,68 @@ def watch_services(informers: Informers, proxier: Proxier) -> None:
 def watch_endpoint_slices(informers: Informers, proxier: Proxier) -> None:
     """EndpointSlices of the same Services."""
 
-    def put(slice_: Object) -> None:
+    def put(slice_: Object, initial: bool = False) -> None:
         if proxier.endpoints.put(slice_):
-            proxier.changed()
+            trigger = annotations_of(slice_).get(TRIGGER_TIME)
+            since = parse_time(trigger) if trigger and not initial else None
+            proxier.endpoints_changed(since)
 
     def remove(slice_: Object) -> None:
         if proxier.endpoints.remove(slice_):
-            proxier.changed()
+            proxier.endpoints_changed()
 
     informer = informers.informer("discovery.k8s.io/v1", "endpointslices", label_selector=NOT_OURS)
-    informer.add_handler(lambda obj, initial: put(obj), lambda old, new: put(new), remove)
+    informer.add_handler(put, lambda old, new: put(new), remove)
 
 
-def watch_own_node(informers: Informers, proxier: Proxier, health: ProxyHealth, name: str) -> None:
+def watch_own_node(
+    informers: Informers,
+    proxier: Proxier,
+    health: ProxyHealth,
+    process: Process,
+    options: Options,
+    pod_cidrs: list[str],
+) -> None:
     """Our zone decides which hints are for us; a node that is going away tells load balancers so."""
 
     def see(node: Object) -> None:
-        health.node_is_leaving = is_deleting(node)
+        health.see(node)
+        if options.detect_local_mode == "NodeCIDR" and own_node.pod_cidrs_of(node) != pod_cidrs:
+            log.error("the pod CIDRs of node %s changed, starting again", options.node_name)
+            process.stop(1)
         zone = labels_of(node).get(ZONE, "")
         if zone != proxier.node.zone:
             proxier.node = replace(proxier.node, zone=zone)
             proxier.changed()
 
-    informer = informers.informer("v1", "nodes", field_selector=f"metadata.name={name}")
+    informer = informers.informer("v1", "nodes", field_selector=f"metadata.name={options.node_name}")
     informer.add_handler(lambda obj, initial: see(obj), lambda old, new: see(new))
 
 
-async def _serve_pages(address: str, health: ProxyHealth) -> None:
+def _text(text: str) -> Page:
+    async def page(scope: Scope) -> tuple[int, str, bytes]:
+        return 200, "text/plain; charset=utf-8", text.encode()
+
+    return page
+
+
+def _configz(options: Options) -> Page:
+    body = orjson.dumps({"kubeproxy.config.k8s.io": configuration.document_of(options)})
+
+    async def page(scope: Scope) -> tuple[int, str, bytes]:
+        return 200, "application/json", body
+
+    return page
+
+
+async def _serve_pages(options: Options, address: str, table: dict[str, Page], clock: Clock) -> None:
+    """A port that is taken is asked for again, unless `--bind-address-hard-fail`; no address, no pages."""
     host, _, port = address.rpartition(":")
-    table = {"/healthz": health.healthz, "/livez": health.livez, "/metrics": metrics_page}
-    await serve(pages(table), host.strip("[]") or "0.0.0.0", int(port))
+    while address:
+        try:
+            await serve(pages(table), host.strip("[]"), int(port))
+        except OSError as error:
+            if options.bind_address_hard_fail:
+                raise
+            log.warning("cannot listen on %s, trying again: %s", address, error)
+            await clock.sleep(5.0)

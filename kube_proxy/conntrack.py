@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kubarium.component_base import logging
+from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, run
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
@@ -21,15 +22,17 @@ class Conntrack:
     async def forget_stale(self, ruleset: Ruleset) -> None:
         """Delete flows to endpoints that left, and flows made while a Service had no endpoint."""
         now = {rule.name: rule for rule in ruleset.udp()}
-        for name in self._before.keys() | now.keys():
-            for flow in stale_flows(self._before.get(name), now.get(name)):
-                await self._delete(*flow)
+        with metrics.CONNTRACK_SECONDS.labels(metrics.FAMILY).time():
+            for name in self._before.keys() | now.keys():
+                for flow in stale_flows(self._before.get(name), now.get(name)):
+                    await self._delete(*flow)
         self._before = now
 
     @staticmethod
     async def _delete(*match: str) -> None:
         try:
-            await run(["conntrack", "-D", "-p", "udp", *match])
+            flows = await run(["conntrack", "-D", "-p", "udp", *match])
+            metrics.CONNTRACK_DELETED.labels(metrics.FAMILY).inc(len(flows.splitlines()))
         except BackendError as error:
             if "0 flow entries" not in str(error):
                 log.warning("cannot delete conntrack entries %s: %s", " ".join(match), error)

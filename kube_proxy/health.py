@@ -1,4 +1,4 @@
-"""`/healthz` of the proxy, and one small server for each `healthCheckNodePort`.
+"""`/healthz` and `/livez` of the proxy, and one small server for each `healthCheckNodePort`.
 
 A load balancer asks each node whether it has endpoints of a Service with `externalTrafficPolicy: Local`.
 """
@@ -8,58 +8,76 @@ from __future__ import annotations
 import asyncio
 
 import orjson
+import prometheus_client
 
+from kubarium.apimachinery.object import Object, is_deleting
 from kubarium.apimachinery.time import format_time
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import App, Page, Scope, pages, serve
+from kube_proxy import metrics
 from kube_proxy.ruleset import Ruleset
 from kube_proxy.topology import NodeView
 
 log = logging.get(__name__)
 
-PATIENCE = 120.0  # seconds that a wanted sync may take before the proxy counts as unhealthy
+TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"  # a taint: this node is about to go away
 
 
 class ProxyHealth:
-    """Healthy as long as what is wanted gets applied."""
+    """Healthy as long as what is wanted gets applied in time."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._updated = clock.monotonic()
-        self._queued = 0.0
-        self.node_is_leaving = False
+    def __init__(self, clock: Clock, patience: float) -> None:
+        self._clock, self._patience = clock, patience
+        self._updated = clock.now()
+        self._queued: float | None = None
+        self.node_is_eligible = True  # until the node says otherwise
 
     def queued(self) -> None:
         """A change waits to be applied."""
-        self._queued = self._queued or self._clock.monotonic()
+        if self._queued is None:
+            self._queued = self._clock.monotonic()
 
     def applied(self) -> None:
         """All changes have been applied."""
-        self._updated, self._queued = self._clock.monotonic(), 0.0
+        self._updated, self._queued = self._clock.now(), None
+
+    def see(self, node: Object) -> None:
+        """A node that goes away gets no new connections; those which it has go on (KEP-3836)."""
+        taints = (node.get("spec") or {}).get("taints") or []
+        self.node_is_eligible = not is_deleting(node) and TO_BE_DELETED not in [
+            taint["key"] for taint in taints
+        ]
 
     async def healthz(self, scope: Scope) -> tuple[int, str, bytes]:
         """Should load balancers send traffic to this node?"""
-        return self._answer(self._alive() and not self.node_is_leaving)
+        good = self.is_alive() and self.node_is_eligible
+        return self._answer(good, metrics.HEALTHZ, {"nodeEligible": self.node_is_eligible})
 
     async def livez(self, scope: Scope) -> tuple[int, str, bytes]:
         """Does the proxy work?"""
-        return self._answer(self._alive())
+        return self._answer(self.is_alive(), metrics.LIVEZ, {})
 
-    def _alive(self) -> bool:
-        return not self._queued or self._clock.monotonic() - self._queued < PATIENCE
+    def is_alive(self) -> bool:
+        """Has nothing waited for too long?"""
+        return self._queued is None or self._clock.monotonic() - self._queued < self._patience
 
-    def _answer(self, good: bool) -> tuple[int, str, bytes]:
-        now = format_time(self._clock.now())
-        body = {"lastUpdated": now, "currentTime": now, "nodeEligible": not self.node_is_leaving}
-        return (200 if good else 503), "application/json", orjson.dumps(body)
+    def _answer(self, good: bool, counter: prometheus_client.Counter, more: Object) -> tuple[int, str, bytes]:
+        """While all is well the last update is now: so it was when the rules were written again and again."""
+        status = 200 if good else 503
+        counter.labels(str(status)).inc()
+        now = self._clock.now()
+        times = {"lastUpdated": format_time(now if good else self._updated), "currentTime": format_time(now)}
+        return status, "application/json", orjson.dumps({**times, **more})
 
 
 class ServiceHealth:
     """Opens and closes the ports that Services ask for."""
 
-    def __init__(self, node: NodeView) -> None:
-        self._node = node
+    def __init__(
+        self, node: NodeView, health: ProxyHealth, addresses: tuple[str, ...] = ("0.0.0.0",)
+    ) -> None:
+        self._node, self._health, self._addresses = node, health, addresses
         self._servers: dict[int, asyncio.Task[None]] = {}
         self._local: dict[int, tuple[str, str, int]] = {}
 
@@ -69,9 +87,10 @@ class ServiceHealth:
         for rule in ruleset.rules:
             port = rule.port.health_check_node_port
             if port:
-                addresses = {endpoint.ip for endpoint in rule.external if endpoint.node == self._node.name}
+                # Terminating endpoints still get traffic when there are no others, but no more of it is asked for.
+                here = {e.ip for e in rule.local if e.node == self._node.name and e.ready}
                 known = self._local.get(port, ("", "", 0))[2]
-                self._local[port] = (rule.name.namespace, rule.name.service, max(known, len(addresses)))
+                self._local[port] = (rule.name.namespace, rule.name.service, max(known, len(here)))
         for port in [port for port in self._servers if port not in self._local]:
             self._servers.pop(port).cancel()
         for port in self._local:
@@ -88,20 +107,24 @@ class ServiceHealth:
         self._servers.clear()
 
     async def _serve(self, port: int) -> None:
+        await asyncio.gather(*(self._serve_at(address, port) for address in self._addresses))
+
+    async def _serve_at(self, address: str, port: int) -> None:
         try:
-            await serve(self._app(port), "0.0.0.0", port)
+            await serve(self._app(port), address, port)
         except (OSError, SystemExit) as error:
             log.warning("cannot serve health check node port %s: %s", port, error)
 
     def _app(self, port: int) -> App:
         async def page(scope: Scope) -> tuple[int, str, bytes]:
             namespace, name, count = self._local.get(port, ("", "", 0))
+            healthy = self._health.is_alive()
             body = {
                 "service": {"namespace": namespace, "name": name},
                 "localEndpoints": count,
-                "serviceProxyHealthy": True,
+                "serviceProxyHealthy": healthy,
             }
-            return (200 if count else 503), "application/json", orjson.dumps(body)
+            return (200 if count and healthy else 503), "application/json", orjson.dumps(body)
 
         table: dict[str, Page] = {"/": page}
         return pages(table)

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-
-import prometheus_client
+from datetime import datetime
 
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kube_proxy import metrics
 from kube_proxy.backends.backend import Backend, BackendError
 from kube_proxy.conntrack import Conntrack
 from kube_proxy.endpoints import EndpointTracker
 from kube_proxy.health import ProxyHealth, ServiceHealth
-from kube_proxy.ruleset import build_ruleset
+from kube_proxy.metrics import FAMILY
+from kube_proxy.ruleset import Ruleset, build_ruleset
 from kube_proxy.services import ServiceTracker
 from kube_proxy.topology import NodeView
 
 log = logging.get(__name__)
-
-SYNC_SECONDS = prometheus_client.Histogram(
-    "kubeproxy_sync_proxy_rules_duration_seconds",
-    "SyncProxyRules latency in seconds",
-    buckets=[0.001 * 2**power for power in range(15)],
-)
-LAST_SYNC = prometheus_client.Gauge(
-    "kubeproxy_sync_proxy_rules_last_timestamp_seconds", "The last time proxy rules were successfully synced"
-)
 
 FULL_SYNC_SECONDS = 3600.0  # after this long nothing that was applied before is trusted
 RETRY_SECONDS = 1.0
@@ -46,39 +38,73 @@ class Proxier:
         clock: Clock,
         *,
         minimum_interval: float,
+        interval: float,
     ) -> None:
         self.services, self.endpoints = services, endpoints
         self.node = node
         self._backend, self._conntrack = backend, conntrack
         self._health, self._service_health = health, service_health
         self._clock = clock
-        self._minimum_interval = minimum_interval
+        self._minimum_interval, self._interval = minimum_interval, interval
         self._wanted = asyncio.Event()
         self._full_at = 0.0
+        self._triggers: list[datetime] = []  # when that happened in the cluster which is to be applied
+
+    def service_changed(self) -> None:
+        """A Service promises something else."""
+        metrics.SERVICE_CHANGES.labels(FAMILY).inc()
+        metrics.SERVICES_PENDING.labels(FAMILY).inc()
+        self.changed()
+
+    def endpoints_changed(self, since: datetime | None = None) -> None:
+        """Endpoints came or went, since that moment if it is known."""
+        metrics.ENDPOINT_CHANGES.labels(FAMILY).inc()
+        metrics.ENDPOINTS_PENDING.labels(FAMILY).inc()
+        if since is not None:
+            self._triggers.append(since)
+        self.changed()
 
     def changed(self) -> None:
         """Something is different: sync soon."""
         self._health.queued()
+        metrics.LAST_QUEUED.labels(FAMILY).set(self._clock.now().timestamp())
         self._wanted.set()
 
     async def run(self) -> None:
         """Sync now, then after each change; changes that come close together are taken together."""
         self.changed()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_after_rules(), name="look after rules")
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                try:
+                    await self.sync()
+                except BackendError as error:
+                    log.warning("cannot apply rules, trying again: %s", error)
+                    self._distrust()
+                    await self._clock.sleep(RETRY_SECONDS)
+                await self._clock.sleep(self._minimum_interval)
+
+    async def _look_after_rules(self) -> None:
+        """Somebody may flush all rules (a firewall that is loaded again): then they are written anew."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            try:
-                await self.sync()
-            except BackendError as error:
-                log.warning("cannot apply rules, trying again: %s", error)
-                self._full_at = 0.0
-                self._wanted.set()
-                await self._clock.sleep(RETRY_SECONDS)
-            await self._clock.sleep(self._minimum_interval)
+            await self._clock.sleep(self._interval)
+            if not await self._backend.intact():
+                log.warning("our rules are gone, writing them anew")
+                self._distrust()
+
+    def _distrust(self) -> None:
+        """Let the next sync, soon, write everything."""
+        self._full_at = 0.0
+        self.changed()
 
     async def sync(self) -> None:
         """Changes -> ruleset (pure) -> kernel (one transaction)."""
         started = self._clock.monotonic()
+        triggers, self._triggers = self._triggers, []
+        metrics.SERVICES_PENDING.labels(FAMILY).set(0)
+        metrics.ENDPOINTS_PENDING.labels(FAMILY).set(0)
         ruleset = build_ruleset(self.services.all(), self.endpoints.all(), self.node)
         full = started >= self._full_at
         await self._backend.apply(ruleset, full=full)
@@ -88,9 +114,19 @@ class Proxier:
         await self._service_health.sync(ruleset)
         if not self._wanted.is_set():
             self._health.applied()
-        SYNC_SECONDS.observe(self._clock.monotonic() - started)
-        LAST_SYNC.set(self._clock.now().timestamp())
+        self._measure(ruleset, self._clock.monotonic() - started, triggers, full=full)
         log.debug("synced %d service ports", len(ruleset.rules))
+
+    def _measure(self, ruleset: Ruleset, seconds: float, triggers: list[datetime], *, full: bool) -> None:
+        now = self._clock.now()
+        metrics.SYNC_SECONDS.labels(FAMILY).observe(seconds)
+        kind = metrics.FULL_SYNC_SECONDS if full else metrics.PARTIAL_SYNC_SECONDS
+        kind.labels(FAMILY).observe(seconds)
+        metrics.LAST_SYNC.labels(FAMILY).set(now.timestamp())
+        for moment in triggers:
+            metrics.PROGRAMMING_SECONDS.labels(FAMILY).observe((now - moment).total_seconds())
+        for policy, count in ruleset.without_local_endpoints().items():
+            metrics.NO_LOCAL_ENDPOINTS.labels(FAMILY, policy).set(count)
 
     async def close(self) -> None:
         """Stop serving health-check ports; rules stay, so that Services go on while the proxy restarts."""

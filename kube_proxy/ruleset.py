@@ -76,6 +76,14 @@ class Ruleset:
         """The rules for UDP; flows to anywhere else than their endpoints are stale."""
         return [rule for rule in self.rules if rule.name.protocol == "UDP"]
 
+    def without_local_endpoints(self) -> dict[str, int]:
+        """How many ports have endpoints, but none for the policy Local: by the kind of traffic."""
+        empty = [rule for rule in self.rules if rule.anywhere and not rule.local]
+        return {
+            "internal": sum(rule.port.internal_local for rule in empty),
+            "external": sum(rule.port.external_local for rule in empty),
+        }
+
 
 def build_ruleset(
     services: Sequence[ServicePort], endpoints: Mapping[PortName, Sequence[Endpoint]], node: NodeView

@@ -243,6 +243,7 @@ def kube_proxy(cluster: Cluster, node: Node) -> Flags:
         "kubeconfig": "/etc/kubernetes/kube-proxy.conf",
         "hostname-override": node.name,
         "proxy-mode": cluster.proxy_mode,
+        "iptables-min-sync-period": "100ms",  # a small cluster: nobody shall wait a second for a Service
         "cluster-cidr": cluster.pod_cidr,
     }
 

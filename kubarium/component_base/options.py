@@ -50,6 +50,18 @@ def parse_duration(text: str) -> Duration:
     return Duration(sign * sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(body)))
 
 
+def format_duration(seconds: float) -> str:
+    """90.0 -> `1m30s`, as Go writes durations."""
+    if seconds < 0:
+        return "-" + format_duration(-seconds)
+    if seconds < 1:
+        return f"{round(seconds * 1000, 6):g}ms" if seconds else "0s"
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    head = f"{hours:.0f}h{minutes:.0f}m" if hours else f"{minutes:.0f}m" if minutes else ""
+    return f"{head}{round(rest, 9):g}s"
+
+
 def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | None = None) -> T:
     """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given."""
     parser = argparse.ArgumentParser(prog=program, allow_abbrev=False)

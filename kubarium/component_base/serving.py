@@ -6,6 +6,7 @@ The API server and the kubelet build their own; everything else serves a table o
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def pages(table: Mapping[str, Page]) -> App:
 
 
 async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settings: Any) -> None:
-    """Serve until cancelled; then finish what is under way and return."""
+    """Serve until cancelled; then finish what is under way and return. Raises OSError if the port is taken."""
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -83,7 +84,10 @@ async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settin
     config.load()
     for path in tls.more_ca_files if tls is not None and config.ssl is not None else ():
         config.ssl.load_verify_locations(path)  # type: ignore[union-attr]
-    await EmbeddedServer(config).run_until_cancelled()
+    # uvicorn would end the whole process where it cannot listen.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=config.backlog)
+    await EmbeddedServer(config).run_until_cancelled(listener)
 
 
 class IdentifyingProtocol(HttpToolsProtocol):
@@ -112,9 +116,9 @@ class IdentifyingProtocol(HttpToolsProtocol):
 class EmbeddedServer(uvicorn.Server):
     """uvicorn inside a process that handles its own signals."""
 
-    async def run_until_cancelled(self) -> None:
+    async def run_until_cancelled(self, listener: socket.socket) -> None:
         """Serve; on cancellation drain and return."""
-        serving = asyncio.ensure_future(self._serve())
+        serving = asyncio.ensure_future(self._serve([listener]))
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kubarium.component_base import logging
+from kube_proxy.local_traffic import LocalTraffic
 from kube_proxy.ruleset import Ruleset
 
 log = logging.get(__name__)
@@ -22,11 +23,12 @@ class BackendError(Exception):
 class Settings:
     """What all backends need to know of the node."""
 
-    cluster_cidr: str
+    local: LocalTraffic | None  # how to know what comes from a pod of this node or cluster
     masquerade_mark: int
     masquerade_all: bool = False
     node_port_addresses: tuple[str, ...] = ()
     localhost_node_ports: bool = True
+    conntrack_is_liberal: bool = False
 
 
 class Backend(Protocol):
@@ -38,6 +40,10 @@ class Backend(Protocol):
 
     async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
         """Make the kernel do exactly this; `full` trusts nothing that was applied before. Raises BackendError."""
+        ...
+
+    async def intact(self) -> bool:
+        """Are our rules still there? Others may flush what they should not."""
         ...
 
     async def clean_up(self) -> None:

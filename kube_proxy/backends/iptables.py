@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
 from kube_proxy.endpoints import Endpoint
 from kube_proxy.ruleset import Rule, Ruleset
@@ -23,6 +24,9 @@ SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ = (
     "KUBE-MARK-MASQ",
 )
 EXTERNAL, FORWARD, FIREWALL = "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-PROXY-FIREWALL"
+LOOPBACK = "KUBE-FIREWALL"
+OURS = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-")
+CANARY, CANARY_TABLES = "KUBE-PROXY-CANARY", ("mangle", "nat", "filter")  # gone: somebody flushed our rules
 
 _NEW = "-m conntrack --ctstate NEW"
 JUMPS = {
@@ -41,6 +45,8 @@ JUMPS = {
         ("INPUT", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
         ("FORWARD", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
         ("OUTPUT", FIREWALL, f'{_NEW} -m comment --comment "kubernetes load balancer firewall"'),
+        ("INPUT", LOOPBACK, ""),
+        ("OUTPUT", LOOPBACK, ""),
     ],
 }
 _WAIT = ("-w", "5")
@@ -74,13 +80,15 @@ class IptablesBackend:
         set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
         if self._settings.localhost_node_ports:
             set_sysctl("net/ipv4/conf/all/route_localnet", "1")
-        own: dict[str, set[str]] = {"nat": {MARK_MASQ}, "filter": set()}
-        for table, jumps in JUMPS.items():
-            own[table] |= {target for _, target, _ in jumps}
-            for chain in sorted(own[table]):
-                await self._ensure_chain(table, chain)
-            for chain, target, match in reversed(jumps):
-                await self._ensure_jump(table, chain, target, match)
+        text = "".join([_hooks(table, await self._saved(table)) for table in CANARY_TABLES])
+        if text:
+            await run(["iptables-restore", *_WAIT, "--noflush"], text)
+
+    async def intact(self) -> bool:
+        for table in CANARY_TABLES:
+            if not await self._try("iptables", *_WAIT, "-t", table, "-S", CANARY):
+                return False
+        return True
 
     async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
         if full:
@@ -90,16 +98,22 @@ class IptablesBackend:
             "nat": render_nat(ruleset, self._settings),
             "filter": render_filter(ruleset, self._settings),
         }
-        text = "".join(_difference(table, self._applied[table], wanted[table]) for table in ("filter", "nat"))
+        text = ""
+        for table in ("filter", "nat"):
+            part = _difference(table, self._applied[table], wanted[table])
+            metrics.IPTABLES_TOTAL.labels(metrics.FAMILY, table).set(sum(map(len, wanted[table].values())))
+            metrics.IPTABLES_LAST.labels(metrics.FAMILY, table).set(part.count("\n-A "))
+            text += part
         if text:
-            await run(["iptables-restore", *_WAIT, "--noflush", "--counters"], text)
+            await self._restore(text, full=full)
         self._applied = wanted
 
     async def clean_up(self) -> None:
         for table, jumps in JUMPS.items():
             for chain, target, match in jumps:
                 await self._try("iptables", *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target)
-            chains = [line.split()[0][1:] for line in await self._saved(table) if line.startswith(":KUBE-")]
+            fixed = {MARK_MASQ, NODE_PORTS, CANARY, *(target for _, target, _ in jumps)}
+            chains = [name for name in await self._names(table) if name in fixed or name.startswith(OURS)]
             if chains:
                 lines = [
                     f"*{table}",
@@ -107,24 +121,27 @@ class IptablesBackend:
                     *(f"-X {chain}" for chain in chains),
                 ]
                 await run(["iptables-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
+        for table in set(CANARY_TABLES) - JUMPS.keys():
+            await self._try("iptables", *_WAIT, "-t", table, "-X", CANARY)
         self._applied = {"nat": {}, "filter": {}}
+
+    async def _restore(self, text: str, *, full: bool) -> None:
+        try:
+            await run(["iptables-restore", *_WAIT, "--noflush", "--counters"], text)
+        except BackendError:
+            failures = metrics.IPTABLES_FAILURES if full else metrics.IPTABLES_PARTIAL_FAILURES
+            failures.labels(metrics.FAMILY).inc()
+            raise
 
     async def _existing(self, table: str) -> Chains:
         """Chains that an earlier life of this process left: their rules are unknown, so that all are sent anew."""
-        prefixes = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-")
-        lines = [line.split()[0][1:] for line in await self._saved(table) if line.startswith(":")]
-        return {chain: ("unknown",) for chain in lines if chain.startswith(prefixes)}
+        return {chain: ("unknown",) for chain in await self._names(table) if chain.startswith(OURS)}
+
+    async def _names(self, table: str) -> list[str]:
+        return _chains_in(await self._saved(table))
 
     async def _saved(self, table: str) -> list[str]:
         return (await run(["iptables-save", "-t", table])).splitlines()
-
-    async def _ensure_chain(self, table: str, chain: str) -> None:
-        await self._try("iptables", *_WAIT, "-t", table, "-N", chain)
-
-    async def _ensure_jump(self, table: str, chain: str, target: str, match: str) -> None:
-        rule = [chain, *_words(match), "-j", target]
-        if not await self._try("iptables", *_WAIT, "-t", table, "-C", *rule):
-            await run(["iptables", *_WAIT, "-t", table, "-I", *rule])
 
     @staticmethod
     async def _try(*command: str) -> bool:
@@ -133,6 +150,22 @@ class IptablesBackend:
         except BackendError:
             return False
         return True
+
+
+def _chains_in(saved: list[str]) -> list[str]:
+    return [line.split()[0][1:] for line in saved if line.startswith(":")]
+
+
+def _hooks(table: str, saved: list[str]) -> str:
+    """The input that makes those of our fixed chains, and of the jumps to them, which a table lacks."""
+    jumps = JUMPS.get(table, [])
+    wanted = {CANARY, *(target for _, target, _ in jumps), *([MARK_MASQ] if table == "nat" else [])}
+    lines = [f":{chain} - [0:0]" for chain in sorted(wanted - set(_chains_in(saved)))]
+    there = {(words[1], words[-1]) for line in saved if (words := line.split())[:1] == ["-A"]}
+    for chain, target, match in reversed(jumps):
+        if (chain, target) not in there:
+            lines.append(" ".join(filter(None, ["-I", chain, match, "-j", target])))
+    return "\n".join([f"*{table}", *lines, "COMMIT", ""]) if lines else ""
 
 
 def render_nat(ruleset: Ruleset, settings: Settings) -> Chains:
@@ -170,13 +203,15 @@ def render_filter(ruleset: Ruleset, settings: Settings) -> Chains:
         if rule.port.health_check_node_port:
             comment = _comment(f"{rule.name} health check node port")
             health.append(f"{comment} -m tcp -p tcp --dport {rule.port.health_check_node_port} -j ACCEPT")
+    invalid = () if settings.conntrack_is_liberal else ("-m conntrack --ctstate INVALID -j DROP",)
     return {
         SERVICES: tuple(services),
         EXTERNAL: tuple(external),
         NODE_PORTS: tuple(health),
         FIREWALL: tuple(firewall),
+        LOOPBACK: _guard_loopback(settings),
         FORWARD: (
-            "-m conntrack --ctstate INVALID -j DROP",
+            *invalid,
             f"{_comment('kubernetes forwarding rules')} -m mark --mark {mark}/{mark} -j ACCEPT",
             f"{_comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         ),
@@ -194,6 +229,8 @@ def _portals(rule: Rule) -> list[str]:
         to = service_chain("EXT", rule.name)
         for address in rule.port.external_ips:
             found.append(f"{_comment(f'{rule.name} external IP')} {_destination(rule, address)} -j {to}")
+        if rule.port.source_ranges:
+            to = service_chain("FW", rule.name)
         for address in rule.port.load_balancer_ips:
             found.append(f"{_comment(f'{rule.name} loadbalancer IP')} {_destination(rule, address)} -j {to}")
     return found
@@ -227,6 +264,8 @@ def _service_chains(rule: Rule, settings: Settings) -> Chains:
         chains[service_chain("SVL", rule.name)] = (*head, *_pick(rule, rule.local))
     if rule.is_reachable_from_outside and rule.anywhere:
         chains[service_chain("EXT", rule.name)] = _external(rule, settings)
+        if rule.port.source_ranges and rule.port.load_balancer_ips:
+            chains[service_chain("FW", rule.name)] = _admit(rule)
     for endpoint in rule.all_endpoints:
         chains[endpoint_chain(rule.name, endpoint)] = _endpoint(rule, endpoint)
     return chains
@@ -239,9 +278,9 @@ def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
         masquerade = f"{_comment(f'masquerade traffic for {rule.name} external destinations')} -j {MARK_MASQ}"
         return (masquerade, f"-j {cluster}")
     rules: list[str] = []
-    if settings.cluster_cidr:
+    if settings.local:
         comment = _comment(f"pod traffic for {rule.name} external destinations")
-        rules.append(f"{comment} -s {settings.cluster_cidr} -j {cluster}")
+        rules.append(f"{comment} {settings.local.iptables(True)} -j {cluster}")
     comment = _comment(f"masquerade LOCAL traffic for {rule.name} external destinations")
     rules.append(f"{comment} -m addrtype --src-type LOCAL -j {MARK_MASQ}")
     comment = _comment(f"route LOCAL traffic for {rule.name} external destinations")
@@ -256,8 +295,8 @@ def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
     where = f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)}"
     if settings.masquerade_all:
         return (f"{where} -j {MARK_MASQ}",)
-    if settings.cluster_cidr:
-        return (f"{where} ! -s {settings.cluster_cidr} -j {MARK_MASQ}",)
+    if settings.local:
+        return (f"{where} {settings.local.iptables(False)} -j {MARK_MASQ}",)
     return ()
 
 
@@ -310,17 +349,26 @@ def _refuse_external(rule: Rule) -> list[str]:
 
 
 def _firewall(rule: Rule) -> list[str]:
-    """`loadBalancerSourceRanges`: whoever comes from elsewhere is dropped (the original destination counts)."""
+    """Who may not come in by a load balancer's address still has it as destination: nobody sent it on."""
     if not rule.port.source_ranges:
         return []
-    protocol = rule.name.protocol.lower()
     comment = _comment(f"{rule.name} traffic not accepted by {service_chain('FW', rule.name)}")
-    found = []
-    for address in rule.port.load_balancer_ips:
-        to = f"-m conntrack --ctorigdst {address} --ctorigdstport {rule.port.port}"
-        found += [f"-s {source} {to} -p {protocol} -j RETURN" for source in rule.port.source_ranges]
-        found.append(f"{comment} {to} -p {protocol} -j DROP")
-    return found
+    return [f"{comment} {_destination(rule, address)} -j DROP" for address in rule.port.load_balancer_ips]
+
+
+def _admit(rule: Rule) -> tuple[str, ...]:
+    """The sources that a load balancer lets in; for the others see `_firewall`."""
+    comment, to = _comment(f"{rule.name} loadbalancer IP"), service_chain("EXT", rule.name)
+    rest = _comment(f"other traffic to {rule.name} will be dropped by {FIREWALL}")
+    return (*(f"{comment} -s {source} -j {to}" for source in rule.port.source_ranges), rest)
+
+
+def _guard_loopback(settings: Settings) -> tuple[str, ...]:
+    """NodePorts on 127.0.0.1 need route_localnet; strangers must not reach loopback by it (CVE-2020-8558)."""
+    if not settings.localhost_node_ports:
+        return ()
+    where = "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
+    return (f"{_comment('block incoming localnet connections')} {where} -j DROP",)
 
 
 def _destination(rule: Rule, address: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kubarium.component_base import logging
+from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
 from kube_proxy.endpoints import Endpoint
 from kube_proxy.ruleset import Rule, Ruleset
@@ -62,8 +63,21 @@ class NftablesBackend:
         if full or self._applied is None:
             await self._replace(wanted)
         elif text := difference(self._applied, wanted):
-            await run(["nft", "-f", "-"], text)
+            await self._send(text)
         self._applied = wanted
+
+    @staticmethod
+    async def _send(text: str) -> None:
+        try:
+            await run(["nft", "-f", "-"], text)
+        except BackendError:
+            metrics.NFTABLES_FAILURES.labels(metrics.FAMILY).inc()
+            raise
+
+    async def intact(self) -> bool:
+        return any(
+            "chain" in entry and entry["chain"]["table"] == TABLE for entry in await self._listed("chains")
+        )
 
     async def clean_up(self) -> None:
         await run(["nft", "-f", "-"], f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
@@ -75,8 +89,7 @@ class NftablesBackend:
             await run(["nft", "-f", "-"], difference(await self._existing(), wanted, flush_maps=True))
         except BackendError as error:
             log.info("writing the whole table anew: %s", error)
-            text = f"add table ip {TABLE}\ndelete table ip {TABLE}\n{difference(Table(), wanted)}"
-            await run(["nft", "-f", "-"], text)
+            await self._send(f"add table ip {TABLE}\ndelete table ip {TABLE}\n{difference(Table(), wanted)}")
 
     async def _existing(self) -> Table:
         """Chains and sets that an earlier life of this process left, without what is in them."""
@@ -243,9 +256,8 @@ def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
     """Traffic that does not come from a pod must come back through this node."""
     if settings.masquerade_all:
         return ("jump mark-for-masquerade",)
-    if settings.cluster_cidr:
-        where = f"ip daddr {rule.port.cluster_ip} ip saddr != {settings.cluster_cidr}"
-        return (f"{where} jump mark-for-masquerade",)
+    if settings.local:
+        return (f"ip daddr {rule.port.cluster_ip} {settings.local.nft(False)} jump mark-for-masquerade",)
     return ()
 
 
@@ -255,7 +267,7 @@ def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
     allowed = _source_ranges(rule)
     if not rule.port.external_local:
         return (*allowed, "jump mark-for-masquerade", f"goto {inside}")
-    own = [f"ip saddr {settings.cluster_cidr} goto {inside}"] if settings.cluster_cidr else []
+    own = [f"{settings.local.nft(True)} goto {inside}"] if settings.local else []
     last = [f"goto {chain_of('local', rule.name)}"] if rule.local else []
     return (
         *allowed,

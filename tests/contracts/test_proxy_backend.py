@@ -35,16 +35,20 @@ import asyncio, json, sys
 from kube_proxy.app import BACKENDS
 from kube_proxy.backends.backend import Settings
 from kube_proxy.endpoints import Endpoint
+from kube_proxy.local_traffic import LocalTraffic
 from kube_proxy.ruleset import build_ruleset
 from kube_proxy.services import PortName, ServicePort
 from kube_proxy.topology import NodeView
 
 async def main():
-    backend = BACKENDS[sys.argv[1]](Settings("10.244.0.0/16", 0x4000))
+    backend = BACKENDS[sys.argv[1]](Settings(LocalTraffic("10.244.0.0/16"), 0x4000))
     await backend.prepare()
     first = True
     for line in sys.stdin:
         wanted = json.loads(line)
+        if isinstance(wanted, str):
+            print(await getattr(backend, wanted)(), flush=True)
+            continue
         services, endpoints = [], {}
         for port in wanted:
             name = PortName("default", port.pop("service"), "", "TCP")
@@ -93,10 +97,19 @@ class Node:
         self.backend = self._start_backend()
 
     def apply(self, *ports: dict) -> None:
+        assert self._ask(ports) == "applied"
+
+    def intact(self) -> bool:
+        return self._ask("intact") == "True"
+
+    def clean_up(self) -> None:
+        assert self._ask("clean_up") == "None"
+
+    def _ask(self, what: object) -> str:
         assert self.backend.stdin and self.backend.stdout
-        self.backend.stdin.write(json.dumps(ports) + "\n")
+        self.backend.stdin.write(json.dumps(what) + "\n")
         self.backend.stdin.flush()
-        assert self.backend.stdout.readline().strip() == "applied"
+        return self.backend.stdout.readline().strip()
 
     def run(self, command: str, namespace: str = "") -> str:
         words = ["nsenter", f"--net=/run/netns/{namespace or self.namespace}", *command.split()]
@@ -231,3 +244,35 @@ def test_a_local_policy_leaves_out_other_nodes(node: Node) -> None:
 def test_external_addresses_lead_to_the_service(node: Node) -> None:
     node.apply({**WEB, "external_ips": ["192.168.99.9"]})
     assert node.get("http://192.168.99.9/", pod=2).startswith("pod")
+
+
+def test_a_load_balancer_lets_only_its_sources_in(node: Node) -> None:
+    balanced = {**WEB, "load_balancer_ips": ["192.168.99.9"], "source_ranges": ["192.168.77.0/24"]}
+    node.run("ip route add 192.168.99.9 via 192.168.77.1", f"{node.prefix}-stranger")
+    node.apply(balanced)
+    assert node.get("http://192.168.99.9/", stranger=True).startswith("pod")
+    node.apply({**balanced, "source_ranges": ["192.168.78.0/24"]})
+    assert node.get("http://192.168.99.9/", stranger=True) == "failed 28"
+    assert node.get("http://10.96.0.20/", pod=2).startswith("pod")
+
+
+def test_rules_that_others_flushed_are_missed(node: Node) -> None:
+    node.apply(WEB)
+    assert node.intact()
+    if node.mode == "iptables":
+        for command in ("-t nat -F", "-t nat -X", "-t filter -F", "-t filter -X"):
+            node.run(f"iptables {command}")
+    else:
+        node.run("nft flush ruleset")
+    assert not node.intact()
+    node.restart()
+    node.apply(WEB)
+    assert node.intact() and node.get("http://10.96.0.20/").startswith("pod")
+
+
+def test_nothing_is_left_after_a_clean_up(node: Node) -> None:
+    node.run("nft add table ip somebody")
+    node.apply(WEB)
+    node.clean_up()
+    left = node.run("iptables-save") + node.run("nft list ruleset")
+    assert "KUBE-" not in left and "kube-proxy" not in left and "table ip somebody" in left
