@@ -26,6 +26,7 @@ from scheduler.cache import Cache
 from scheduler.event_handlers import LIVING_PODS, EventHandlers, without_managed_fields
 from scheduler.extender import Extender
 from scheduler.framework import metrics
+from scheduler.framework.devices.manager import Devices
 from scheduler.framework.interface import Handle, Status
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.nominator import Nominator
@@ -62,6 +63,7 @@ class SchedulerApp:
             nodes=self.nodes,
             nominator=Nominator(),
             waiting=WaitingPods(),
+            devices=Devices(self.informers, self.nodes),
             record=self._record,
             spawn=lambda work: self.scheduler.spawn(work),
         )

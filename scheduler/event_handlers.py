@@ -23,6 +23,8 @@ OTHER_KINDS = [
     ("storage.k8s.io/v1", "csistoragecapacities", "CSIStorageCapacity"),
     ("storage.k8s.io/v1", "volumeattachments", "VolumeAttachment"),
     ("resource.k8s.io/v1", "resourceclaims", "ResourceClaim"),
+    ("resource.k8s.io/v1", "resourceslices", "ResourceSlice"),
+    ("resource.k8s.io/v1", "deviceclasses", "DeviceClass"),
 ]
 
 NODE_ADDED = ClusterEvent("Node", Action.ADD, "NodeAdd")

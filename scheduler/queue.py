@@ -393,6 +393,12 @@ def _what_changed(old: Object | None, new: Object) -> int:
         action |= Action.POD_GATES_ELIMINATED
     if before.get("containers") != now.get("containers"):
         action |= Action.POD_SCALE_DOWN
+    if _generated_claims(old) != _generated_claims(new):
+        action |= Action.POD_GENERATED_CLAIM
     if before != now:
         action |= Action.UPDATE
     return action
+
+
+def _generated_claims(pod: Object) -> Any:
+    return (pod.get("status") or {}).get("resourceClaimStatuses")

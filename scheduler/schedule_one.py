@@ -32,7 +32,7 @@ from kubarium.component_base.clock import Clock
 from scheduler.cache import Cache
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
-from scheduler.framework.interface import Code, CycleState, PostFilterResult, Scores, Status
+from scheduler.framework.interface import Code, CycleState, PluginError, PostFilterResult, Scores, Status
 from scheduler.framework.pod_info import PodInfo
 from scheduler.framework.runtime import Framework, PluginScores
 from scheduler.framework.verdict import Refused, Verdict
@@ -111,7 +111,11 @@ class Scheduler:
             return
         started = time.perf_counter()
         state = CycleState()
-        choice = await self.choose(framework, state, pod)
+        try:
+            choice = await self.choose(framework, state, pod)
+        except PluginError as error:
+            self._start(self._failed(framework, queued, Status(Code.ERROR, str(error)), started))
+            return
         if not choice.node:
             await self._no_node(framework, state, queued, choice, started)
             return

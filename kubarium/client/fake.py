@@ -41,6 +41,7 @@ PLURALS = {
     "IngressClass": "ingressclasses",
     "IPAddress": "ipaddresses",
     "CSIStorageCapacity": "csistoragecapacities",
+    "DeviceClass": "deviceclasses",
 }
 
 

@@ -34,6 +34,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
+from scheduler.framework.devices.manager import Devices
 from scheduler.framework.nodes import Mask, Nodes
 from scheduler.framework.nominator import Nominator
 from scheduler.framework.pod_info import PodInfo
@@ -66,6 +67,10 @@ class Status:
 
 
 SKIP = Status(Code.SKIP)
+
+
+class PluginError(Exception):
+    """A plugin cannot judge this pod at all; the pod is tried again after its delay, whatever happens meanwhile."""
 
 
 class Refusal(NamedTuple):
@@ -104,6 +109,7 @@ class Action:
     POD_SCALE_DOWN = 256
     POD_TOLERATION = 512
     POD_GATES_ELIMINATED = 1024
+    POD_GENERATED_CLAIM = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class Handle:
     nodes: Nodes
     nominator: Nominator
     waiting: WaitingPods
+    devices: Devices
     record: Callable[..., None]  # record(object, type, reason, message)
     spawn: Callable[[Coroutine[Any, Any, None]], None]  # run something beside the scheduling loop
     random: random.Random = field(default_factory=random.Random)
@@ -283,3 +290,13 @@ def scale_to_maximum(scores: Scores, feasible: Mask, *, reverse: bool = False) -
         return np.full_like(scores, MAX_SCORE) if reverse else scores
     scaled = np.floor(scores * (MAX_SCORE / top) + 1e-9)
     return MAX_SCORE - scaled if reverse else scaled
+
+
+def spread_out(scores: Scores, feasible: Mask) -> Scores:
+    """Scale so that the best feasible node has 100 and the worst 0; all 0 where they are equal."""
+    seen = scores[feasible]
+    bottom, top = float(seen.min()), float(seen.max())
+    if top == bottom:
+        return np.zeros_like(scores)
+    scaled: Scores = np.floor(MAX_SCORE * ((scores - bottom) / (top - bottom)) + 1e-9)
+    return scaled

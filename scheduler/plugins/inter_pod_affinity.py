@@ -16,7 +16,6 @@ import numpy as np
 from kubarium.apimachinery.object import Object, labels_of
 from scheduler.framework.columns import Floats, Mask
 from scheduler.framework.interface import (
-    MAX_SCORE,
     SKIP,
     Action,
     CycleState,
@@ -29,6 +28,7 @@ from scheduler.framework.interface import (
     ScorePlugin,
     Scores,
     Status,
+    spread_out,
 )
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_counts import (
@@ -150,12 +150,7 @@ class InterPodAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugi
         return total
 
     def normalize(self, state: CycleState, scores: Scores, feasible: Mask) -> Scores:
-        seen = scores[feasible]
-        bottom, top = float(seen.min()), float(seen.max())
-        if top == bottom:
-            return np.zeros_like(scores)
-        result: Scores = np.floor(MAX_SCORE * ((scores - bottom) / (top - bottom)) + 1e-9)
-        return result
+        return spread_out(scores, feasible)
 
     def _weighted_terms_of_placed(self, pod: PodInfo, nodes: Nodes) -> list[tuple[PlacedTerm, int]]:
         if not nodes.counts.has_terms:

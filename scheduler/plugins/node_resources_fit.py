@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 
@@ -53,7 +53,8 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
     def events(self) -> list[EventHint]:
         return [
             EventHint("AssignedPod", Action.DELETE | Action.POD_SCALE_DOWN, _frees_something),
-            EventHint("Node", Action.ADD | Action.NODE_ALLOCATABLE, _fits_in_empty_node),
+            EventHint("Node", Action.ADD | Action.NODE_ALLOCATABLE, self._fits_in_empty_node),
+            EventHint("DeviceClass", Action.ADD | Action.UPDATE),
             EventHint("UnscheduledPod", Action.POD_SCALE_DOWN),
         ]
 
@@ -63,19 +64,31 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         }
         for name in wanted:
             nodes.resource(name)
-        shape = ("room", tuple(wanted.items()))
-        room: Mask = nodes.followed(shape, lambda places: _has_room(wanted, nodes, places))
+        # What devices can stand for is DynamicResources' affair on nodes that do not offer it themselves.
+        devices = frozenset(n for n in wanted if "/" in n and self.handle.devices.class_for(n))
+        shape = ("room", tuple(wanted.items()), devices)
+        room: Mask = nodes.followed(shape, lambda places: _has_room(wanted, devices, nodes, places))
         if (room | ~nodes.valid).all():
             return
         yield Refusal(nodes.pod_count + 1 > nodes.pod_limit, "Too many pods")
         for name, number in wanted.items():
             resource = nodes.resource(name)
             short = resource.requested + number > resource.allocatable
+            if name in devices:
+                short &= resource.allocatable > 0
             if short.any():
                 # Where not even an empty node could take it, nobody needs to be asked to leave.
-                never = number > resource.allocatable
+                never = short & (number > resource.allocatable)
                 yield Refusal(short & ~never, f"Insufficient {name}")
                 yield Refusal(never, f"Insufficient {name}", resolvable=False)
+
+    def _fits_in_empty_node(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
+        """Would the pod fit if the node were empty?"""
+        offered = amounts((((new or {}).get("status") or {}).get("allocatable")) or {})
+        return all(
+            wanted <= offered.get(name, 0) or (name not in offered and self.handle.devices.class_for(name))
+            for name, wanted in pod.requests.items()
+        )
 
     def _is_ignored(self, name: str) -> bool:
         return name in self._ignored or (bool(self._ignored_groups) and name.startswith(self._ignored_groups))
@@ -131,12 +144,13 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
                 return np.floor(np.maximum(allocatable - requested, 0.0) * 100 / allocatable)
 
 
-def _has_room(wanted: Mapping[str, int], nodes: Nodes, places: Places) -> Mask:
+def _has_room(wanted: Mapping[str, int], devices: Container[str], nodes: Nodes, places: Places) -> Mask:
     """Is there room for one more pod, and for all it asks for?"""
     room = nodes.pod_count[places] + 1 <= nodes.pod_limit[places]
     for name, number in wanted.items():
         resource = nodes.resource(name)
-        room &= resource.requested[places] + number <= resource.allocatable[places]
+        fits = resource.requested[places] + number <= resource.allocatable[places]
+        room &= fits | (resource.allocatable[places] == 0) if name in devices else fits
     return room
 
 
@@ -165,9 +179,3 @@ def _requested(name: str, nodes: Nodes) -> Floats:
 def _frees_something(pod: PodInfo, old: Object | None, new: Object | None) -> bool:
     """Any pod that goes makes a place free; whether the rest suffices, only filtering can tell."""
     return True
-
-
-def _fits_in_empty_node(pod: PodInfo, old: Object | None, new: Object | None) -> bool:
-    """Would the pod fit if the node were empty?"""
-    offered = amounts((((new or {}).get("status") or {}).get("allocatable")) or {})
-    return all(wanted <= offered.get(name, 0) for name, wanted in pod.requests.items())

@@ -41,7 +41,8 @@ def _normalized(text: str) -> str:
     return ".".join([*numbers, *["0"] * (3 - len(numbers))]) + mark + rest
 
 
-def _parse_semver(text: str, normalize: bool = False) -> SemVer | None:
+def parse_semver(text: str, normalize: bool = False) -> SemVer | None:
+    """The version that a text stands for, or None."""
     match = _SEMVER.fullmatch(_normalized(text) if normalize else text)
     if match is None:
         return None
@@ -50,12 +51,12 @@ def _parse_semver(text: str, normalize: bool = False) -> SemVer | None:
 
 @function("isSemver | string -> bool", "isSemver | string, bool -> bool", cost=by_length)
 def _is_semver(text: str, normalize: bool = False) -> bool:
-    return _parse_semver(text, normalize) is not None
+    return parse_semver(text, normalize) is not None
 
 
 @function("semver | string -> semver", "semver | string, bool -> semver", cost=by_length)
 def _semver(text: str, normalize: bool = False) -> SemVer:
-    version = _parse_semver(text, normalize)
+    version = parse_semver(text, normalize)
     if version is None:
         raise EvaluationError(f'Invalid semantic version "{text}"')
     return version
