@@ -94,6 +94,7 @@ class FakeAPI:
         self._newest = 0
         self._log: list[_Event] = []
         self._news: set[asyncio.Event] = set()
+        self._held_back: set[str] = set()
         for obj in objects:
             self.put(obj)
 
@@ -127,6 +128,15 @@ class FakeAPI:
         """Make an object vanish."""
         kept = self._objects[(api_version, resource)]
         self._drop(kept, (namespace, name), api_version, resource)
+
+    def hold_back(self, resource: str) -> None:
+        """Let watches of a resource hear nothing for now: whoever has a cache of it sees the past."""
+        self._held_back.add(resource)
+
+    def let_through(self, resource: str) -> None:
+        """Let them hear what was held back."""
+        self._held_back.discard(resource)
+        self._wake()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         body = (await receive()).get("body") or b""
@@ -284,6 +294,9 @@ class FakeAPI:
         self._log.append(
             _Event(self._newest, api_version or obj["apiVersion"], resource, type, copy(obj), old)
         )
+        self._wake()
+
+    def _wake(self) -> None:
         for news in self._news:
             news.set()
 
@@ -303,7 +316,7 @@ class FakeAPI:
         try:
             while not gone.done():
                 news.clear()
-                while position < len(self._log):
+                while position < len(self._log) and place.resource not in self._held_back:
                     event = self._log[position]
                     position += 1
                     line = self._line(event, place, query) if event.revision > after else None

@@ -71,11 +71,16 @@ class Outcome:
 
 @dataclass
 class Pass:
-    """What one reconciliation works with."""
+    """What one reconciliation works with.
+
+    `waiting` are the pods that had not been counted when it began. They are never asked for again: while it waits for
+    its writes the cache goes on, but the pods here stay as they were, and one would seem to wait once more.
+    """
 
     job: Object
     status: Object
     pods: list[Object]
+    waiting: list[Object]
     ledger: Ledger
     active: list[Object] = field(default_factory=list)
     terminating: int = 0
@@ -84,6 +89,11 @@ class Pass:
     outcome: Outcome | None = None
     again: list[float] = field(default_factory=list)
     failure: Exception | None = None
+
+    def fresh_successes(self) -> list[Object]:
+        """Pods that have succeeded and are neither counted nor listed."""
+        listed = set(self.ledger.listed_succeeded)
+        return [pod for pod in self.waiting if jobs.has_succeeded(pod) and uid_of(pod) not in listed]
 
 
 class JobController(Controller):
@@ -160,10 +170,9 @@ class JobController(Controller):
 
     async def _look(self, job: Object) -> Pass:
         pods = await self.adoption.claim(job, jobs.selector_of(job), candidates(self.pods, job))
-        work = Pass(job, copy(status_of(job)), pods, finalizers.open_ledger(job))
-        released = self._released.get(key_of(job), set())
-        still = {uid_of(pod) for pod in finalizers.tracked(pods, released)}
-        work.ledger.settle(still)
+        waiting = finalizers.tracked(pods, self._released.get(key_of(job), set()))
+        work = Pass(job, copy(status_of(job)), pods, waiting, finalizers.open_ledger(job))
+        work.ledger.settle({uid_of(pod) for pod in waiting})
         work.active = [pod for pod in pods if pod_status.is_active(pod)]
         work.terminating = sum(1 for pod in pods if jobs.is_terminating(pod))
         if not work.status.get("startTime") and not jobs.is_suspended(job):
@@ -183,7 +192,7 @@ class JobController(Controller):
                 work.outcome = Outcome(type, known.get("reason") or "", known.get("message") or "")
                 return
         failed = [pod for pod in work.pods if jobs.has_failed(pod, work.job)]
-        tracked = finalizers.tracked(failed, self._released.get(key_of(work.job), set()))
+        tracked = [pod for pod in work.waiting if jobs.has_failed(pod, work.job)]
         fatal = self._apply_failure_policy(work, tracked)
         self._find_failed_indexes(work, failed)
         work.outcome = fatal or self._limits(work, tracked) or self._success(work)
@@ -249,10 +258,7 @@ class JobController(Controller):
         job, completions = work.job, jobs.completions_of(work.job)
         indexed = jobs.is_indexed(job)
         done = set(work.ledger.completed)
-        succeeded = [pod for pod in work.pods if jobs.has_succeeded(pod) and jobs.is_tracked(pod)]
-        released = self._released.get(key_of(job), set())
-        listed = set(work.ledger.listed_succeeded) | released
-        fresh = [pod for pod in succeeded if uid_of(pod) not in listed]
+        fresh = work.fresh_successes()
         if indexed and completions is not None:
             done |= {i for pod in fresh if (i := jobs.index_of(pod)) is not None and i < completions}
             rule = policies.matched_success_rule(job, done)
@@ -296,10 +302,8 @@ class JobController(Controller):
         """Start what is missing, stop what is too many."""
         job, parallelism = work.job, jobs.parallelism_of(work.job)
         completions = jobs.completions_of(job)
-        fresh = [p for p in work.pods if jobs.has_succeeded(p) and jobs.is_tracked(p)]
-        released = self._released.get(key_of(job), set())
-        counted = set(work.ledger.listed_succeeded) | released
-        succeeded = work.ledger.total_succeeded + len([p for p in fresh if uid_of(p) not in counted])
+        fresh = work.fresh_successes()
+        succeeded = work.ledger.total_succeeded + len(fresh)
         if jobs.is_indexed(job):
             succeeded = len(work.ledger.completed | {i for p in fresh if (i := jobs.index_of(p)) is not None})
         if completions is None:
@@ -406,8 +410,7 @@ class JobController(Controller):
         if jobs.backoff_limit_per_index_of(work.job) is not None:
             return 0.0
         key = key_of(work.job)
-        released = self._released.get(key, set())
-        ended = [p for p in finalizers.tracked(work.pods, released) if jobs.has_failed(p, work.job)]
+        ended = [pod for pod in work.waiting if jobs.has_failed(pod, work.job)]
         listed = set(work.ledger.listed_failed)
         fresh = [pod for pod in ended if uid_of(pod) not in listed]
         count, last = self._setbacks.get(key, (0, 0.0))
@@ -443,10 +446,7 @@ class JobController(Controller):
     async def _count(self, work: Pass, *, stopped: bool) -> None:
         """`stopped`: the job is over and what still ran has been told to stop, so that it counts as failed."""
         key = key_of(work.job)
-        released = self._released.get(key, set())
-        release = finalizers.enter(
-            work.ledger, work.job, finalizers.tracked(work.pods, released), work.ignored, fail_all=stopped
-        )
+        release = finalizers.enter(work.ledger, work.job, work.waiting, work.ignored, fail_all=stopped)
         self._note_setbacks(key, work.ledger)
         if work.outcome is not None:
             self._set_condition(work, work.outcome.type, "True", work.outcome.reason, work.outcome.message)
@@ -457,8 +457,7 @@ class JobController(Controller):
             )
             if failures:
                 raise failures[0]
-            still = {uid_of(p) for p in finalizers.tracked(work.pods, self._released.get(key, set()))}
-            work.ledger.settle(still)
+            work.ledger.settle({uid_of(pod) for pod in work.waiting} - {uid_of(pod) for pod in release})
         self._finish(work)
         await self._write(work, job)
 

@@ -1,0 +1,41 @@
+"""A job on the fake API server, with a cache that is late."""
+
+from __future__ import annotations
+
+from kubarium.apimachinery.object import Object
+from kubarium.client.fake import Action
+from tests.unit.controller_manager.cluster import Cluster, template
+
+
+def job(**spec: object) -> Object:
+    pod = template(restartPolicy="Never")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "work", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": pod, **spec},
+    }
+
+
+async def test_a_pod_is_counted_once_although_the_cache_shows_late_that_it_was_counted(
+    cluster: Cluster,
+) -> None:
+    """The news that a counted pod has lost its finalizer comes while successors of other pods are being created."""
+    cluster.api.put(job(completions=8, parallelism=4))
+    await cluster.start("job-controller")
+    first, *others = cluster.pods()
+
+    def delay(action: Action, obj: Object | None) -> None:
+        if action[:2] == ("create", "pods"):
+            cluster.api.let_through("pods")
+            while others:
+                cluster.set_pod(others.pop(), "Succeeded")
+        elif action[:2] == ("patch", "pods"):
+            cluster.api.hold_back("pods")
+
+    cluster.api.refuse = delay  # looks on and refuses nothing
+    cluster.set_pod(first, "Succeeded")
+    await cluster.settle()
+    status = cluster.api.get("batch/v1", "jobs", "default", "work")["status"]
+    assert status["succeeded"] == 4 and not status["uncountedTerminatedPods"]
+    assert len(cluster.pods()) == 8
