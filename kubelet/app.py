@@ -17,7 +17,7 @@ from kubarium.component_base import health as health_checks
 from kubarium.component_base import logging, serving
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
-from kubelet import options as options_module
+from kubelet import configuration
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
 from kubelet.images.garbage import ImageGarbage
 from kubelet.images.pull import ImagePuller
@@ -32,16 +32,18 @@ from kubelet.options import Options
 from kubelet.pleg import PLEG
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import source_api
-from kubelet.pods.inputs import Inputs
+from kubelet.pods.inputs import Inputs, log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.probes.manager import ProbeManager
-from kubelet.resources import metrics
+from kubelet.resources import metrics, ranking, thresholds
+from kubelet.resources.allocatable import Allocatable
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
-from kubelet.resources.eviction import EvictionManager, Observation, refuses
+from kubelet.resources.eviction import EvictionManager, Policy
+from kubelet.resources.signals import Signals
 from kubelet.resources.stats import Stats
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
@@ -70,7 +72,13 @@ log = logging.get(__name__)
 
 async def main(process: Process) -> None:
     """Start the kubelet and run it until it is asked to stop."""
-    options = options_module.read(sys.argv[1:])
+    try:
+        options = configuration.read(sys.argv[1:])
+    except configuration.Invalid as error:
+        logging.setup("kubelet")
+        log.error("command failed: %s", error)
+        process.exit_code = 1
+        return
     logging.setup("kubelet", options.verbosity)
     clock = RealClock()
     if options.bootstrap_kubeconfig:
@@ -142,7 +150,7 @@ class Kubelet:
         self.facts = self._facts(api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
-        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/")
+        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/", pod_pids=options.pod_max_pids)
         self._build_informers()
         self._build_runtime()
         self._build_spine()
@@ -157,13 +165,14 @@ class Kubelet:
             )
             for resource in {*options.system_reserved, *options.kube_reserved}
         }
+        found = machine.look()
         return NodeFacts(
             name=self.name,
             ips=node_status.find_ips(options.node_ip, api_host),
             hostname=self.name,
-            machine=machine.look(),
+            machine=found,
             root=options.root_dir,
-            max_pods=options.max_pods,
+            max_pods=_max_pods(options, found.cpus),
             port=options.port,
             reserved=reserved,
             eviction_hard=options.eviction_thresholds,
@@ -275,7 +284,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=self.leftovers.add,
-            refuses=lambda pod: refuses(pod, self.eviction.pressure()),
+            refuses=lambda pod: ranking.refuses(pod, self.eviction.pressure()),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
@@ -288,18 +297,41 @@ class Kubelet:
             pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
             shutdown=lambda: "",
         )
-        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, lambda: self.reporter.reference)
+        self.images = ImageGarbage(
+            self.runtime,
+            self.recorder,
+            self.clock,
+            lambda: self.reporter.reference,
+            high_percent=self.options.image_gc_high_threshold,
+            low_percent=self.options.image_gc_low_threshold,
+            minimum_age=self.options.minimum_image_ttl_duration,
+            maximum_age=self.options.image_maximum_gc_age,
+        )
+        self.allocatable = Allocatable(
+            self.cgroups,
+            self.clock,
+            cpus=self.facts.machine.cpus,
+            memory=self.facts.machine.memory,
+            reserved=self.facts.reserved,
+            enforced="pods" in self.options.enforce_node_allocatable,
+            pods=self._active_pods,
+            tell=lambda type, reason, message: self.reporter.event(type, reason, message),
+        )
         self.eviction = EvictionManager(
             self.runtime,
             self.recorder,
             self.clock,
-            thresholds=self.options.eviction_thresholds,
-            transition_seconds=self.options.eviction_pressure_transition_period,
-            observe=self._observe,
+            policy=self._eviction_policy(),
+            signals=Signals(self.root, self.cgroups, self.facts.machine.memory, self.allocatable.memory),
+            node=lambda: self.reporter.reference,
             pods=self._pods_with_status,
-            volumes=self.volumes.pod_directory,
-            free_disk=self._free_disk,
+            directory=self.volumes.pod_directory,
+            logs=lambda pod: log_directory(Path(self.options.pod_logs_dir), pod),
+            processes=self.cgroups.processes,
+            free_containers=self.leftovers.free_disk,
+            free_images=self.images.free_all,
             fail=self._evict,
+            has_finished=self.workers.has_finished,
             changed=lambda: self.reporter.look_now(),
         )
         self.log_rotation = LogRotation(
@@ -307,6 +339,7 @@ class Kubelet:
             self.clock,
             max_bytes=quantity.value(self.options.container_log_max_size),
             max_files=self.options.container_log_max_files,
+            period=self.options.container_log_monitor_interval,
         )
         self.reporter = NodeReporter(
             self.client,
@@ -317,6 +350,7 @@ class Kubelet:
             provider_id=self.options.provider_id,
             look_period=self.options.node_status_update_frequency,
             report_period=self.options.report_frequency,
+            max_images=self.options.node_status_max_images,
             register=self.options.register_node,
             runtime=self.runtime.version,
             images=lambda: self.images.images,
@@ -358,7 +392,7 @@ class Kubelet:
             health=self.checks,
             pods=self._pods_with_status,
             running_pods=self._running_pods,
-            configuration=lambda: options_module.as_configuration(self.options),
+            configuration=lambda: configuration.as_configuration(self.options),
         )
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -384,6 +418,7 @@ class Kubelet:
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
+        process.start("allocatable", self.allocatable.run())
         process.start("eviction", self.eviction.run())
         process.start("log rotation", self.log_rotation.run())
         process.start("garbage", self.leftovers.run())
@@ -451,32 +486,27 @@ class Kubelet:
         """Does this pod take of what pod `uid` would like to have more of?"""
         return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
 
-    def _observe(self) -> dict[str, Observation]:
-        """What is left of the node."""
-        whole, free, inodes, free_inodes = machine.disk(self.options.root_dir)
-        most, present = machine.processes()
-        return {
-            "memory.available": Observation(machine.available_memory(), self.facts.machine.memory),
-            "nodefs.available": Observation(free, whole),
-            "nodefs.inodesFree": Observation(free_inodes, inodes),
-            "imagefs.available": Observation(free, whole),
-            "pid.available": Observation(most - present, most),
-        }
+    def _eviction_policy(self) -> Policy:
+        options = self.options
+        return Policy(
+            thresholds.read(
+                options.eviction_thresholds,
+                dict(text.split("<", 1) for text in options.eviction_soft),
+                options.eviction_soft_grace_period,
+                options.eviction_minimum_reclaim,
+            ),
+            options.eviction_pressure_transition_period,
+            options.eviction_max_pod_grace_period,
+        )
 
-    async def _free_disk(self) -> None:
-        """What can be freed without touching a pod."""
-        await self.leftovers.free_disk()
-        await self.images.look()
-        await self.images.delete_unused(1 << 62)
-
-    def _evict(self, pod: Object, message: str, condition: Object) -> None:
+    def _evict(self, pod: Object, message: str, condition: Object, grace: int | None) -> None:
         status = generate.failed(self.statuses.with_status(pod), "Evicted", message, self.clock.now())
         status["conditions"] = [
             *(one for one in status["conditions"] if one["type"] != condition["type"]),
             condition,
         ]
         self.statuses.set(pod, status)
-        self.workers.terminate(pod, 0)
+        self.workers.terminate(pod, grace)
 
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)
@@ -493,6 +523,9 @@ class Kubelet:
 
     def _pods_with_status(self) -> list[Object]:
         return [self.statuses.with_status(pod) for pod in self.pods.all()]
+
+    def _active_pods(self) -> list[Object]:
+        return [pod for pod in self._pods_with_status() if not pod_status.is_terminal(pod)]
 
     async def _running_pods(self) -> list[Object]:
         await self.pleg.relist()
@@ -547,6 +580,10 @@ class _VolumeHost:
     def host_ips(self) -> list[str]:
         """The node's addresses."""
         return list(self._kubelet.facts.ips)
+
+
+def _max_pods(options: Options, cpus: int) -> int:
+    return min(options.max_pods, options.pods_per_core * cpus) if options.pods_per_core else options.max_pods
 
 
 def _taint(text: str) -> Object:

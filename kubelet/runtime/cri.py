@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import orjson
 
 from kubelet.runtime import interface, wire
 from kubelet.runtime.interface import (
@@ -22,6 +23,7 @@ from kubelet.runtime.interface import (
     ExecResult,
     Image,
     RuntimeCondition,
+    RuntimeHandler,
     RuntimeInfo,
     Sandbox,
     SandboxConfig,
@@ -66,6 +68,7 @@ class CRIRuntime:
             ],
         )
         self._calls: dict[str, Any] = {}
+        self._info: RuntimeInfo | None = None
 
     async def close(self) -> None:
         await self._channel.close(None)
@@ -91,7 +94,11 @@ class CRIRuntime:
 
     async def version(self) -> RuntimeInfo:
         answer = await self._call("Version", deadline=10)
-        return RuntimeInfo(name=answer.runtime_name, version=answer.runtime_version)
+        known = self._info
+        if known is None or (known.name, known.version) != (answer.runtime_name, answer.runtime_version):
+            status = await self._call("Status", deadline=10, verbose=True)
+            known = self._info = _runtime_info(answer, status)
+        return known
 
     async def conditions(self) -> list[RuntimeCondition]:
         answer = await self._call("Status", deadline=10)
@@ -317,6 +324,20 @@ class CRIRuntime:
             raise ERRORS.get(error.code(), ContainerRuntimeError)(
                 error.details() or str(error.code())
             ) from error
+
+
+def _runtime_info(version: Any, status: Any) -> RuntimeInfo:
+    """What does not change while the runtime is the same; containerd itself says which image its sandboxes have."""
+    try:
+        sandbox_image = str(orjson.loads(status.info.get("config", "{}")).get("sandboxImage") or "")
+    except orjson.JSONDecodeError:
+        sandbox_image = ""
+    policy = status.features.supplemental_groups_policy if status.HasField("features") else None
+    handlers = tuple(
+        RuntimeHandler(one.name, one.features.recursive_read_only_mounts, one.features.user_namespaces)
+        for one in status.runtime_handlers
+    )
+    return RuntimeInfo(version.runtime_name, version.runtime_version, handlers, policy, sandbox_image)
 
 
 def _of_pod(pod_uid: str) -> dict[str, str]:

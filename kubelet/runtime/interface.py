@@ -207,12 +207,23 @@ class RuntimeCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeHandler:
+    """One way to run containers, as RuntimeClasses name it; the default one has no name."""
+
+    name: str = ""
+    recursive_read_only_mounts: bool = False
+    user_namespaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeInfo:
-    """Name and version of the runtime."""
+    """Name and version of the runtime, and what it can do as far as it says so."""
 
     name: str
     version: str
-    handlers: tuple[str, ...] = ()
+    handlers: tuple[RuntimeHandler, ...] = ()
+    supplemental_groups_policy: bool | None = None
+    sandbox_image: str = ""  # the image of sandboxes themselves, which no container names
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from kubelet.runtime import container as container_module
 from kubelet.runtime import interface, plan, sandbox
 from kubelet.runtime.container import SeccompDefaults
@@ -188,7 +189,7 @@ class RuntimeManager:
         )
         self.reasons[uid_of(pod), name] = StartError(
             CRASH_LOOP,
-            f"back-off {_go_duration(self.backoff.delay(key))} restarting failed container={where}",
+            f"back-off {format_duration(round(self.backoff.delay(key)))} restarting failed container={where}",
         )
         done.waits.append(remaining)
         return False
@@ -438,9 +439,3 @@ def _rpc_text(error: Exception) -> str:
         if isinstance(error, ContainerRuntimeError)
         else str(error)
     )
-
-
-def _go_duration(seconds: float) -> str:
-    """`10s`, `1m20s`, `5m0s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
