@@ -7,35 +7,27 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from apiserver.admission.chain import Surroundings
 from apiserver.admission.chain import build as build_admission
 from apiserver.admission.plugin import Admission
 from apiserver.admission.webhook_client import WebhookClient
-from apiserver.authentication.authenticator import Authenticator, Authenticators
-from apiserver.authentication.bootstrap_tokens import BootstrapTokens
-from apiserver.authentication.client_certificates import ClientCertificates
-from apiserver.authentication.issuers import Issuers
-from apiserver.authentication.request_headers import RequestHeaders
+from apiserver.authentication.assembly import assemble as assemble_authenticators
+from apiserver.authentication.assembly import audiences
 from apiserver.authentication.service_account_tokens import (
     Issuer,
     Keys,
     ServiceAccountTokens,
     discovery_documents,
 )
-from apiserver.authentication.token_cache import TokenCache
-from apiserver.authentication.token_file import TokenFile
 from apiserver.authentication.token_requests import TokenRequests
-from apiserver.authentication.webhook import TokenWebhook
-from apiserver.authorization.authorizer import AlwaysAllow, AlwaysDeny, Authorizers
+from apiserver.authorization.assembly import assemble as assemble_authorizers
+from apiserver.authorization.authorizer import Authorizers
 from apiserver.authorization.escalation import EscalationCheck
-from apiserver.authorization.node import NodeAuthorizer
 from apiserver.authorization.rbac import RBAC
-from apiserver.authorization.webhook import AuthorizationWebhook
 from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
@@ -71,7 +63,6 @@ from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionRe
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.apimachinery.schema.structural import Structural
-from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
@@ -139,20 +130,21 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     rows = Catalog()
     rows.add(builtin.rows())
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
-    authorizer, rbac = _authorizers(options, informers, clock)
+    authorizer, rbac = assemble_authorizers(options, informers, clock, node_rules())
     keys = _keys(options)
     tokens = _service_account_tokens(options, keys, client, clock)
     issuer = (
-        Issuer(options.service_account_issuer[0], keys, clock, _audiences(options))
+        Issuer(options.service_account_issuer[0], keys, clock, audiences(options))
         if keys is not None
         else None
     )
+    authentication = assemble_authenticators(options, tokens, client, clock)
     storage = ConvertingStorage(storage)
     registry = Registry(
         storage,
         clock,
         addresses=addresses,
-        reviewer=Reviewer(authorizer, rbac, tokens, audiences=_audiences(options)),
+        reviewer=Reviewer(authorizer, rbac, tokens, authentication.others, audiences(options)),
         issue_token=TokenRequests(issuer).issue if issuer is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),
@@ -187,7 +179,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     door.app = build_chain(
         Router(endpoints, shell, aggregation),
-        authenticator=_authenticators(options, tokens, client, clock),
+        authenticator=authentication.all,
         authorizer=authorizer,
         clock=clock,
         request_timeout=options.request_timeout,
@@ -209,6 +201,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         ("aggregation", aggregation.run),
         ("service addresses", addresses.run),
     ]
+    if authentication.issuers is not None:
+        tasks.append(("token issuers", authentication.issuers.run))
     return ApiServer(door, endpoints, client, health, tasks)
 
 
@@ -241,53 +235,10 @@ class _FrontDoor:
 # ------------------------------------------------------------------------------------------------ authentication
 
 
-def _authenticators(
-    options: Options, tokens: ServiceAccountTokens | None, client: Client, clock: Clock
-) -> Authenticators:
-    found: list[Authenticator] = []
-    if options.requestheader_client_ca_file:
-        found.append(
-            RequestHeaders(
-                Issuers.load(options.requestheader_client_ca_file),
-                allowed_names=options.requestheader_allowed_names,
-                username_headers=options.requestheader_username_headers,
-                uid_headers=options.requestheader_uid_headers,
-                group_headers=options.requestheader_group_headers,
-                extra_prefixes=options.requestheader_extra_headers_prefix,
-            )
-        )
-    if options.client_ca_file:
-        several = bool(options.requestheader_client_ca_file)
-        found.append(ClientCertificates(clock, Issuers.load(options.client_ca_file) if several else None))
-    by_token: list[Authenticator] = [TokenFile(options.token_auth_file)] if options.token_auth_file else []
-    if tokens is not None:
-        by_token.append(tokens)
-    if options.enable_bootstrap_token_auth:
-        by_token.append(BootstrapTokens(client, clock))
-    if options.authentication_token_webhook_config_file:
-        remote, path = _remote(options.authentication_token_webhook_config_file)
-        by_token.append(TokenWebhook(remote, path, audiences=_audiences(options)))
-    if by_token:
-        found.append(TokenCache(by_token, clock))
-    return Authenticators(found, anonymous=options.anonymous_auth)
-
-
-def _remote(kubeconfig_file: str) -> tuple[Client, str]:
-    """Whoever a webhook's kubeconfig file names, and the path to post to."""
-    config = kubeconfig.load(kubeconfig_file)
-    url = urlsplit(config.server)
-    server = f"{url.scheme}://{url.netloc}"
-    return Client(replace(config, server=server), user_agent="kube-apiserver"), url.path
-
-
 def _keys(options: Options) -> Keys | None:
     if not options.service_account_signing_key_file:
         return None
     return Keys.load(options.service_account_signing_key_file, options.service_account_key_file)
-
-
-def _audiences(options: Options) -> tuple[str, ...]:
-    return options.api_audiences or options.service_account_issuer
 
 
 def _service_account_tokens(
@@ -295,34 +246,7 @@ def _service_account_tokens(
 ) -> ServiceAccountTokens | None:
     if keys is None:
         return None
-    return ServiceAccountTokens(keys, options.service_account_issuer, _audiences(options), client, clock)
-
-
-# ------------------------------------------------------------------------------------------------- authorization
-
-
-def _authorizers(options: Options, informers: Informers, clock: Clock) -> tuple[Authorizers, RBAC | None]:
-    found: list[Any] = []
-    rbac: RBAC | None = None
-    for mode in options.authorization_mode:
-        if mode == "RBAC":
-            rbac = RBAC()
-            rbac.follow(informers)
-            found.append(rbac)
-        elif mode == "Node":
-            node = NodeAuthorizer(node_rules())
-            node.follow(informers)
-            found.append(node)
-        elif mode == "Webhook":
-            remote, path = _remote(options.authorization_webhook_config_file)
-            found.append(AuthorizationWebhook(remote, clock, path))
-        elif mode == "AlwaysAllow":
-            found.append(AlwaysAllow())
-        elif mode == "AlwaysDeny":
-            found.append(AlwaysDeny())
-        else:
-            raise ValueError(f"unknown authorization mode {mode}")
-    return Authorizers(found), rbac
+    return ServiceAccountTokens(keys, options.service_account_issuer, audiences(options), client, clock)
 
 
 # ----------------------------------------------------------------------------------------------------- admission
