@@ -24,6 +24,7 @@ from apiserver.storage.interface import (
     RevisionConflict,
     Storage,
     Stored,
+    Taker,
     Watch,
 )
 from apiserver.storage.stored import encode, stored
@@ -293,6 +294,9 @@ class _ConvertedWatch:
     def take(self) -> Sequence[Change]:
         """Nothing without waiting: the webhook must be asked."""
         return ()
+
+    def hand_to(self, taker: Taker) -> None:
+        """Nothing at once either."""
 
     @property
     def ended(self) -> bool:

@@ -18,6 +18,7 @@ from apiserver.storage.interface import (
     Predicate,
     RevisionConflict,
     Stored,
+    Taker,
     Watch,
 )
 from apiserver.storage.stored import NotAnObject, encode, stored
@@ -182,6 +183,9 @@ class EtcdWatch:
 
     def take(self) -> Sequence[Change]:
         return ()
+
+    def hand_to(self, taker: Taker) -> None:
+        """Batches come by waiting only."""
 
     def wake(self) -> None:
         """Nobody who needs this watches etcd directly."""

@@ -16,7 +16,8 @@ from kubarium.apimachinery.object import Object
 __all__ = [
     "NO_HINTS",
     "Change", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
-    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Watch",
+    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Taker",
+    "Watch",
 ]  # fmt: skip
 
 
@@ -96,6 +97,10 @@ class Change:
     """The change as events, one for each form that a watcher asked for: encoded once, sent to all."""
 
 
+Taker = Callable[[Sequence[Change]], bool]
+"""Takes a batch at once, without waiting, or says that it cannot."""
+
+
 class Watch(Protocol):
     """Changes after a revision, in order, for ever; ends when the watcher is too slow or the history has a gap.
 
@@ -117,6 +122,10 @@ class Watch(Protocol):
 
     def take(self) -> Sequence[Change]:
         """What is there already, possibly nothing, without waiting."""
+        ...
+
+    def hand_to(self, taker: Taker) -> None:
+        """From now on batches may be offered to a taker instead of a waiting `__anext__`, where that is faster."""
         ...
 
     def wake(self) -> None:

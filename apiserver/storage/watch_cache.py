@@ -26,13 +26,18 @@ from apiserver.storage.interface import (
     RevisionCompacted,
     RevisionTooLarge,
     Stored,
+    Taker,
 )
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
 
 ROOT = "/registry/"
 SHORTEST_HISTORY = 512  # changes of a family that are always kept
 LONGEST_HISTORY = 100 * 1024  # changes of a family that are kept at most
 FRESH = 75.0  # seconds for which changes are kept if the longest history has room for them
 QUEUE_LIMIT = 4096  # changes that a watcher may lag behind before it is ended
+WINDOW = 0.008  # seconds: changes that follow each other faster are handed out together
 
 
 def family_of(key: str) -> str:
@@ -51,7 +56,12 @@ def family_of(key: str) -> str:
 
 
 class Subscription:
-    """A watch on the cache: a bounded queue between `apply` and one watcher."""
+    """A watch on the cache: a bounded queue between `apply` and one watcher.
+
+    Changes are queued by `apply` and handed out by `advance`. A watcher that waits and has left a taker gets them there
+    and then, without its task being woken: with a thousand watchers that is a third of the work. What the taker
+    refuses stays queued, and the watcher is woken to deal with it.
+    """
 
     def __init__(
         self, cache: WatchCache, prefix: str, after: int, hints: Hints, missed: Sequence[Change]
@@ -62,10 +72,17 @@ class Subscription:
         self._after = after  # changes up to here are known to the watcher already
         self._queue: deque[Change] = deque(missed)
         self._waiting: asyncio.Future[None] | None = None
+        self._taker: Taker | None = None
+        self._due = False  # the cache has noted that we are to be handed something
+        self.handed_at = 0.0  # when that last happened, in the loop's time
         self.ended = False
 
     def __aiter__(self) -> Subscription:
         return self
+
+    def hand_to(self, taker: Taker) -> None:
+        """Offer batches to a taker first, as long as the watcher waits."""
+        self._taker = taker
 
     async def __anext__(self) -> Sequence[Change]:
         if not self._queue and not self.ended:
@@ -102,7 +119,31 @@ class Subscription:
             self.close()
             return
         self._queue.append(change)
-        self.wake()
+        if self._waiting is not None and not self._due:
+            self._due = True
+            self._cache.due(self)
+
+    def hand_out(self, now: float) -> None:
+        """Give the watcher what is queued, or wake it."""
+        self._due = False
+        self.handed_at = now
+        waiting = self._waiting
+        if waiting is None or waiting.done() or not self._queue:
+            return  # it will come by itself, or has come meanwhile
+        if self._taker is not None:
+            batch = [*self._queue]
+            try:
+                taken = self._taker(batch)
+            except (
+                Exception
+            ):  # the edge: one watcher must not stop the cache; its own task meets the error again
+                log.exception("a watcher of %s could not take its changes", self.prefix)
+                taken = False
+            if taken:
+                self._after = batch[-1].revision
+                self._queue.clear()
+                return
+        waiting.set_result(None)
 
     def close(self) -> None:
         """No more changes."""
@@ -282,6 +323,8 @@ class WatchCache:
         self._families: dict[str, Family] = {}
         self._wide: dict[str, Audience] = {}  # watchers of several families at once
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._due: list[Subscription] = []  # have something queued since the last `advance`
+        self._late: list[Subscription] = []  # were handed something a moment ago, and wait for the timer
         self._complete_after = 0  # families that nobody has seen yet had no changes after this revision
 
     # ------------------------------------------------------------------------------------------------ changing
@@ -310,6 +353,8 @@ class WatchCache:
     def advance(self, revision: int) -> None:
         """Everything up to a revision has been applied."""
         self.revision = revision
+        if self._due:
+            self._hand_out()
         if self._waiters:
             due = [waiter for wanted, waiter in self._waiters if wanted <= revision]
             if due:
@@ -317,6 +362,29 @@ class WatchCache:
                 for waiter in due:
                     if not waiter.done():
                         waiter.set_result(None)
+
+    def due(self, subscription: Subscription) -> None:
+        """Note that somebody is to be handed something with the next `advance`."""
+        self._due.append(subscription)
+
+    def _hand_out(self) -> None:
+        """To those at once who had nothing for a while; the others get it with what comes meanwhile."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due, self._due = self._due, []
+        for subscription in due:
+            if now - subscription.handed_at >= WINDOW:
+                subscription.hand_out(now)
+            else:
+                if not self._late:
+                    loop.call_later(WINDOW, self._hand_out_late)
+                self._late.append(subscription)
+
+    def _hand_out_late(self) -> None:
+        now = asyncio.get_running_loop().time()
+        late, self._late = self._late, []
+        for subscription in late:
+            subscription.hand_out(now)
 
     def replace(self, objects: Sequence[Stored], revision: int) -> None:
         """Begin anew with a list: histories are gone, and with them every watcher that stood on them."""
