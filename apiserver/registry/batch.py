@@ -19,7 +19,7 @@ class JobStrategy(Strategy):
         job.generate_selector(obj)
 
 
-CRON_JOB = JobStrategy(
+CRON_JOB = Strategy(
     defaults=defaults.fill_cron_job,
     validate=validation.validate_cron_job,
     validate_update=validation.validate_cron_job_update,

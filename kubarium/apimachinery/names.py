@@ -13,6 +13,8 @@ MAX_SUBDOMAIN = 253
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_WILDCARD = re.compile(r"\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_URL_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 _RFC1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
@@ -27,6 +29,10 @@ _LABEL_RULE = (
 _SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     "and end with an alphanumeric character"
+)
+_WILDCARD_RULE = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
 )
 _RFC1035_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
@@ -119,6 +125,27 @@ def label_value_errors(text: str) -> list[str]:
         found.append(_too_long(MAX_LABEL))
     if not _LABEL_VALUE.fullmatch(text):
         found.append(_example(_LABEL_VALUE_RULE, _LABEL_VALUE, "MyValue", "my_value", "12345"))
+    return found
+
+
+def wildcard_subdomain_errors(text: str) -> list[str]:
+    """`*.` and a subdomain: hosts of Ingresses."""
+    found = []
+    if len(text) > MAX_SUBDOMAIN:
+        found.append(_too_long(MAX_SUBDOMAIN))
+    if not _WILDCARD.fullmatch(text):
+        found.append(_example(_WILDCARD_RULE, _WILDCARD, "*.example.com"))
+    return found
+
+
+def domain_prefixed_path_errors(text: str) -> list[str]:
+    """`example.com/path`: controllers of Ingress classes, managers of Jobs."""
+    domain, slash, path = text.partition("/")
+    if not (domain and slash and path):
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    found = dns_subdomain_errors(domain)
+    if not _URL_PATH.fullmatch(path):
+        found.append(f"Invalid path (regex used for validation is '{_URL_PATH.pattern}')")
     return found
 
 

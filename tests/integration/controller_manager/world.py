@@ -40,7 +40,7 @@ class ControllerManager:
             f"--root-ca-file={path('ca.crt')}", f"--service-account-private-key-file={path('sa.key')}",
             f"--cluster-signing-cert-file={path('ca.crt')}", f"--cluster-signing-key-file={path('ca.key')}",
             "--allocate-node-cidrs", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/12",
-            "--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s",
+            "--leader-elect-lease-duration=10s", "--leader-elect-renew-deadline=8s",
             "--leader-elect-retry-period=200ms", *self._flags,
         ]  # fmt: skip
         self.child = Child(command, self.folder / "controller-manager.log")

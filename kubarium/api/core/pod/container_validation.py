@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kubarium.api.core.service import port_number_errors
-from kubarium.apimachinery import names, quantity
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
@@ -88,9 +87,9 @@ def _validate_ports(ports: list[Object], path: FieldPath) -> list[FieldError]:
         if not port.get("containerPort"):
             found.append(required(at / "containerPort"))
         else:
-            found += port_number_errors(at / "containerPort", port["containerPort"])
+            found += rules.port_number(at / "containerPort", port["containerPort"])
         if port.get("hostPort"):
-            found += port_number_errors(at / "hostPort", port["hostPort"])
+            found += rules.port_number(at / "hostPort", port["hostPort"])
         protocol = port.get("protocol")
         if protocol not in PROTOCOLS:
             found.append(
@@ -318,7 +317,7 @@ def validate_handler(handler: Object, path: FieldPath) -> list[FieldError]:
     if kind in ("httpGet", "tcpSocket", "grpc"):
         port = action.get("port")
         if isinstance(port, int):
-            found += port_number_errors(path / kind / "port", port)
+            found += rules.port_number(path / kind / "port", port)
         elif isinstance(port, str):
             found += [invalid(path / kind / "port", port, text) for text in names.port_name_errors(port)]
         else:
