@@ -7,7 +7,7 @@ NODES ?= 3
 CODE := apiserver scheduler controller_manager cloud_controller_manager kubelet kube_proxy addons kubarium
 SYSTEM := etcd-server etcd-client containerd runc containernetworking-plugins iptables nftables conntrack \
           busybox-static iproute2 util-linux procps
-TEST_SYSTEM := nginx-light curl docker.io docker-compose debootstrap
+TEST_SYSTEM := nginx-light curl docker.io docker-compose debootstrap dbus-daemon docker-registry
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian starts the service of a package when it installs it; while policy-rc.d says 101 it does not.

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, spec_of, status_of
 from kubarium.client import kubeconfig
 from kubarium.client.events import EventRecorder
@@ -19,41 +18,35 @@ from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
 from kubelet import configuration
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
-from kubelet.images.garbage import ImageGarbage
+from kubelet.guardians import Guardians
 from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS
-from kubelet.node import machine
-from kubelet.node import status as node_status
+from kubelet.node import announcers, facts
 from kubelet.node.health import HealthCheck
 from kubelet.node.lease import LeaseKeeper
 from kubelet.node.registration import NodeReporter
-from kubelet.node.status import NodeFacts
+from kubelet.node.shutdown import Announcer
 from kubelet.options import Options
 from kubelet.pleg import PLEG
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import source_api
-from kubelet.pods.inputs import Inputs, log_directory
+from kubelet.pods.inputs import Inputs
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.probes.manager import ProbeManager
-from kubelet.resources import metrics, ranking, thresholds
-from kubelet.resources.allocatable import Allocatable
+from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
-from kubelet.resources.eviction import EvictionManager, Policy
-from kubelet.resources.signals import Signals
 from kubelet.resources.stats import Stats
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
-from kubelet.runtime.log_rotation import LogRotation
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
-from kubelet.status import generate
 from kubelet.status.manager import SENDERS, StatusManager
 from kubelet.sync_loop import SyncLoop
 from kubelet.sync_pod import PodSyncer
@@ -90,7 +83,14 @@ async def main(process: Process) -> None:
     config = kubeconfig.load(options.kubeconfig)
     runtime = open_runtime(options.container_runtime_endpoint)
     async with Client(config, user_agent="kubelet") as client:
-        kubelet = Kubelet(options, client, runtime, clock, api_host=urlsplit(config.server).hostname or "")
+        kubelet = Kubelet(
+            options,
+            client,
+            runtime,
+            clock,
+            api_host=urlsplit(config.server).hostname or "",
+            announcer=announcers.find(),
+        )
         kubelet.start(process)
         if options.rotate_certificates and options.bootstrap_kubeconfig:
             # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
@@ -138,8 +138,10 @@ class Kubelet:
         *,
         api_host: str = "",
         cgroups: Cgroups | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         self.options = options
+        self.announcer = announcer
         self.client = client
         self.runtime = runtime
         self.clock = clock
@@ -147,7 +149,7 @@ class Kubelet:
         self.root = Path(options.root_dir)
         self.recorder = EventRecorder(client, "kubelet", self.name, clock)
         self.informers = Informers(client, clock)
-        self.facts = self._facts(api_host)
+        self.facts = facts.gather(options, api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
         self.cgroups = cgroups or Cgroups(options.cgroup_root or "/", pod_pids=options.pod_max_pids)
@@ -156,27 +158,6 @@ class Kubelet:
         self._build_spine()
         self._build_node()
         self._build_server()
-
-    def _facts(self, api_host: str) -> NodeFacts:
-        options = self.options
-        reserved = {
-            resource: quantity.add(
-                options.system_reserved.get(resource, "0"), options.kube_reserved.get(resource, "0")
-            )
-            for resource in {*options.system_reserved, *options.kube_reserved}
-        }
-        found = machine.look()
-        return NodeFacts(
-            name=self.name,
-            ips=node_status.find_ips(options.node_ip, api_host),
-            hostname=self.name,
-            machine=found,
-            root=options.root_dir,
-            max_pods=_max_pods(options, found.cpus),
-            port=options.port,
-            reserved=reserved,
-            eviction_hard=options.eviction_thresholds,
-        )
 
     # -- construction, group by group ------------------------------------------------------------------------------
 
@@ -284,7 +265,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=self.leftovers.add,
-            refuses=lambda pod: ranking.refuses(pod, self.eviction.pressure()),
+            refuses=lambda pod: self.guardians.refuse(pod),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
@@ -295,68 +276,41 @@ class Kubelet:
         self.health = HealthCheck(
             self.runtime,
             pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
-            shutdown=lambda: "",
+            shutdown=lambda: self.guardians.shutdown.complaint(),
         )
-        self.images = ImageGarbage(
+        self.guardians = Guardians(
+            self.options,
+            self.facts,
             self.runtime,
             self.recorder,
             self.clock,
-            lambda: self.reporter.reference,
-            high_percent=self.options.image_gc_high_threshold,
-            low_percent=self.options.image_gc_low_threshold,
-            minimum_age=self.options.minimum_image_ttl_duration,
-            maximum_age=self.options.image_maximum_gc_age,
-        )
-        self.allocatable = Allocatable(
-            self.cgroups,
-            self.clock,
-            cpus=self.facts.machine.cpus,
-            memory=self.facts.machine.memory,
-            reserved=self.facts.reserved,
-            enforced="pods" in self.options.enforce_node_allocatable,
-            pods=self._active_pods,
-            tell=lambda type, reason, message: self.reporter.event(type, reason, message),
-        )
-        self.eviction = EvictionManager(
-            self.runtime,
-            self.recorder,
-            self.clock,
-            policy=self._eviction_policy(),
-            signals=Signals(self.root, self.cgroups, self.facts.machine.memory, self.allocatable.memory),
-            node=lambda: self.reporter.reference,
+            announcer=self.announcer,
+            cgroups=self.cgroups,
+            volumes=self.volumes,
+            leftovers=self.leftovers,
+            workers=self.workers,
+            statuses=self.statuses,
             pods=self._pods_with_status,
-            directory=self.volumes.pod_directory,
-            logs=lambda pod: log_directory(Path(self.options.pod_logs_dir), pod),
-            processes=self.cgroups.processes,
-            free_containers=self.leftovers.free_disk,
-            free_images=self.images.free_all,
-            fail=self._evict,
-            has_finished=self.workers.has_finished,
+            node=lambda: self.reporter.reference,
             changed=lambda: self.reporter.look_now(),
-        )
-        self.log_rotation = LogRotation(
-            self.runtime,
-            self.clock,
-            max_bytes=quantity.value(self.options.container_log_max_size),
-            max_files=self.options.container_log_max_files,
-            period=self.options.container_log_monitor_interval,
+            image_removed=lambda image_id: None,
         )
         self.reporter = NodeReporter(
             self.client,
             self.facts,
             self.clock,
-            labels=self._labels(),
-            taints=[_taint(text) for text in self.options.register_with_taints],
+            labels=facts.labels(self.options, self.facts.machine),
+            taints=[facts.taint(text) for text in self.options.register_with_taints],
             provider_id=self.options.provider_id,
             look_period=self.options.node_status_update_frequency,
             report_period=self.options.report_frequency,
             max_images=self.options.node_status_max_images,
             register=self.options.register_node,
             runtime=self.runtime.version,
-            images=lambda: self.images.images,
+            images=lambda: self.guardians.images.images,
             health=self.health.look,
             recorder=self.recorder,
-            pressure=self.eviction.pressure,
+            pressure=self.guardians.eviction.pressure,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
 
@@ -413,14 +367,11 @@ class Kubelet:
         process.start("lease", self.lease.run())
         process.start("pleg", self.pleg.run())
         process.start("runtime events", self.pleg.listen())
-        process.start("image garbage", self.images.run())
         for number in range(SENDERS):
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
-        process.start("allocatable", self.allocatable.run())
-        process.start("eviction", self.eviction.run())
-        process.start("log rotation", self.log_rotation.run())
+        self.guardians.start(process)
         process.start("garbage", self.leftovers.run())
         process.start("housekeeping", self.loop.tick())
         process.start("sync loop", self._run_loop())
@@ -486,28 +437,6 @@ class Kubelet:
         """Does this pod take of what pod `uid` would like to have more of?"""
         return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
 
-    def _eviction_policy(self) -> Policy:
-        options = self.options
-        return Policy(
-            thresholds.read(
-                options.eviction_thresholds,
-                dict(text.split("<", 1) for text in options.eviction_soft),
-                options.eviction_soft_grace_period,
-                options.eviction_minimum_reclaim,
-            ),
-            options.eviction_pressure_transition_period,
-            options.eviction_max_pod_grace_period,
-        )
-
-    def _evict(self, pod: Object, message: str, condition: Object, grace: int | None) -> None:
-        status = generate.failed(self.statuses.with_status(pod), "Evicted", message, self.clock.now())
-        status["conditions"] = [
-            *(one for one in status["conditions"] if one["type"] != condition["type"]),
-            condition,
-        ]
-        self.statuses.set(pod, status)
-        self.workers.terminate(pod, grace)
-
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)
         return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
@@ -515,7 +444,7 @@ class Kubelet:
     def _own_node(self) -> Object:
         """This node as the API server has it, or as it will be registered."""
         node = self.nodes.lister.get("", self.name) or {
-            "metadata": {"name": self.name, "labels": self._labels()}
+            "metadata": {"name": self.name, "labels": facts.labels(self.options, self.facts.machine)}
         }
         if status_of(node).get("allocatable"):
             return node
@@ -523,9 +452,6 @@ class Kubelet:
 
     def _pods_with_status(self) -> list[Object]:
         return [self.statuses.with_status(pod) for pod in self.pods.all()]
-
-    def _active_pods(self) -> list[Object]:
-        return [pod for pod in self._pods_with_status() if not pod_status.is_terminal(pod)]
 
     async def _running_pods(self) -> list[Object]:
         await self.pleg.relist()
@@ -540,17 +466,6 @@ class Kubelet:
         if found is None:
             raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
         return str(found.get("handler") or "")
-
-    def _labels(self) -> dict[str, str]:
-        architecture = self.facts.machine.architecture
-        return {
-            "kubernetes.io/hostname": self.name,
-            "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": architecture,
-            "beta.kubernetes.io/os": "linux",
-            "beta.kubernetes.io/arch": architecture,
-            **self.options.node_labels,
-        }
 
     async def _sync_loop_turns(self) -> None:
         """The sync loop gets an event every two seconds at least."""
@@ -580,14 +495,3 @@ class _VolumeHost:
     def host_ips(self) -> list[str]:
         """The node's addresses."""
         return list(self._kubelet.facts.ips)
-
-
-def _max_pods(options: Options, cpus: int) -> int:
-    return min(options.max_pods, options.pods_per_core * cpus) if options.pods_per_core else options.max_pods
-
-
-def _taint(text: str) -> Object:
-    """`key=value:Effect` -> a taint."""
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "effect": effect, **({"value": value} if value else {})}

@@ -63,7 +63,7 @@ class EvictionManager:
         processes: Callable[[Object], int],
         free_containers: Callable[[], Awaitable[None]],
         free_images: Callable[[], Awaitable[None]],
-        fail: Callable[[Object, str, Object, int | None], None],
+        fail: Callable[[Object, str, str, Object, int | None], None],
         has_finished: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -235,7 +235,7 @@ class EvictionManager:
         if generation_of(pod):
             condition["observedGeneration"] = generation_of(pod)
         log.warning("pod %s evicted: %s", logging.name(pod), message)
-        self._fail(pod, message, condition, grace)
+        self._fail(pod, "Evicted", message, condition, grace)
 
     async def _wait_for(self, uids: Sequence[str]) -> None:
         """What an evicted pod used comes free only when it has ended: until then nobody else need go."""

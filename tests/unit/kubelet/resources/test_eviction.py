@@ -61,7 +61,7 @@ class Scene:
         self.freed.append("images")
         self.left |= self.freeing
 
-    def fail(self, evicted: Object, message: str, condition: Object, grace: int | None) -> None:
+    def fail(self, evicted: Object, reason: str, message: str, condition: Object, grace: int | None) -> None:
         self.failed.append((evicted["metadata"]["name"], condition["reason"], grace))
 
 
