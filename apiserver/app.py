@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from apiserver.admission.chain import Surroundings
 from apiserver.admission.chain import build as build_admission
+from apiserver.admission.configuration import load as load_admission
 from apiserver.admission.plugin import Admission
 from apiserver.admission.webhook_client import WebhookClient
 from apiserver.authentication.assembly import assemble as assemble_authenticators
@@ -63,7 +64,9 @@ from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionRe
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.apimachinery.schema.structural import Structural
+from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
+from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
 from kubarium.component_base import garbage, logging
@@ -298,9 +301,32 @@ def _admission(
         return row.custom.schema if row is not None and row.custom is not None else schemas.schema(kind)
 
     guard = EscalationCheck(rbac, authorizer) if rbac is not None else None
-    webhooks = WebhookClient(client, versions, convert)
-    surroundings = Surroundings(client, informers, clock, may, decide, guard, webhooks, plural_of, schema_of)
+    configured = load_admission(options.admission_control_config_file)
+    webhooks = WebhookClient(client, versions, convert, _webhook_credentials(configured))
+    surroundings = Surroundings(
+        client,
+        informers,
+        clock,
+        may,
+        decide,
+        guard,
+        webhooks,
+        plural_of,
+        schema_of,
+        configured,
+        (options.default_not_ready_toleration_seconds, options.default_unreachable_toleration_seconds),
+    )
     return build_admission(surroundings, options.enable_admission_plugins, options.disable_admission_plugins)
+
+
+def _webhook_credentials(configured: Mapping[str, Object]) -> dict[str, ClientConfig]:
+    """What the API server shows to webhooks, by their hosts."""
+    files = {
+        configured[plugin].get("kubeConfigFile") or ""
+        for plugin in ("MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
+        if plugin in configured
+    }
+    return {name: config for file in sorted(files) if file for name, config in kubeconfig.users(file).items()}
 
 
 # ------------------------------------------------------------------------------------------------------- the rest

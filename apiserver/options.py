@@ -155,6 +155,12 @@ class Options:
         (), "Plugins to disable although they are on by default.", group=ADMISSION
     )
     admission_control_config_file: str = flag("", "File with admission configuration.", group=ADMISSION)
+    default_not_ready_toleration_seconds: int = flag(
+        300, "How long pods that say nothing about it stay on a node that is not ready.", group=ADMISSION
+    )
+    default_unreachable_toleration_seconds: int = flag(
+        300, "How long pods that say nothing about it stay on a node that is unreachable.", group=ADMISSION
+    )
 
     audit_policy_file: str = flag("", "File with the audit policy.", group=AUDIT)
     audit_log_path: str = flag(
