@@ -44,6 +44,8 @@ class Router:
                 await self._elsewhere(scope, receive, send)
                 return
             raise errors.NotFound.page()
+        if row.deprecation:
+            context.warn(row.deprecation)
         await self._find(row, context)(self._endpoints, row, context, scope, receive, send)
 
     def _find(self, row: Resource, context: RequestContext) -> Handle:

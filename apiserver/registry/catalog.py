@@ -83,9 +83,11 @@ def _core() -> list[Resource]:
     v1 = "v1"
     return [
         _row(v1, "Binding", "bindings", verbs=("create",), answer=pod_binding.bind_by_collection),
-        _row(v1, "ComponentStatus", "componentstatuses", short="cs", cluster=True, verbs=("get", "list")),
+        _row(v1, "ComponentStatus", "componentstatuses", short="cs", cluster=True, verbs=("get", "list"),
+             deprecation="v1 ComponentStatus is deprecated in v1.19+"),
         _row(v1, "ConfigMap", "configmaps", simple.CONFIG_MAP, short="cm"),
-        _row(v1, "Endpoints", "endpoints", simple.ENDPOINTS, short="ep", storage_prefix="services/endpoints"),
+        _row(v1, "Endpoints", "endpoints", simple.ENDPOINTS, short="ep", storage_prefix="services/endpoints",
+             deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         _row(v1, "Event", "events", events.EVENT, short="ev"),
         _row(v1, "LimitRange", "limitranges", simple.LIMIT_RANGE, short="limits"),
         _row(v1, "Namespace", "namespaces", namespace.STRATEGY, status(v1, "Namespace"),

@@ -54,6 +54,7 @@ class Resource:
     to_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # convert between versions
     from_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
+    deprecation: str = ""  # every client is told so in a `Warning:`
     custom: Any = None  # for custom resources: what `extensions/` needs to know (schema, columns)
 
     @property

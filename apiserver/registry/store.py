@@ -247,7 +247,8 @@ class Registry:
         if _differ_outside_metadata(new, old):
             found += judged(new, old)
         raise_invalid(row, new, found)
-        _warn(context, strategy.warnings(new, old))
+        if subresource is None:
+            _warn(context, strategy.warnings(new, old))
         return new
 
     async def _replace(

@@ -67,7 +67,11 @@ def dns_label_errors(text: str) -> list[str]:
     found = []
     if len(text) > MAX_LABEL:
         found.append(_too_long(MAX_LABEL))
-    if not _LABEL.fullmatch(text):
+    if _LABEL.fullmatch(text):
+        return found
+    if _SUBDOMAIN.fullmatch(text):
+        found.append("must not contain dots")  # what else can it be
+    else:
         found.append(_example(_LABEL_RULE, _LABEL, "my-name", "123-abc"))
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
-from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation
+from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation, warnings
 from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
@@ -153,5 +153,8 @@ def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 STRATEGY = PodStrategy(
-    defaults=defaults.fill, validate=validation.validate, validate_update=update_rules.validate_update
+    defaults=defaults.fill,
+    validate=validation.validate,
+    validate_update=update_rules.validate_update,
+    warnings=warnings.warnings,
 )

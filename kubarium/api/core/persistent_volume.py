@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 
 from __future__ import annotations
 
+from kubarium.api.core import node_labels, volume_warnings
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.field_path import (
     SPEC,
@@ -15,10 +16,18 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, annotations_of
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+_OLD_ANNOTATIONS = {
+    "volume.beta.kubernetes.io/storage-class": 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
+_RECYCLE = (
+    "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
+    "Instead, the recommended approach is to use dynamic provisioning."
+)
 _NOT_SOURCES = frozenset(
     ("accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
      "storageClassName", "volumeAttributesClassName", "volumeMode")
@@ -83,3 +92,18 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
         )
     before, after = old.get("spec") or {}, new.get("spec") or {}
     return [*found, *immutable(SPEC / "volumeMode", after.get("volumeMode"), before.get("volumeMode"))]
+
+
+def warnings(volume: Object, old: Object | None) -> list[str]:
+    """What has been given up (`pkg/api/persistentvolume/util.go`)."""
+    spec = volume.get("spec") or {}
+    annotations = annotations_of(volume)
+    found = [
+        f"metadata.annotations[{key}]: {text}" for key, text in _OLD_ANNOTATIONS.items() if key in annotations
+    ]
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        found.append(_RECYCLE)
+    terms = ((spec.get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms") or ()
+    for index, term in enumerate(terms):
+        found += node_labels.term_warnings(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{index}]")
+    return [*found, *volume_warnings.of_source(spec, "spec")]

@@ -17,7 +17,9 @@ from kubarium.apimachinery.field_path import (
     required,
 )
 from kubarium.apimachinery.metadata import validate_label_selector
-from kubarium.apimachinery.object import Object, copy
+from kubarium.apimachinery.object import Object, annotations_of, copy
+
+_BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 def fill_defaults(claim: Object) -> None:
@@ -88,3 +90,25 @@ def _take_request(spec: Object) -> str:
 
 def _present(spec: Object) -> Object:
     return {key: value for key, value in spec.items() if value is not None}
+
+
+def warnings(claim: Object, old: Object | None) -> list[str]:
+    """An annotation of long ago, a fraction of a byte (`pkg/api/persistentvolumeclaim/util.go`)."""
+    found = spec_warnings(claim.get("spec") or {}, "spec")
+    if _BETA_CLASS in annotations_of(claim):
+        text = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        found.insert(0, f"metadata.annotations[{_BETA_CLASS}]: {text}")
+    return found
+
+
+def spec_warnings(spec: Object, at: str) -> list[str]:
+    """The part that templates of claims share."""
+    found = []
+    for kind in ("requests", "limits"):
+        amount = ((spec.get("resources") or {}).get(kind) or {}).get("storage")
+        if amount is not None and quantity.milli_value(amount) % 1000:
+            text = quantity.canonical(amount)
+            found.append(
+                f'{at}.resources.{kind}[storage]: fractional byte value "{text}" is invalid, must be an integer'
+            )
+    return found

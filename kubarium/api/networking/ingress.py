@@ -143,3 +143,11 @@ def reference_errors(reference: Object, at: FieldPath) -> list[FieldError]:
         *rules.named(at / "kind", reference.get("kind"), names.path_segment_errors),
         *rules.named(at / "name", reference.get("name"), names.path_segment_errors),
     ]
+
+
+def warnings(ingress: Object, old: Object | None) -> list[str]:
+    """The annotation that came before `spec.ingressClassName`."""
+    named = (ingress.get("spec") or {}).get("ingressClassName") is not None
+    if old is not None or named or CLASS_ANNOTATION not in annotations_of(ingress):
+        return []
+    return [f"annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"]
