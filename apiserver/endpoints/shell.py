@@ -13,6 +13,7 @@ from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
+from kubarium.component_base.architecture import architecture
 from kubarium.component_base.health import Health
 from kubarium.component_base.serving import Page
 
@@ -36,7 +37,7 @@ def version_document() -> dict[str, str]:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": f"python{platform.python_version()}",
         "compiler": platform.python_implementation(),
-        "platform": f"{platform.system().lower()}/{platform.machine()}",
+        "platform": f"{platform.system().lower()}/{architecture()}",
     }
 
 

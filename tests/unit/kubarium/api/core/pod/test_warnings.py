@@ -139,9 +139,9 @@ def test_services_volumes_claims_and_ingresses() -> None:
     assert service_warnings.warnings({"spec": {"type": "ClusterIP", "externalIPs": ["1.2.3.4"]}}, None) == [
         "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
     ]
-    assert service_warnings.warnings({"spec": {"clusterIP": "None", "sessionAffinity": "ClientIP"}}, None) == [
-        "spec.SessionAffinity is ignored for headless services"
-    ]
+    assert service_warnings.warnings(
+        {"spec": {"clusterIP": "None", "sessionAffinity": "ClientIP"}}, None
+    ) == ["spec.SessionAffinity is ignored for headless services"]
     recycled = {"spec": {"persistentVolumeReclaimPolicy": "Recycle", "rbd": {}}}
     assert persistent_volume.warnings(recycled, None) == [
         "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
