@@ -76,7 +76,7 @@ async def make(storage: Storage, *names: str, namespace: str = "default") -> int
 
 async def changes_of(watch: Watch, count: int) -> list[Change]:
     found: list[Change] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for batch in watch:
             found += batch
             if len(found) >= count:

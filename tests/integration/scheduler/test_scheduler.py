@@ -54,7 +54,7 @@ async def pages(scheduler: SchedulerProcess) -> AsyncIterator[Client]:
         yield client
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """Look until there is something to see."""
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110  another process is watched
@@ -214,4 +214,4 @@ async def test_pods_survive_the_death_of_the_scheduler(world: World, scheduler: 
     await world.add_pod("after")
     scheduler.start()
     # The dead one's lease must run out first.
-    assert await eventually(lambda: world.node_of("after"), seconds=40.0)
+    assert await eventually(lambda: world.node_of("after"), seconds=90.0)
