@@ -112,6 +112,7 @@ class Options:
     concurrent_serviceaccount_token_syncs: int = flag(5, "Token secrets worked on at a time.")
     concurrent_ttl_after_finished_syncs: int = flag(5, "Finished Jobs worked on at a time.")
     concurrent_ephemeralvolume_syncs: int = flag(5, "Pods with ephemeral volumes worked on at a time.")
+    concurrent_device_taint_eviction_syncs: int = flag(10, "Pods evicted from tainted devices at a time.")
     max_endpoints_per_slice: int = flag(100, "Endpoints in one EndpointSlice.")
     mirroring_max_endpoints_per_subset: int = flag(1000, "Endpoints mirrored of one subset.")
     resource_quota_sync_period: Duration = flag(300.0, "How often quotas are recounted.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apiserver.registry.strategy import Strategy, of_noun
+from apiserver.request import RequestContext
 from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.admissionregistration import validation as judging
 from kubarium.api.flowcontrol import priority
@@ -13,6 +14,7 @@ from kubarium.api.node import runtime_class
 from kubarium.api.resource import claims, resource_slice
 from kubarium.api.scheduling import priority_class
 from kubarium.api.storage import csi, storage_class, volume_attachment, volume_attributes_class
+from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object
 
 CSI_DRIVER = of_noun(
@@ -57,8 +59,24 @@ RESOURCE_CLAIM_TEMPLATE = Strategy(
     validate=claims.validate_template,
     validate_update=claims.validate_template_update,
 )
-RESOURCE_SLICE = of_noun(
-    resource_slice,
+
+
+@dataclass(frozen=True)
+class ResourceSliceStrategy(Strategy):
+    """ResourceSlices: taints get the time at which they came."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        resource_slice.stamp_taints(obj, time.format_time(context.clock.now()))
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        resource_slice.stamp_taints(new, time.format_time(context.clock.now()))
+        super().prepare_for_update(context, new, old)
+
+
+RESOURCE_SLICE = ResourceSliceStrategy(
+    validate=resource_slice.validate,
+    validate_update=resource_slice.validate_update,
     has_status=False,
     has_generation=True,
     selectable_fields={

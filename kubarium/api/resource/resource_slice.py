@@ -57,6 +57,13 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     return found
 
 
+def stamp_taints(piece: Object, now: str) -> None:
+    """Taints without a time have come now."""
+    for device in (piece.get("spec") or {}).get("devices") or []:
+        for taint in device.get("taints") or []:
+            taint.setdefault("timeAdded", now)
+
+
 def _pool(pool: Object, path: FieldPath) -> list[FieldError]:
     found = pool_errors(path / "name", pool.get("name"))
     if (pool.get("resourceSliceCount") or 0) <= 0:

@@ -10,8 +10,8 @@ from tests.integration.running import ApiServer
 
 LEASE = "test-leader"
 FLAGS = (
-    f"--leader-elect-resource-name={LEASE}", "--controllers=ttl-controller", "--leader-elect-lease-duration=3s",
-    "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=200ms",
+    f"--leader-elect-resource-name={LEASE}", "--controllers=ttl-controller", "--leader-elect-lease-duration=8s",
+    "--leader-elect-renew-deadline=6s", "--leader-elect-retry-period=200ms",
 )  # fmt: skip
 
 
