@@ -19,7 +19,9 @@ from kubarium.component_base.process import Process
 from kubelet import configuration
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
 from kubelet.guardians import Guardians
-from kubelet.images.pull import ImagePuller
+from kubelet.images import keyring
+from kubelet.images.pull import ImagePuller, Throttle, no_logins
+from kubelet.images.records import PullRecords
 from kubelet.network.dns import ClusterDNS
 from kubelet.node import announcers, facts
 from kubelet.node.health import HealthCheck
@@ -178,6 +180,14 @@ class Kubelet:
             self.objects.fetch,
             serialize=self.options.serialize_image_pulls,
             parallel=self.options.max_parallel_image_pulls,
+            records=PullRecords(
+                self.root / "image_manager",
+                self.options.image_pull_credentials_verification_policy,
+                self.options.preloaded_images_verification_allowlist,
+            ),
+            throttle=Throttle(self.clock, self.options.registry_qps, self.options.registry_burst),
+            node_logins=self._providers(),
+            root=self.root,
         )
         inputs = Inputs(
             puller=self.puller,
@@ -204,6 +214,20 @@ class Kubelet:
             seccomp=SeccompDefaults(str(self.root / "seccomp"), self.options.seccomp_default),
             on_kill=self.probes.killed,
         )
+
+    def _providers(self) -> keyring.NodeLogins:
+        options = self.options
+        if not options.image_credential_provider_config:
+            return no_logins
+        from kubelet.images import providers  # only now: few nodes have plugins
+
+        return providers.Providers(
+            providers.read(Path(options.image_credential_provider_config)),
+            Path(options.image_credential_provider_bin_dir),
+            self.clock,
+            self.tokens.token,
+            lambda namespace, name: self.objects.fetch("ServiceAccount", namespace, name),
+        ).logins
 
     def _build_spine(self) -> None:
         self.pleg = PLEG(self.runtime, self.clock, lambda uid: self._emit(ContainerChanged(uid)))
@@ -293,7 +317,7 @@ class Kubelet:
             pods=self._pods_with_status,
             node=lambda: self.reporter.reference,
             changed=lambda: self.reporter.look_now(),
-            image_removed=lambda image_id: None,
+            image_removed=self.puller.forget_image,
         )
         self.reporter = NodeReporter(
             self.client,

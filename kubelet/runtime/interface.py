@@ -62,6 +62,21 @@ class Unavailable(ContainerRuntimeError):
     """The runtime does not answer at all."""
 
 
+CODES: dict[type[ContainerRuntimeError], str] = {
+    NotFound: "NotFound",
+    Unsupported: "Unimplemented",
+    DeadlineExceeded: "DeadlineExceeded",
+    Unavailable: "Unavailable",
+}
+
+
+def rpc_text(error: Exception) -> str:
+    """Upstream shows the runtime's error as Go prints one of gRPC."""
+    if not isinstance(error, ContainerRuntimeError):
+        return str(error)
+    return f"rpc error: code = {CODES.get(type(error), 'Unknown')} desc = {error}"
+
+
 class StartError(Exception):
     """A container cannot be started now; reason and message are shown as its waiting state."""
 

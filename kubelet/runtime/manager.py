@@ -158,7 +158,10 @@ class RuntimeManager:
             status = await self.runtime.sandbox_status(sandbox_id)
         except (ContainerRuntimeError, OSError) as error:
             self.recorder.event(
-                pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {_rpc_text(error)}"
+                pod,
+                "Warning",
+                "FailedCreatePodSandBox",
+                f"Failed to create pod sandbox: {interface.rpc_text(error)}",
             )
             done.errors.append(f"failed to create sandbox: {error}")
             return None
@@ -430,12 +433,3 @@ class RuntimeManager:
         self.recorder.event(
             pod, type, reason, message, field_path=pod_containers.field_path_of(pod, container)
         )
-
-
-def _rpc_text(error: Exception) -> str:
-    """Upstream shows the gRPC error as Go prints it."""
-    return (
-        f"rpc error: code = Unknown desc = {error}"
-        if isinstance(error, ContainerRuntimeError)
-        else str(error)
-    )

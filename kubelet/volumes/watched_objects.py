@@ -21,6 +21,7 @@ RESOURCES = {
     "Secret": "secrets",
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "PersistentVolume": "persistentvolumes",
+    "ServiceAccount": "serviceaccounts",
 }
 
 
