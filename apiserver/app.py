@@ -42,10 +42,11 @@ from apiserver.extensions.aggregation import Aggregation
 from apiserver.extensions.conversion import ConvertingStorage
 from apiserver.extensions.custom_resource import Conversions
 from apiserver.extensions.custom_resources import CustomResources
+from apiserver.filters import flow_dumps
 from apiserver.filters.audit import AuditLog, load_policy
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
-from apiserver.filters.priority_levels import PriorityLevels
+from apiserver.filters.priority_levels import PriorityLevels, Weigh
 from apiserver.filters.reviewer import Reviewer
 from apiserver.options import Options
 from apiserver.registry import catalog as builtin
@@ -142,6 +143,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         else None
     )
     authentication = assemble_authenticators(options, tokens, client, clock)
+    weigh = storage.weigh if isinstance(storage, Cacher) else None
     storage = ConvertingStorage(storage)
     registry = Registry(
         storage,
@@ -167,10 +169,12 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     documents = (
         discovery_documents(options.service_account_issuer[0], keys, server) if keys is not None else {}
     )
-    shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents)
-    levels = PriorityLevels(options.max_requests_inflight + options.max_mutating_requests_inflight)
-    if options.enable_priority_and_fairness:
-        levels.follow(informers)
+    total = options.max_requests_inflight + options.max_mutating_requests_inflight
+    levels = (
+        PriorityLevels(total, clock, _weigher(rows, weigh)) if options.enable_priority_and_fairness else None
+    )
+    dumps = flow_dumps.pages(levels) if levels is not None else {}
+    shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents, dumps)
     aggregation = Aggregation(
         client,
         informers,
@@ -187,7 +191,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         clock=clock,
         request_timeout=options.request_timeout,
         audit=_audit(options),
-        priority_levels=levels if options.enable_priority_and_fairness else None,
+        priority_levels=levels,
     )
     conversions = Conversions(storage, WebhookClient(client).call)
     custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions)
@@ -204,6 +208,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         ("aggregation", aggregation.run),
         ("service addresses", addresses.run),
     ]
+    if levels is not None:
+        levels.follow(informers)
+        tasks.append(("priority levels", levels.run))
     if authentication.issuers is not None:
         tasks.append(("token issuers", authentication.issuers.run))
     return ApiServer(door, endpoints, client, health, tasks)
@@ -343,6 +350,16 @@ def _schemas(options: Options) -> schema_catalog.Catalog:
         Path(options.state_dir or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubarium"
     )
     return schema_catalog.load(folder / "schemas")
+
+
+def _weigher(rows: Catalog, weigh: Callable[[str], tuple[int, int]] | None) -> Weigh:
+    """How much a list is, by what the cache holds."""
+
+    def of_request(info: RequestInfo) -> tuple[int, int]:
+        row = rows.find(info.group, info.version, info.resource)
+        return (0, 0) if weigh is None or row is None or row.answer is not None else weigh(row.list_prefix())
+
+    return of_request
 
 
 def _finder(rows: Catalog) -> Callable[[str, str], Resource]:

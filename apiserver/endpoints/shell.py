@@ -46,9 +46,11 @@ def build_shell(
     openapi: OpenAPI,
     health: Health,
     documents: Mapping[str, tuple[str, object]],
-    extra: Callable[[str, str], Response | None] | None = None,
+    dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
 ) -> FastAPI:
-    """Everything that is no resource. `documents` are served as they are: the token issuer's."""
+    """Everything that is no resource. `documents` are served as they are: the token issuer's. `dumps` are texts that
+    are made anew each time, and that no index lists.
+    """
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     shell.add_exception_handler(errors.StatusError, _status)
     paths: list[str] = []
@@ -100,6 +102,9 @@ def build_shell(
         _add_document(shell, path, media_type, content)
         paths.append(path)
 
+    for path, dump in (dumps or {}).items():
+        _add_dump(shell, path, dump)
+
     @shell.get("/")
     async def index() -> Response:
         found = sorted({*paths, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
@@ -124,3 +129,9 @@ def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -
     @shell.get(path)
     async def answer() -> Response:
         return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})
+
+
+def _add_dump(shell: FastAPI, path: str, dump: Callable[[Mapping[str, str]], str]) -> None:
+    @shell.get(path)
+    async def answer(request: Request) -> Response:
+        return Response(dump(request.query_params), media_type="text/plain; charset=utf-8")

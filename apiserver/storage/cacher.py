@@ -92,6 +92,10 @@ class Cacher:
             raise StorageUnavailable("the cache is being filled")
         await self._probe.revision()
 
+    def weigh(self, prefix: str) -> tuple[int, int]:
+        """How many objects are below a prefix, and how many bytes one of them has."""
+        return self._cache.weigh(prefix)
+
     def compacted(self, revision: int) -> None:
         """etcd has forgotten what was before a revision: the compactor says so."""
         self._cache.compacted = max(self._cache.compacted, revision)

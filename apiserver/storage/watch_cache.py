@@ -486,6 +486,13 @@ class WatchCache:
         """How many objects are below a prefix."""
         return sum(len(shelf.keys) for shelf in self._shelves(prefix))
 
+    def weigh(self, prefix: str) -> tuple[int, int]:
+        """How many objects are below a prefix, and how many bytes one of them has."""
+        shelves = self._shelves(prefix)
+        sample = next((shelf.items[0] for shelf in shelves if shelf.items), None)
+        size = len(sample.head) + len(sample.tail) if sample is not None else 0
+        return sum(len(shelf.keys) for shelf in shelves), size
+
     # ------------------------------------------------------------------------------------------------ families
 
     def _family(self, key: str) -> Family:
