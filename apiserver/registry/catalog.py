@@ -37,6 +37,7 @@ from apiserver.registry.core import (
 from apiserver.registry.resource import ALL_VERBS, Resource, Subresource
 from apiserver.registry.strategy import Strategy
 from apiserver.registry.subresources import part, scale, status, stream
+from kubarium.api.core.pod import update_rules
 from kubarium.apimachinery.group_version import GroupVersionKind
 
 NOT_IN_BULK = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
@@ -102,7 +103,8 @@ def _core() -> list[Resource]:
         _row(v1, "Pod", "pods", pod.STRATEGY, status(v1, "Pod"),
              stream("attach", v1, "PodAttachOptions", ("create", "get")),
              Subresource("binding", GroupVersionKind("", v1, "Binding"), ("create",), pod_binding.bind),
-             part("ephemeralcontainers", v1, "Pod", pod.prepare_ephemeral_containers, pod.ephemeral_containers_errors),
+             part("ephemeralcontainers", v1, "Pod", pod.prepare_ephemeral_containers,
+                  update_rules.validate_ephemeral_containers),
              Subresource("eviction", GroupVersionKind("policy", v1, "Eviction"), ("create",), pod_eviction.evict),
              stream("exec", v1, "PodExecOptions", ("create", "get")),
              stream("log", v1, "Pod", ("get",)),

@@ -19,7 +19,7 @@ _RFC1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_HEADER = re.compile(r"[-A-Za-z0-9]+")
 _PATH_SEGMENT_FORBIDDEN = ("/", "%")
 
 _LABEL_RULE = (
@@ -175,6 +175,23 @@ def config_key_errors(text: str) -> list[str]:
     elif text.startswith(".."):
         found.append("must not start with '..'")
     return found
+
+
+def env_name_errors(text: str) -> list[str]:
+    """Environment variables: anything that can be printed, but for `=`."""
+    if text and text.isascii() and text.isprintable() and "=" not in text:
+        return []
+    return [
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+    ]
+
+
+def header_errors(text: str) -> list[str]:
+    """Names of HTTP headers."""
+    if _HEADER.fullmatch(text):
+        return []
+    rule = "a valid HTTP header must consist of alphanumeric characters or '-'"
+    return [_example(rule, _HEADER, "X-Header-Name")]
 
 
 def port_name_errors(text: str) -> list[str]:

@@ -5,8 +5,8 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#persiste
 
 from __future__ import annotations
 
-from kubarium.api.core.persistent_volume import ACCESS_MODES
-from kubarium.apimachinery import quantity
+from kubarium.api.core.persistent_volume import ACCESS_MODES, ALONE, ONLY_POD, VOLUME_MODES
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -52,6 +52,8 @@ def validate_spec(spec: Object, path: FieldPath) -> list[FieldError]:
     found += [
         not_supported(path / "accessModes", mode, ACCESS_MODES) for mode in modes if mode not in ACCESS_MODES
     ]
+    if ONLY_POD in modes and len(modes) > 1:
+        found.append(forbidden(path / "accessModes", ALONE))
     found += validate_label_selector(spec.get("selector"), path / "selector")
     requests = (spec.get("resources") or {}).get("requests") or {}
     if "storage" not in requests:
@@ -59,6 +61,17 @@ def validate_spec(spec: Object, path: FieldPath) -> list[FieldError]:
     elif quantity.milli_value(requests["storage"]) <= 0:
         at = (path / "resources").key("storage")
         found.append(invalid(at, requests["storage"], "must be greater than zero"))
+    found += rules.if_named(
+        path / "storageClassName", spec.get("storageClassName"), names.dns_subdomain_errors
+    )
+    found += rules.if_one_of(path / "volumeMode", spec.get("volumeMode"), VOLUME_MODES)
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    for field, origin in (("dataSource", source), ("dataSourceRef", reference)):
+        found += [
+            required(path / field / part) for part in ("kind", "name") if origin and not origin.get(part)
+        ]
+    if source and reference and not reference.get("namespace") and source != reference:
+        found.append(invalid(path, "dataSource", "must match dataSourceRef"))
     return found
 
 
@@ -76,7 +89,9 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
         why = "spec is immutable after creation except resources.requests and volumeAttributesClassName "
         why += "for bound claims"
         found.append(forbidden(SPEC, why))
-    if grown and was and quantity.milli_value(grown) < quantity.milli_value(was):
+    held = ((old.get("status") or {}).get("capacity") or {}).get("storage") or was
+    shrunk = grown and was and quantity.compare(grown, was) < 0
+    if shrunk and quantity.compare(grown, held) <= 0:
         at = SPEC / "resources" / "requests" / "storage"
         found.append(forbidden(at, "field can not be less than status.capacity"))
     return found
