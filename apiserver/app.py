@@ -85,6 +85,7 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     etcd = EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
     process.start("cacher", cacher.run())
+    process.start("history", cacher.tidy())
     process.start("garbage", garbage.tend(clock))
     compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
     process.start("compactor", compactor.run())

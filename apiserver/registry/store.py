@@ -287,8 +287,8 @@ class Registry:
     ) -> Written:
         """The last finalizer went: the object goes, unless somebody changed it since we looked."""
 
-        def unchanged(obj: Object, revision: int) -> None:
-            if revision != current.revision:
+        def unchanged(newest: Stored) -> None:
+            if newest.revision != current.revision:
                 raise storage_errors.RevisionConflict(current.key)
 
         if not context.dry_run:

@@ -14,8 +14,8 @@ from apiserver.storage.stored import Stored
 from kubarium.apimachinery.object import Object
 
 __all__ = [
-    "NO_HINTS",
-    "Change", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
+    "NO_CHECK", "NO_HINTS",
+    "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
     "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Taker",
     "Watch",
 ]  # fmt: skip
@@ -66,6 +66,7 @@ class Hints:
 
     name: str | None = None
     node_name: str | None = None  # spec.nodeName
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 NO_HINTS = Hints()
@@ -149,6 +150,14 @@ May raise whatever it likes; it is called again with the newer object after a co
 """
 
 
+Check = Callable[[Stored], None]
+"""Looks at an object before it is deleted; raises to refuse. Asked again about a newer state after a conflict."""
+
+
+def NO_CHECK(stored: Stored) -> None:
+    """Delete whatever is there."""
+
+
 class Storage(Protocol):
     """Get, list, watch, create, update, delete: with revisions."""
 
@@ -193,9 +202,7 @@ class Storage(Protocol):
         """Keep a new state of an object that is still at `revision`. Raises RevisionConflict, KeyNotFound."""
         ...
 
-    async def delete(
-        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
-    ) -> Stored:
+    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
         """Remove an object for which `check` does not raise; returns its last state at the deletion's revision."""
         ...
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from apiserver.storage import watch_cache
+from apiserver.storage import audience, family, watch_cache
+from apiserver.storage.family import family_of
 from apiserver.storage.interface import Change, Hints, RevisionCompacted
 from apiserver.storage.stored import NotAnObject, Stored, encode, stored
-from apiserver.storage.watch_cache import WatchCache, family_of
+from apiserver.storage.watch_cache import WatchCache
 
 
 def pod(name: str, revision: int, node: str = "") -> Stored:
@@ -25,7 +26,7 @@ def happen(cache: WatchCache, *states: Stored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "family"),
+    ("key", "prefix"),
     [
         ("/registry/pods/default/web", "/registry/pods/"),
         ("/registry/nodes/n1", "/registry/nodes/"),
@@ -36,12 +37,12 @@ def happen(cache: WatchCache, *states: Stored) -> None:
         ("/registry/", "/registry/"),
     ],
 )
-def test_keys_belong_to_resources(key: str, family: str) -> None:
-    assert family_of(key) == family
+def test_keys_belong_to_resources(key: str, prefix: str) -> None:
+    assert family_of(key) == prefix
 
 
 async def test_a_slow_watcher_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_cache, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(audience, "QUEUE_LIMIT", 3)
     cache = WatchCache()
     slow = cache.watch("/registry/pods/", 0)
     quick = cache.watch("/registry/pods/", 0)
@@ -129,8 +130,8 @@ async def test_changes_that_follow_each_other_fast_come_together() -> None:
 
 
 def test_history_is_forgotten_family_by_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_cache, "SHORTEST_HISTORY", 2)
-    monkeypatch.setattr(watch_cache, "LONGEST_HISTORY", 3)
+    monkeypatch.setattr(family, "SHORTEST_HISTORY", 2)
+    monkeypatch.setattr(family, "LONGEST_HISTORY", 3)
     cache = WatchCache()
     happen(cache, *(pod("web", revision) for revision in range(1, 11)))
     with pytest.raises(RevisionCompacted):
