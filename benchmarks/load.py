@@ -350,8 +350,11 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
         return await watch(target, order["watchers"], order["rate"], order["seconds"], order["server"])
     if sort == "list":
         return await asyncio.to_thread(download, target, order["clients"], order["path"], order["count"])
-    make = _SORTS[sort]
-    requests = [make(at, order["objects"]) for at in range(order["count"])]
+    if sort == "read":
+        asked = itertools.repeat(request("GET", order["path"]), order["count"])
+        return await call(target, order["clients"], asked)
+    make, first = _SORTS[sort], order.get("first", 0)
+    requests = [make(first + at, order["objects"]) for at in range(order["count"])]
     return await call(target, order["clients"], iter(requests))
 
 
