@@ -12,7 +12,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import RealClock
 from scheduler.app import SchedulerApp
-from scheduler.options import Configuration
+from scheduler.configuration import Configuration
 
 
 class Cluster:
