@@ -56,7 +56,8 @@ class SchedulerApp:
         self.client, self.clock = client, clock
         self.nodes = Nodes()
         self.cache = Cache(self.nodes)
-        self.informers = Informers(client, clock)
+        # One transform for all: an informer is shared by those who ask for it in the same words.
+        self.informers = Informers(client, clock, without_managed_fields)
         self.recorders: dict[str, EventRecorder] = {
             profile.scheduler_name: EventRecorder(client, profile.scheduler_name, clock=clock)
             for profile in configuration.profiles
@@ -94,9 +95,7 @@ class SchedulerApp:
             queue=self.queue,
             profiles=self.profiles,
             extenders=self.extenders,
-            pods=self.informers.informer(
-                "v1", "pods", field_selector=LIVING_PODS, transform=without_managed_fields
-            ),
+            pods=self.informers.informer("v1", "pods", field_selector=LIVING_PODS),
             journal=self.journal,
             bindings=configuration.parallelism,
         )
