@@ -75,7 +75,7 @@ def build_shell(
     async def discover(request: Request, rest: str) -> Response:
         path = request.url.path
         if rest and not rest.startswith(("/", "s/")) and rest != "s":
-            raise errors.NotFound.page()
+            raise errors.NoSuchPath
         document = discovery.answer(path, request.headers.get("accept", ""))
         if document.etag and request.headers.get("if-none-match") == document.etag:
             return Response(status_code=304, headers={"ETag": document.etag})
@@ -112,7 +112,7 @@ def build_shell(
 
     @shell.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     async def nothing(rest: str) -> Response:
-        raise errors.NotFound.page()
+        raise errors.NoSuchPath
 
     return shell
 
@@ -120,6 +120,8 @@ def build_shell(
 async def _status(request: Request, error: Exception) -> Response:
     """A failure as its Status; the filters cannot do it, because FastAPI answers exceptions itself."""
     assert isinstance(error, errors.StatusError)
+    if error.plain_text:
+        return Response(error.plain_text, error.code, media_type="text/plain")
     return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
 
 

@@ -103,6 +103,10 @@ class Catalog:
         """The row for a URL."""
         return self.rows.get(GroupVersionResource(group, version, plural))
 
+    def serves(self, group: str, version: str) -> bool:
+        """Does this server itself have the version, no custom resource and nobody else?"""
+        return any(place[:2] == (group, version) and row.custom is None for place, row in self.rows.items())
+
     def find_kind(self, kind: GroupVersionKind) -> Resource | None:
         """The row for a kind."""
         return next((row for row in self.rows.values() if row.gvk == kind), None)

@@ -249,13 +249,19 @@ async def test_services_get_addresses_and_ports(client: Client, namespace: str) 
 
 
 async def test_what_is_not_there_is_said_so(client: Client, namespace: str) -> None:
-    for path in (
-        "/api/v1/nothings",
-        "/apis/none.io/v1/things",
-        f"/api/v1/namespaces/{namespace}/pods/x/nothing",
+    for path, known in (
+        ("/api/v1/nothings", True),
+        (f"/api/v1/namespaces/{namespace}/pods/x/nothing", True),
+        ("/apis/none.io/v1/things", False),
+        ("/apis/none.io", False),
+        ("/nothing", False),
     ):
-        with pytest.raises(errors.NotFound, match="the server could not find the requested resource"):
+        with pytest.raises(
+            errors.NotFound, match="the server could not find the requested resource"
+        ) as error:
             await client.request("GET", path)
+        # Where no version is known there is no Status, only the words of any web server.
+        assert isinstance(error.value, errors.NoSuchPath) is not known, path
     with pytest.raises(errors.MethodNotAllowed):
         await client.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/x/binding")
     with pytest.raises(
