@@ -11,21 +11,43 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
 class FieldPath:
-    """A place in an object. `root / "spec" / "containers" % 0 / "name"`; map keys with `key()`."""
+    """A place in an object. `root / "spec" / "containers" % 0 / "name"`; map keys with `key()`.
 
-    text: str = ""
+    A path is a chain of steps that becomes text only if it is shown: of the paths of a valid object none is.
+    """
+
+    __slots__ = ("_parent", "_step")
+
+    def __init__(self, step: str = "", parent: FieldPath | None = None) -> None:
+        self._step, self._parent = step, parent
 
     def __truediv__(self, name: str) -> FieldPath:
-        return FieldPath(f"{self.text}.{name}" if self.text else name)
+        return FieldPath(name, self)
 
     def __mod__(self, index: int) -> FieldPath:
-        return FieldPath(f"{self.text}[{index}]")
+        return FieldPath(f"[{index}]", self)
 
     def key(self, key: str) -> FieldPath:
         """An entry of a map: `metadata.labels[app]`."""
-        return FieldPath(f"{self.text}[{key}]")
+        return FieldPath(f"[{key}]", self)
+
+    @property
+    def text(self) -> str:
+        """The path as one text, empty for the object itself."""
+        if self._parent is None:
+            return self._step
+        before = self._parent.text
+        return before + self._step if self._step.startswith("[") or not before else f"{before}.{self._step}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FieldPath) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"FieldPath({self.text!r})"
 
     def __str__(self) -> str:
         return self.text or "<nil>"
