@@ -10,5 +10,5 @@ It may import the libraries below it and never a component: components are other
                   keeper (host) ── etcd, kube-apiserver, kube-controller-manager, kube-scheduler, …
                      │
                      └─ node ── keeper (pid 1 of the node's namespaces)
-                                  └─ containerd, kubelet, kube-proxy
+                                  └─ containerd, kubelet, kube-proxy, network-policy
 """

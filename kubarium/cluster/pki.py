@@ -31,6 +31,10 @@ COMPONENT_USERS = {
     "proxy": "system:kube-proxy",
     "simulated-nodes": "kubarium:simulated-nodes",
 }
+NODE_USERS = {  # those whose programs run on every node, beside the kubelet
+    "kube-proxy": COMPONENT_USERS["proxy"],
+    "network-policy": "kubarium:network-policy",
+}
 
 
 def make_all(cluster: Cluster) -> None:
@@ -59,7 +63,8 @@ def make_node(cluster: Cluster, node: Node, ca: Authority) -> None:
     if _must_make(serving[0], names):
         ca.server(user, names, organizations=["system:nodes"]).write(*serving)
     _kubeconfig(cluster, ca, etc / "kubelet.conf", user, ["system:nodes"], cluster.server)
-    _kubeconfig(cluster, ca, etc / "kube-proxy.conf", COMPONENT_USERS["proxy"], [], cluster.server)
+    for program, name in NODE_USERS.items():
+        _kubeconfig(cluster, ca, etc / f"{program}.conf", name, [], cluster.server)
 
 
 def _make_etcd(cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ HOST_PROGRAMS = (
     "node-network",
     "simulated-nodes",
 )
-NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
+NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy", "network-policy")
 CLUSTER_MARK = "KUBARIUM_CLUSTER"  # in the environment of every process of a cluster
 PORTS = {
     "apiserver": 6443,
@@ -97,6 +97,7 @@ def node_programs(cluster: Cluster, node: Node) -> list[Program]:
         _program(cluster, "containerd", containerd, {}, rank=1, logs=logs),
         _python(cluster, "kubelet", "kubelet", kubelet(cluster, node), rank=2, logs=logs),
         _python(cluster, "kube-proxy", "kube_proxy", kube_proxy(cluster, node), rank=2, logs=logs),
+        _python(cluster, "network-policy", "addons.network_policy", policies(node), rank=2, logs=logs),
     ]
 
 
@@ -246,6 +247,11 @@ def kube_proxy(cluster: Cluster, node: Node) -> Flags:
         "iptables-min-sync-period": "100ms",  # a small cluster: nobody shall wait a second for a Service
         "cluster-cidr": cluster.pod_cidr,
     }
+
+
+def policies(node: Node) -> Flags:
+    """Who keeps pods of a node apart, as NetworkPolicies say."""
+    return {"kubeconfig": "/etc/kubernetes/network-policy.conf", "hostname-override": node.name}
 
 
 def _control_loop(cluster: Cluster, name: str) -> Flags:

@@ -1,0 +1,168 @@
+"""Builds the agent: informers feed what is known, one loop tells the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+import prometheus_client
+
+from addons.network_policy import plan
+from addons.network_policy.members import Members
+from addons.network_policy.nft import Kernel, KernelError
+from addons.network_policy.options import Options
+from kubarium.apimachinery.object import Object, ObjectKey, key_of
+from kubarium.client.informer import Informers
+from kubarium.client.kubeconfig import in_cluster, load
+from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.health import metrics_page
+from kubarium.component_base.options import parse
+from kubarium.component_base.process import Process
+from kubarium.component_base.serving import Scope, pages, serve
+
+NAME = "network-policy"
+RETRY_SECONDS = 1.0
+SYNC_SECONDS = prometheus_client.Histogram(
+    "network_policy_sync_duration_seconds", "How long it took to plan and to tell the kernel"
+)
+POLICIES = prometheus_client.Gauge("network_policy_policies", "NetworkPolicies in the cluster")
+ISOLATED = prometheus_client.Gauge(
+    "network_policy_isolated_pods", "Isolated pods of this node", ["direction"]
+)
+
+log = logging.get(__name__)
+
+
+async def main(process: Process, argv: Sequence[str]) -> None:
+    """Read flags, then enforce until stopped; the rules stay, so that a restart opens nothing."""
+    options = parse(Options, argv, NAME)
+    logging.setup(NAME, options.verbosity)
+    if options.cleanup:
+        await Kernel().clean_up()
+        return
+    config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
+    async with Client(config, user_agent=NAME) as client:
+        await start(process, options, client, Kernel(), RealClock())
+
+
+async def start(process: Process, options: Options, client: Client, kernel: Kernel, clock: Clock) -> None:
+    """Build every part and run until the process is asked to stop."""
+    kernel.prepare()
+    informers = Informers(client, clock)
+    agent = Agent(options.hostname_override or socket.gethostname().lower(), kernel, clock)
+    agent.follow(informers)
+    process.start("informers", informers.run())
+    if options.metrics_bind_address:
+        process.start("pages", _serve_pages(options.metrics_bind_address))
+    await informers.synced()
+    process.start("agent", agent.run(options.min_sync_period))
+    process.start("guard", agent.look_after_rules(options.sync_period))
+    log.info("enforcing network policies on node %s", agent.node)
+    await process.stopped()
+
+
+class Agent:
+    """Knows policies and pods, and brings the kernel in line with them."""
+
+    def __init__(self, node: str, kernel: Kernel, clock: Clock) -> None:
+        self.node = node
+        self._kernel, self._clock = kernel, clock
+        self._policies: dict[ObjectKey, Object] = {}
+        self._members = Members()
+        self._wanted = asyncio.Event()
+
+    def follow(self, informers: Informers) -> None:
+        """Pods and namespaces are kept as members only: their informers hold no more than what that needs."""
+        members = self._members
+        pods = informers.informer("v1", "pods", transform=_slim)
+        pods.add_handler(
+            lambda obj, initial: self._changed(members.put_pod(obj)),
+            lambda old, new: self._changed(members.put_pod(new)),
+            lambda obj: self._changed(members.remove_pod(obj)),
+        )
+        informers.informer("v1", "namespaces").add_handler(
+            lambda obj, initial: self._changed(members.put_namespace(obj)),
+            lambda old, new: self._changed(members.put_namespace(new)),
+            lambda obj: self._changed(members.remove_namespace(obj)),
+        )
+        informers.informer("networking.k8s.io/v1", "networkpolicies").add_handler(
+            lambda obj, initial: self._put_policy(obj),
+            lambda old, new: self._put_policy(new),
+            self._remove_policy,
+        )
+
+    async def run(self, minimum_interval: float) -> None:
+        """Sync now, then after each change; changes that come close together are taken together."""
+        self._changed(True)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.sync()
+            except KernelError as error:
+                log.warning("cannot apply rules, trying again: %s", error)
+                self._changed(True)
+                await self._clock.sleep(RETRY_SECONDS)
+            await self._clock.sleep(minimum_interval)
+
+    async def sync(self) -> None:
+        """Plan (pure), then one transaction."""
+        with SYNC_SECONDS.time():
+            wanted = plan.build(self._policies.values(), self._members, self.node)
+            changed = await self._kernel.apply(wanted)
+        POLICIES.set(len(self._policies))
+        ISOLATED.labels(plan.INGRESS).set(len(wanted.ingress))
+        ISOLATED.labels(plan.EGRESS).set(len(wanted.egress))
+        if changed:
+            log.debug("%d chains for %d policies", len(wanted.chains), len(self._policies))
+
+    async def look_after_rules(self, interval: float) -> None:
+        """Somebody may flush all rules (a firewall that is loaded again): then they are written anew."""
+        while True:
+            await self._clock.sleep(interval)
+            if not await self._kernel.intact():
+                log.warning("our rules are gone, writing them anew")
+                self._changed(True)
+
+    def _put_policy(self, policy: Object) -> None:
+        self._policies[key_of(policy)] = policy
+        self._changed(True)
+
+    def _remove_policy(self, policy: Object) -> None:
+        self._policies.pop(key_of(policy), None)
+        self._changed(True)
+
+    def _changed(self, really: bool) -> None:
+        if really:
+            self._wanted.set()
+
+
+_KEPT: dict[str, Callable[[Object], Object]] = {
+    "spec": lambda spec: {
+        "nodeName": spec.get("nodeName"),
+        "hostNetwork": spec.get("hostNetwork"),
+        "containers": [{"ports": each.get("ports")} for each in spec.get("containers") or []],
+        "initContainers": [{"ports": each.get("ports")} for each in spec.get("initContainers") or []],
+    },
+    "status": lambda status: {name: status.get(name) for name in ("phase", "podIP", "podIPs")},
+}
+
+
+def _slim(pod: Object) -> Object:
+    """Only what `members.pod_of` reads: clusters have many pods, and every node keeps them all."""
+    metadata = {
+        name: pod["metadata"].get(name) for name in ("namespace", "name", "uid", "resourceVersion", "labels")
+    }
+    return {"metadata": metadata, **{part: keep(pod.get(part) or {}) for part, keep in _KEPT.items()}}
+
+
+async def _serve_pages(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    await serve(pages({"/healthz": _healthy, "/metrics": metrics_page}), host, int(port))
+
+
+async def _healthy(scope: Scope) -> tuple[int, str, bytes]:
+    return 200, "text/plain; charset=utf-8", b"ok"

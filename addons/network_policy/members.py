@@ -1,0 +1,134 @@
+"""Which pods a selector means: kept up to date pod by pod, so that nobody matches all pods again for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kubarium.apimachinery.labels import Selector
+from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, spec_of
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What policies ask of a pod."""
+
+    key: ObjectKey
+    labels: Mapping[str, str]
+    address: str
+    node: str
+    ports: tuple[tuple[str, str, int], ...] = ()  # name, protocol, number
+
+    def numbers(self, name: str, protocol: str) -> list[int]:
+        """The ports of that name."""
+        return [number for its_name, its, number in self.ports if (its_name, its) == (name, protocol)]
+
+
+def pod_of(obj: Object) -> Pod | None:
+    """The pod as policies see it; None while it has no address of its own, or no use for it any more."""
+    spec, status = spec_of(obj), obj.get("status") or {}
+    addresses = [status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or [])]
+    address = next((address for address in addresses if address and ":" not in address), None)
+    if address is None or spec.get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    ports = tuple(
+        (port["name"], port.get("protocol") or "TCP", port["containerPort"])
+        for container in containers
+        for port in container.get("ports") or []
+        if port.get("name")
+    )
+    return Pod(key_of(obj), labels_of(obj), address, spec.get("nodeName") or "", ports)
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Pods of one namespace, or of all namespaces that a selector matches."""
+
+    pods: Selector
+    namespace: str = ""
+    namespaces: Selector | None = None
+
+    def __str__(self) -> str:
+        where = self.namespace if self.namespaces is None else f"({self.namespaces})"
+        return f"{where}/({self.pods})"
+
+
+class Members:
+    """All pods, and which of them are meant by the selectors that somebody asked for."""
+
+    def __init__(self) -> None:
+        self._pods: dict[ObjectKey, Pod] = {}
+        self._namespaces: dict[str, Mapping[str, str]] = {}
+        self._known: dict[Peers, dict[ObjectKey, Pod]] = {}
+
+    def put_pod(self, obj: Object) -> bool:
+        """A pod appeared or changed; True if that means anything to policies."""
+        pod = pod_of(obj)
+        if pod is None:
+            return self.remove_pod(obj)
+        if self._pods.get(pod.key) == pod:
+            return False
+        self._pods[pod.key] = pod
+        for peers, found in self._known.items():
+            self._sort(pod, peers, found)
+        return True
+
+    def remove_pod(self, obj: Object) -> bool:
+        """A pod is gone."""
+        key = key_of(obj)
+        for found in self._known.values():
+            found.pop(key, None)
+        return self._pods.pop(key, None) is not None
+
+    def put_namespace(self, obj: Object) -> bool:
+        """A namespace appeared or got other labels."""
+        name, labels = obj["metadata"]["name"], labels_of(obj)
+        if self._namespaces.get(name) == labels:
+            return False
+        self._namespaces[name] = labels
+        self._sort_namespace(name)
+        return True
+
+    def remove_namespace(self, obj: Object) -> bool:
+        """A namespace is gone."""
+        self._namespaces.pop(obj["metadata"]["name"], None)
+        return True
+
+    def of(self, peers: Peers) -> Iterable[Pod]:
+        """Who is meant. From now on this is kept up to date."""
+        if peers not in self._known:
+            found = self._known[peers] = {}
+            for pod in self._pods.values():
+                self._sort(pod, peers, found)
+        return self._known[peers].values()
+
+    def on(self, node: str) -> list[Pod]:
+        """The pods of a node."""
+        return [pod for pod in self._pods.values() if pod.node == node]
+
+    def keep_only(self, used: Iterable[Peers]) -> None:
+        """Forget the selectors that no policy uses any more."""
+        for peers in self._known.keys() - set(used):
+            del self._known[peers]
+
+    def _sort_namespace(self, name: str) -> None:
+        pods = [pod for pod in self._pods.values() if pod.key.namespace == name]
+        for peers, found in self._known.items():
+            if peers.namespaces is not None:
+                for pod in pods:
+                    self._sort(pod, peers, found)
+
+    def _sort(self, pod: Pod, peers: Peers, found: dict[ObjectKey, Pod]) -> None:
+        if self._is_meant(pod, peers):
+            found[pod.key] = pod
+        else:
+            found.pop(pod.key, None)
+
+    def _is_meant(self, pod: Pod, peers: Peers) -> bool:
+        if peers.namespaces is None:
+            here = pod.key.namespace == peers.namespace
+        else:
+            labels = self._namespaces.get(pod.key.namespace)
+            here = labels is not None and peers.namespaces.matches(labels)
+        return here and peers.pods.matches(pod.labels)

@@ -1,0 +1,129 @@
+"""A plan as an `nft` table, which is replaced in one transaction: no packet sees half of it.
+
+Rules pass packets on by `return`, so that both ends of a connection inside one node have their say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from addons.network_policy.plan import EGRESS, INGRESS, Plan, Rule
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
+
+TABLE = "kubarium-network-policy"
+ADDRESS = {INGRESS: "saddr", EGRESS: "daddr"}  # where the other end of the connection is written
+# Without this, packets between two pods of a node pass the bridge unseen.
+BRIDGE_SYSCTL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+class KernelError(Exception):
+    """`nft` is missing, or refused."""
+
+
+class Kernel:
+    """The door to the kernel."""
+
+    def __init__(self) -> None:
+        self._applied = ""
+
+    def prepare(self) -> None:
+        """Let the bridge show its packets to us. Raises KernelError."""
+        if shutil.which("nft") is None:
+            raise KernelError("nft: not found")
+        try:
+            BRIDGE_SYSCTL.write_text("1")
+        except OSError as error:
+            log.warning("pods of this node may reach each other whatever policies say: %s", error)
+
+    async def apply(self, plan: Plan) -> bool:
+        """Make the kernel do exactly this; False if it does already. Raises KernelError."""
+        text = render(plan)
+        if text == self._applied:
+            return False
+        await _nft("-f", "-", text=text)
+        self._applied = text
+        return True
+
+    async def intact(self) -> bool:
+        """Is our table still there? If not, the next `apply` writes it."""
+        try:
+            await _nft("list", "chain", "ip", TABLE, "forward")
+        except KernelError:
+            self._applied = ""
+        return bool(self._applied)
+
+    async def clean_up(self) -> None:
+        """Leave nothing behind."""
+        await _nft("-f", "-", text=f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
+        self._applied = ""
+
+
+async def _nft(*words: str, text: str = "") -> None:
+    process = await asyncio.create_subprocess_exec(
+        "nft",
+        *words,
+        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, problems = await process.communicate(text.encode() if text else None)
+    if process.returncode:
+        raise KernelError(problems.decode(errors="replace").strip())
+
+
+def render(plan: Plan) -> str:
+    """The whole table."""
+    lines = [f"add table ip {TABLE}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
+    for name, elements in sorted(plan.sets.items()):
+        lines += _container("set", name, "type ipv4_addr; flags interval; auto-merge;", elements)
+    for name, elements in sorted(plan.targets.items()):
+        lines += _container("set", name, "type ipv4_addr . inet_proto . inet_service;", elements)
+    for name, rules in sorted(plan.chains.items()):
+        direction = name.partition("-")[0]
+        lines += [f"  chain {name} {{", *(f"    {line}" for line in _rules(direction, rules)), "  }"]
+    for direction, pods in ((INGRESS, plan.ingress), (EGRESS, plan.egress)):
+        entries = [f"{address} : jump {chain}" for address, chain in sorted(pods.items())]
+        lines += _container("map", f"{direction}-pods", "type ipv4_addr : verdict;", entries)
+    own = [f"{address} . {address}" for address in sorted({*plan.ingress, *plan.egress})]
+    lines += _container("set", "own-pods", "type ipv4_addr . ipv4_addr;", own)
+    return "\n".join([*lines, *_FORWARD, "}", ""])
+
+
+_FORWARD = (
+    "  chain forward {",
+    "    type filter hook forward priority filter + 10; policy accept;",
+    "    ct state established,related accept",
+    "    ip saddr . ip daddr @own-pods accept",  # a pod that reaches itself through a Service
+    "    ip saddr vmap @egress-pods",
+    "    ip daddr vmap @ingress-pods",
+    "  }",
+)
+
+
+def _container(kind: str, name: str, form: str, elements: Iterable[str]) -> Iterator[str]:
+    yield f"  {kind} {name} {{"
+    yield f"    {form}"
+    listed = ", ".join(elements)
+    if listed:
+        yield f"    elements = {{ {listed} }}"
+    yield "  }"
+
+
+def _rules(direction: str, rules: Iterable[Rule]) -> Iterator[str]:
+    for rule in rules:
+        yield _match(direction, rule) + "return"
+    yield "counter drop"
+
+
+def _match(direction: str, rule: Rule) -> str:
+    if rule.targets:
+        return f"ip daddr . meta l4proto . th dport @{rule.targets} "
+    found = f"ip {ADDRESS[direction]} @{rule.peers} " if rule.peers else ""
+    if rule.ports:
+        return f"{found}{rule.protocol} dport {{ {', '.join(rule.ports)} }} "
+    return f"{found}meta l4proto {rule.protocol} " if rule.protocol else found
