@@ -31,17 +31,35 @@ async def main(process: Process, argv: Sequence[str]) -> None:
 async def start(process: Process, options: Options, client: Client) -> None:
     """Build every part and run until the process is asked to stop."""
     zone = Zone(options.cluster_domain)
-    informers = Informers(client, RealClock())
+    clock = RealClock()
+    informers = Informers(client, clock)
     follow(informers, zone)
-    server = Server(zone, Forwarder(resolvers_of(options.resolv_conf)))
+    forwarder = Forwarder(resolvers_of(options.resolv_conf))
+    server = Server(zone, forwarder, clock)
+    ready = Readiness()
 
     process.start("health", _serve_page(options.health_port, "/health", _always))
+    process.start("ready", _serve_page(options.ready_port, "/ready", ready.page))
     process.start("metrics", _serve_page(options.metrics_port, "/metrics", metrics_page))
     process.start("informers", informers.run())
     await informers.synced()
     process.start("server", server.run(options.bind_address, options.port))
-    process.start("ready", _serve_page(options.ready_port, "/ready", _always))
+    process.start("resolvers", forwarder.follow(options.resolv_conf, options.reload, clock))
+    ready.waiting_for = ""
     await process.stopped()
+    # Those who know our address have not heard yet that we are leaving: answer them meanwhile.
+    await clock.sleep(options.lameduck)
+
+
+class Readiness:
+    """`/ready`: says what is not there yet, as CoreDNS does."""
+
+    waiting_for = "kubernetes"
+
+    async def page(self, scope: Scope) -> tuple[int, str, bytes]:
+        """Have all informers seen what exists?"""
+        body = self.waiting_for or "OK"
+        return (503 if self.waiting_for else 200), "text/plain; charset=utf-8", body.encode()
 
 
 def follow(informers: Informers, zone: Zone) -> None:
@@ -52,7 +70,7 @@ def follow(informers: Informers, zone: Zone) -> None:
         zone.remove_service,
     )
     informers.informer("discovery.k8s.io/v1", "endpointslices").add_handler(
-        lambda obj, initial: zone.put_slice(obj), lambda old, new: zone.put_slice(new), zone.remove_slice
+        lambda obj, initial: zone.put_slice(obj), zone.replace_slice, zone.remove_slice
     )
     informers.informer("v1", "namespaces").add_handler(
         lambda obj, initial: zone.put_namespace(obj), on_delete=zone.remove_namespace

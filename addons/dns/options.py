@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubarium.component_base.options import flag
+from kubarium.component_base.options import Duration, flag
 
 
 @dataclass(frozen=True)
@@ -19,4 +19,8 @@ class Options:
     ready_port: int = flag(8181, "The port of /ready.")
     metrics_port: int = flag(9153, "The port of /metrics.")
     resolv_conf: str = flag("/etc/resolv.conf", "Where the resolvers for other domains are named.")
+    reload: Duration = flag(Duration(30.0), "How often that file is read again.")
+    lameduck: Duration = flag(
+        Duration(5.0), "How long to go on answering after the signal to end: clients must learn of it first."
+    )
     verbosity: int = flag(0, "number for the log level verbosity")

@@ -5,35 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
+from collections.abc import Callable
 from typing import Any
 
-import prometheus_client
-from dnslib import QTYPE, RCODE, DNSError, DNSRecord
+from dnslib import CLASS, EDNS0, OPCODE, QTYPE, RCODE, DNSError, DNSRecord
 
 from addons.dns import answer as answers
-from addons.dns.forward import Forwarder
+from addons.dns import metrics
+from addons.dns.cache import Cache
+from addons.dns.forward import Forwarder, Overloaded
 from addons.dns.zone import Zone
 from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock, RealClock
 
 log = logging.get(__name__)
 
-REQUESTS = prometheus_client.Counter(
-    "coredns_dns_requests", "Counter of DNS requests made.", ["proto", "type"]
-)
-RESPONSES = prometheus_client.Counter("coredns_dns_responses", "Counter of response status codes.", ["rcode"])
-
 PLAIN_UDP = 512  # bytes of an answer by UDP unless the client says that it takes more (RFC 6891)
 LARGEST_UDP = 4096
-CACHE = 10_000  # packed answers
+PACKED = 10_000  # answers
 CHASE = 8  # names of names of names
+IDLE_SECONDS = 30.0  # for which a TCP connection may say nothing
 
 
 class Server:
     """Answers what is ours and forwards the rest."""
 
-    def __init__(self, zone: Zone, forwarder: Forwarder) -> None:
+    def __init__(self, zone: Zone, forwarder: Forwarder, clock: Clock | None = None) -> None:
         self._zone, self._forwarder = zone, forwarder
-        self._packed: dict[bytes, bytes] = {}
+        self._foreign = Cache(clock or RealClock())
+        self._packed: dict[bytes, tuple[bytes, Callable[[], None]]] = {}
         self._generation = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,35 +58,43 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def cached(self, question: bytes) -> bytes | None:
+    def packed(self, question: bytes) -> bytes | None:
         """A packed answer to exactly this question (but for its number), if nothing changed since."""
         if self._generation != self._zone.generation:
             self._packed.clear()
             self._generation = self._zone.generation
         known = self._packed.get(question[2:])
-        return None if known is None else question[:2] + known
+        if known is None:
+            return None
+        answer, count = known
+        count()
+        return question[:2] + answer
 
     async def answer(self, question: bytes, *, tcp: bool) -> bytes | None:
         """The packed answer; None for what is no question at all."""
+        started = time.perf_counter()
         try:
             request = DNSRecord.parse(question)
         except DNSError:
+            return _malformed(question)
+        if request.header.qr:
             return None
-        if request.header.qr or not request.questions:
-            return None
+        if request.header.opcode != OPCODE.QUERY or len(request.questions) != 1:
+            return self._refused(request, RCODE.NOTIMP)
+        if request.questions[0].qclass != CLASS.IN:
+            return self._refused(request, RCODE.REFUSED)
         asked = request.questions[0]
-        kind = QTYPE.get(asked.qtype)
-        REQUESTS.labels("tcp" if tcp else "udp", str(kind)).inc()
+        kind = str(QTYPE.get(asked.qtype))
+        metrics.REQUESTS.labels("tcp" if tcp else "udp", kind).inc()
         name = str(asked.qname).rstrip(".").lower()
-        if not answers.is_ours(self._zone, name):
-            forwarded = await self._forwarder.ask(question)
-            return forwarded if forwarded is not None else self._failed(request)
-        packed, complete = await self._resolve(request, name, str(kind), tcp)
-        if complete and not tcp and len(self._packed) < CACHE and self._generation == self._zone.generation:
-            self._packed[question[2:]] = packed[2:]
-        return packed
+        if answers.is_ours(self._zone, name):
+            reply = await self._own(question, request, name, kind, tcp)
+        else:
+            reply = await self._forward(question, request, tcp)
+        metrics.DURATION.observe(time.perf_counter() - started)
+        return reply
 
-    async def _resolve(self, request: DNSRecord, name: str, kind: str, tcp: bool) -> tuple[bytes, bool]:
+    async def _own(self, question: bytes, request: DNSRecord, name: str, kind: str, tcp: bool) -> bytes:
         found = answers.resolve(self._zone, name, kind)
         reply = request.reply(ra=1, aa=1)
         reply.header.rcode = found.code
@@ -100,11 +109,30 @@ class Server:
             await self._chase(reply, found.chase, kind)
         if not found.records:
             reply.add_auth(answers.start_of_authority(self._zone))
-        RESPONSES.labels(str(RCODE.get(found.code))).inc()
-        packed = reply.pack()
-        if not tcp and len(packed) > _limit_of(request):
-            packed = reply.truncate().pack()
-        return bytes(packed), not (found.chase or several)
+        code = str(RCODE.get(found.code))
+        metrics.RESPONSES.labels(code, "kubernetes").inc()
+        packed = _pack(reply, request, tcp)
+        stays = not (tcp or found.chase or several) and self._generation == self._zone.generation
+        if stays and len(self._packed) < PACKED:
+            self._packed[question[2:]] = packed[2:], _counter(kind, code)
+        return packed
+
+    async def _forward(self, question: bytes, request: DNSRecord, tcp: bool) -> bytes:
+        """What others say, remembered for a while; datagrams and connections may get different answers."""
+        known = self._foreign.get(question) if not tcp else None
+        if known is not None:
+            return known
+        try:
+            answer = await self._forwarder.ask(question, tcp=tcp)
+        except Overloaded:
+            return self._refused(request, RCODE.REFUSED)
+        if answer is None:
+            answer = self._refused(request, RCODE.SERVFAIL)
+        else:
+            metrics.RESPONSES.labels(str(RCODE.get(answer[3] & 0x0F)), "forward").inc()
+        if not tcp:
+            self._foreign.put(question, answer)
+        return answer
 
     async def _chase(self, reply: Any, name: str, kind: str) -> None:
         """What an ExternalName leads to, so that the client need not ask again."""
@@ -117,25 +145,24 @@ class Server:
             if not found.chase:
                 return
             name = found.chase
-        forwarded = await self._forwarder.ask(DNSRecord.question(name, kind).pack())
-        if forwarded is None:
-            return
+        question = DNSRecord.question(name, kind)
+        answer = await self._forward(bytes(question.pack()), question, tcp=False)
         with contextlib.suppress(DNSError):
-            for record in DNSRecord.parse(forwarded).rr:
+            for record in DNSRecord.parse(answer).rr:
                 reply.add_answer(record)
 
     @staticmethod
-    def _failed(request: DNSRecord) -> bytes:
+    def _refused(request: DNSRecord, code: int) -> bytes:
         reply = request.reply(ra=1, aa=0)
-        reply.header.rcode = RCODE.SERVFAIL
-        RESPONSES.labels("SERVFAIL").inc()
-        return bytes(reply.pack())
+        reply.header.rcode = code
+        metrics.RESPONSES.labels(str(RCODE.get(code)), "").inc()
+        return _pack(reply, request, tcp=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One TCP connection: questions with their length in front (RFC 7766)."""
         try:
             while True:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(IDLE_SECONDS):
                     length = int.from_bytes(await reader.readexactly(2))
                     question = await reader.readexactly(length)
                 reply = await self.answer(question, tcp=True)
@@ -149,9 +176,37 @@ class Server:
             writer.close()
 
 
-def _limit_of(request: DNSRecord) -> int:
+def _pack(reply: DNSRecord, request: DNSRecord, tcp: bool) -> bytes:
+    """Whoever speaks EDNS is told that we do, too (RFC 6891, 6.1.1); by UDP it must fit."""
     sizes = [record.edns_len for record in request.ar if record.rtype == QTYPE.OPT]
-    return int(min(max([PLAIN_UDP, *sizes]), LARGEST_UDP))
+    if sizes:
+        reply.add_ar(EDNS0(udp_len=LARGEST_UDP))
+    packed = bytes(reply.pack())
+    if tcp or len(packed) <= min(max([PLAIN_UDP, *sizes]), LARGEST_UDP):
+        return packed
+    short = reply.truncate()
+    if sizes:
+        short.add_ar(EDNS0(udp_len=LARGEST_UDP))
+    return bytes(short.pack())
+
+
+def _malformed(question: bytes) -> bytes | None:
+    """FORMERR for what at least has a header; nothing for noise, nor for answers: that could go on for ever."""
+    if len(question) < 12 or question[2] & 0x80:
+        return None
+    metrics.RESPONSES.labels("FORMERR", "").inc()
+    return question[:2] + bytes([0x80 | question[2] & 0x79, RCODE.FORMERR]) + bytes(8)
+
+
+def _counter(kind: str, code: str) -> Callable[[], None]:
+    """What a repeated answer counts as."""
+    request, response = metrics.REQUESTS.labels("udp", kind), metrics.RESPONSES.labels(code, "kubernetes")
+
+    def count() -> None:
+        request.inc()
+        response.inc()
+
+    return count
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -163,7 +218,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        known = self._server.cached(data)
+        known = self._server.packed(data)
         if known is not None and self._transport is not None:
             self._transport.sendto(known, addr)
         else:

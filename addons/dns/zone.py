@@ -39,6 +39,9 @@ class Zone:
     namespaces: set[str] = field(default_factory=set)
     generation: int = 1  # counts changes: cached answers of older generations are stale
     _slices: dict[ObjectKey, dict[str, tuple[Target, ...]]] = field(default_factory=dict)
+    _owners: dict[str, dict[ObjectKey, int]] = field(
+        default_factory=dict
+    )  # address -> in how many slices of whom
 
     def put_service(self, service: Object) -> None:
         """A Service appeared or changed."""
@@ -69,13 +72,33 @@ class Zone:
     def put_slice(self, slice_: Object) -> None:
         """An EndpointSlice appeared or changed."""
         owner = ObjectKey(namespace_of(slice_), labels_of(slice_).get(SERVICE_NAME, ""))
-        self._slices.setdefault(owner, {})[key_of(slice_).name] = tuple(_targets(slice_))
-        self.generation += 1
+        targets = tuple(_targets(slice_))
+        if self._slices.get(owner, {}).get(key_of(slice_).name) == targets:
+            return
+        self.remove_slice(slice_)
+        self._slices.setdefault(owner, {})[key_of(slice_).name] = targets
+        for target in targets:
+            owners = self._owners.setdefault(target.address, {})
+            owners[owner] = owners.get(owner, 0) + 1
+
+    def replace_slice(self, old: Object, new: Object) -> None:
+        """An EndpointSlice changed; perhaps it went to another Service."""
+        if labels_of(old).get(SERVICE_NAME) != labels_of(new).get(SERVICE_NAME):
+            self.remove_slice(old)
+        self.put_slice(new)
 
     def remove_slice(self, slice_: Object) -> None:
         """An EndpointSlice is gone."""
         owner = ObjectKey(namespace_of(slice_), labels_of(slice_).get(SERVICE_NAME, ""))
-        self._slices.get(owner, {}).pop(key_of(slice_).name, None)
+        for target in self._slices.get(owner, {}).pop(key_of(slice_).name, ()):
+            owners = self._owners[target.address]
+            owners[owner] -= 1
+            if not owners[owner]:
+                del owners[owner]
+            if not owners:
+                del self._owners[target.address]
+        if not self._slices.get(owner, True):
+            del self._slices[owner]
         self.generation += 1
 
     def targets(self, key: ObjectKey) -> list[Target]:
@@ -85,14 +108,15 @@ class Zone:
 
     def host_names(self, address: str) -> list[str]:
         """The names below headless Services that an address has; for reverse lookups."""
-        return [
+        found = {
             f"{target.host}.{key.name}.{key.namespace}.svc.{self.domain}."
-            for key, slices in self._slices.items()
+            for key in self._owners.get(address, ())
             if key in self.services and services.is_headless(self.services[key])
-            for targets in slices.values()
+            for targets in self._slices[key].values()
             for target in targets
             if target.address == address
-        ]
+        }
+        return sorted(found)
 
 
 def ports_of(service: Object) -> list[Port]:
