@@ -1,33 +1,90 @@
-"""The CEL expressions of webhooks and policies: what they may speak of, and whether they compile."""
+"""The CEL expressions of webhooks and policies: what they may speak of, and whether they compile.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/#validation-expression
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from kubarium.apimachinery.cel import compiler, types
 from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.cel.types import (
+    BOOL,
+    DYN,
+    INT,
+    STRING,
+    TIMESTAMP,
+    Type,
+    list_of,
+    map_of,
+    object_of,
+)
 from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, required
 
 _AUTHORIZER = types.named("authorizer")
-VARIABLES = {
-    **dict.fromkeys(("object", "oldObject", "request", "params", "namespaceObject", "variables"), types.DYN),
+_TEXTS, _TEXT_MAP = list_of(STRING), map_of(STRING, STRING)
+
+_KIND = object_of(dict.fromkeys(("group", "version", "kind"), STRING), "kubernetes.GroupVersionKind")
+_PLACE = object_of(dict.fromkeys(("group", "version", "resource"), STRING), "kubernetes.GroupVersionResource")
+_USER = object_of(
+    {"username": STRING, "uid": STRING, "groups": _TEXTS, "extra": map_of(STRING, _TEXTS)},
+    "kubernetes.UserInfo",
+)
+REQUEST = object_of(
+    {
+        "kind": _KIND, "resource": _PLACE, "subResource": STRING, "requestKind": _KIND, "requestResource": _PLACE,
+        "requestSubResource": STRING, "name": STRING, "namespace": STRING, "operation": STRING, "userInfo": _USER,
+        "dryRun": BOOL, "options": DYN,
+    },
+    "kubernetes.AdmissionRequest",
+)  # fmt: skip
+NAMESPACE = object_of(
+    {
+        "metadata": object_of(
+            {
+                "name": STRING, "generateName": STRING, "namespace": STRING, "labels": _TEXT_MAP,
+                "annotations": _TEXT_MAP, "UID": STRING, "creationTimestamp": TIMESTAMP,
+                "deletionGracePeriodSeconds": INT, "deletionTimestamp": TIMESTAMP, "generation": INT,
+                "resourceVersion": STRING, "finalizers": _TEXTS,
+            },
+            "kubernetes.NamespaceMetadata",
+        ),
+        "spec": object_of({"finalizers": _TEXTS}, "kubernetes.NamespaceSpec"),
+        "status": object_of({"phase": STRING}, "kubernetes.NamespaceStatus"),
+    },
+    "kubernetes.Namespace",
+)  # fmt: skip
+
+VARIABLES: Mapping[str, Type] = {
+    "object": DYN,
+    "oldObject": DYN,
+    "request": REQUEST,
+    "namespaceObject": NAMESPACE,
     "authorizer": _AUTHORIZER,
     "authorizerRequestResource": _AUTHORIZER,
 }
+"""What every expression may speak of."""
+EVERYTHING: Mapping[str, Type] = {**VARIABLES, "params": DYN, "variables": DYN}
+"""With what only policies have."""
+
 _REQUEST_RESOURCE = re.compile(r"\bauthorizer\.requestResource\b")  # a variable whose name has a dot
 
 
-def compile(text: str, result: types.Type = types.DYN) -> compiler.Program:
+def compile(text: str, result: Type = DYN, variables: Mapping[str, Type] = EVERYTHING) -> compiler.Program:
     """Compile an expression over the variables of admission. Raises CompileError."""
-    return compiler.compile(_REQUEST_RESOURCE.sub("authorizerRequestResource", text), VARIABLES, result)
+    return compiler.compile(_REQUEST_RESOURCE.sub("authorizerRequestResource", text), variables, result)
 
 
-def problems(text: str | None, path: FieldPath, result: types.Type = types.DYN) -> list[FieldError]:
+def problems(
+    text: str | None, path: FieldPath, result: Type = DYN, variables: Mapping[str, Type] = VARIABLES
+) -> list[FieldError]:
     """What is wrong with an expression that must be there."""
     if not (text or "").strip():
         return [required(path)]
     try:
-        compile(text or "", result)
+        compile(text or "", result, variables)
     except CompileError as error:
         return [invalid(path, text, f"compilation failed: {error}")]
     return []

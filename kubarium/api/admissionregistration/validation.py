@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.api.admissionregistration import expressions
 from kubarium.apimachinery import labels, names
 from kubarium.apimachinery.cel import types
+from kubarium.apimachinery.cel.types import Type
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -18,7 +19,7 @@ from kubarium.apimachinery.field_path import (
     required,
     too_many,
 )
-from kubarium.apimachinery.object import Object, spec_of
+from kubarium.apimachinery.object import Object, name_of, spec_of
 
 OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
 ACTIONS = ("Audit", "Deny", "Warn")
@@ -137,14 +138,16 @@ def _selectors(match: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
-def _conditions(conditions: Sequence[Object], path: FieldPath) -> list[FieldError]:
+def _conditions(
+    conditions: Sequence[Object], path: FieldPath, variables: Mapping[str, Type] = expressions.VARIABLES
+) -> list[FieldError]:
     if len(conditions) > MAX_CONDITIONS:
         return [too_many(path, len(conditions), MAX_CONDITIONS)]
     found: list[FieldError] = []
     seen: set[str] = set()
     for index, condition in enumerate(conditions):
         at, name = path % index, condition.get("name") or ""
-        found += expressions.problems(condition.get("expression"), at / "expression", types.BOOL)
+        found += expressions.problems(condition.get("expression"), at / "expression", types.BOOL, variables)
         if not name:
             found.append(required(at / "name"))
         elif name in seen:
@@ -158,29 +161,31 @@ def _conditions(conditions: Sequence[Object], path: FieldPath) -> list[FieldErro
 def validate_validating_policy(policy: Object) -> list[FieldError]:
     """A policy matches something and says something in CEL that compiles."""
     spec = spec_of(policy)
-    found = _policy(spec)
+    found, known = _policy(spec)
     if not spec.get("validations") and not spec.get("auditAnnotations"):
         found.append(
             required(SPEC / "validations", "validations or auditAnnotations must contain at least one item")
         )
     for index, validation in enumerate(spec.get("validations") or ()):
         at = SPEC / "validations" % index
-        found += expressions.problems(validation.get("expression"), at / "expression", types.BOOL)
+        found += expressions.problems(validation.get("expression"), at / "expression", types.BOOL, known)
         if validation.get("messageExpression"):
             text = validation["messageExpression"]
-            found += expressions.problems(text, at / "messageExpression", types.STRING)
+            found += expressions.problems(text, at / "messageExpression", types.STRING, known)
         if validation.get("reason") not in (None, "", *_REASONS):
             found.append(not_supported(at / "reason", validation["reason"], _REASONS))
     for index, annotation in enumerate(spec.get("auditAnnotations") or ()):
         at = SPEC / "auditAnnotations" % index
-        found += expressions.problems(annotation.get("valueExpression"), at / "valueExpression")
+        found += _annotation_key(annotation.get("key") or "", name_of(policy), at / "key")
+        text = annotation.get("valueExpression")
+        found += expressions.problems(text, at / "valueExpression", types.STRING, known)
     return found
 
 
 def validate_mutating_policy(policy: Object) -> list[FieldError]:
     """The same for a policy that changes objects."""
     spec = spec_of(policy)
-    found = _policy(spec)
+    found, known = _policy(spec)
     if not spec.get("mutations"):
         found.append(required(SPEC / "mutations", "mutations must contain at least one item"))
     for index, mutation in enumerate(spec.get("mutations") or ()):
@@ -192,15 +197,25 @@ def validate_mutating_policy(policy: Object) -> list[FieldError]:
             allowed = ("ApplyConfiguration", "JSONPatch")
             found.append(not_supported(at / "patchType", mutation.get("patchType") or "", allowed))
             continue
-        found += expressions.problems(
-            (mutation.get(field) or {}).get("expression"), at / field / "expression"
-        )
+        text = (mutation.get(field) or {}).get("expression")
+        found += expressions.problems(text, at / field / "expression", _MUTATED[field], known)
     if spec.get("reinvocationPolicy") not in ("Never", "IfNeeded"):
         found.append(required(SPEC / "reinvocationPolicy"))
     return found
 
 
-def _policy(spec: Object) -> list[FieldError]:
+_MUTATED = {"applyConfiguration": types.DYN, "jsonPatch": types.list_of(types.DYN)}
+
+
+def _annotation_key(key: str, policy: str, path: FieldPath) -> list[FieldError]:
+    """Together with the name of the policy it is the name of an audit annotation."""
+    if not key:
+        return [required(path)]
+    return [invalid(path, key, problem) for problem in names.qualified_name_errors(f"{policy}/{key}")]
+
+
+def _policy(spec: Object) -> tuple[list[FieldError], Mapping[str, Type]]:
+    """What all policies have; and what their expressions may speak of."""
     found: list[FieldError] = []
     kind = spec.get("paramKind")
     if kind is not None:
@@ -212,18 +227,34 @@ def _policy(spec: Object) -> list[FieldError]:
         found.append(required(SPEC / "matchConstraints"))
     else:
         found += _match(match, SPEC / "matchConstraints", rules_needed=True)
-    found += _conditions(spec.get("matchConditions") or (), SPEC / "matchConditions")
+    known: dict[str, Type] = {**expressions.VARIABLES, **({"params": types.DYN} if kind is not None else {})}
+    found += _conditions(spec.get("matchConditions") or (), SPEC / "matchConditions", known)
+    more, variables = _variables(spec.get("variables") or (), known)
+    return found + more, variables
+
+
+def _variables(
+    variables: Sequence[Object], known: Mapping[str, Type]
+) -> tuple[list[FieldError], Mapping[str, Type]]:
+    """Each variable may speak of those before it."""
+    found: list[FieldError] = []
+    fields: dict[str, Type] = {}
     seen: set[str] = set()
-    for index, variable in enumerate(spec.get("variables") or ()):
+    for index, variable in enumerate(variables):
         at, name = SPEC / "variables" % index, variable.get("name") or ""
+        scope = {**known, "variables": types.object_of(dict(fields), "kubernetes.variables")}
         if not name.isidentifier():
             text = "name is not a valid CEL identifier"
             found.append(invalid(at / "name", name, text) if name else required(at / "name", text))
         elif name in seen:
             found.append(duplicate(at / "name", name))
         seen.add(name)
-        found += expressions.problems(variable.get("expression"), at / "expression")
-    return found
+        wrong = expressions.problems(variable.get("expression"), at / "expression", variables=scope)
+        found += wrong
+        fields[name] = (
+            types.DYN if wrong else expressions.compile(variable["expression"], variables=scope).result_type
+        )
+    return found, {**known, "variables": types.object_of(fields, "kubernetes.variables")}
 
 
 def _match(match: Object, path: FieldPath, *, rules_needed: bool = False) -> list[FieldError]:
