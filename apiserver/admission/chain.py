@@ -155,7 +155,9 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
 
 def _policies(of: Surroundings, sort: str) -> Policies:
     policies, bindings = f"{sort}admissionpolicies", f"{sort}admissionpolicybindings"
-    return Policies(of.client, of.informers, policies, bindings, of.webhooks.versions, of.plural_of)
+    return Policies(
+        of.client, of.informers, policies, bindings, of.webhooks.versions, of.plural_of, of.webhooks.convert
+    )
 
 
 ESCALATION = "RoleEscalation"

@@ -78,8 +78,13 @@ class Conditions:
         return True
 
 
-def bindings_of(attributes: Attributes, decide: Decide, namespace: Object | None = None) -> dict[str, Any]:
-    """The variables of every expression."""
+def bindings_of(
+    attributes: Attributes,
+    decide: Decide,
+    namespace: Object | None = None,
+    asked: Attributes | None = None,
+) -> dict[str, Any]:
+    """The variables of every expression. `asked` is the request itself where it is shown in another version."""
     ask = _asker(attributes, decide)
     place = attributes.resource
     given = (("group", place.group), ("resource", place.resource), ("subresource", attributes.subresource),
@@ -87,24 +92,22 @@ def bindings_of(attributes: Attributes, decide: Decide, namespace: Object | None
     return {
         "object": attributes.obj,
         "oldObject": attributes.old,
-        "request": request_of(attributes),
+        "request": request_of(attributes, asked or attributes),
         "namespaceObject": namespace,
         "authorizer": authorizer.Authorizer(ask),
         "authorizerRequestResource": authorizer.Authorizer(ask, tuple(pair for pair in given if pair[1])),
     }
 
 
-def request_of(attributes: Attributes) -> Object:
+def request_of(attributes: Attributes, asked: Attributes) -> Object:
     """The request as expressions see it."""
-    kind, place, user = attributes.kind, attributes.resource, attributes.user
-    shown_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
-    shown_place = {"group": place.group, "version": place.version, "resource": place.resource}
+    user = attributes.user
     return {
-        "kind": shown_kind,
-        "resource": shown_place,
+        "kind": attributes.kind._asdict(),
+        "resource": attributes.resource._asdict(),
         "subResource": attributes.subresource,
-        "requestKind": shown_kind,
-        "requestResource": shown_place,
+        "requestKind": asked.kind._asdict(),
+        "requestResource": asked.resource._asdict(),
         "requestSubResource": attributes.subresource,
         "name": attributes.name,
         "namespace": attributes.namespace,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from apiserver.admission.plugin import Attributes
-from apiserver.admission.webhook_client import Versions
+from apiserver.admission.webhook_client import Convert, Versions
 from kubarium.api.admissionregistration import matching
 from kubarium.apimachinery import errors, labels
+from kubarium.apimachinery.group_version import join
 from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -21,6 +22,29 @@ PluralOf = Callable[[str, str], tuple[str, bool] | None]
 
 class ParamsMissing(Exception):
     """The parameters that a binding refers to cannot be had."""
+
+
+_REVIEWS = (
+    ("authentication.k8s.io", "selfsubjectreviews"), ("authentication.k8s.io", "tokenreviews"),
+    ("authorization.k8s.io", "localsubjectaccessreviews"), ("authorization.k8s.io", "selfsubjectaccessreviews"),
+    ("authorization.k8s.io", "selfsubjectrulesreviews"), ("authorization.k8s.io", "subjectaccessreviews"),
+)  # fmt: skip
+_POLICIES = tuple(
+    (matching.GROUP, f"{sort}admissionpolic{end}")
+    for sort in ("validating", "mutating")
+    for end in ("ies", "ybindings")
+)
+_NEVER_MATCHED = frozenset(_REVIEWS + _POLICIES)
+"""What no policy may touch, lest a cluster cannot be repaired. Source: upstream's exclusion of admission resources."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A policy that speaks of a write, with those of its bindings that do, and the version it wants to see."""
+
+    policy: Object
+    bindings: tuple[Object, ...]
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,7 @@ class Policies:
         bindings: str,
         versions: Versions,
         plural_of: PluralOf,
+        convert: Convert,
     ) -> None:
         self._client = client
         self._policies = informers.informer(API_VERSION, policies).lister
@@ -50,38 +75,81 @@ class Policies:
         self._namespaces = informers.informer("v1", "namespaces").lister
         self._versions = versions
         self._plural_of = plural_of
+        self._convert = convert
 
     def namespace_of(self, attributes: Attributes) -> Object | None:
-        """The namespace that the write is in, as expressions and selectors see it."""
-        if attributes.is_for("", "namespaces"):
-            return attributes.obj or attributes.old
-        return self._namespaces.get("", attributes.namespace) if attributes.namespace else None
+        """The namespace that the write is in, as expressions see it; a namespace itself is in none."""
+        if attributes.is_for("", "namespaces") or not attributes.namespace:
+            return None
+        return self._namespaces.get("", attributes.namespace)
 
-    def matching(self, attributes: Attributes) -> Iterator[tuple[Object, Object]]:
-        """Policy and binding, in the order of their names."""
-        if not len(self._policies) or attributes.resource.group == matching.GROUP:
+    def matching(self, attributes: Attributes) -> Iterator[Match]:
+        """Policies with their bindings, in the order of their names."""
+        if not len(self._policies) or attributes.resource[::2] in _NEVER_MATCHED:
             return
         by_policy: dict[str, list[Object]] = {}
         for binding in sorted(self._bindings.list(), key=name_of):
             by_policy.setdefault(spec_of(binding).get("policyName") or "", []).append(binding)
         for policy in sorted(self._policies.list(), key=name_of):
-            bindings = by_policy.get(name_of(policy))
-            if bindings and self._matches(spec_of(policy).get("matchConstraints") or {}, attributes, True):
-                for binding in bindings:
-                    if self._matches(spec_of(binding).get("matchResources") or {}, attributes, False):
-                        yield policy, binding
+            bindings = by_policy.get(name_of(policy)) or []
+            version = (
+                self._matched(spec_of(policy).get("matchConstraints") or {}, attributes) if bindings else None
+            )
+            if version is None:
+                continue
+            bindings = [
+                one for one in bindings if self._binds(spec_of(one).get("matchResources"), attributes)
+            ]
+            if bindings:
+                yield Match(policy, tuple(bindings), version)
 
-    def _matches(self, match: Object, attributes: Attributes, rules_needed: bool) -> bool:
-        rules = match.get("resourceRules")
-        if (rules or rules_needed) and not self._rules_match(rules or (), match, attributes):
-            return False
-        if match.get("excludeResourceRules") and self._rules_match(
-            match["excludeResourceRules"], match, attributes
+    async def shown(self, attributes: Attributes, version: str) -> Attributes:
+        """The write in the version that a policy speaks of."""
+        if attributes.kind.group != attributes.resource.group or version == attributes.resource.version:
+            return attributes
+        wanted = join(attributes.resource.group, version)
+        new, old = attributes.obj, attributes.old
+        return replace(
+            attributes,
+            kind=attributes.kind._replace(version=version),
+            resource=attributes.resource._replace(version=version),
+            obj=await self._convert(new, wanted) if new is not None else None,
+            old=await self._convert(old, wanted) if old is not None else None,
+        )
+
+    async def restored(self, obj: Object, attributes: Attributes) -> Object:
+        """An object that was shown in another version, back in the request's."""
+        wanted = attributes.new.get("apiVersion") or ""
+        return obj if obj.get("apiVersion") == wanted else await self._convert(obj, wanted)
+
+    def _binds(self, match: Object | None, attributes: Attributes) -> bool:
+        """A binding without rules takes all that its policy takes."""
+        if not match:
+            return True
+        if (
+            match.get("resourceRules")
+            and self._rules_match(match["resourceRules"], match, attributes) is None
         ):
             return False
-        if attributes.namespace and match.get("namespaceSelector"):
-            namespace = self.namespace_of(attributes) or {}
-            if not matching.selects(match["namespaceSelector"], labels_of(namespace)):
+        return not self._excluded(match, attributes) and self._selected(match, attributes)
+
+    def _matched(self, match: Object, attributes: Attributes) -> str | None:
+        """The version in which a policy wants to see the object; None if it does not speak of the write."""
+        if not self._selected(match, attributes) or self._excluded(match, attributes):
+            return None
+        return self._rules_match(match.get("resourceRules") or [], match, attributes)
+
+    def _excluded(self, match: Object, attributes: Attributes) -> bool:
+        rules = match.get("excludeResourceRules")
+        return bool(rules) and self._rules_match(rules or [], match, attributes) is not None
+
+    def _selected(self, match: Object, attributes: Attributes) -> bool:
+        if match.get("namespaceSelector"):
+            own = attributes.is_for("", "namespaces")
+            namespace = (attributes.obj or attributes.old) if own else self.namespace_of(attributes)
+            if (own or attributes.namespace) and not matching.selects(
+                match["namespaceSelector"], labels_of(namespace or {})
+            ):
                 return False
         new, old = attributes.obj, attributes.old
         return matching.selects(
@@ -90,11 +158,11 @@ class Policies:
             labels_of(old) if old is not None else None,
         )
 
-    def _rules_match(self, rules: list[Object] | tuple[()], match: Object, attributes: Attributes) -> bool:
+    def _rules_match(self, rules: Sequence[Object], match: Object, attributes: Attributes) -> str | None:
         equivalent = match.get("matchPolicy") != "Exact"
         named = [rule for rule in rules
                  if not rule.get("resourceNames") or attributes.name in rule["resourceNames"]]  # fmt: skip
-        version = matching.matching_version(
+        return matching.matching_version(
             named,
             attributes.operation,
             attributes.resource,
@@ -102,7 +170,6 @@ class Policies:
             bool(attributes.namespace) and not attributes.is_for("", "namespaces"),
             self._versions(attributes.resource) if equivalent else (),
         )
-        return version is not None
 
     async def cases(self, policy: Object, binding: Object, attributes: Attributes) -> list[Case]:
         """The binding once for each object of parameters. Raises ParamsMissing."""

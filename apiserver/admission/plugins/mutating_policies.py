@@ -12,7 +12,7 @@ import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
-from apiserver.admission.policy_matching import Case, ParamsMissing, Policies
+from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Policies
 from apiserver.admission.variables import Variables
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.apply import merge
@@ -42,33 +42,39 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
     async def admit(self, attributes: Attributes) -> None:
         """Change the object; a second time only by policies that want to see what others changed since."""
         seen: dict[str, bytes] = attributes.memory.setdefault("mutating policies", {})
-        for policy, binding in self._policies.matching(attributes):
-            key = f"{name_of(policy)}/{name_of(binding)}"
-            if key in seen and not _must_see_again(policy, seen[key], attributes):
-                continue
-            try:
-                for case in await self._policies.cases(policy, binding, attributes):
-                    self._mutate(attributes, case)
-            except (ParamsMissing, ExpressionFailed, errors.StatusError) as error:
-                if spec_of(policy).get("failurePolicy") == "Ignore":
+        for match in self._policies.matching(attributes):
+            for binding in match.bindings:
+                key = f"{name_of(match.policy)}/{name_of(binding)}"
+                if key in seen and not _must_see_again(match.policy, seen[key], attributes):
                     continue
-                who = f"policy '{name_of(policy)}' with binding '{name_of(binding)}'"
-                raise attributes.forbidden(f"{who} denied request: {error}") from None
-            seen[key] = _digest(attributes.obj)
+                await self._apply(attributes, match, binding)
+                seen[key] = _digest(attributes.obj)
 
-    def _mutate(self, attributes: Attributes, case: Case) -> None:
+    async def _apply(self, attributes: Attributes, match: Match, binding: Object) -> None:
+        try:
+            for case in await self._policies.cases(match.policy, binding, attributes):
+                await self._mutate(attributes, case, match.version)
+        except (ParamsMissing, ExpressionFailed, errors.StatusError) as error:
+            if spec_of(match.policy).get("failurePolicy") == "Ignore":
+                return
+            who = f"policy '{name_of(match.policy)}' with binding '{name_of(binding)}'"
+            raise attributes.forbidden(f"{who} denied request: {error}") from None
+
+    async def _mutate(self, attributes: Attributes, case: Case, version: str) -> None:
         spec = spec_of(case.policy)
         namespace = self._policies.namespace_of(attributes)
-        bindings = bindings_of(attributes, self._decide, namespace) | {"params": case.params}
+        shown = await self._policies.shown(attributes, version)
+        bindings = bindings_of(shown, self._decide, namespace, attributes) | {"params": case.params}
         if not self._conditions.hold(spec.get("matchConditions") or (), bindings):
             return
+        before = shown.obj
         for mutation in spec.get("mutations") or ():
-            bindings["object"] = attributes.obj
+            bindings["object"] = shown.obj
             bindings["variables"] = Variables(self._expressions, spec.get("variables") or (), bindings)
-            changed = self._changed(attributes, mutation, bindings)
-            if changed != attributes.obj:
-                attributes.obj = changed
-                attributes.changed_by_webhook = True
+            shown.obj = self._changed(shown, mutation, bindings)
+        if shown.obj != before:
+            attributes.obj = await self._policies.restored(shown.new, attributes)
+            attributes.changed_by_webhook = True
 
     def _changed(self, attributes: Attributes, mutation: Object, bindings: dict[str, Any]) -> Object:
         if mutation.get("patchType") == "JSONPatch":
@@ -81,6 +87,10 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
         schema = self._schema_of(attributes.kind)
         if schema is None:
             raise ExpressionFailed(f"no schema for {attributes.kind}")
+        atomic = merge.atomic_places(config, schema)
+        if atomic:
+            text = f"may not mutate atomic arrays, maps or structs: {', '.join(atomic)}"
+            raise ExpressionFailed(f"invalid ApplyConfiguration: {text}")
         merged: Object = merge.merge(copy(attributes.new), config, schema)
         return merged
 

@@ -6,20 +6,34 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
-from apiserver.admission.policy_matching import Case, ParamsMissing, Policies
+from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Policies
 from apiserver.admission.variables import Variables
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel import types
+from kubarium.apimachinery.cel.standard import kind_of
 from kubarium.apimachinery.object import Object, name_of, spec_of
 
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityTooLarge": 413}
 _AUDIT = "validation.policy.admission.k8s.io/validation_failure"
+_LONGEST_MESSAGE = 5 * 1024  # bytes of what a messageExpression says
+_LONGEST_NOTE = 10 * 1024  # bytes of an audit annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a policy holds against a write."""
+
+    message: str
+    reason: str = "Invalid"
+    index: int = 0
+    """Which of the policy's validations it was."""
 
 
 class ValidatingAdmissionPolicy(AdmissionPlugin):
@@ -35,85 +49,123 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         self._decide = decide
 
     async def validate(self, attributes: Attributes) -> None:
-        """The first denial is the answer; warnings and notes are collected."""
-        bindings: dict[str, Any] | None = None
-        for policy, binding in self._policies.matching(attributes):
-            if bindings is None:
-                bindings = bindings_of(attributes, self._decide, self._policies.namespace_of(attributes))
+        """All are asked, for their warnings and notes; the first denial is the answer."""
+        denials: list[errors.StatusError] = []
+        for match in self._policies.matching(attributes):
+            denials += await self._ask(attributes, match)
+        if denials:
+            raise denials[0]
+
+    async def _ask(self, attributes: Attributes, match: Match) -> list[errors.StatusError]:
+        policy, closed = match.policy, spec_of(match.policy).get("failurePolicy") != "Ignore"
+        try:
+            shown = await self._policies.shown(attributes, match.version)
+        except (errors.StatusError, ValueError) as error:
+            text = f"failed to configure policy: failed to convert object version: {error}"
+            return [_denial(attributes, policy, None, Failure(text))] if closed else []
+        namespace = self._policies.namespace_of(attributes)
+        bindings = bindings_of(shown, self._decide, namespace, attributes)
+        denials: list[errors.StatusError] = []
+        notes: dict[str, list[str]] = {}
+        for binding in match.bindings:
             try:
                 cases = await self._policies.cases(policy, binding, attributes)
             except ParamsMissing as error:
-                self._act(attributes, policy, binding, str(error), "Invalid")
+                if closed:
+                    failure = Failure(f"failed to configure binding: {error}")
+                    denials.append(_denial(attributes, policy, binding, failure))
                 continue
             for case in cases:
-                self._judge(attributes, case, {**bindings, "params": case.params})
+                denials += self._judge(attributes, case, {**bindings, "params": case.params}, notes)
+        for key, values in notes.items():
+            attributes.context.audit_annotations[f"{name_of(policy)}/{key}"] = ", ".join(values)
+        return denials
 
-    def _judge(self, attributes: Attributes, case: Case, bindings: dict[str, Any]) -> None:
+    def _judge(
+        self, attributes: Attributes, case: Case, bindings: dict[str, Any], notes: dict[str, list[str]]
+    ) -> list[errors.StatusError]:
         spec = spec_of(case.policy)
         closed = spec.get("failurePolicy") != "Ignore"
         try:
             if not self._conditions.hold(spec.get("matchConditions") or (), bindings):
-                return
+                return []
         except ExpressionFailed as error:
-            if closed:
-                self._act(attributes, case.policy, case.binding, str(error), "Invalid")
-            return
+            return self._act(attributes, case, Failure(str(error))) if closed else []
         bindings["variables"] = Variables(self._expressions, spec.get("variables") or (), bindings)
-        for message, reason in self._failures(spec, bindings, closed):
-            self._act(attributes, case.policy, case.binding, message, reason)
-        self._annotate(attributes, case.policy, bindings)
+        denials = [
+            denial
+            for failure in self._failures(spec, bindings, closed)
+            for denial in self._act(attributes, case, failure)
+        ]
+        for annotation in spec.get("auditAnnotations") or ():
+            try:
+                self._take_note(annotation, bindings, notes)
+            except ExpressionFailed as error:
+                if closed:
+                    denials.append(_denial(attributes, case.policy, case.binding, Failure(str(error))))
+        return denials
 
-    def _failures(self, spec: Object, bindings: dict[str, Any], closed: bool) -> Iterator[tuple[str, str]]:
-        for validation in spec.get("validations") or ():
+    def _failures(self, spec: Object, bindings: dict[str, Any], closed: bool) -> Iterator[Failure]:
+        for index, validation in enumerate(spec.get("validations") or ()):
             text = validation.get("expression") or ""
             try:
                 if self._expressions.evaluate(text, bindings, types.BOOL) is True:
                     continue
             except ExpressionFailed as error:
                 if closed:
-                    yield f"expression '{text}' resulted in error: {error}", "Invalid"
+                    yield Failure(f"expression '{text}' resulted in error: {error}", index=index)
                 continue
-            yield self._message(validation, bindings), validation.get("reason") or "Invalid"
+            yield Failure(self._message(validation, bindings), validation.get("reason") or "Invalid", index)
 
     def _message(self, validation: Object, bindings: dict[str, Any]) -> str:
-        plain = (
-            validation.get("message") or f"failed expression: {(validation.get('expression') or '').strip()}"
-        )
+        expression, message = validation.get("expression") or "", (validation.get("message") or "").strip()
+        plain = message or f"failed expression: {expression.strip()}"
         dynamic = validation.get("messageExpression")
-        if dynamic:
-            try:
-                said = self._expressions.evaluate(dynamic, bindings, types.STRING)
-            except ExpressionFailed:
-                return plain
-            if isinstance(said, str) and said.strip() and "\n" not in said.strip():
-                return said.strip()
-        return plain
+        if not dynamic:
+            return plain
+        try:
+            said = self._expressions.evaluate(dynamic, bindings, types.STRING)
+        except ExpressionFailed:
+            return plain
+        said = said.strip() if isinstance(said, str) else ""
+        return plain if not said or "\n" in said or len(said.encode()) > _LONGEST_MESSAGE else said
+
+    def _take_note(self, annotation: Object, bindings: dict[str, Any], notes: dict[str, list[str]]) -> None:
+        """An audit annotation; the same said by several bindings is said once. Raises ExpressionFailed."""
+        text = annotation.get("valueExpression") or ""
+        value = self._expressions.evaluate(text, bindings)
+        if value is None:
+            return
+        if not isinstance(value, str):
+            raise ExpressionFailed(
+                f"valueExpression '{text}' resulted in unsupported return type: {kind_of(value)}. "
+                "Return type must be either string or null."
+            )
+        said, known = value.strip()[:_LONGEST_NOTE], notes.setdefault(annotation.get("key") or "", [])
+        if said and said not in known:
+            known.append(said)
 
     @staticmethod
-    def _act(attributes: Attributes, policy: Object, binding: Object, message: str, reason: str) -> None:
+    def _act(attributes: Attributes, case: Case, failure: Failure) -> list[errors.StatusError]:
+        """Warn, note or deny, as the binding says."""
+        policy, binding = case.policy, case.binding
         actions = spec_of(binding).get("validationActions") or ["Deny"]
-        who = f"ValidatingAdmissionPolicy '{name_of(policy)}' with binding '{name_of(binding)}'"
         if "Audit" in actions:
-            note = [{"message": message, "policy": name_of(policy), "binding": name_of(binding),
-                     "validationActions": actions}]  # fmt: skip
+            note = [{"message": failure.message, "policy": name_of(policy), "binding": name_of(binding),
+                     "expressionIndex": failure.index, "validationActions": actions}]  # fmt: skip
             attributes.context.audit_annotations[_AUDIT] = orjson.dumps(note).decode()
         if "Warn" in actions:
-            attributes.context.warn(f"Validation failed for {who}: {message}")
-        if "Deny" in actions:
-            error = attributes.forbidden(f"{who} denied request: {message}")
-            error.reason, error.code = reason, _CODES.get(reason, 422)
-            error.details = {**(error.details or {}), "causes": [{"message": message}]}
-            raise error
+            who = f"ValidatingAdmissionPolicy '{name_of(policy)}' with binding '{name_of(binding)}'"
+            attributes.context.warn(f"Validation failed for {who}: {failure.message}")
+        return [_denial(attributes, policy, binding, failure)] if "Deny" in actions else []
 
-    def _annotate(self, attributes: Attributes, policy: Object, bindings: dict[str, Any]) -> None:
-        for annotation in spec_of(policy).get("auditAnnotations") or ():
-            try:
-                value = self._expressions.evaluate(annotation.get("valueExpression") or "", bindings)
-            except ExpressionFailed as error:
-                if spec_of(policy).get("failurePolicy") != "Ignore":
-                    raise errors.InternalError.because(str(error)) from None
-                continue
-            if value:
-                attributes.context.audit_annotations[f"{name_of(policy)}/{annotation.get('key')}"] = str(
-                    value
-                )
+
+def _denial(
+    attributes: Attributes, policy: Object, binding: Object | None, failure: Failure
+) -> errors.StatusError:
+    by = f" with binding '{name_of(binding)}'" if binding is not None else ""
+    message = f"ValidatingAdmissionPolicy '{name_of(policy)}'{by} denied request: {failure.message}"
+    error: errors.StatusError = attributes.forbidden(message)
+    error.reason, error.code = failure.reason, _CODES.get(failure.reason, 422)
+    error.details = {**(error.details or {}), "causes": [{"message": message}]}
+    return error

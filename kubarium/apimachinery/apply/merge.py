@@ -271,4 +271,18 @@ def _list_problems(value: list[Any], schema: Structural, path: tuple[str, ...]) 
     return problems
 
 
-__all__ = ["SELF", "Comparison", "compare", "merge", "remove", "undeclared"]
+def atomic_places(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> list[str]:
+    """Where a configuration sets lists, maps or structs that can only be replaced as a whole."""
+    if not isinstance(value, dict | list):
+        return []
+    if path and is_atomic(value, schema):
+        return [path_text(path)]
+    if isinstance(value, dict):
+        inner = [((*path, f"f:{key}"), child, schema.child(key) or ANY) for key, child in value.items()]
+    else:
+        items = schema.items or ANY
+        inner = [((*path, item_step(item, schema)), item, items) for item in value]
+    return [place for step, child, known in inner for place in atomic_places(child, known, step)]
+
+
+__all__ = ["SELF", "Comparison", "atomic_places", "compare", "merge", "remove", "undeclared"]

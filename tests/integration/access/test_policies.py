@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from kubarium.apimachinery import errors, names
@@ -148,3 +149,93 @@ async def test_expressions_must_compile(client: Client, policies: Policies) -> N
         errors.Invalid, match=r"webhooks\[0\].matchConditions\[0\].expression.*compilation failed"
     ):
         await client.resource(API, "validatingwebhookconfigurations").create(body)
+
+
+async def test_all_policies_are_asked_before_the_first_denial(
+    client: Client, namespace: str, policies: Policies
+) -> None:
+    denied = {
+        "validations": [{"expression": "object.data.a != 'x'", "message": "no x"}],
+        "failurePolicy": "Fail",
+    }
+    first = await policies.add("Validating", denied, validationActions=["Deny"])
+    noted = {
+        "validations": [
+            {"expression": "object.data.a != 'x'", "messageExpression": "'saw ' + object.data.a"}
+        ],
+        "auditAnnotations": [{"key": "seen", "valueExpression": "'a is ' + object.data.a"}],
+    }
+    second = await policies.add("Validating", noted, validationActions=["Warn", "Audit"])
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await create(client, namespace, a="x")
+            except errors.Invalid as error:
+                refused = error
+                break
+            await asyncio.sleep(0.05)
+    who = f"ValidatingAdmissionPolicy '{first}' with binding '{first}' denied request: no x"
+    assert refused.message.endswith(f"is forbidden: {who}")
+    assert refused.causes()[-1]["message"] == who
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x-"}, "data": {"a": "x"}}
+    path, content = f"/api/v1/namespaces/{namespace}/configmaps", orjson.dumps(body)
+    async with asyncio.timeout(60):
+        while True:
+            headers = client.headers({"Content-Type": "application/json"})
+            answer = await client.transport.send("POST", path, headers, content, 30.0)
+            assert answer.status == 422
+            await answer.read()
+            if "warning" in answer.headers:
+                break
+    told = answer.headers["warning"]
+    assert (
+        f"Validation failed for ValidatingAdmissionPolicy '{second}' with binding '{second}': saw x" in told
+    )
+
+
+async def test_missing_parameters_deny_whatever_the_actions_are(
+    client: Client, namespace: str, policies: Policies
+) -> None:
+    spec = {
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+        "validations": [{"expression": "object.data.a == params.data.a"}],
+    }
+    reference = {"name": "nowhere", "namespace": namespace, "parameterNotFoundAction": "Deny"}
+    await policies.add("Validating", spec, validationActions=["Warn"], paramRef=reference)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await create(client, namespace, a="x")
+            except errors.Invalid as error:
+                assert "failed to configure binding: no params found for policy binding" in error.message
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_an_apply_configuration_may_not_replace_atomic_lists(
+    client: Client, namespace: str, policies: Policies
+) -> None:
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["endpoints"]}]
+    await policies.add(
+        "Mutating",
+        {
+            "matchConstraints": {"resourceRules": rules},
+            "reinvocationPolicy": "Never",
+            "mutations": [
+                {
+                    "patchType": "ApplyConfiguration",
+                    "applyConfiguration": {"expression": "Object{subsets: [Object.subsets{}]}"},
+                }
+            ],
+        },
+    )
+    async with asyncio.timeout(60):
+        while True:
+            name = names.generate_name("e-")
+            body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name}}
+            try:
+                await client.resource("v1", "endpoints").create(body, namespace)
+            except errors.Forbidden as error:
+                assert "may not mutate atomic arrays, maps or structs: .subsets" in error.message
+                return
+            await asyncio.sleep(0.05)
