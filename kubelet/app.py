@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubarium.api.core.pod import status as pod_status
+from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, spec_of, status_of
 from kubarium.client import kubeconfig
 from kubarium.client.events import EventRecorder
@@ -16,20 +17,20 @@ from kubarium.component_base import health as health_checks
 from kubarium.component_base import logging, serving
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
-from kubelet import configuration
+from kubelet import options as options_module
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
-from kubelet.guardians import Guardians
-from kubelet.images import keyring
-from kubelet.images.pull import ImagePuller, Throttle, no_logins
-from kubelet.images.records import PullRecords
+from kubelet.images.garbage import ImageGarbage
+from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS
-from kubelet.node import announcers, facts
+from kubelet.node import machine
+from kubelet.node import status as node_status
 from kubelet.node.health import HealthCheck
 from kubelet.node.lease import LeaseKeeper
 from kubelet.node.registration import NodeReporter
-from kubelet.node.shutdown import Announcer
+from kubelet.node.status import NodeFacts
 from kubelet.options import Options
 from kubelet.pleg import PLEG
+from kubelet.plugins.watcher import PluginWatcher
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import source_api
 from kubelet.pods.inputs import Inputs
@@ -41,25 +42,24 @@ from kubelet.probes.manager import ProbeManager
 from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
+from kubelet.resources.eviction import EvictionManager, Observation, refuses
 from kubelet.resources.stats import Stats
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
+from kubelet.runtime.log_rotation import LogRotation
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
+from kubelet.status import generate
 from kubelet.status.manager import SENDERS, StatusManager
 from kubelet.sync_loop import SyncLoop
 from kubelet.sync_pod import PodSyncer
 from kubelet.volumes import mounts
-from kubelet.volumes.manager import VolumeManager
-from kubelet.volumes.plugin import Plugin, VolumeHost
-from kubelet.volumes.plugins.csi import CSI
-from kubelet.volumes.plugins.empty_dir import EmptyDir
-from kubelet.volumes.plugins.files import ConfigMapVolume, DownwardVolume, ProjectedVolume, SecretVolume
-from kubelet.volumes.plugins.host_path import HostPath
-from kubelet.volumes.plugins.nfs import NFS
+from kubelet.volumes.csi.drivers import Drivers
+from kubelet.volumes.host import Host
+from kubelet.volumes.storage import Storage
 from kubelet.volumes.watched_objects import TokenManager, WatchedObjects
 
 log = logging.get(__name__)
@@ -67,13 +67,7 @@ log = logging.get(__name__)
 
 async def main(process: Process) -> None:
     """Start the kubelet and run it until it is asked to stop."""
-    try:
-        options = configuration.read(sys.argv[1:])
-    except configuration.Invalid as error:
-        logging.setup("kubelet")
-        log.error("command failed: %s", error)
-        process.exit_code = 1
-        return
+    options = options_module.read(sys.argv[1:])
     logging.setup("kubelet", options.verbosity)
     clock = RealClock()
     if options.bootstrap_kubeconfig:
@@ -85,14 +79,7 @@ async def main(process: Process) -> None:
     config = kubeconfig.load(options.kubeconfig)
     runtime = open_runtime(options.container_runtime_endpoint)
     async with Client(config, user_agent="kubelet") as client:
-        kubelet = Kubelet(
-            options,
-            client,
-            runtime,
-            clock,
-            api_host=urlsplit(config.server).hostname or "",
-            announcer=announcers.find(),
-        )
+        kubelet = Kubelet(options, client, runtime, clock, api_host=urlsplit(config.server).hostname or "")
         kubelet.start(process)
         if options.rotate_certificates and options.bootstrap_kubeconfig:
             # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
@@ -114,20 +101,6 @@ def open_runtime(endpoint: str) -> Runtime:
     return DockerRuntime(endpoint)
 
 
-def volume_plugins(host: VolumeHost) -> list[Plugin]:
-    """Every kind of volume, one line each."""
-    return [
-        EmptyDir(),
-        HostPath(),
-        ConfigMapVolume(host),
-        SecretVolume(host),
-        DownwardVolume(host),
-        ProjectedVolume(host),
-        NFS(),
-        CSI(),
-    ]
-
-
 class Kubelet:
     """All parts of one kubelet, built but not yet running. The outside doors are arguments."""
 
@@ -140,10 +113,8 @@ class Kubelet:
         *,
         api_host: str = "",
         cgroups: Cgroups | None = None,
-        announcer: Announcer | None = None,
     ) -> None:
         self.options = options
-        self.announcer = announcer
         self.client = client
         self.runtime = runtime
         self.clock = clock
@@ -151,15 +122,35 @@ class Kubelet:
         self.root = Path(options.root_dir)
         self.recorder = EventRecorder(client, "kubelet", self.name, clock)
         self.informers = Informers(client, clock)
-        self.facts = facts.gather(options, api_host)
+        self.facts = self._facts(api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
-        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/", pod_pids=options.pod_max_pids)
+        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/")
         self._build_informers()
         self._build_runtime()
         self._build_spine()
         self._build_node()
         self._build_server()
+
+    def _facts(self, api_host: str) -> NodeFacts:
+        options = self.options
+        reserved = {
+            resource: quantity.add(
+                options.system_reserved.get(resource, "0"), options.kube_reserved.get(resource, "0")
+            )
+            for resource in {*options.system_reserved, *options.kube_reserved}
+        }
+        return NodeFacts(
+            name=self.name,
+            ips=node_status.find_ips(options.node_ip, api_host),
+            hostname=self.name,
+            machine=machine.look(),
+            root=options.root_dir,
+            max_pods=options.max_pods,
+            port=options.port,
+            reserved=reserved,
+            eviction_hard=options.eviction_thresholds,
+        )
 
     # -- construction, group by group ------------------------------------------------------------------------------
 
@@ -167,12 +158,30 @@ class Kubelet:
         self.services = self.informers.informer("v1", "services")
         self.nodes = self.informers.informer("v1", "nodes", field_selector=f"metadata.name={self.name}")
         self.runtime_classes = self.informers.informer("node.k8s.io/v1", "runtimeclasses")
+        self.csi_drivers = self.informers.informer("storage.k8s.io/v1", "csidrivers")
         self.objects = WatchedObjects(self.client, self.clock, self.options.sync_frequency / 2)
         self.tokens = TokenManager(self.client, self.clock)
 
+    def _build_volumes(self) -> None:
+        host = Host(
+            objects=self.objects,
+            tokens=self.tokens,
+            drivers=self.csi_drivers,
+            node=self._own_node,
+            told_in_use=lambda names: self.reporter.told_in_use(names),
+            in_use_changed=lambda: self.reporter.look_now(),
+            allocatable=lambda: self.reporter.allocatable,
+            host_ips=lambda: self.facts.ips,
+        )
+        self.storage = Storage(
+            host, self.client, self.runtime, self.recorder, self.clock, self.root, self.name
+        )
+        self.volumes = self.storage.manager
+        handlers = {Drivers.kind: self.storage.drivers}
+        self.plugins = PluginWatcher(self.root / "plugins_registry", self.clock, handlers)
+
     def _build_runtime(self) -> None:
-        host = _VolumeHost(self)
-        self.volumes = VolumeManager(self.root, volume_plugins(host), host, self.recorder)
+        self._build_volumes()
         self.puller = ImagePuller(
             self.runtime,
             self.recorder,
@@ -180,14 +189,6 @@ class Kubelet:
             self.objects.fetch,
             serialize=self.options.serialize_image_pulls,
             parallel=self.options.max_parallel_image_pulls,
-            records=PullRecords(
-                self.root / "image_manager",
-                self.options.image_pull_credentials_verification_policy,
-                self.options.preloaded_images_verification_allowlist,
-            ),
-            throttle=Throttle(self.clock, self.options.registry_qps, self.options.registry_burst),
-            node_logins=self._providers(),
-            root=self.root,
         )
         inputs = Inputs(
             puller=self.puller,
@@ -214,20 +215,6 @@ class Kubelet:
             seccomp=SeccompDefaults(str(self.root / "seccomp"), self.options.seccomp_default),
             on_kill=self.probes.killed,
         )
-
-    def _providers(self) -> keyring.NodeLogins:
-        options = self.options
-        if not options.image_credential_provider_config:
-            return no_logins
-        from kubelet.images import providers  # only now: few nodes have plugins
-
-        return providers.Providers(
-            providers.read(Path(options.image_credential_provider_config)),
-            Path(options.image_credential_provider_bin_dir),
-            self.clock,
-            self.tokens.token,
-            lambda namespace, name: self.objects.fetch("ServiceAccount", namespace, name),
-        ).logins
 
     def _build_spine(self) -> None:
         self.pleg = PLEG(self.runtime, self.clock, lambda uid: self._emit(ContainerChanged(uid)))
@@ -289,7 +276,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=self.leftovers.add,
-            refuses=lambda pod: self.guardians.refuse(pod),
+            refuses=lambda pod: refuses(pod, self.eviction.pressure()),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
@@ -300,41 +287,44 @@ class Kubelet:
         self.health = HealthCheck(
             self.runtime,
             pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
-            shutdown=lambda: self.guardians.shutdown.complaint(),
+            shutdown=lambda: "",
         )
-        self.guardians = Guardians(
-            self.options,
-            self.facts,
+        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, lambda: self.reporter.reference)
+        self.eviction = EvictionManager(
             self.runtime,
             self.recorder,
             self.clock,
-            announcer=self.announcer,
-            cgroups=self.cgroups,
-            volumes=self.volumes,
-            leftovers=self.leftovers,
-            workers=self.workers,
-            statuses=self.statuses,
+            thresholds=self.options.eviction_thresholds,
+            transition_seconds=self.options.eviction_pressure_transition_period,
+            observe=self._observe,
             pods=self._pods_with_status,
-            node=lambda: self.reporter.reference,
+            volumes=self.volumes.pod_directory,
+            free_disk=self._free_disk,
+            fail=self._evict,
             changed=lambda: self.reporter.look_now(),
-            image_removed=self.puller.forget_image,
+        )
+        self.log_rotation = LogRotation(
+            self.runtime,
+            self.clock,
+            max_bytes=quantity.value(self.options.container_log_max_size),
+            max_files=self.options.container_log_max_files,
         )
         self.reporter = NodeReporter(
             self.client,
             self.facts,
             self.clock,
-            labels=facts.labels(self.options, self.facts.machine),
-            taints=[facts.taint(text) for text in self.options.register_with_taints],
+            labels=self._labels(),
+            taints=[_taint(text) for text in self.options.register_with_taints],
             provider_id=self.options.provider_id,
             look_period=self.options.node_status_update_frequency,
             report_period=self.options.report_frequency,
-            max_images=self.options.node_status_max_images,
             register=self.options.register_node,
             runtime=self.runtime.version,
-            images=lambda: self.guardians.images.images,
+            images=lambda: self.images.images,
             health=self.health.look,
             recorder=self.recorder,
-            pressure=self.guardians.eviction.pressure,
+            pressure=self.eviction.pressure,
+            volumes_in_use=self.storage.csi.in_use,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
 
@@ -370,7 +360,7 @@ class Kubelet:
             health=self.checks,
             pods=self._pods_with_status,
             running_pods=self._running_pods,
-            configuration=lambda: configuration.as_configuration(self.options),
+            configuration=lambda: options_module.as_configuration(self.options),
         )
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -390,12 +380,17 @@ class Kubelet:
         process.start("node status", self.reporter.run())
         process.start("lease", self.lease.run())
         process.start("pleg", self.pleg.run())
+        process.start("plugins", self.plugins.run())
+        for name, work in self.storage.tasks().items():
+            process.start(name, work)
         process.start("runtime events", self.pleg.listen())
+        process.start("image garbage", self.images.run())
         for number in range(SENDERS):
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
-        self.guardians.start(process)
+        process.start("eviction", self.eviction.run())
+        process.start("log rotation", self.log_rotation.run())
         process.start("garbage", self.leftovers.run())
         process.start("housekeeping", self.loop.tick())
         process.start("sync loop", self._run_loop())
@@ -413,6 +408,7 @@ class Kubelet:
         """Stop what belongs to single pods; containers go on running."""
         await self.workers.close()
         await self.probes.close()
+        await self.storage.drivers.close()
 
     async def _run_loop(self) -> None:
         # The first look at the runtime comes before the first pod. The API server is not waited for: static pods
@@ -437,7 +433,7 @@ class Kubelet:
         pods.mkdir(parents=True, exist_ok=True)
         Path(self.options.pod_logs_dir).mkdir(parents=True, exist_ok=True)
         try:
-            mounts.share(str(pods))
+            mounts.share(str(self.root))
         except OSError as error:
             log.info("mounts of pods cannot be shared with containers: %s", error)
         try:
@@ -461,6 +457,33 @@ class Kubelet:
         """Does this pod take of what pod `uid` would like to have more of?"""
         return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
 
+    def _observe(self) -> dict[str, Observation]:
+        """What is left of the node."""
+        whole, free, inodes, free_inodes = machine.disk(self.options.root_dir)
+        most, present = machine.processes()
+        return {
+            "memory.available": Observation(machine.available_memory(), self.facts.machine.memory),
+            "nodefs.available": Observation(free, whole),
+            "nodefs.inodesFree": Observation(free_inodes, inodes),
+            "imagefs.available": Observation(free, whole),
+            "pid.available": Observation(most - present, most),
+        }
+
+    async def _free_disk(self) -> None:
+        """What can be freed without touching a pod."""
+        await self.leftovers.free_disk()
+        await self.images.look()
+        await self.images.delete_unused(1 << 62)
+
+    def _evict(self, pod: Object, message: str, condition: Object) -> None:
+        status = generate.failed(self.statuses.with_status(pod), "Evicted", message, self.clock.now())
+        status["conditions"] = [
+            *(one for one in status["conditions"] if one["type"] != condition["type"]),
+            condition,
+        ]
+        self.statuses.set(pod, status)
+        self.workers.terminate(pod, 0)
+
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)
         return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
@@ -468,7 +491,7 @@ class Kubelet:
     def _own_node(self) -> Object:
         """This node as the API server has it, or as it will be registered."""
         node = self.nodes.lister.get("", self.name) or {
-            "metadata": {"name": self.name, "labels": facts.labels(self.options, self.facts.machine)}
+            "metadata": {"name": self.name, "labels": self._labels()}
         }
         if status_of(node).get("allocatable"):
             return node
@@ -491,6 +514,17 @@ class Kubelet:
             raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
         return str(found.get("handler") or "")
 
+    def _labels(self) -> dict[str, str]:
+        architecture = self.facts.machine.architecture
+        return {
+            "kubernetes.io/hostname": self.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": architecture,
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": architecture,
+            **self.options.node_labels,
+        }
+
     async def _sync_loop_turns(self) -> None:
         """The sync loop gets an event every two seconds at least."""
         age = self.clock.monotonic() - self.loop.last_turn
@@ -498,24 +532,8 @@ class Kubelet:
             raise RuntimeError(f"sync Loop took longer than expected: {age:.0f}s")
 
 
-class _VolumeHost:
-    """What volumes may ask of the kubelet."""
-
-    def __init__(self, kubelet: Kubelet) -> None:
-        self._kubelet = kubelet
-
-    async def fetch(self, kind: str, namespace: str, name: str) -> Object | None:
-        """One object."""
-        return await self._kubelet.objects.fetch(kind, namespace, name)
-
-    async def token(self, pod: Object, audience: str, seconds: int) -> str:
-        """A token of the pod's service account."""
-        return await self._kubelet.tokens.token(pod, audience, seconds)
-
-    def allocatable(self) -> Object:
-        """What the node offers."""
-        return self._kubelet.reporter.allocatable
-
-    def host_ips(self) -> list[str]:
-        """The node's addresses."""
-        return list(self._kubelet.facts.ips)
+def _taint(text: str) -> Object:
+    """`key=value:Effect` -> a taint."""
+    head, _, effect = text.rpartition(":")
+    key, _, value = head.partition("=")
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}

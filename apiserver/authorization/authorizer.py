@@ -27,8 +27,6 @@ class Verdict:
 
     decision: Decision
     reason: str = ""
-    error: str = ""
-    """Why the question could not be answered, if that is so."""
 
     @property
     def allowed(self) -> bool:
@@ -96,7 +94,7 @@ class Authorizers:
         """What all say, in order, also those that have to be asked over the network."""
         if not self.remote or users.MASTERS in user.groups:
             return self.authorize(user, info)
-        verdicts: list[Verdict] = []
+        reasons: list[str] = []
         for authorizer in self._all:
             if hasattr(authorizer, "decide"):
                 verdict = await authorizer.decide(user, info)
@@ -104,12 +102,9 @@ class Authorizers:
                 verdict = authorizer.authorize(user, info)
             if verdict.decision is not Decision.NO_OPINION:
                 return verdict
-            verdicts.append(verdict)
-        return Verdict(
-            Decision.NO_OPINION,
-            ", ".join(verdict.reason for verdict in verdicts if verdict.reason),
-            ", ".join(verdict.error for verdict in verdicts if verdict.error),
-        )
+            if verdict.reason:
+                reasons.append(verdict.reason)
+        return Verdict(Decision.NO_OPINION, ", ".join(reasons))
 
 
 def forbidden(user: User, info: RequestInfo, reason: str = "") -> errors.Forbidden:

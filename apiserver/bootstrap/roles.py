@@ -6,7 +6,6 @@ object's annotation says `autoupdate: "false"`.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -34,11 +33,10 @@ _EVENTS: Object = {
 _NAMES = re.compile(r"(?P<resources>[^\[]*)(?:\[(?P<names>.*)\])?")
 
 
-@functools.cache
 def load() -> dict[str, Any]:
-    """The file; whoever asks gets the same."""
+    """The file."""
     text = resources.files("apiserver.bootstrap").joinpath("roles.yaml").read_text()
-    loaded: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)
+    loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 

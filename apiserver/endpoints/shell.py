@@ -13,7 +13,6 @@ from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
-from kubarium.component_base.architecture import architecture
 from kubarium.component_base.health import Health
 from kubarium.component_base.serving import Page
 
@@ -37,7 +36,7 @@ def version_document() -> dict[str, str]:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": f"python{platform.python_version()}",
         "compiler": platform.python_implementation(),
-        "platform": f"{platform.system().lower()}/{architecture()}",
+        "platform": f"{platform.system().lower()}/{platform.machine()}",
     }
 
 
@@ -46,11 +45,9 @@ def build_shell(
     openapi: OpenAPI,
     health: Health,
     documents: Mapping[str, tuple[str, object]],
-    dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
+    extra: Callable[[str, str], Response | None] | None = None,
 ) -> FastAPI:
-    """Everything that is no resource. `documents` are served as they are: the token issuer's. `dumps` are texts that
-    are made anew each time, and that no index lists.
-    """
+    """Everything that is no resource. `documents` are served as they are: the token issuer's."""
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     shell.add_exception_handler(errors.StatusError, _status)
     paths: list[str] = []
@@ -75,7 +72,7 @@ def build_shell(
     async def discover(request: Request, rest: str) -> Response:
         path = request.url.path
         if rest and not rest.startswith(("/", "s/")) and rest != "s":
-            raise errors.NoSuchPath
+            raise errors.NotFound.page()
         document = discovery.answer(path, request.headers.get("accept", ""))
         if document.etag and request.headers.get("if-none-match") == document.etag:
             return Response(status_code=304, headers={"ETag": document.etag})
@@ -102,9 +99,6 @@ def build_shell(
         _add_document(shell, path, media_type, content)
         paths.append(path)
 
-    for path, dump in (dumps or {}).items():
-        _add_dump(shell, path, dump)
-
     @shell.get("/")
     async def index() -> Response:
         found = sorted({*paths, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
@@ -112,7 +106,7 @@ def build_shell(
 
     @shell.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     async def nothing(rest: str) -> Response:
-        raise errors.NoSuchPath
+        raise errors.NotFound.page()
 
     return shell
 
@@ -120,8 +114,6 @@ def build_shell(
 async def _status(request: Request, error: Exception) -> Response:
     """A failure as its Status; the filters cannot do it, because FastAPI answers exceptions itself."""
     assert isinstance(error, errors.StatusError)
-    if error.plain_text:
-        return Response(error.plain_text, error.code, media_type="text/plain")
     return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
 
 
@@ -131,9 +123,3 @@ def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -
     @shell.get(path)
     async def answer() -> Response:
         return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})
-
-
-def _add_dump(shell: FastAPI, path: str, dump: Callable[[Mapping[str, str]], str]) -> None:
-    @shell.get(path)
-    async def answer(request: Request) -> Response:
-        return Response(dump(request.query_params), media_type="text/plain; charset=utf-8")

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from apiserver.storage.interface import (
-    NO_CHECK,
     NO_HINTS,
     Change,
-    Check,
     Hints,
     Modify,
     Page,
@@ -26,7 +24,6 @@ from apiserver.storage.interface import (
     RevisionConflict,
     Storage,
     Stored,
-    Taker,
     Watch,
 )
 from apiserver.storage.stored import encode, stored
@@ -234,7 +231,9 @@ class ConvertingStorage:
         kept = await self._inner.replace(keys.kept(key), await view.closed(obj), revision, ttl=ttl)
         return await self._opened(view, keys, kept)
 
-    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
+    async def delete(
+        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
+    ) -> Stored:
         """Remove an object."""
         if not key.startswith(_ROOT):
             return await self._inner.delete(key, check)
@@ -294,9 +293,6 @@ class _ConvertedWatch:
     def take(self) -> Sequence[Change]:
         """Nothing without waiting: the webhook must be asked."""
         return ()
-
-    def hand_to(self, taker: Taker) -> None:
-        """Nothing at once either."""
 
     @property
     def ended(self) -> bool:

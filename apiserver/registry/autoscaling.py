@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 
 from apiserver.registry.strategy import of_noun
-from kubarium.api.autoscaling import defaults, validation
+from kubarium.api.autoscaling import defaults
 from kubarium.apimachinery.object import Object, copy
 
-STRATEGY = of_noun(defaults, validation)
+STRATEGY = of_noun(defaults)
 
 _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"

@@ -193,8 +193,7 @@ class Informers:
 
     def has(self, api_version: str, plural: str) -> bool:
         """Does somebody follow the whole of this kind, with full objects?"""
-        wanted = (api_version, plural, "", "", "", False)
-        return any(identity[: len(wanted)] == wanted for identity in self._informers)
+        return (api_version, plural, "", "", "", False) in self._informers
 
     def forget(self, informer: Informer) -> None:
         """Stop following a kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, copy, labels_of, status_of
@@ -45,11 +45,11 @@ class NodeReporter:
         provider_id: str = "",
         look_period: float = LOOK_PERIOD,
         report_period: float = REPORT_PERIOD,
-        max_images: int = 50,
         runtime: Callable[[], Awaitable[RuntimeInfo]],
         images: Callable[[], list[Image]],
         health: Callable[[], Awaitable[Health]],
         pressure: Callable[[], dict[str, bool]],
+        volumes_in_use: Callable[[], list[str]] = list,
         recorder: Recorder,
     ) -> None:
         self._nodes = client.resource("v1", "nodes")
@@ -61,11 +61,13 @@ class NodeReporter:
         self._provider_id = provider_id
         self._look_period = look_period
         self._report_period = report_period
-        self._max_images = max_images
         self._runtime = runtime
         self._images = images
         self._health = health
         self._pressure = pressure
+        self._volumes_in_use = volumes_in_use
+        self._told_in_use: set[str] = set()
+        self._reported = asyncio.Event()
         self._wake = asyncio.Event()
         self._recorder = recorder
         self._told: dict[str, str] = {}  # condition -> the event that was last said about it
@@ -155,7 +157,9 @@ class NodeReporter:
         now = self._clock.monotonic()
         is_due = self._last_report is None or now - self._last_report >= self._report_period
         self.is_ready = _is_ready(wanted)
+        in_use = set(status_of(wanted).get("volumesInUse") or [])
         if not is_due and _without_heartbeats(status_of(node)) == _without_heartbeats(status_of(wanted)):
+            self._note_in_use(in_use)
             return
         patch = {key: value for key, value in status_of(wanted).items() if status_of(node).get(key) != value}
         if "allocatable" in patch:  # an extended resource that is no longer in the capacity goes
@@ -165,6 +169,18 @@ class NodeReporter:
             patch["addresses"] = [{"$patch": "replace"}, *patch["addresses"]]
         await self._nodes.patch(self._facts.name, {"status": patch}, type="strategic", subresource="status")
         self._last_report = now
+        self._note_in_use(in_use)
+
+    def _note_in_use(self, volumes: set[str]) -> None:
+        self._told_in_use = volumes
+        self._reported.set()
+        self._reported = asyncio.Event()
+
+    async def told_in_use(self, volumes: Sequence[str]) -> None:
+        """Returns when the node's status lists these volumes."""
+        while not self._told_in_use.issuperset(volumes):
+            self.look_now()
+            await self._reported.wait()
 
     async def _fill(self, node: Object) -> None:
         """Write what is true now into a Node."""
@@ -186,15 +202,11 @@ class NodeReporter:
             "allocatable": extended | self.allocatable,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._facts.port}},
             "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
-            "images": node_status.images(self._images(), self._max_images),
-            "declaredFeatures": node_status.declared_features(),
+            "images": node_status.images(self._images()),
         }
-
-        if self._runtime_info.handlers:
-            status["runtimeHandlers"] = node_status.handlers(self._runtime_info)
-        if self._runtime_info.supplemental_groups_policy is not None:
-            policy = self._runtime_info.supplemental_groups_policy
-            status["features"] = {"supplementalGroupsPolicy": policy}
+        in_use = self._volumes_in_use()
+        if in_use or status.get("volumesInUse"):
+            status["volumesInUse"] = in_use
 
     def _tell(self, present: list[Object]) -> None:
         """An event for each condition that is not what it was."""

@@ -16,8 +16,9 @@ from kubelet.pods.merge import is_static
 from kubelet.resources import limits
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime.inputs import ContainerOptions, SandboxOptions
-from kubelet.runtime.interface import SandboxConfig, StartError
+from kubelet.runtime.interface import ContainerRuntimeError, SandboxConfig, StartError
 from kubelet.volumes.manager import VolumeManager
+from kubelet.volumes.plugin import VolumeError
 
 
 class Inputs:
@@ -71,7 +72,17 @@ class Inputs:
         }
 
     async def pull(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
-        """Make sure that the image is there."""
+        """Make sure that the images are there: the container's own, and those of volumes that it mounts."""
+
+        async def pull(volume: Object) -> str:
+            source = volume["image"]
+            wanted = {"image": source.get("reference"), "imagePullPolicy": source.get("pullPolicy")}
+            return await self._puller.ensure(pod, wanted, sandbox)
+
+        try:
+            await self._volumes.lay_images(pod, container, pull)
+        except (VolumeError, ContainerRuntimeError) as error:
+            raise StartError("CreateContainerError", f"failed to mount image volume: {error}") from error
         return await self._puller.ensure(pod, container, sandbox)
 
     async def container(
@@ -84,7 +95,8 @@ class Inputs:
         ips = list(self._host_ips()) if spec_of(pod).get("hostNetwork") else list(pod_ips)
         around = Surroundings(self._host_ips(), ips, self._allocatable(), self._services())
         variables = await environment.environment(pod, container, around, self._fetch)
-        mounts: list[Mapping[str, Any]] = list(self._volumes.mounts_of(pod, container, dict(variables)))
+        volumes = self._volumes.of_container(pod, container, dict(variables))
+        mounts: list[Mapping[str, Any]] = list(volumes.mounts())
         taken = {str(mount["container_path"]).rstrip("/") for mount in mounts}
         directory = self._volumes.pod_directory(uid_of(pod))
         if "/etc/hosts" not in taken:
@@ -99,6 +111,7 @@ class Inputs:
             image=self._puller.image(image_ref),
             environment=variables,
             mounts=mounts,
+            devices=volumes.devices(),
             resources=limits.linux_resources(pod, container, self._memory_capacity),
             termination_log=termination_log,
         )

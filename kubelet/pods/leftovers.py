@@ -11,6 +11,7 @@ from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime import garbage
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 from kubelet.volumes.manager import VolumeManager
+from kubelet.volumes.plugin import VolumeError
 
 log = logging.get(__name__)
 
@@ -73,8 +74,13 @@ class Leftovers:
         running = self._running()
         for uid in {*self._volumes.pods_on_disk(), *self._cgroups.pods()}:
             if self._is_gone(uid) and uid not in running:
-                await self._volumes.tear_down(uid)
+                try:
+                    await self._volumes.tear_down(uid)
+                except VolumeError as error:
+                    log.info("volumes of pod %s are still there: %s failed: %s", uid, error.operation, error)
+                    continue
                 self._cgroups.remove(uid)
+        await self._volumes.clear()
 
     async def free_disk(self) -> None:
         """The disk is full: keep no dead container, not even the newest."""

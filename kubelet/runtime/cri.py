@@ -5,7 +5,9 @@ Every call has a deadline. Errors of gRPC become the errors of `interface.py` he
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import grpc
 import orjson
 
 from kubelet.runtime import interface, wire
+from kubelet.runtime.containerd import Views
 from kubelet.runtime.interface import (
     Container,
     ContainerConfig,
@@ -22,8 +25,8 @@ from kubelet.runtime.interface import (
     Credentials,
     ExecResult,
     Image,
+    ImageView,
     RuntimeCondition,
-    RuntimeHandler,
     RuntimeInfo,
     Sandbox,
     SandboxConfig,
@@ -39,6 +42,10 @@ TASK_EVENTS = 'namespace==k8s.io,topic~="/tasks/(start|exit|oom)"'
 
 TIMEOUT = 120.0  # seconds; upstream's --runtime-request-timeout of 2m
 PULL_TIMEOUT = 3600.0
+
+# From these versions on a mount of a container may name an image.
+TAKES_IMAGES = {"containerd": (2, 1), "cri-o": (1, 31)}
+DEFAULT_SNAPSHOTTER = "overlayfs"
 
 STATES = (interface.CREATED, interface.RUNNING, interface.EXITED, interface.UNKNOWN)
 SANDBOX_STATES = (interface.READY, interface.NOT_READY)
@@ -68,7 +75,8 @@ class CRIRuntime:
             ],
         )
         self._calls: dict[str, Any] = {}
-        self._info: RuntimeInfo | None = None
+        self._views: Views | None = None
+        self._takes_images: bool | None = None
 
     async def close(self) -> None:
         await self._channel.close(None)
@@ -94,11 +102,7 @@ class CRIRuntime:
 
     async def version(self) -> RuntimeInfo:
         answer = await self._call("Version", deadline=10)
-        known = self._info
-        if known is None or (known.name, known.version) != (answer.runtime_name, answer.runtime_version):
-            status = await self._call("Status", deadline=10, verbose=True)
-            known = self._info = _runtime_info(answer, status)
-        return known
+        return RuntimeInfo(name=answer.runtime_name, version=answer.runtime_version)
 
     async def conditions(self) -> list[RuntimeCondition]:
         answer = await self._call("Status", deadline=10)
@@ -260,6 +264,28 @@ class CRIRuntime:
         except interface.NotFound:
             return
 
+    async def view_image(self, image: str, key: str) -> ImageView | None:
+        if self._takes_images is None:
+            self._takes_images = takes_images(await self.version())
+        if self._takes_images:
+            return None
+        views = await self._open_views()
+        found = await views.view(image, key, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        if len(found) != 1:
+            raise ContainerRuntimeError(f"{len(found)} mounts for image {image}, expected one")
+        return ImageView(found[0].type, found[0].source, tuple(found[0].options))
+
+    async def give_back_view(self, key: str) -> None:
+        await (await self._open_views()).give_back(key)
+
+    async def _open_views(self) -> Views:
+        if self._views is None:
+            answer = await self._call("Status", deadline=10, verbose=True)
+            config = orjson.loads(answer.info.get("config") or "{}")
+            snapshotter = (config.get("containerd") or {}).get("snapshotter") or DEFAULT_SNAPSHOTTER
+            self._views = Views(self._channel, snapshotter)
+        return self._views
+
     async def image_filesystem(self) -> tuple[str, int, int]:
         answer = await self._call("ImageFsInfo", service=IMAGE_SERVICE)
         for item in answer.image_filesystems:
@@ -326,18 +352,11 @@ class CRIRuntime:
             ) from error
 
 
-def _runtime_info(version: Any, status: Any) -> RuntimeInfo:
-    """What does not change while the runtime is the same; containerd itself says which image its sandboxes have."""
-    try:
-        sandbox_image = str(orjson.loads(status.info.get("config", "{}")).get("sandboxImage") or "")
-    except orjson.JSONDecodeError:
-        sandbox_image = ""
-    policy = status.features.supplemental_groups_policy if status.HasField("features") else None
-    handlers = tuple(
-        RuntimeHandler(one.name, one.features.recursive_read_only_mounts, one.features.user_namespaces)
-        for one in status.runtime_handlers
-    )
-    return RuntimeInfo(version.runtime_name, version.runtime_version, handlers, policy, sandbox_image)
+def takes_images(runtime: RuntimeInfo) -> bool:
+    """May a mount of a container name an image? The runtime does not say, so its version decides."""
+    numbers = re.match(r"v?(\d+)\.(\d+)", runtime.version)
+    first = TAKES_IMAGES.get(runtime.name)
+    return bool(numbers and first and (int(numbers[1]), int(numbers[2])) >= first)
 
 
 def _of_pod(pod_uid: str) -> dict[str, str]:

@@ -35,6 +35,7 @@ from kubelet.runtime.interface import (
     Credentials,
     ExecResult,
     Image,
+    ImageView,
     RuntimeCondition,
     RuntimeInfo,
     Sandbox,
@@ -258,6 +259,26 @@ class DockerRuntime:
             for name in found.tags or (found.id,):
                 with contextlib.suppress(interface.NotFound):
                     await self._api.call("DELETE", f"/images/{name}")
+
+    async def view_image(self, image: str, key: str) -> ImageView | None:
+        """The layers as the engine's overlay driver keeps them; a container that is never started holds the image."""
+        details = await self._api.get(f"/images/{image}/json")
+        driver = details["GraphDriver"]
+        if driver["Name"] != "overlay2":
+            raise interface.Unsupported(
+                f"image volumes need the storage driver overlay2, not {driver['Name']}"
+            )
+        with contextlib.suppress(Conflict):
+            body = {"Image": image, "Cmd": ["held"], "NetworkDisabled": True}
+            await self._api.call("POST", "/containers/create", body, name=words.view_name(key))
+        layers = [driver["Data"]["UpperDir"], *filter(None, [driver["Data"].get("LowerDir")])]
+        if len(layers) == 1:
+            return ImageView("bind", layers[0], ("rbind", "ro"))
+        return ImageView("overlay", "overlay", (f"lowerdir={':'.join(layers)}",))
+
+    async def give_back_view(self, key: str) -> None:
+        with contextlib.suppress(interface.NotFound):
+            await self._remove(words.view_name(key))
 
     async def image_filesystem(self) -> tuple[str, int, int]:
         info = await self._api.get("/info")

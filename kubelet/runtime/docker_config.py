@@ -6,10 +6,11 @@ a prefix, the kind of thing, the sandbox that a container belongs to.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from kubelet.runtime.interface import ContainerConfig, ContainerRuntimeError, SandboxConfig
+from kubelet.runtime.interface import ContainerConfig, SandboxConfig
 
 KIND = "io.kubernetes.docker.type"
 SANDBOX, CONTAINER = "podsandbox", "container"
@@ -43,6 +44,11 @@ def container_name(config: ContainerConfig, sandbox: SandboxConfig) -> str:
     """Names the container after its pod."""
     metadata = config["metadata"]
     return _name(metadata["name"], sandbox["metadata"], metadata.get("attempt", 0))
+
+
+def view_name(key: str) -> str:
+    """The container that holds an image while its files are mounted somewhere."""
+    return f"image-view-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def parse_name(name: str) -> tuple[str, str, str, str, int]:
@@ -88,7 +94,7 @@ def seccomp_file(config: ContainerConfig) -> str:
 def container_body(
     sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig, seccomp_text: str = ""
 ) -> dict[str, Any]:
-    """What to create for a container. Raises ContainerRuntimeError for what the engine cannot do."""
+    """What to create for a container."""
     image = config["image"]
     labels = _labels(config, CONTAINER) | {
         CONTAINER_NAME: config["metadata"]["name"],
@@ -211,8 +217,6 @@ def _namespaces(sandbox_id: str, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
-    if "image" in mount:
-        raise ContainerRuntimeError("image volumes are not supported by the Docker Engine")
     return {
         "Type": "bind",
         "Source": mount["host_path"],

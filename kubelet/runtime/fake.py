@@ -28,6 +28,7 @@ from kubelet.runtime.interface import (
     Credentials,
     ExecResult,
     Image,
+    ImageView,
     NotFound,
     RuntimeCondition,
     RuntimeInfo,
@@ -68,7 +69,6 @@ class FakeRuntime:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Method name -> what the next call raises."""
     calls: list[tuple[Any, ...]] = field(default_factory=list)
-    logins: dict[str, str] = field(default_factory=dict)  # image of a registry -> who may have it
     images: dict[str, Image] = field(default_factory=dict)
     _sandboxes: dict[str, _Sandbox] = field(default_factory=dict)
     _containers: dict[str, _Container] = field(default_factory=dict)
@@ -286,12 +286,6 @@ class FakeRuntime:
         self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None
     ) -> str:
         self._enter("pull_image", image, credentials)
-        if image in self.logins:
-            if self.logins[image] != (credentials.username if credentials is not None else ""):
-                raise ContainerRuntimeError(
-                    f'failed to pull and unpack image "{image}": authorization failed'
-                )
-            self.add_image(image)
         found = await self.image_status(image)
         if found is None:
             raise ContainerRuntimeError(f'failed to resolve reference "{image}": not found')
@@ -304,6 +298,13 @@ class FakeRuntime:
         )
         if found is not None:
             del self.images[found.id]
+
+    async def view_image(self, image: str, key: str) -> ImageView | None:
+        self._enter("view_image", image, key)
+        return None
+
+    async def give_back_view(self, key: str) -> None:
+        self._enter("give_back_view", key)
 
     async def image_filesystem(self) -> tuple[str, int, int]:
         return "", sum(image.size for image in self.images.values()), len(self.images)

@@ -62,21 +62,6 @@ class Unavailable(ContainerRuntimeError):
     """The runtime does not answer at all."""
 
 
-CODES: dict[type[ContainerRuntimeError], str] = {
-    NotFound: "NotFound",
-    Unsupported: "Unimplemented",
-    DeadlineExceeded: "DeadlineExceeded",
-    Unavailable: "Unavailable",
-}
-
-
-def rpc_text(error: Exception) -> str:
-    """Upstream shows the runtime's error as Go prints one of gRPC."""
-    if not isinstance(error, ContainerRuntimeError):
-        return str(error)
-    return f"rpc error: code = {CODES.get(type(error), 'Unknown')} desc = {error}"
-
-
 class StartError(Exception):
     """A container cannot be started now; reason and message are shown as its waiting state."""
 
@@ -172,6 +157,15 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageView:
+    """How the files of an image are mounted read-only: the arguments of mount(8)."""
+
+    kind: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerUsage:
     """What a container uses now."""
 
@@ -222,23 +216,12 @@ class RuntimeCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimeHandler:
-    """One way to run containers, as RuntimeClasses name it; the default one has no name."""
-
-    name: str = ""
-    recursive_read_only_mounts: bool = False
-    user_namespaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RuntimeInfo:
-    """Name and version of the runtime, and what it can do as far as it says so."""
+    """Name and version of the runtime."""
 
     name: str
     version: str
-    handlers: tuple[RuntimeHandler, ...] = ()
-    supplemental_groups_policy: bool | None = None
-    sandbox_image: str = ""  # the image of sandboxes themselves, which no container names
+    handlers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +339,17 @@ class Runtime(Protocol):
 
     async def remove_image(self, image: str) -> None:
         """Delete an image."""
+        ...
+
+    async def view_image(self, image: str, key: str) -> ImageView | None:
+        """How to mount an image's files; None when a container's mount may simply name the image.
+
+        The files stay until the view is given back, even if the image is removed.
+        """
+        ...
+
+    async def give_back_view(self, key: str) -> None:
+        """The view is no longer mounted."""
         ...
 
     async def image_filesystem(self) -> tuple[str, int, int]:

@@ -20,22 +20,21 @@ from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 
 log = logging.get(__name__)
 
+PERIOD = 10.0  # seconds
+
 
 class LogRotation:
     """Looks at the logs of running containers."""
 
-    def __init__(
-        self, runtime: Runtime, clock: Clock, *, max_bytes: int, max_files: int, period: float = 10.0
-    ) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock, *, max_bytes: int, max_files: int) -> None:
         self._runtime = runtime
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_files = max(2, max_files)
-        self._period = period  # seconds
         self._paths: dict[str, Path] = {}
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Look every ten seconds."""
         while True:
             try:
                 await self.look()
@@ -43,7 +42,7 @@ class LogRotation:
                 log.info("logs not rotated: %s", error)
             except Exception:
                 log.exception("logs not rotated")
-            await self._clock.sleep(self._period)
+            await self._clock.sleep(PERIOD)
 
     async def look(self) -> None:
         """Rotate what has grown too long."""

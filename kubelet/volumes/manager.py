@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
+from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
-from kubelet.runtime.container import expand
 from kubelet.runtime.inputs import Recorder
-from kubelet.runtime.interface import StartError
-from kubelet.volumes import mounts
+from kubelet.volumes import claims, mounts
+from kubelet.volumes.container_mounts import ContainerMounts
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError, VolumeHost
 
 log = logging.get(__name__)
 
-PROPAGATION = {
-    "HostToContainer": "PROPAGATION_HOST_TO_CONTAINER",
-    "Bidirectional": "PROPAGATION_BIDIRECTIONAL",
-}
+FAILURES = (VolumeError, errors.StatusError, OSError, TimeoutError)
 
 
 class VolumeManager:
@@ -35,6 +29,7 @@ class VolumeManager:
         self._host = host
         self._recorder = recorder
         self._mounted: dict[str, dict[str, Mounted]] = {}
+        self._resolved: dict[str, dict[str, tuple[Plugin, Object]]] = {}  # as it was last set up
 
     def pod_directory(self, pod_uid: str) -> Path:
         """Where everything of a pod lies."""
@@ -43,148 +38,113 @@ class VolumeManager:
     # -- volumes ---------------------------------------------------------------------------------------------------
 
     async def set_up(self, pod: Object) -> None:
-        """Set up or refresh all volumes. Raises VolumeError after an event for each that failed."""
+        """Set up or refresh all volumes at once. Raises VolumeError after an event for each that failed."""
         mounted = self._mounted.setdefault(uid_of(pod), {})
-        failures = []
-        for volume in spec_of(pod).get("volumes") or []:
-            name = volume["name"]
-            try:
-                mounted[name] = await self._set_up_one(pod, volume)
-            except (VolumeError, errors.StatusError, OSError, TimeoutError) as error:
-                # A volume that is there goes on as it is when its refresh fails.
-                failures.append(name)
-                text = f'MountVolume.SetUp failed for volume "{name}" : {error}'
-                self._recorder.event(pod, "Warning", "FailedMount", text)
-        missing = [name for name in failures if name not in mounted]
+        wanted = spec_of(pod).get("volumes") or []
+        failed = await asyncio.gather(*(self._try_one(pod, volume, mounted) for volume in wanted))
+        # A volume that is there goes on as it is when its refresh fails.
+        missing = [name for name in failed if name and name not in mounted]
         if missing:
             raise VolumeError(f"unmounted volumes=[{' '.join(missing)}]")
 
-    async def _set_up_one(self, pod: Object, volume: Object) -> Mounted:
-        if volume.get("image") is not None:
-            return Mounted(read_only=True, image=volume["image"].get("reference") or "")
-        if not any(key != "name" for key in volume):
-            volume = {**volume, "emptyDir": {}}
-        read_only = False
-        if volume.get("persistentVolumeClaim") is not None or volume.get("ephemeral") is not None:
-            read_only = bool((volume.get("persistentVolumeClaim") or {}).get("readOnly"))
-            volume = {"name": volume["name"], **await self._claimed(pod, volume)}
+    async def _try_one(self, pod: Object, volume: Object, mounted: dict[str, Mounted]) -> str:
+        """Returns the volume's name when it failed."""
+        name = volume["name"]
+        known = {"name": name}
+        try:
+            found = await self._resolve(pod, volume)
+            known["name"] = found["name"]
+            mounted[name] = await self._set_up_one(pod, name, found)
+        except FAILURES as error:
+            self._tell(pod, name, known["name"], error)
+            return str(name)
+        return ""
+
+    def _tell(self, pod: Object, name: str, spec_name: str, error: Exception) -> None:
+        operation = error.operation if isinstance(error, VolumeError) else "MountVolume.SetUp"
+        reason, text = "FailedMount", f'{operation} failed for volume "{spec_name}" : {error}'
+        if operation == "resize":
+            reason, text = "VolumeResizeFailed", str(error)
+        elif not operation:
+            text = (
+                f"Unable to attach or mount volumes: unmounted volumes=[{name}], unattached volumes=[], "
+                f"failed to process volumes=[{name}]: {error}"
+            )
+        self._recorder.event(pod, "Warning", reason, text)
+
+    async def _resolve(self, pod: Object, volume: Object) -> Object:
+        if claims.is_claimed(volume):
+            found = await claims.resolve(pod, volume, self._host)
+            self._check_single_user(pod, found)
+            return found
+        return volume if any(key != "name" for key in volume) else {**volume, "emptyDir": {}}
+
+    def _check_single_user(self, pod: Object, volume: Object) -> None:
+        if "ReadWriteOncePod" not in (spec_of(volume["persistentVolume"]).get("accessModes") or []):
+            return
+        for uid, volumes in self._resolved.items():
+            if uid != uid_of(pod) and any(other["name"] == volume["name"] for _, other in volumes.values()):
+                text = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+                raise VolumeError(text)
+
+    async def _set_up_one(self, pod: Object, name: str, volume: Object) -> Mounted:
         plugin = next((plugin for plugin in self._plugins if plugin.supports(volume)), None)
         if plugin is None:
-            kind = ", ".join(key for key in volume if key != "name")
-            raise VolumeError(f"no volume plugin matched ({kind})")
+            raise VolumeError("no volume plugin matched", "")
+        is_block = spec_of(volume.get("persistentVolume") or {}).get("volumeMode") == "Block"
+        kind = "volumeDevices" if is_block else "volumes"
         directory = (
-            self.pod_directory(uid_of(pod)) / "volumes" / f"kubernetes.io~{plugin.name}" / volume["name"]
+            self.pod_directory(uid_of(pod)) / kind / f"kubernetes.io~{plugin.name}" / str(volume["name"])
         )
-        mounted = await plugin.set_up(pod, volume, directory)
-        group = (spec_of(pod).get("securityContext") or {}).get("fsGroup")
-        first = volume["name"] not in self._mounted.get(uid_of(pod), {})
-        if group is not None and first and plugin.name in ("empty-dir", "nfs") and not mounted.read_only:
-            await asyncio.to_thread(self._give_to_group, pod, mounted.path, group)
-        return Mounted(mounted.path, mounted.read_only or read_only, mounted.image)
-
-    @staticmethod
-    def _give_to_group(pod: Object, path: str, group: int) -> None:
-        policy = (spec_of(pod).get("securityContext") or {}).get("fsGroupChangePolicy")
-        found = os.stat(path)
-        if policy == "OnRootMismatch" and found.st_gid == group and found.st_mode & 0o2070 == 0o2070:
-            return
-        mounts.set_ownership(path, group, read_only=False)
-
-    async def _claimed(self, pod: Object, volume: Object) -> Object:
-        """The source that the claim's persistent volume names. Raises VolumeError."""
-        if volume.get("ephemeral") is not None:
-            claim_name = f"{name_of(pod)}-{volume['name']}"
-        else:
-            claim_name = volume["persistentVolumeClaim"]["claimName"]
-        claim = await self._host.fetch("PersistentVolumeClaim", namespace_of(pod), claim_name)
-        if claim is None:
-            raise VolumeError(f'persistentvolumeclaim "{claim_name}" not found')
-        if (claim.get("status") or {}).get("phase") != "Bound":
-            raise VolumeError(f"error processing PVC {namespace_of(pod)}/{claim_name}: PVC is not bound")
-        persistent = await self._host.fetch("PersistentVolume", "", spec_of(claim)["volumeName"])
-        if persistent is None:
-            raise VolumeError(f'persistentvolume "{spec_of(claim)["volumeName"]}" not found')
-        spec = spec_of(persistent)
-        kinds = ("hostPath", "local", "nfs", "csi")
-        return {key: spec[key] for key in (*kinds, "mountOptions") if spec.get(key) is not None}
-
-    # -- mounts of a container -------------------------------------------------------------------------------------
-
-    def mounts_of(
-        self, pod: Object, container: Object, environment: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
-        """The container's volume mounts in the runtime's words. Raises StartError."""
-        found = []
-        for index, mount in enumerate(container.get("volumeMounts") or []):
-            mounted = self._mounted.get(uid_of(pod), {}).get(mount["name"])
-            if mounted is None:
-                raise StartError(
-                    "CreateContainerConfigError",
-                    f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"',
-                )
-            found.append(self._mount(pod, container, index, mount, mounted, environment))
+        found = await plugin.set_up(pod, volume, directory)
+        self._resolved.setdefault(uid_of(pod), {})[name] = plugin, volume
+        if volume.get("readOnly") and not found.read_only:
+            return Mounted(found.path, True, found.image, found.device)
         return found
 
-    def _mount(
+    async def lay_images(
+        self, pod: Object, container: Object, pull: Callable[[Object], Awaitable[str]]
+    ) -> None:
+        """Pull and lay out the images that a container mounts. Raises StartError from `pull`, or VolumeError."""
+        wanted = {mount["name"] for mount in container.get("volumeMounts") or []}
+        for name, (plugin, volume) in list(self._resolved.get(uid_of(pod), {}).items()):
+            if name in wanted and volume.get("image") is not None:
+                reference = await pull(volume)
+                directory = self.pod_directory(uid_of(pod)) / "volumes" / "kubernetes.io~image" / name
+                self._mounted[uid_of(pod)][name] = await plugin.pulled(reference, directory)
+
+    # -- what containers get ---------------------------------------------------------------------------------------
+
+    def of_container(
         self,
         pod: Object,
         container: Object,
-        index: int,
-        mount: Object,
-        mounted: Mounted,
         environment: Mapping[str, str],
-    ) -> dict[str, Any]:
-        sub_path = mount.get("subPath") or ""
-        if mount.get("subPathExpr"):
-            sub_path = self._expanded(mount["subPathExpr"], environment)
-        where = mount["mountPath"]
-        made: dict[str, Any] = {
-            "container_path": where if where.startswith("/") else f"/{where}",
-            "readonly": bool(mount.get("readOnly")) or mounted.read_only,
-            "propagation": PROPAGATION.get(mount.get("mountPropagation") or "", "PROPAGATION_PRIVATE"),
-        }
-        if mounted.image:
-            return made | {"image": {"image": mounted.image}, "image_sub_path": sub_path}
-        path = mounted.path
-        if sub_path:
-            path = self._sub_path(pod, container, index, mount, mounted, sub_path)
-        return made | {"host_path": path}
+        recursive_read_only: bool = False,
+    ) -> ContainerMounts:
+        """The container's volume mounts and devices."""
+        mounted = self._mounted.get(uid_of(pod), {})
+        directory = self.pod_directory(uid_of(pod))
+        return ContainerMounts(pod, container, mounted, directory, environment, recursive_read_only)
 
-    @staticmethod
-    def _expanded(expression: str, environment: Mapping[str, str]) -> str:
-        sub_path = expand(expression, dict(environment))
-        if "$(" in sub_path:
-            raise StartError(
-                "CreateContainerConfigError",
-                f'missing value for "{sub_path.partition("$(")[2].partition(")")[0]}"',
-            )
-        if sub_path.startswith("/"):
-            text = f"error SubPath `{sub_path}` must not be an absolute path"
-            raise StartError("CreateContainerConfigError", text)
-        if ".." in sub_path.split("/"):
-            text = f"unable to provision SubPath `{sub_path}`: must not contain '..'"
-            raise StartError("CreateContainerConfigError", text)
-        return sub_path
+    # -- usage -----------------------------------------------------------------------------------------------------
 
-    def _sub_path(
-        self, pod: Object, container: Object, index: int, mount: Object, mounted: Mounted, sub_path: str
-    ) -> str:
-        base = (
-            self.pod_directory(uid_of(pod))
-            / "volume-subpaths"
-            / mount["name"]
-            / container["name"]
-            / str(index)
-        )
-        try:
-            if base.exists() and mounts.is_mount_point(str(base)):
-                mounts.unmount(str(base))  # the volume may have been written anew since
-            mounts.bind_below(mounted.path, sub_path, base, create=True)
-        except OSError as error:
-            text = f'failed to prepare subPath for volumeMount "{mount["name"]}" of container "{container["name"]}"'
-            log.info("%s of %s: %s", text, logging.name(pod), error)
-            raise StartError("CreateContainerConfigError", text) from error
-        return str(base)
+    async def usage(self, pod: Object) -> list[Object]:
+        """How full the pod's volumes are, in the words of the summary API."""
+        found = []
+        mounted = self._mounted.get(uid_of(pod), {})
+        for name, (plugin, volume) in list(self._resolved.get(uid_of(pod), {}).items()):
+            if name not in mounted:
+                continue
+            one = await plugin.usage(pod, volume, mounted[name])
+            if one is None:
+                continue
+            one["name"] = name
+            if volume.get("claim") is not None:
+                claim = volume["claim"]
+                one["pvcRef"] = {"name": claim["metadata"]["name"], "namespace": namespace_of(claim)}
+            found.append(one)
+        return found
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -193,19 +153,36 @@ class VolumeManager:
         return self.pod_directory(pod_uid).exists()
 
     async def tear_down(self, pod_uid: str) -> None:
-        """Unmount and remove everything of a pod."""
+        """Unmount and remove everything of a pod. Raises VolumeError when something could not be undone yet."""
         directory = self.pod_directory(pod_uid)
         mounts.unmount_below(str(directory / "volume-subpaths"))
+        failure: VolumeError | None = None
         for plugin in self._plugins:
-            for volume in (directory / "volumes" / f"kubernetes.io~{plugin.name}").glob("*"):
-                await plugin.tear_down(volume)
+            for volume in _volumes_below(directory, plugin.name):
+                try:
+                    await plugin.tear_down(volume)
+                except VolumeError as error:
+                    failure = error
+        if failure is not None:
+            raise failure
         self._mounted.pop(pod_uid, None)
+        self._resolved.pop(pod_uid, None)
         await asyncio.to_thread(_remove, directory)
+
+    async def clear(self) -> None:
+        """Undo what is left of volumes that no pod has any more."""
+        for plugin in self._plugins:
+            await plugin.clear()
 
     def pods_on_disk(self) -> list[str]:
         """Uids of pods that have a directory."""
         directory = self._root / "pods"
         return [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
+
+
+def _volumes_below(directory: Path, plugin: str) -> Iterable[Path]:
+    for kind in ("volumes", "volumeDevices"):
+        yield from sorted((directory / kind / f"kubernetes.io~{plugin}").glob("*"))
 
 
 def _remove(directory: Path) -> None:

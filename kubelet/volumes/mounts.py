@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -26,6 +27,20 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}")
+
+
+OPTIONS = {"ro": MS_RDONLY, "bind": MS_BIND, "rbind": MS_BIND | MS_REC, "rw": 0}
+
+
+def mount_with(kind: str, source: str, target: str, options: Sequence[str]) -> None:
+    """Mount with options as mount(8) takes them. Raises OSError."""
+    flags = 0
+    for option in options:
+        flags |= OPTIONS.get(option, 0)
+    words = [option for option in options if option not in OPTIONS]
+    mount(source, target, "" if flags & MS_BIND else kind, flags, ",".join(words))
+    if flags & MS_BIND and flags & MS_RDONLY:  # a bind mount becomes read-only only in a second step
+        mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
 
 
 def unmount(target: str) -> None:
@@ -60,7 +75,7 @@ def unmount_below(path: str) -> None:
 def share(path: str) -> None:
     """Make a directory a shared mount, so that mounts below it reach containers that ask for it. Raises OSError."""
     if not is_mount_point(path):
-        mount(path, path, flags=MS_BIND)
+        mount(path, path, flags=MS_BIND | MS_REC)
     mount("none", path, flags=MS_SHARED | MS_REC)
 
 
@@ -109,21 +124,3 @@ def bind_below(root: str, relative: str, target: Path, create: bool) -> None:
             mount(source, str(target), flags=MS_BIND)
     finally:
         os.close(descriptor)
-
-
-def set_ownership(path: str, group: int, read_only: bool) -> None:
-    """Give a volume to the pod's fsGroup: readable (and writable) for the group, new files inherit it."""
-    mask = 0o440 if read_only else 0o660
-    for directory, _, files in os.walk(path):
-        _give(directory, group, mask | 0o110 | stat.S_ISGID)
-        for file in files:
-            _give(os.path.join(directory, file), group, mask)
-
-
-def _give(path: str, group: int, mask: int) -> None:
-    found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode):
-        os.lchown(path, -1, group)
-        return
-    os.chown(path, -1, group)
-    os.chmod(path, stat.S_IMODE(found.st_mode) | mask)

@@ -17,11 +17,11 @@ from kubarium.component_base.clock import Clock
 
 TTL = 30.0  # seconds; a pod is looked at again every minute, so changes arrive within a minute and a half
 RESOURCES = {
-    "ConfigMap": "configmaps",
-    "Secret": "secrets",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
-    "PersistentVolume": "persistentvolumes",
-    "ServiceAccount": "serviceaccounts",
+    "ConfigMap": ("v1", "configmaps"),
+    "Secret": ("v1", "secrets"),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
+    "PersistentVolume": ("v1", "persistentvolumes"),
+    "VolumeAttachment": ("storage.k8s.io/v1", "volumeattachments"),
 }
 
 
@@ -54,9 +54,20 @@ class WatchedObjects:
         for key in [key for key in self._entries if key[1] == namespace_of(pod)]:
             del self._entries[key]
 
+    async def fresh(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is now, past the cache."""
+        return await self._get(kind, namespace, name)
+
+    async def resized(self, claim: Object, status: Object) -> None:
+        """Write a part of a claim's status."""
+        claims = self._client.resource("v1", "persistentvolumeclaims")
+        name, namespace = name_of(claim), namespace_of(claim)
+        await claims.patch(name, {"status": status}, namespace, subresource="status")
+        self._entries.pop(("PersistentVolumeClaim", namespace, name), None)
+
     async def _get(self, kind: str, namespace: str, name: str) -> Object | None:
         try:
-            found = await self._client.resource("v1", RESOURCES[kind]).get(name, namespace)
+            found = await self._client.resource(*RESOURCES[kind]).get(name, namespace)
         except errors.NotFound:
             return None
         found.setdefault("kind", kind)
@@ -78,10 +89,15 @@ class TokenManager:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._accounts = client.resource("v1", "serviceaccounts")
         self._clock = clock
-        self._tokens: dict[tuple[str, str, int], tuple[str, float]] = {}
+        self._tokens: dict[tuple[str, str, int], tuple[Object, float]] = {}
 
     async def token(self, pod: Object, audience: str, seconds: int) -> str:
         """A token that is good for a while. Raises StatusError or OSError."""
+        text: str = (await self.status(pod, audience, seconds))["token"]
+        return text
+
+    async def status(self, pod: Object, audience: str, seconds: int) -> Object:
+        """The same with its `expirationTimestamp`."""
         key, now = (uid_of(pod), audience, seconds), self._clock.now().timestamp()
         known = self._tokens.get(key)
         if known is not None and now < known[1]:
@@ -102,10 +118,10 @@ class TokenManager:
         }
         account = spec_of(pod).get("serviceAccountName") or "default"
         answer = await self._accounts.create(request, namespace_of(pod), name=account, subresource="token")
-        token: str = answer["status"]["token"]
-        life = parse_time(answer["status"]["expirationTimestamp"]).timestamp() - now
-        self._tokens[key] = (token, now + min(life * 0.8, 24 * 3600))
-        return token
+        status: Object = answer["status"]
+        life = parse_time(status["expirationTimestamp"]).timestamp() - now
+        self._tokens[key] = (status, now + min(life * 0.8, 24 * 3600))
+        return status
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone."""

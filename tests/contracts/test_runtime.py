@@ -310,6 +310,24 @@ async def test_images(runtime: Runtime) -> None:
         await runtime.pull_image("localhost:1/none:1", None, None)
 
 
+async def test_the_files_of_an_image_are_shown_until_they_are_given_back(runtime: Runtime) -> None:
+    image = await runtime.image_status(images.BUSYBOX_IMAGE)
+    assert image is not None
+    view = await runtime.view_image(image.id, "a key")
+    if view is None:
+        return  # this runtime takes an image as a mount
+    assert view == await runtime.view_image(image.id, "a key")
+    layers = [view.source]
+    if view.kind == "overlay":
+        layers = next(one for one in view.options if one.startswith("lowerdir=")).partition("=")[2].split(":")
+    assert any((Path(layer) / "bin/busybox").exists() for layer in layers)
+    for _ in range(2):
+        await runtime.give_back_view("a key")
+    assert not await runtime.list_containers()
+    with pytest.raises(NotFound):
+        await runtime.view_image("localhost/none:1", "another key")
+
+
 async def test_usage(runtime: Runtime) -> None:
     _, container_id = await run(runtime, "sleep", "1000")
     usage = await eventually(runtime.container_usage)

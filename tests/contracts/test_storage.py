@@ -20,7 +20,6 @@ from apiserver.storage.interface import (
     RevisionCompacted,
     RevisionConflict,
     Storage,
-    Stored,
     Watch,
 )
 from apiserver.storage.memory import MemoryStorage
@@ -77,7 +76,7 @@ async def make(storage: Storage, *names: str, namespace: str = "default") -> int
 
 async def changes_of(watch: Watch, count: int) -> list[Change]:
     found: list[Change] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(5):
         async for batch in watch:
             found += batch
             if len(found) >= count:
@@ -175,7 +174,7 @@ async def test_delete_returns_the_last_state_at_a_new_revision(storage: Storage)
 async def test_a_refused_delete_deletes_nothing(storage: Storage) -> None:
     await make(storage, "web")
 
-    def refuse(stored: Stored) -> None:
+    def refuse(obj: dict[str, Any], revision: int) -> None:
         raise PermissionError
 
     with pytest.raises(PermissionError):

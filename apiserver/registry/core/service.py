@@ -12,7 +12,6 @@ from apiserver.registry.store import Registry
 from apiserver.registry.strategy import Strategy, Undo, offers_of
 from apiserver.request import RequestContext
 from kubarium.api.core import service as noun
-from kubarium.api.core import service_validation, service_warnings
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, internal, invalid
 from kubarium.apimachinery.fields import FieldGetter
@@ -62,7 +61,7 @@ class ServiceStrategy(Strategy):
             await registry.addresses.release_ports(pool.node_ports_of(obj))
 
 
-STRATEGY = ServiceStrategy(**offers_of(noun, service_validation, service_warnings))
+STRATEGY = ServiceStrategy(**offers_of(noun))
 
 
 def _patch_allocated(new: Object, old: Object) -> None:

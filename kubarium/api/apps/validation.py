@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubarium.api.core import persistent_volume_claim
 from kubarium.api.core.pod import validation as pod
-from kubarium.apimachinery import labels, names, rules
+from kubarium.apimachinery import labels
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -23,11 +23,9 @@ def validate_deployment(deployment: Object) -> list[FieldError]:
     """Counts, selector, template, strategy."""
     spec = deployment.get("spec") or {}
     found = [
-        *rules.not_negative(
-            spec, SPEC, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"
-        )
+        *not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     ]
-    found += _selector_and_template(spec)
+    found += _selector_and_template(spec, ("Always",))
     found += _deployment_strategy(spec.get("strategy") or {}, SPEC / "strategy")
     if (spec.get("progressDeadlineSeconds") or 0) <= (spec.get("minReadySeconds") or 0):
         at = SPEC / "progressDeadlineSeconds"
@@ -43,7 +41,7 @@ def validate_deployment_update(new: Object, old: Object) -> list[FieldError]:
 def validate_replica_set(replica_set: Object) -> list[FieldError]:
     """Counts, selector, template."""
     spec = replica_set.get("spec") or {}
-    return [*rules.not_negative(spec, SPEC, "replicas", "minReadySeconds"), *_selector_and_template(spec)]
+    return [*not_negative(spec, "replicas", "minReadySeconds"), *_selector_and_template(spec, ("Always",))]
 
 
 def validate_replica_set_update(new: Object, old: Object) -> list[FieldError]:
@@ -54,7 +52,7 @@ def validate_replica_set_update(new: Object, old: Object) -> list[FieldError]:
 def validate_replication_controller(controller: Object) -> list[FieldError]:
     """Counts, a plain map as selector, template."""
     spec = controller.get("spec") or {}
-    found = rules.not_negative(spec, SPEC, "replicas", "minReadySeconds")
+    found = not_negative(spec, "replicas", "minReadySeconds")
     selector = spec.get("selector") or {}
     if not selector:
         found.append(required(SPEC / "selector"))
@@ -94,12 +92,11 @@ def validate_stateful_set(stateful_set: Object) -> list[FieldError]:
         if value not in ("Delete", "Retain"):
             at = SPEC / "persistentVolumeClaimRetentionPolicy" / name
             found.append(not_supported(at, value, ("Delete", "Retain")))
-    found += rules.not_negative(spec, SPEC, "replicas", "minReadySeconds")
+    found += not_negative(spec, "replicas", "minReadySeconds")
     if ((spec.get("ordinals") or {}).get("start") or 0) < 0:
         at = SPEC / "ordinals.start"
         found.append(invalid(at, spec["ordinals"]["start"], "must be greater than or equal to 0"))
-    found += _selector_and_template(spec, "StatefulSet")
-    found += rules.if_named(SPEC / "serviceName", spec.get("serviceName"), names.dns_label_errors)
+    found += _selector_and_template(spec, ("Always",))
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or []):
         at = SPEC / "volumeClaimTemplates" % index / "spec"
         found += persistent_volume_claim.validate_spec(claim.get("spec") or {}, at)
@@ -131,8 +128,8 @@ def validate_stateful_set_update(new: Object, old: Object) -> list[FieldError]:
 def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
     """Selector, template, strategy."""
     spec = daemon_set.get("spec") or {}
-    found = _selector_and_template(spec, "DaemonSet")
-    found += rules.not_negative(spec, SPEC, "minReadySeconds", "revisionHistoryLimit")
+    found = _selector_and_template(spec, ("Always",))
+    found += not_negative(spec, "minReadySeconds", "revisionHistoryLimit")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
         at = SPEC / "updateStrategy" / "type"
@@ -141,11 +138,9 @@ def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
         rolling = strategy.get("rollingUpdate") or {}
         at = SPEC / "updateStrategy" / "rollingUpdate"
         found += _amounts(rolling, at)
-        if rules.is_nothing(rolling.get("maxUnavailable")) and rules.is_nothing(rolling.get("maxSurge")):
+        if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
             found.append(required(at / "maxUnavailable", "cannot be 0 when maxSurge is 0"))
-        if not rules.is_nothing(rolling.get("maxUnavailable")) and not rules.is_nothing(
-            rolling.get("maxSurge")
-        ):
+        if not _is_zero(rolling.get("maxUnavailable")) and not _is_zero(rolling.get("maxSurge")):
             found.append(
                 invalid(
                     at / "maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"
@@ -159,7 +154,13 @@ def validate_daemon_set_update(new: Object, old: Object) -> list[FieldError]:
     return [*validate_daemon_set(new), *_selector_stays(new, old)]
 
 
-def _selector_and_template(spec: Object, owner: str = "ReplicaSet") -> list[FieldError]:
+def not_negative(spec: Object, *fields: str) -> list[FieldError]:
+    """Each of these numbers, where given, is at least 0."""
+    detail = "must be greater than or equal to 0"
+    return [invalid(SPEC / field, spec[field], detail) for field in fields if (spec.get(field) or 0) < 0]
+
+
+def _selector_and_template(spec: Object, restart_policies: tuple[str, ...]) -> list[FieldError]:
     found: list[FieldError] = []
     selector, template = spec.get("selector"), spec.get("template") or {}
     own = (template.get("metadata") or {}).get("labels") or {}
@@ -169,16 +170,11 @@ def _selector_and_template(spec: Object, owner: str = "ReplicaSet") -> list[Fiel
         problems = validate_label_selector(selector, SPEC / "selector")
         found += problems
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            kind = "deployment" if owner == "ReplicaSet" else owner.lower()
-            found.append(invalid(SPEC / "selector", selector, f"empty selector is invalid for {kind}"))
+            found.append(invalid(SPEC / "selector", selector, "empty selector is invalid for deployment"))
         elif not problems and not labels.from_label_selector(selector).matches(own):
             at = SPEC / "template" / "metadata" / "labels"
             found.append(invalid(at, own, "`selector` does not match template `labels`"))
-    found += pod.validate_template(template, SPEC / "template", ("Always",))
-    if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
-        at = SPEC / "template" / "spec" / "activeDeadlineSeconds"
-        found.append(forbidden(at, f"activeDeadlineSeconds in {owner} is not Supported"))
-    return found
+    return [*found, *pod.validate_template(template, SPEC / "template", restart_policies)]
 
 
 def _selector_stays(new: Object, old: Object) -> list[FieldError]:
@@ -199,9 +195,7 @@ def _deployment_strategy(strategy: Object, path: FieldPath) -> list[FieldError]:
         return []
     at = path / "rollingUpdate"
     found = _amounts(rolling or {}, at)
-    if rules.is_nothing((rolling or {}).get("maxUnavailable")) and rules.is_nothing(
-        (rolling or {}).get("maxSurge")
-    ):
+    if _is_zero((rolling or {}).get("maxUnavailable")) and _is_zero((rolling or {}).get("maxSurge")):
         found.append(
             invalid(
                 at / "maxUnavailable",
@@ -212,10 +206,25 @@ def _deployment_strategy(strategy: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
+_PERCENT = (
+    "a valid percent string must be a numeric string followed by an ending '%' "
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+)
+
+
 def _amounts(rolling: Object, path: FieldPath) -> list[FieldError]:
-    found = [
-        error
-        for field in ("maxUnavailable", "maxSurge")
-        for error in rules.share(path / field, rolling.get(field))
-    ]
-    return found + rules.at_most_all(path / "maxUnavailable", rolling.get("maxUnavailable"))
+    found: list[FieldError] = []
+    for field in ("maxUnavailable", "maxSurge"):
+        value = rolling.get(field)
+        if isinstance(value, str):
+            if not (value.endswith("%") and value[:-1].isdigit()):
+                found.append(invalid(path / field, value, _PERCENT))
+            elif field == "maxUnavailable" and int(value[:-1]) > 100:
+                found.append(invalid(path / field, value, "must not be greater than 100%"))
+        elif isinstance(value, int) and value < 0:
+            found.append(invalid(path / field, value, "must be greater than or equal to 0"))
+    return found
+
+
+def _is_zero(value: object) -> bool:
+    return value in (None, 0, "0%", "0")

@@ -5,6 +5,21 @@ Source: https://kubernetes.io/docs/concepts/services-networking/service/
 
 from __future__ import annotations
 
+import ipaddress
+
+from kubarium.apimachinery import names
+from kubarium.apimachinery.field_path import (
+    SPEC,
+    FieldError,
+    FieldPath,
+    duplicate,
+    forbidden,
+    immutable,
+    invalid,
+    not_supported,
+    required,
+)
+from kubarium.apimachinery.metadata import validate_labels
 from kubarium.apimachinery.object import Object
 
 CLUSTER_IP, NODE_PORT, LOAD_BALANCER, EXTERNAL_NAME = "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"
@@ -93,3 +108,138 @@ def fill_defaults(service: Object) -> None:
         for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []:
             if ingress.get("ip") and not ingress.get("ipMode"):
                 ingress["ipMode"] = "VIP"
+
+
+def validate(service: Object) -> list[FieldError]:
+    """What makes a service invalid, in field order."""
+    spec = spec_of(service)
+    kind = type_of(service)
+    found = _validate_ports(service)
+    found += validate_labels(spec.get("selector"), SPEC / "selector")
+    if kind not in TYPES:
+        found.append(not_supported(SPEC / "type", kind, TYPES))
+    found += _validate_addresses(spec, kind)
+    found += _validate_affinity(spec)
+    if kind == EXTERNAL_NAME:
+        name = (spec.get("externalName") or "").removesuffix(".")
+        if not name:
+            found.append(required(SPEC / "externalName"))
+        else:
+            found += [invalid(SPEC / "externalName", name, text) for text in names.dns_subdomain_errors(name)]
+    for index, address in enumerate(spec.get("externalIPs") or []):
+        found += ip_errors(SPEC / "externalIPs" % index, address)
+    if kind != LOAD_BALANCER:
+        for field in ("loadBalancerClass", "loadBalancerSourceRanges"):
+            if spec.get(field):
+                found.append(forbidden(SPEC / field, "may only be used when `type` is 'LoadBalancer'"))
+        if spec.get("allocateLoadBalancerNodePorts") is not None:
+            why = "may only be used when `type` is 'LoadBalancer'"
+            found.append(forbidden(SPEC / "allocateLoadBalancerNodePorts", why))
+    policy = spec.get("externalTrafficPolicy")
+    if policy and policy not in ("Cluster", "Local"):
+        found.append(not_supported(SPEC / "externalTrafficPolicy", policy, ("Cluster", "Local")))
+    if policy and not is_externally_accessible(service):
+        why = "may only be set for externally-accessible services"
+        found.append(invalid(SPEC / "externalTrafficPolicy", policy, why))
+    internal = spec.get("internalTrafficPolicy")
+    if internal and internal not in ("Cluster", "Local"):
+        found.append(not_supported(SPEC / "internalTrafficPolicy", internal, ("Cluster", "Local")))
+    return found
+
+
+def validate_update(new: Object, old: Object) -> list[FieldError]:
+    """An address once given stays, unless the type changes to or from ExternalName."""
+    found = validate(new)
+    if type_of(old) != EXTERNAL_NAME and type_of(new) != EXTERNAL_NAME and spec_of(old).get("clusterIP"):
+        found += immutable(
+            SPEC / "clusterIPs" % 0,
+            spec_of(new).get("clusterIPs") or [],
+            spec_of(old).get("clusterIPs") or [],
+            "may not change once set",
+        )
+    return found
+
+
+def ip_errors(path: FieldPath, address: str) -> list[FieldError]:
+    """One error unless the text is an IP address."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return [invalid(path, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
+    return []
+
+
+def _validate_ports(service: Object) -> list[FieldError]:
+    ports = ports_of(service)
+    found: list[FieldError] = []
+    if not ports and not is_headless(service) and type_of(service) != EXTERNAL_NAME:
+        found.append(required(SPEC / "ports"))
+    names_seen: set[str] = set()
+    numbers_seen: set[tuple[int, str]] = set()
+    for index, port in enumerate(ports):
+        at = SPEC / "ports" % index
+        found += _validate_port(port, at, len(ports) > 1)
+        name = port.get("name") or ""
+        if name and name in names_seen:
+            found.append(duplicate(at / "name", name))
+        names_seen.add(name)
+        number = (port.get("port") or 0, port.get("protocol") or "")
+        if number in numbers_seen:
+            found.append(duplicate(at, {"port": number[0], "protocol": number[1]}))
+        numbers_seen.add(number)
+    return found
+
+
+def _validate_port(port: Object, at: FieldPath, several: bool) -> list[FieldError]:
+    found: list[FieldError] = []
+    name = port.get("name") or ""
+    if several and not name:
+        found.append(required(at / "name"))
+    if name:
+        found += [invalid(at / "name", name, text) for text in names.dns_label_errors(name)]
+    found += port_number_errors(at / "port", port.get("port") or 0)
+    protocol = port.get("protocol") or ""
+    if not protocol:
+        found.append(required(at / "protocol"))
+    elif protocol not in PROTOCOLS:
+        found.append(not_supported(at / "protocol", protocol, PROTOCOLS))
+    target = port.get("targetPort")
+    if isinstance(target, int):
+        found += port_number_errors(at / "targetPort", target)
+    elif isinstance(target, str):
+        found += [invalid(at / "targetPort", target, text) for text in names.port_name_errors(target)]
+    return found
+
+
+def port_number_errors(path: FieldPath, number: int) -> list[FieldError]:
+    """One error unless the number is a port."""
+    return [] if 1 <= number <= 65535 else [invalid(path, number, "must be between 1 and 65535, inclusive")]
+
+
+def _validate_addresses(spec: Object, kind: str) -> list[FieldError]:
+    found: list[FieldError] = []
+    address = spec.get("clusterIP")
+    if kind == EXTERNAL_NAME:
+        if spec.get("clusterIPs"):
+            found.append(forbidden(SPEC / "clusterIPs", "may not be set for ExternalName services"))
+        return found
+    if address == NONE and kind in (NODE_PORT, LOAD_BALANCER):
+        what = "NodePort" if kind == NODE_PORT else "LoadBalancer"
+        found.append(invalid(SPEC / "clusterIPs" % 0, NONE, f"may not be set to 'None' for {what} services"))
+    for index, each in enumerate(spec.get("clusterIPs") or ([address] if address else [])):
+        if each not in (NONE, ""):
+            found += ip_errors(SPEC / "clusterIPs" % index, each)
+    return found
+
+
+def _validate_affinity(spec: Object) -> list[FieldError]:
+    affinity = spec.get("sessionAffinity")
+    if affinity not in ("ClientIP", "None"):
+        return [not_supported(SPEC / "sessionAffinity", affinity, ("ClientIP", "None"))]
+    if affinity != "ClientIP":
+        return []
+    seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds") or 0
+    if 0 < seconds <= MAX_AFFINITY_SECONDS:
+        return []
+    at = SPEC / "sessionAffinityConfig" / "clientIP" / "timeoutSeconds"
+    return [invalid(at, seconds, f"must be greater than 0 and less than {MAX_AFFINITY_SECONDS}")]

@@ -8,11 +8,11 @@ from pathlib import Path
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object
-from kubelet.volumes import mounts
-from kubelet.volumes.plugin import Mounted, VolumeError
+from kubelet.volumes import mounts, ownership
+from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 
-class EmptyDir:
+class EmptyDir(Plugin):
     """`emptyDir: {medium: "" | Memory, sizeLimit}`."""
 
     name = "empty-dir"
@@ -21,13 +21,17 @@ class EmptyDir:
         return volume.get("emptyDir") is not None
 
     async def set_up(self, pod: Object, volume: Object, directory: Path) -> Mounted:
-        source = volume["emptyDir"]
+        source, group = volume["emptyDir"], ownership.group_of(pod)
+        is_fresh = not directory.exists()
         try:
-            if not directory.exists():
+            if is_fresh:
                 directory.mkdir(parents=True)
                 directory.chmod(0o777)
             if source.get("medium") == "Memory" and not mounts.is_mount_point(str(directory)):
                 mounts.mount("tmpfs", str(directory), "tmpfs", options=_options(pod, source))
+                is_fresh = True
+            if is_fresh and group is not None:
+                ownership.set_ownership(str(directory), group, read_only=False)
         except OSError as error:
             raise VolumeError(str(error)) from error
         return Mounted(str(directory))

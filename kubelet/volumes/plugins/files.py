@@ -9,15 +9,15 @@ from pathlib import Path
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import fields
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, status_of
-from kubelet.volumes import atomic_writer, mounts
+from kubelet.volumes import atomic_writer, mounts, ownership
 from kubelet.volumes.atomic_writer import Payload
-from kubelet.volumes.plugin import Mounted, VolumeError, VolumeHost
+from kubelet.volumes.plugin import Mounted, Plugin, VolumeError, VolumeHost
 
 DEFAULT_MODE = 0o644
 Files = dict[str, Payload]
 
 
-class FileVolume:
+class FileVolume(Plugin):
     """The work that the four kinds share: collect the files, write them, give them to the fsGroup."""
 
     name = ""
@@ -42,7 +42,7 @@ class FileVolume:
                     mounts.mount("tmpfs", str(directory), "tmpfs", options="mode=0777")
             changed = atomic_writer.write(directory, files)
             if changed and group is not None:
-                mounts.set_ownership(str(directory), group, read_only=True)
+                ownership.set_ownership(str(directory), group, read_only=True)
         except (OSError, ValueError) as error:
             raise VolumeError(str(error)) from error
         return Mounted(str(directory), read_only=True)

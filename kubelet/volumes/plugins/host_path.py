@@ -1,4 +1,4 @@
-"""hostPath and local: a path of the node as it is, after a look at what it is."""
+"""hostPath: a path of the node as it is, after a look at what it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from kubarium.apimachinery.object import Object
-from kubelet.volumes.plugin import Mounted, VolumeError
+from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 CHECKS = {
     "Directory": (stat.S_ISDIR, "directory"),
@@ -19,20 +19,15 @@ CHECKS = {
 }
 
 
-class HostPath:
-    """`hostPath: {path, type}`; also `local: {path}` of persistent volumes."""
+class HostPath(Plugin):
+    """`hostPath: {path, type}`, of a pod or of a persistent volume."""
 
     name = "host-path"
 
     def supports(self, volume: Object) -> bool:
-        return volume.get("hostPath") is not None or volume.get("local") is not None
+        return volume.get("hostPath") is not None
 
     async def set_up(self, pod: Object, volume: Object, directory: Path) -> Mounted:
-        if volume.get("local") is not None:
-            path = Path(volume["local"]["path"])
-            if not path.exists():
-                raise VolumeError(f'path "{path}" does not exist')
-            return Mounted(str(path))
         source = volume["hostPath"]
         path, kind = Path(source["path"]), source.get("type") or ""
         try:

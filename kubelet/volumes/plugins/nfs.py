@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kubarium.apimachinery.object import Object
 from kubelet.volumes import mounts
-from kubelet.volumes.plugin import Mounted, VolumeError
+from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 
-class NFS:
+class NFS(Plugin):
     """`nfs: {server, path, readOnly}`; the node's `mount` program does the work."""
 
     name = "nfs"

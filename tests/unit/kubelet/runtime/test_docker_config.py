@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from kubelet.runtime import docker_config as words
-from kubelet.runtime.interface import ContainerRuntimeError
 
 POD: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "default", "uid": "uid-1", "attempt": 2},
@@ -81,11 +80,6 @@ def test_seccomp_profiles_are_sent_as_text() -> None:
     body = words.container_body("box", own, POD, '{"defaultAction":"SCMP_ACT_ALLOW"}')
     assert body["HostConfig"]["SecurityOpt"] == ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']
     assert host_config(security(seccomp={"profile_type": "RuntimeDefault"}))["SecurityOpt"] == []
-
-
-def test_what_the_engine_cannot_do_is_said() -> None:
-    with pytest.raises(ContainerRuntimeError, match="image volumes"):
-        host_config(container(mounts=[{"container_path": "/data", "image": {"image": "data"}}]))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kubelet.volumes import mounts
+from kubelet.volumes import mounts, ownership
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -24,6 +24,6 @@ def test_missing_directories_are_made(tmp_path: Path) -> None:
 def test_ownership(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     (tmp_path / "f").chmod(0o600)
-    mounts.set_ownership(str(tmp_path), os.getgid(), read_only=True)
+    ownership.set_ownership(str(tmp_path), os.getgid(), read_only=True)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
     assert tmp_path.stat().st_mode & 0o2000
