@@ -70,7 +70,9 @@ class CSI(Plugin):
         self._recorder = recorder
         self._locks: dict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._staged: set[Path] = set()
-        self._published: set[str] = set()  # both by this process: after a restart everything is said once more
+        self._published: set[str] = (
+            set()
+        )  # both by this process: after a restart everything is said once more
         self._wanted: set[str] = set()  # not mounted yet, but nobody should detach them
         self._owned: set[str] = set()
 
