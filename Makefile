@@ -7,7 +7,7 @@ NODES ?= 3
 CODE := apiserver scheduler controller_manager cloud_controller_manager kubelet kube_proxy addons kubarium
 SYSTEM := etcd-server etcd-client containerd runc containernetworking-plugins iptables nftables conntrack \
           busybox-static iproute2 util-linux procps
-TEST_SYSTEM := nginx-light curl docker.io docker-compose debootstrap
+TEST_SYSTEM := nginx-light curl docker.io docker-compose debootstrap dbus-daemon docker-registry
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian starts the service of a package when it installs it; while policy-rc.d says 101 it does not.
@@ -39,6 +39,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 	  { $(SUDO) sh -c "$$INSTALL" install python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m compileall -q $(CODE)
 	@touch $@
 
 install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose

@@ -64,6 +64,38 @@ class Options:
     authentication_token_webhook_config_file: str = flag(
         "", "kubeconfig of a remote TokenReview service.", group=AUTHENTICATION
     )
+    authentication_token_webhook_version: str = flag(
+        "v1beta1", "The API version of the TokenReview to send.", group=AUTHENTICATION
+    )
+    authentication_token_webhook_cache_ttl: Duration = flag(
+        Duration(120.0), "How long answers of the token webhook are kept.", group=AUTHENTICATION
+    )
+    authentication_config: str = flag(
+        "", "File with issuers of tokens that are believed; instead of --oidc-*.", group=AUTHENTICATION
+    )
+    oidc_issuer_url: str = flag(
+        "", "The URL of the OpenID issuer, HTTPS only; its tokens are believed.", group=AUTHENTICATION
+    )
+    oidc_client_id: str = flag(
+        "", "The client for which the issuer's tokens must be meant.", group=AUTHENTICATION
+    )
+    oidc_ca_file: str = flag(
+        "",
+        "The authority of the issuer's certificate; those of the machine by default.",
+        group=AUTHENTICATION,
+    )
+    oidc_username_claim: str = flag("sub", "The claim with the user's name.", group=AUTHENTICATION)
+    oidc_username_prefix: str = flag(
+        "", "What stands before the names of the issuer's users; - is nothing.", group=AUTHENTICATION
+    )
+    oidc_groups_claim: str = flag("", "The claim with the user's groups.", group=AUTHENTICATION)
+    oidc_groups_prefix: str = flag("", "What stands before the issuer's groups.", group=AUTHENTICATION)
+    oidc_signing_algs: tuple[str, ...] = flag(
+        ("RS256",), "The algorithms by which tokens may be signed.", group=AUTHENTICATION
+    )
+    oidc_required_claim: dict[str, str] = flag(
+        {}, "Claims that a token must have: key=value pairs.", group=AUTHENTICATION
+    )
     service_account_key_file: tuple[str, ...] = flag(
         (), "Keys with which service account tokens are verified.", group=AUTHENTICATION
     )
@@ -103,6 +135,18 @@ class Options:
     authorization_webhook_config_file: str = flag(
         "", "kubeconfig of a remote SubjectAccessReview service.", group=AUTHORIZATION
     )
+    authorization_webhook_version: str = flag(
+        "v1beta1", "The API version of the SubjectAccessReview to send.", group=AUTHORIZATION
+    )
+    authorization_webhook_cache_authorized_ttl: Duration = flag(
+        Duration(300.0), "How long a webhook's consent is remembered.", group=AUTHORIZATION
+    )
+    authorization_webhook_cache_unauthorized_ttl: Duration = flag(
+        Duration(30.0), "How long a webhook's refusal is remembered.", group=AUTHORIZATION
+    )
+    authorization_config: str = flag(
+        "", "File with the authorizers; instead of --authorization-mode and its webhook.", group=AUTHORIZATION
+    )
 
     enable_admission_plugins: tuple[str, ...] = flag(
         (), "Plugins to enable besides the default ones.", group=ADMISSION
@@ -111,6 +155,12 @@ class Options:
         (), "Plugins to disable although they are on by default.", group=ADMISSION
     )
     admission_control_config_file: str = flag("", "File with admission configuration.", group=ADMISSION)
+    default_not_ready_toleration_seconds: int = flag(
+        300, "How long pods that say nothing about it stay on a node that is not ready.", group=ADMISSION
+    )
+    default_unreachable_toleration_seconds: int = flag(
+        300, "How long pods that say nothing about it stay on a node that is unreachable.", group=ADMISSION
+    )
 
     audit_policy_file: str = flag("", "File with the audit policy.", group=AUDIT)
     audit_log_path: str = flag(

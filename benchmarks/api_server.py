@@ -15,14 +15,15 @@ PODS = 3000
 async def generate(plane: ControlPlane, sort: str, **order: Any) -> dict[str, Any]:
     """Let the load generator carry out an order; adds what it cost the server."""
     cpu = plane.cpu_seconds("apiserver")
-    order |= {"sort": sort, "port": plane.port, "directory": str(plane.directory), "objects": PODS}
+    where = {"port": plane.port, "directory": str(plane.directory), "server": plane.pid("apiserver")}
+    order = {"sort": sort, "objects": PODS} | order | where
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.load", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     answer, _ = await process.communicate(json.dumps(order).encode() + b"\n")
     found: dict[str, Any] = json.loads(answer)
     spent = plane.cpu_seconds("apiserver") - cpu
-    return found | {"cpu_us": 1e6 * spent / max(1, found.get("deliveries") or found.get("count", 0))}
+    return {"cpu_us": 1e6 * spent / max(1, found.get("count", 0))} | found
 
 
 async def measure(port: int, only: tuple[str, ...] = (), *flags: str) -> list[tuple[str, str]]:
@@ -63,7 +64,6 @@ def _shown(result: dict[str, Any], of_watch: bool) -> str:
     latency = f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
     if of_watch:
         missing = result["expected"] - result["count"]
-        return f"{latency}, {result['cpu_us']:.0f} us CPU a delivery" + (
-            f", {missing} MISSING" if missing else ""
-        )
+        costs = f"{result['cpu_us']:.0f} us CPU a delivery, {result['generator_us']:.0f} us the generator's"
+        return f"{latency}, {costs}" + (f", {missing} MISSING" if missing else "")
     return f"{result['rate']:.0f}/s, {latency}, {result['cpu_us']:.0f} us CPU{failed}"

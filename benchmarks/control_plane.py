@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks import load
 from kubarium.component_base import certificates
 
 START_TIMEOUT = 60.0  # seconds
@@ -97,8 +98,11 @@ class ControlPlane:
 
     def cpu_seconds(self, name: str) -> float:
         """Processor time that a process has used."""
-        fields = Path(f"/proc/{self._processes[name].pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return load.cpu_seconds(self.pid(name))
+
+    def pid(self, name: str) -> int:
+        """The process itself."""
+        return self._processes[name].pid
 
     def memory_mib(self, name: str) -> float:
         """Resident memory of a process."""

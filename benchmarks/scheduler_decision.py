@@ -22,9 +22,9 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import RealClock
 from scheduler.app import SchedulerApp, calm_collector
+from scheduler.configuration import Configuration
 from scheduler.framework.interface import CycleState
 from scheduler.framework.pod_info import PodInfo
-from scheduler.options import Configuration
 
 ZONE, HOSTNAME = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

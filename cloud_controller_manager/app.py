@@ -20,12 +20,11 @@ from kubarium.client.informer import Informers
 from kubarium.client.kubeconfig import in_cluster, load
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
+from kubarium.client.secure_pages import SecurePages
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
-from kubarium.component_base.health import Health
 from kubarium.component_base.options import parse
 from kubarium.component_base.process import Process
-from kubarium.component_base.serving import TLS, pages, serve
 
 NAME = "cloud-controller-manager"
 PROVIDERS: dict[str, Callable[[], CloudProvider]] = {"local": LocalProvider}
@@ -60,10 +59,8 @@ async def start(
 
     elector = LeaderElector(client, NAME, f"{socket.gethostname()}_{uuid.uuid4()}", clock)
     process.start("controllers", elector.run(lead) if options.leader_elect else lead())
-    if options.secure_port and options.tls_cert_file:
-        tls = TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None)
-        app = pages(Health().pages())
-        process.start("pages", serve(app, options.bind_address, options.secure_port, tls))
+    if options.secure_port:
+        process.start("pages", SecurePages(NAME, options, clock).serve())
     await process.stopped()
     await process.close()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
-import tempfile
 import uuid
-from pathlib import Path
 
 from controller_manager import catalog
 from controller_manager.credentials import AccountClient
@@ -17,10 +15,11 @@ from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
+from kubarium.client.secure_pages import SecurePages
 from kubarium.client.transport import NetworkTransport, Transport
-from kubarium.component_base import certificates, logging, serving
+from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
-from kubarium.component_base.health import Health
+from kubarium.component_base.options import format_duration
 from kubarium.component_base.process import Process
 
 log = logging.get(__name__)
@@ -106,12 +105,35 @@ async def run(
     async with client:
         manager = Manager(client, options, clock)
         process.start("controllers", _lead(options, manager))
-        with tempfile.TemporaryDirectory(prefix=f"{NAME}-") as scratch:
-            if options.secure_port:
-                process.start("pages", _serve(options, Path(options.cert_dir or scratch)))
-            await process.stopped()
-            await process.close()
+        if options.secure_port:
+            process.start("pages", _pages(options, clock).serve())
+        await process.stopped()
+        await process.close()
         await manager.close()
+
+
+def _pages(options: Options, clock: Clock) -> SecurePages:
+    pages = SecurePages(NAME, options, clock)
+    pages.show_configuration("kubecontrollermanager.config.k8s.io", lambda: {"Generic": _generic(options)})
+    return pages
+
+
+def _generic(options: Options) -> Object:
+    """The part of upstream's configuration that all controllers share, in its Go names."""
+    return {
+        "Address": options.bind_address,
+        "Controllers": list(options.controllers),
+        "LeaderElection": {
+            "LeaderElect": options.leader_elect,
+            "LeaseDuration": format_duration(options.leader_elect_lease_duration),
+            "RenewDeadline": format_duration(options.leader_elect_renew_deadline),
+            "RetryPeriod": format_duration(options.leader_elect_retry_period),
+            "ResourceLock": "leases",
+            "ResourceName": options.leader_elect_resource_name,
+            "ResourceNamespace": options.leader_elect_resource_namespace,
+        },
+        "Debugging": {"EnableProfiling": options.profiling},
+    }
 
 
 async def _lead(options: Options, manager: Manager) -> None:
@@ -129,20 +151,3 @@ async def _lead(options: Options, manager: Manager) -> None:
         retry_period=options.leader_elect_retry_period,
     )
     await elector.run(manager.lead)
-
-
-async def _serve(options: Options, directory: Path) -> None:
-    cert, key = options.tls_cert_file, options.tls_private_key_file
-    if not cert:
-        cert, key = _self_signed(directory)
-    tls = serving.TLS(cert, key, options.client_ca_file or None)
-    await serving.serve(serving.pages(Health().pages()), options.bind_address, options.secure_port, tls)
-
-
-def _self_signed(directory: Path) -> tuple[str, str]:
-    directory.mkdir(parents=True, exist_ok=True)
-    cert, key = directory / f"{NAME}.crt", directory / f"{NAME}.key"
-    if not cert.exists():
-        authority = certificates.Authority.create(f"{NAME}-ca")
-        authority.server(NAME, ["localhost", "127.0.0.1"]).write(cert, key)
-    return str(cert), str(key)

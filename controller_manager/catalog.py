@@ -1,4 +1,5 @@
-"""The table: every controller, the account it acts as, and how it is built. Order in the table is order of start.
+"""The table: every controller, the account it acts as, and how it is built. Order in the table is order of start;
+the garbage collector is last: what others follow anyway, it shares.
 
 `--controllers=*,-cronjob-controller` chooses from it. The short names of older versions (`cronjob`) still work.
 """
@@ -31,6 +32,7 @@ from controller_manager.controllers.networking.endpoint_slice_mirroring import (
 from controller_manager.controllers.networking.endpoints import EndpointsController
 from controller_manager.controllers.networking.service_cidr import ServiceCIDRController
 from controller_manager.controllers.nodes import node_ipam, node_lifecycle
+from controller_manager.controllers.nodes.device_taint_eviction import DeviceTaintEvictionController
 from controller_manager.controllers.nodes.taint_eviction import TaintEvictionController
 from controller_manager.controllers.nodes.ttl import TTLController
 from controller_manager.controllers.policy.validating_admission_policy_status import (
@@ -96,29 +98,29 @@ class Context:
 class Row:
     """One controller. `build` answers None when the flags leave nothing for it to do.
 
-    Without an `account` it acts as the manager itself: it has to read what no other controller may.
+    Without an `account` it acts as the manager itself: it has to read what no other controller may. `alias` is the
+    name that older versions had for it.
     """
 
     name: str
-    alias: str
     account: str
     build: Callable[[Context], Runnable | None]
+    alias: str = ""
     on_by_default: bool = True
 
 
-def _endpoints(c: Context) -> Runnable:
-    return EndpointsController(
-        *c.parts(), c.events("endpoint-controller"), workers=c.options.concurrent_endpoint_syncs
-    )
+def of(make: Callable[..., Runnable], events: str = "", **flags: str) -> Callable[[Context], Runnable]:
+    """How most controllers are built: from the parts, a recorder of events if they tell any, and some flags.
 
+    `events` is the component that its events name; `flags` says which option becomes which argument.
+    """
 
-def _endpoint_slices(c: Context) -> Runnable:
-    return EndpointSliceController(
-        *c.parts(),
-        c.events("endpoint-slice-controller"),
-        workers=c.options.concurrent_service_endpoint_syncs,
-        max_endpoints=c.options.max_endpoints_per_slice,
-    )
+    def build(c: Context) -> Runnable:
+        recorders = [c.events(events)] if events else []
+        options = {argument: getattr(c.options, option) for argument, option in flags.items()}
+        return make(*c.parts(), *recorders, **options)
+
+    return build
 
 
 def _replication_controllers(c: Context) -> Runnable:
@@ -130,58 +132,10 @@ def _replication_controllers(c: Context) -> Runnable:
     )
 
 
-def _replica_sets(c: Context) -> Runnable:
-    return ReplicaSetController(
-        *c.parts(), c.events("replicaset-controller"), workers=c.options.concurrent_replicaset_syncs
-    )
-
-
-def _deployments(c: Context) -> Runnable:
-    return DeploymentController(
-        *c.parts(), c.events("deployment-controller"), workers=c.options.concurrent_deployment_syncs
-    )
-
-
-def _stateful_sets(c: Context) -> Runnable:
-    return StatefulSetController(
-        *c.parts(), c.events("statefulset-controller"), workers=c.options.concurrent_statefulset_syncs
-    )
-
-
-def _daemon_sets(c: Context) -> Runnable:
-    return DaemonSetController(
-        *c.parts(), c.events("daemonset-controller"), workers=c.options.concurrent_daemonset_syncs
-    )
-
-
-def _jobs(c: Context) -> Runnable:
-    return JobController(*c.parts(), c.events("job-controller"), workers=c.options.concurrent_job_syncs)
-
-
-def _cron_jobs(c: Context) -> Runnable:
-    return CronJobController(
-        *c.parts(), c.events("cronjob-controller"), workers=c.options.concurrent_cron_job_syncs
-    )
-
-
-def _pod_gc(c: Context) -> Runnable:
-    return PodGC(*c.parts(), terminated_pod_threshold=c.options.terminated_pod_gc_threshold)
-
-
-def _namespaces(c: Context) -> Runnable:
-    return NamespaceController(*c.parts(), workers=c.options.concurrent_namespace_syncs)
-
-
 def _garbage_collector(c: Context) -> Runnable | None:
     if not c.options.enable_garbage_collector:
         return None
-    return GarbageCollector(
-        *c.parts(), c.events("garbage-collector-controller"), workers=c.options.concurrent_gc_syncs
-    )
-
-
-def _service_accounts(c: Context) -> Runnable:
-    return ServiceAccountController(*c.parts())
+    return of(GarbageCollector, "garbage-collector-controller", workers="concurrent_gc_syncs")(c)
 
 
 def _root_ca(c: Context) -> Runnable | None:
@@ -213,31 +167,6 @@ def _node_lifecycle(c: Context) -> Runnable:
     return node_lifecycle.NodeLifecycleController(*c.parts(), c.events("node-controller"), settings)
 
 
-def _taint_eviction(c: Context) -> Runnable:
-    return TaintEvictionController(*c.parts(), c.events("taint-eviction-controller"))
-
-
-def _mirroring(c: Context) -> Runnable:
-    return EndpointSliceMirroringController(
-        *c.parts(),
-        c.events("endpoint-slice-mirroring-controller"),
-        workers=c.options.mirroring_concurrent_service_endpoint_syncs,
-        limit=c.options.mirroring_max_endpoints_per_subset,
-    )
-
-
-def _service_cidrs(c: Context) -> Runnable:
-    return ServiceCIDRController(*c.parts())
-
-
-def _quotas(c: Context) -> Runnable:
-    return ResourceQuotaController(
-        *c.parts(),
-        workers=c.options.concurrent_resource_quota_syncs,
-        period=c.options.resource_quota_sync_period,
-    )
-
-
 def _autoscalers(c: Context) -> Runnable:
     settings = autoscaling.Settings(
         tolerance=c.options.horizontal_pod_autoscaler_tolerance,
@@ -254,75 +183,12 @@ def _autoscalers(c: Context) -> Runnable:
     )
 
 
-def _disruption(c: Context) -> Runnable:
-    return DisruptionController(*c.parts(), c.events("controllermanager"))
-
-
-def _ttl_after_finished(c: Context) -> Runnable:
-    return TTLAfterFinishedController(*c.parts(), workers=c.options.concurrent_ttl_after_finished_syncs)
-
-
-def _binder(c: Context) -> Runnable:
-    return PersistentVolumeBinder(
-        *c.parts(),
-        c.events("persistentvolume-controller"),
-        provisioning=c.options.enable_dynamic_provisioning,
-        period=c.options.pvclaimbinder_sync_period,
-    )
-
-
-def _attach_detach(c: Context) -> Runnable:
-    return AttachDetachController(*c.parts(), c.events("attachdetach-controller"))
-
-
-def _expander(c: Context) -> Runnable:
-    return ExpandController(*c.parts(), c.events("volume_expand"))
-
-
-def _claim_protection(c: Context) -> Runnable:
-    return protection.ClaimProtectionController(*c.parts())
-
-
-def _volume_protection(c: Context) -> Runnable:
-    return protection.VolumeProtectionController(*c.parts())
-
-
-def _attributes_class_protection(c: Context) -> Runnable:
-    return protection.AttributesClassProtectionController(*c.parts())
-
-
-def _ephemeral_volumes(c: Context) -> Runnable:
-    return EphemeralVolumeController(
-        *c.parts(), c.events("ephemeral_volume"), workers=c.options.concurrent_ephemeralvolume_syncs
-    )
-
-
-def _resource_claims(c: Context) -> Runnable:
-    return ResourceClaimController(*c.parts(), c.events("resource_claim"))
-
-
-def _node_ttl(c: Context) -> Runnable:
-    return TTLController(*c.parts())
-
-
-def _cluster_role_aggregation(c: Context) -> Runnable:
-    return ClusterRoleAggregationController(*c.parts())
-
-
-def _csr_approver(c: Context) -> Runnable:
-    return certificate_signing.CertificateApprover(*c.parts())
-
-
 def _csr_signer(c: Context) -> Runnable | None:
     if not c.options.cluster_signing_cert_file or not c.options.cluster_signing_key_file:
         return None
     authority = Authority.read(c.options.cluster_signing_cert_file, c.options.cluster_signing_key_file)
     longest = timedelta(seconds=c.options.cluster_signing_duration)
     return certificate_signing.CertificateSigner(*c.parts(), authority=authority, longest=longest)
-
-
-def _csr_cleaner(c: Context) -> Runnable:
-    return certificate_signing.CertificateCleaner(*c.parts())
 
 
 def _token_secrets(c: Context) -> Runnable | None:
@@ -338,132 +204,96 @@ def _token_secrets(c: Context) -> Runnable | None:
     )
 
 
-def _legacy_tokens(c: Context) -> Runnable:
-    period = c.options.legacy_service_account_token_clean_up_period
-    return service_account_token.LegacyTokenCleaner(*c.parts(), period=period)
-
-
-def _bootstrap_signer(c: Context) -> Runnable:
-    return bootstrap_tokens.BootstrapSigner(*c.parts())
-
-
-def _token_cleaner(c: Context) -> Runnable:
-    return bootstrap_tokens.TokenCleaner(*c.parts())
-
-
-def _policy_status(c: Context) -> Runnable:
-    return ValidatingAdmissionPolicyStatusController(*c.parts())
-
-
 CONTROLLERS: Sequence[Row] = (
-    Row("serviceaccount-token-controller", "serviceaccount-token", "", _token_secrets),
-    Row("endpoints-controller", "endpoint", "endpoint-controller", _endpoints),
-    Row("endpointslice-controller", "endpointslice", "endpointslice-controller", _endpoint_slices),
-    Row(
-        "replicationcontroller-controller",
-        "replicationcontroller",
-        "replication-controller",
-        _replication_controllers,
-    ),
-    Row("pod-garbage-collector-controller", "podgc", "pod-garbage-collector", _pod_gc),
-    Row("namespace-controller", "namespace", "namespace-controller", _namespaces),
-    Row("serviceaccount-controller", "serviceaccount", "service-account-controller", _service_accounts),
-    Row("deployment-controller", "deployment", "deployment-controller", _deployments),
-    Row("replicaset-controller", "replicaset", "replicaset-controller", _replica_sets),
-    Row("statefulset-controller", "statefulset", "statefulset-controller", _stateful_sets),
-    Row("daemonset-controller", "daemonset", "daemon-set-controller", _daemon_sets),
-    Row("job-controller", "job", "job-controller", _jobs),
-    Row("cronjob-controller", "cronjob", "cronjob-controller", _cron_jobs),
-    Row(
-        "endpointslice-mirroring-controller",
-        "endpointslicemirroring",
-        "endpointslicemirroring-controller",
-        _mirroring,
-    ),
-    Row("resourcequota-controller", "resourcequota", "resourcequota-controller", _quotas),
-    Row(
-        "horizontal-pod-autoscaler-controller",
-        "horizontalpodautoscaling",
-        "horizontal-pod-autoscaler",
-        _autoscalers,
-    ),
-    Row("disruption-controller", "disruption", "disruption-controller", _disruption),
-    Row("certificatesigningrequest-signing-controller", "csrsigning", "certificate-controller", _csr_signer),
-    Row(
-        "certificatesigningrequest-approving-controller",
-        "csrapproving",
-        "certificate-controller",
-        _csr_approver,
-    ),
-    Row("certificatesigningrequest-cleaner-controller", "csrcleaner", "certificate-controller", _csr_cleaner),
-    Row("ttl-controller", "ttl", "ttl-controller", _node_ttl),
-    Row("bootstrap-signer-controller", "bootstrapsigner", "bootstrap-signer", _bootstrap_signer, False),
-    Row("token-cleaner-controller", "tokencleaner", "token-cleaner", _token_cleaner, False),
-    Row("persistentvolume-binder-controller", "persistentvolume-binder", "persistent-volume-binder", _binder),
-    Row(
-        "persistentvolume-attach-detach-controller", "attachdetach", "attachdetach-controller", _attach_detach
-    ),
-    Row("persistentvolume-expander-controller", "persistentvolume-expander", "expand-controller", _expander),
-    Row(
-        "clusterrole-aggregation-controller",
-        "clusterrole-aggregation",
-        "clusterrole-aggregation-controller",
-        _cluster_role_aggregation,
-    ),
-    Row(
-        "persistentvolumeclaim-protection-controller",
-        "pvc-protection",
-        "pvc-protection-controller",
-        _claim_protection,
-    ),
-    Row(
-        "persistentvolume-protection-controller",
-        "pv-protection",
-        "pv-protection-controller",
-        _volume_protection,
-    ),
-    Row(
-        "volumeattributesclass-protection-controller",
-        "volumeattributesclass-protection-controller",
-        "volumeattributesclass-protection-controller",
-        _attributes_class_protection,
-    ),
-    Row(
-        "ttl-after-finished-controller",
-        "ttl-after-finished",
-        "ttl-after-finished-controller",
-        _ttl_after_finished,
-    ),
-    Row("ephemeral-volume-controller", "ephemeral-volume", "ephemeral-volume-controller", _ephemeral_volumes),
-    Row(
-        "resourceclaim-controller", "resource-claim-controller", "resource-claim-controller", _resource_claims
-    ),
-    Row(
-        "legacy-serviceaccount-token-cleaner-controller",
-        "legacy-service-account-token-cleaner",
-        "legacy-service-account-token-cleaner",
-        _legacy_tokens,
-    ),
-    Row(
-        "validatingadmissionpolicy-status-controller",
-        "validatingadmissionpolicy-status-controller",
-        "validatingadmissionpolicy-status-controller",
-        _policy_status,
-    ),
-    Row("service-cidr-controller", "service-cidr-controller", "service-cidrs-controller", _service_cidrs),
-    Row("node-ipam-controller", "nodeipam", "node-controller", _node_ipam),
-    Row("node-lifecycle-controller", "nodelifecycle", "node-controller", _node_lifecycle),
-    Row("taint-eviction-controller", "taint-eviction", "node-controller", _taint_eviction),
-    Row(
-        "root-ca-certificate-publisher-controller",
-        "root-ca-cert-publisher",
-        "root-ca-cert-publisher",
-        _root_ca,
-    ),
-    Row(
-        "garbage-collector-controller", "garbagecollector", "generic-garbage-collector", _garbage_collector
-    ),  # last: what others follow anyway, it shares
-)
+    Row("serviceaccount-token-controller", "", _token_secrets, "serviceaccount-token"),
+    Row("endpoints-controller", "endpoint-controller",
+        of(EndpointsController, "endpoint-controller", workers="concurrent_endpoint_syncs"), "endpoint"),
+    Row("endpointslice-controller", "endpointslice-controller",
+        of(EndpointSliceController, "endpoint-slice-controller",
+            workers="concurrent_service_endpoint_syncs", max_endpoints="max_endpoints_per_slice"), "endpointslice"),
+    Row("replicationcontroller-controller", "replication-controller",
+        _replication_controllers, "replicationcontroller"),
+    Row("pod-garbage-collector-controller", "pod-garbage-collector",
+        of(PodGC, terminated_pod_threshold="terminated_pod_gc_threshold"), "podgc"),
+    Row("namespace-controller", "namespace-controller",
+        of(NamespaceController, workers="concurrent_namespace_syncs"), "namespace"),
+    Row("serviceaccount-controller", "service-account-controller",
+        of(ServiceAccountController), "serviceaccount"),
+    Row("deployment-controller", "deployment-controller",
+        of(DeploymentController, "deployment-controller",
+            workers="concurrent_deployment_syncs"), "deployment"),
+    Row("replicaset-controller", "replicaset-controller",
+        of(ReplicaSetController, "replicaset-controller",
+            workers="concurrent_replicaset_syncs"), "replicaset"),
+    Row("statefulset-controller", "statefulset-controller",
+        of(StatefulSetController, "statefulset-controller",
+            workers="concurrent_statefulset_syncs"), "statefulset"),
+    Row("daemonset-controller", "daemon-set-controller",
+        of(DaemonSetController, "daemonset-controller", workers="concurrent_daemonset_syncs"), "daemonset"),
+    Row("job-controller", "job-controller",
+        of(JobController, "job-controller", workers="concurrent_job_syncs"), "job"),
+    Row("cronjob-controller", "cronjob-controller",
+        of(CronJobController, "cronjob-controller", workers="concurrent_cron_job_syncs"), "cronjob"),
+    Row("endpointslice-mirroring-controller", "endpointslicemirroring-controller",
+        of(EndpointSliceMirroringController, "endpoint-slice-mirroring-controller",
+            workers="mirroring_concurrent_service_endpoint_syncs",
+            limit="mirroring_max_endpoints_per_subset"), "endpointslicemirroring"),
+    Row("resourcequota-controller", "resourcequota-controller",
+        of(ResourceQuotaController, workers="concurrent_resource_quota_syncs",
+            period="resource_quota_sync_period"), "resourcequota"),
+    Row("horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler",
+        _autoscalers, "horizontalpodautoscaling"),
+    Row("disruption-controller", "disruption-controller",
+        of(DisruptionController, "controllermanager"), "disruption"),
+    Row("certificatesigningrequest-signing-controller", "certificate-controller", _csr_signer, "csrsigning"),
+    Row("certificatesigningrequest-approving-controller", "certificate-controller",
+        of(certificate_signing.CertificateApprover), "csrapproving"),
+    Row("certificatesigningrequest-cleaner-controller", "certificate-controller",
+        of(certificate_signing.CertificateCleaner), "csrcleaner"),
+    Row("ttl-controller", "ttl-controller", of(TTLController), "ttl"),
+    Row("bootstrap-signer-controller", "bootstrap-signer",
+        of(bootstrap_tokens.BootstrapSigner), "bootstrapsigner", on_by_default=False),
+    Row("token-cleaner-controller", "token-cleaner",
+        of(bootstrap_tokens.TokenCleaner), "tokencleaner", on_by_default=False),
+    Row("persistentvolume-binder-controller", "persistent-volume-binder",
+        of(PersistentVolumeBinder, "persistentvolume-controller",
+            provisioning="enable_dynamic_provisioning", period="pvclaimbinder_sync_period"), "persistentvolume-binder"),
+    Row("persistentvolume-attach-detach-controller", "attachdetach-controller",
+        of(AttachDetachController, "attachdetach-controller"), "attachdetach"),
+    Row("persistentvolume-expander-controller", "expand-controller",
+        of(ExpandController, "volume_expand"), "persistentvolume-expander"),
+    Row("clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
+        of(ClusterRoleAggregationController), "clusterrole-aggregation"),
+    Row("persistentvolumeclaim-protection-controller", "pvc-protection-controller",
+        of(protection.ClaimProtectionController), "pvc-protection"),
+    Row("persistentvolume-protection-controller", "pv-protection-controller",
+        of(protection.VolumeProtectionController), "pv-protection"),
+    Row("volumeattributesclass-protection-controller", "volumeattributesclass-protection-controller",
+        of(protection.AttributesClassProtectionController)),
+    Row("ttl-after-finished-controller", "ttl-after-finished-controller",
+        of(TTLAfterFinishedController, workers="concurrent_ttl_after_finished_syncs"), "ttl-after-finished"),
+    Row("ephemeral-volume-controller", "ephemeral-volume-controller",
+        of(EphemeralVolumeController, "ephemeral_volume",
+            workers="concurrent_ephemeralvolume_syncs"), "ephemeral-volume"),
+    Row("resourceclaim-controller", "resource-claim-controller",
+        of(ResourceClaimController, "resource_claim"), "resource-claim-controller"),
+    Row("device-taint-eviction-controller", "device-taint-eviction-controller",
+        of(DeviceTaintEvictionController, "device-taint-eviction-controller",
+            workers="concurrent_device_taint_eviction_syncs")),
+    Row("legacy-serviceaccount-token-cleaner-controller", "legacy-service-account-token-cleaner",
+        of(service_account_token.LegacyTokenCleaner,
+            period="legacy_service_account_token_clean_up_period"), "legacy-service-account-token-cleaner"),
+    Row("validatingadmissionpolicy-status-controller", "validatingadmissionpolicy-status-controller",
+        of(ValidatingAdmissionPolicyStatusController)),
+    Row("service-cidr-controller", "service-cidrs-controller", of(ServiceCIDRController)),
+    Row("node-ipam-controller", "node-controller", _node_ipam, "nodeipam"),
+    Row("node-lifecycle-controller", "node-controller", _node_lifecycle, "nodelifecycle"),
+    Row("taint-eviction-controller", "node-controller",
+        of(TaintEvictionController, "taint-eviction-controller")),
+    Row("root-ca-certificate-publisher-controller", "root-ca-cert-publisher",
+        _root_ca, "root-ca-cert-publisher"),
+    Row("garbage-collector-controller", "generic-garbage-collector", _garbage_collector, "garbagecollector"),
+)  # fmt: skip
 
 
 ELSEWHERE = frozenset(
@@ -473,13 +303,15 @@ ELSEWHERE = frozenset(
         "cloud-node-lifecycle-controller",
         "storageversion-garbage-collector-controller",
         "storage-version-migrator-controller",
-        "device-taint-eviction-controller",
         "selinux-warning-controller",
         "podcertificaterequest-cleaner-controller",
         "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     }
 )
-"""Upstream's controllers that live in the cloud controller manager or do not exist here; naming them is no error."""
+"""Upstream's controllers that live in the cloud controller manager or that are off in v1.36 unless one asks for them.
+
+Naming them is no error.
+"""
 
 
 class UnknownController(ValueError):
@@ -488,7 +320,7 @@ class UnknownController(ValueError):
 
 def chosen(wanted: Sequence[str]) -> list[Row]:
     """The rows that `--controllers` asks for. Raises UnknownController."""
-    canonical = {row.alias: row.name for row in CONTROLLERS} | {row.name: row.name for row in CONTROLLERS}
+    canonical = {name: row.name for row in CONTROLLERS for name in (row.name, row.alias) if name}
     named: set[str] = set()
     refused: set[str] = set()
     all_defaults = False

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.secure_serving import SECURE, SecureServing
 
 GENERIC = "Generic flags"
 LEADER = "Leader election flags"
-SECURE = "Secure serving flags"
 NODES = "Node flags"
 CERTIFICATES = "Certificate flags"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(SecureServing):
     """How this controller manager was started."""
 
     kubeconfig: str = flag("", "Path to kubeconfig file with authorization and master location information.")
@@ -27,14 +27,7 @@ class Options:
         False, "If true, use individual service account credentials for each controller."
     )
     cluster_name: str = flag("kubernetes", "The instance prefix for the cluster.")
-    authentication_kubeconfig: str = flag(
-        "", "Kubeconfig file for delegated authentication; accepted, not needed."
-    )
-    authorization_kubeconfig: str = flag(
-        "", "Kubeconfig file for delegated authorization; accepted, not needed."
-    )
     feature_gates: tuple[str, ...] = flag((), "A set of key=value pairs that describe feature gates.")
-    profiling: bool = flag(True, "Enable profiling via web interface host:port/debug/pprof/.")
     verbosity: int = flag(0, "Number for the log level verbosity.")
 
     leader_elect: bool = flag(True, "Start a leader election client and gain leadership first.", group=LEADER)
@@ -52,13 +45,7 @@ class Options:
         "kube-system", "The namespace of the lock resource.", group=LEADER
     )
 
-    bind_address: str = flag("0.0.0.0", "The address on which to listen for --secure-port.", group=SECURE)
     secure_port: int = flag(10257, "The port on which to serve HTTPS; 0 serves nothing.", group=SECURE)
-    cert_dir: str = flag("", "Where the certificates of the secure port are kept.", group=SECURE)
-    tls_cert_file: str = flag("", "File with the certificate of the secure port.", group=SECURE)
-    tls_private_key_file: str = flag("", "File with the key of --tls-cert-file.", group=SECURE)
-    client_ca_file: str = flag("", "Authorities whose client certificates are accepted.", group=SECURE)
-    requestheader_client_ca_file: str = flag("", "Accepted, not needed.", group=SECURE)
 
     root_ca_file: str = flag("", "The authority that is published to every namespace.", group=CERTIFICATES)
     service_account_private_key_file: str = flag(
@@ -112,6 +99,7 @@ class Options:
     concurrent_serviceaccount_token_syncs: int = flag(5, "Token secrets worked on at a time.")
     concurrent_ttl_after_finished_syncs: int = flag(5, "Finished Jobs worked on at a time.")
     concurrent_ephemeralvolume_syncs: int = flag(5, "Pods with ephemeral volumes worked on at a time.")
+    concurrent_device_taint_eviction_syncs: int = flag(10, "Pods evicted from tainted devices at a time.")
     max_endpoints_per_slice: int = flag(100, "Endpoints in one EndpointSlice.")
     mirroring_max_endpoints_per_subset: int = flag(1000, "Endpoints mirrored of one subset.")
     resource_quota_sync_period: Duration = flag(300.0, "How often quotas are recounted.")

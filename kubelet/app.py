@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, spec_of, status_of
 from kubarium.client import kubeconfig
 from kubarium.client.events import EventRecorder
@@ -17,17 +16,18 @@ from kubarium.component_base import health as health_checks
 from kubarium.component_base import logging, serving
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
-from kubelet import options as options_module
+from kubelet import configuration
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
-from kubelet.images.garbage import ImageGarbage
-from kubelet.images.pull import ImagePuller
+from kubelet.guardians import Guardians
+from kubelet.images import keyring
+from kubelet.images.pull import ImagePuller, Throttle, no_logins
+from kubelet.images.records import PullRecords
 from kubelet.network.dns import ClusterDNS
-from kubelet.node import machine
-from kubelet.node import status as node_status
+from kubelet.node import announcers, facts
 from kubelet.node.health import HealthCheck
 from kubelet.node.lease import LeaseKeeper
 from kubelet.node.registration import NodeReporter
-from kubelet.node.status import NodeFacts
+from kubelet.node.shutdown import Announcer
 from kubelet.options import Options
 from kubelet.pleg import PLEG
 from kubelet.plugins.watcher import PluginWatcher
@@ -42,17 +42,14 @@ from kubelet.probes.manager import ProbeManager
 from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
-from kubelet.resources.eviction import EvictionManager, Observation, refuses
 from kubelet.resources.stats import Stats
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
-from kubelet.runtime.log_rotation import LogRotation
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
-from kubelet.status import generate
 from kubelet.status.manager import SENDERS, StatusManager
 from kubelet.sync_loop import SyncLoop
 from kubelet.sync_pod import PodSyncer
@@ -67,7 +64,13 @@ log = logging.get(__name__)
 
 async def main(process: Process) -> None:
     """Start the kubelet and run it until it is asked to stop."""
-    options = options_module.read(sys.argv[1:])
+    try:
+        options = configuration.read(sys.argv[1:])
+    except configuration.Invalid as error:
+        logging.setup("kubelet")
+        log.error("command failed: %s", error)
+        process.exit_code = 1
+        return
     logging.setup("kubelet", options.verbosity)
     clock = RealClock()
     if options.bootstrap_kubeconfig:
@@ -79,7 +82,14 @@ async def main(process: Process) -> None:
     config = kubeconfig.load(options.kubeconfig)
     runtime = open_runtime(options.container_runtime_endpoint)
     async with Client(config, user_agent="kubelet") as client:
-        kubelet = Kubelet(options, client, runtime, clock, api_host=urlsplit(config.server).hostname or "")
+        kubelet = Kubelet(
+            options,
+            client,
+            runtime,
+            clock,
+            api_host=urlsplit(config.server).hostname or "",
+            announcer=announcers.find(),
+        )
         kubelet.start(process)
         if options.rotate_certificates and options.bootstrap_kubeconfig:
             # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
@@ -113,8 +123,10 @@ class Kubelet:
         *,
         api_host: str = "",
         cgroups: Cgroups | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         self.options = options
+        self.announcer = announcer
         self.client = client
         self.runtime = runtime
         self.clock = clock
@@ -122,35 +134,15 @@ class Kubelet:
         self.root = Path(options.root_dir)
         self.recorder = EventRecorder(client, "kubelet", self.name, clock)
         self.informers = Informers(client, clock)
-        self.facts = self._facts(api_host)
+        self.facts = facts.gather(options, api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
-        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/")
+        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/", pod_pids=options.pod_max_pids)
         self._build_informers()
         self._build_runtime()
         self._build_spine()
         self._build_node()
         self._build_server()
-
-    def _facts(self, api_host: str) -> NodeFacts:
-        options = self.options
-        reserved = {
-            resource: quantity.add(
-                options.system_reserved.get(resource, "0"), options.kube_reserved.get(resource, "0")
-            )
-            for resource in {*options.system_reserved, *options.kube_reserved}
-        }
-        return NodeFacts(
-            name=self.name,
-            ips=node_status.find_ips(options.node_ip, api_host),
-            hostname=self.name,
-            machine=machine.look(),
-            root=options.root_dir,
-            max_pods=options.max_pods,
-            port=options.port,
-            reserved=reserved,
-            eviction_hard=options.eviction_thresholds,
-        )
 
     # -- construction, group by group ------------------------------------------------------------------------------
 
@@ -189,6 +181,14 @@ class Kubelet:
             self.objects.fetch,
             serialize=self.options.serialize_image_pulls,
             parallel=self.options.max_parallel_image_pulls,
+            records=PullRecords(
+                self.root / "image_manager",
+                self.options.image_pull_credentials_verification_policy,
+                self.options.preloaded_images_verification_allowlist,
+            ),
+            throttle=Throttle(self.clock, self.options.registry_qps, self.options.registry_burst),
+            node_logins=self._providers(),
+            root=self.root,
         )
         inputs = Inputs(
             puller=self.puller,
@@ -215,6 +215,20 @@ class Kubelet:
             seccomp=SeccompDefaults(str(self.root / "seccomp"), self.options.seccomp_default),
             on_kill=self.probes.killed,
         )
+
+    def _providers(self) -> keyring.NodeLogins:
+        options = self.options
+        if not options.image_credential_provider_config:
+            return no_logins
+        from kubelet.images import providers  # only now: few nodes have plugins
+
+        return providers.Providers(
+            providers.read(Path(options.image_credential_provider_config)),
+            Path(options.image_credential_provider_bin_dir),
+            self.clock,
+            self.tokens.token,
+            lambda namespace, name: self.objects.fetch("ServiceAccount", namespace, name),
+        ).logins
 
     def _build_spine(self) -> None:
         self.pleg = PLEG(self.runtime, self.clock, lambda uid: self._emit(ContainerChanged(uid)))
@@ -276,7 +290,7 @@ class Kubelet:
             node=self._own_node,
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=self.leftovers.add,
-            refuses=lambda pod: refuses(pod, self.eviction.pressure()),
+            refuses=lambda pod: self.guardians.refuse(pod),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
         )
@@ -287,43 +301,41 @@ class Kubelet:
         self.health = HealthCheck(
             self.runtime,
             pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
-            shutdown=lambda: "",
+            shutdown=lambda: self.guardians.shutdown.complaint(),
         )
-        self.images = ImageGarbage(self.runtime, self.recorder, self.clock, lambda: self.reporter.reference)
-        self.eviction = EvictionManager(
+        self.guardians = Guardians(
+            self.options,
+            self.facts,
             self.runtime,
             self.recorder,
             self.clock,
-            thresholds=self.options.eviction_thresholds,
-            transition_seconds=self.options.eviction_pressure_transition_period,
-            observe=self._observe,
+            announcer=self.announcer,
+            cgroups=self.cgroups,
+            volumes=self.volumes,
+            leftovers=self.leftovers,
+            workers=self.workers,
+            statuses=self.statuses,
             pods=self._pods_with_status,
-            volumes=self.volumes.pod_directory,
-            free_disk=self._free_disk,
-            fail=self._evict,
+            node=lambda: self.reporter.reference,
             changed=lambda: self.reporter.look_now(),
-        )
-        self.log_rotation = LogRotation(
-            self.runtime,
-            self.clock,
-            max_bytes=quantity.value(self.options.container_log_max_size),
-            max_files=self.options.container_log_max_files,
+            image_removed=self.puller.forget_image,
         )
         self.reporter = NodeReporter(
             self.client,
             self.facts,
             self.clock,
-            labels=self._labels(),
-            taints=[_taint(text) for text in self.options.register_with_taints],
+            labels=facts.labels(self.options, self.facts.machine),
+            taints=[facts.taint(text) for text in self.options.register_with_taints],
             provider_id=self.options.provider_id,
             look_period=self.options.node_status_update_frequency,
             report_period=self.options.report_frequency,
+            max_images=self.options.node_status_max_images,
             register=self.options.register_node,
             runtime=self.runtime.version,
-            images=lambda: self.images.images,
+            images=lambda: self.guardians.images.images,
             health=self.health.look,
             recorder=self.recorder,
-            pressure=self.eviction.pressure,
+            pressure=self.guardians.eviction.pressure,
             volumes_in_use=self.storage.csi.in_use,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
@@ -360,7 +372,7 @@ class Kubelet:
             health=self.checks,
             pods=self._pods_with_status,
             running_pods=self._running_pods,
-            configuration=lambda: options_module.as_configuration(self.options),
+            configuration=lambda: configuration.as_configuration(self.options),
         )
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -384,13 +396,11 @@ class Kubelet:
         for name, work in self.storage.tasks().items():
             process.start(name, work)
         process.start("runtime events", self.pleg.listen())
-        process.start("image garbage", self.images.run())
         for number in range(SENDERS):
             process.start(f"status sender {number}", self.statuses.run())
         process.start("status reconciler", self.statuses.reconcile())
         process.start("stats", self.stats.sample())
-        process.start("eviction", self.eviction.run())
-        process.start("log rotation", self.log_rotation.run())
+        self.guardians.start(process)
         process.start("garbage", self.leftovers.run())
         process.start("housekeeping", self.loop.tick())
         process.start("sync loop", self._run_loop())
@@ -457,33 +467,6 @@ class Kubelet:
         """Does this pod take of what pod `uid` would like to have more of?"""
         return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
 
-    def _observe(self) -> dict[str, Observation]:
-        """What is left of the node."""
-        whole, free, inodes, free_inodes = machine.disk(self.options.root_dir)
-        most, present = machine.processes()
-        return {
-            "memory.available": Observation(machine.available_memory(), self.facts.machine.memory),
-            "nodefs.available": Observation(free, whole),
-            "nodefs.inodesFree": Observation(free_inodes, inodes),
-            "imagefs.available": Observation(free, whole),
-            "pid.available": Observation(most - present, most),
-        }
-
-    async def _free_disk(self) -> None:
-        """What can be freed without touching a pod."""
-        await self.leftovers.free_disk()
-        await self.images.look()
-        await self.images.delete_unused(1 << 62)
-
-    def _evict(self, pod: Object, message: str, condition: Object) -> None:
-        status = generate.failed(self.statuses.with_status(pod), "Evicted", message, self.clock.now())
-        status["conditions"] = [
-            *(one for one in status["conditions"] if one["type"] != condition["type"]),
-            condition,
-        ]
-        self.statuses.set(pod, status)
-        self.workers.terminate(pod, 0)
-
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)
         return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
@@ -491,7 +474,7 @@ class Kubelet:
     def _own_node(self) -> Object:
         """This node as the API server has it, or as it will be registered."""
         node = self.nodes.lister.get("", self.name) or {
-            "metadata": {"name": self.name, "labels": self._labels()}
+            "metadata": {"name": self.name, "labels": facts.labels(self.options, self.facts.machine)}
         }
         if status_of(node).get("allocatable"):
             return node
@@ -514,26 +497,8 @@ class Kubelet:
             raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
         return str(found.get("handler") or "")
 
-    def _labels(self) -> dict[str, str]:
-        architecture = self.facts.machine.architecture
-        return {
-            "kubernetes.io/hostname": self.name,
-            "kubernetes.io/os": "linux",
-            "kubernetes.io/arch": architecture,
-            "beta.kubernetes.io/os": "linux",
-            "beta.kubernetes.io/arch": architecture,
-            **self.options.node_labels,
-        }
-
     async def _sync_loop_turns(self) -> None:
         """The sync loop gets an event every two seconds at least."""
         age = self.clock.monotonic() - self.loop.last_turn
         if age > 60.0:
             raise RuntimeError(f"sync Loop took longer than expected: {age:.0f}s")
-
-
-def _taint(text: str) -> Object:
-    """`key=value:Effect` -> a taint."""
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "effect": effect, **({"value": value} if value else {})}

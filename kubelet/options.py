@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import yaml
+from kubarium.component_base.options import Duration, flag
 
-from kubarium.component_base.options import Duration, flag, parse, parse_duration
-
-CONFIG_KIND = "KubeletConfiguration"
+FILE_ONLY = "Settings that upstream has in the configuration file only"
 
 
 @dataclass(frozen=True)
@@ -104,6 +98,81 @@ class Options:
     )
     container_log_max_size: str = flag("10Mi", "Maximum size of a container log file before it is rotated.")
     container_log_max_files: int = flag(5, "Maximum number of container log files of a container.")
+    container_log_max_workers: int = flag(1, "How many logs are rotated at a time.", group=FILE_ONLY)
+    container_log_monitor_interval: Duration = flag(
+        Duration(10.0), "How often the sizes of logs are looked at.", group=FILE_ONLY
+    )
+    minimum_image_ttl_duration: Duration = flag(
+        Duration(120.0), "Minimum age for an unused image before it is garbage collected."
+    )
+    image_maximum_gc_age: Duration = flag(
+        Duration(0.0),
+        "Age at which an unused image goes even from a disk with room; 0: never.",
+        group=FILE_ONLY,
+    )
+    registry_qps: int = flag(5, "If > 0, limit registry pull QPS to this value.")
+    registry_burst: int = flag(10, "Maximum size of bursty pulls.")
+    image_credential_provider_config: str = flag(
+        "", "Path to a credential provider plugin config file, or a directory of such files."
+    )
+    image_credential_provider_bin_dir: str = flag(
+        "", "The path to the directory where credential provider plugin binaries are located."
+    )
+    image_pull_credentials_verification_policy: str = flag(
+        "NeverVerifyPreloadedImages",
+        "Whose images need the pod's own credentials: NeverVerify, NeverVerifyPreloadedImages, "
+        "NeverVerifyAllowlistedImages, AlwaysVerify.",
+        group=FILE_ONLY,
+    )
+    preloaded_images_verification_allowlist: tuple[str, ...] = flag(
+        (), "Images that NeverVerifyAllowlistedImages lets everybody use.", group=FILE_ONLY
+    )
+    shutdown_grace_period: Duration = flag(
+        Duration(0.0), "How long the node delays its shutdown, so that pods can end.", group=FILE_ONLY
+    )
+    shutdown_grace_period_critical_pods: Duration = flag(
+        Duration(0.0), "How much of that is for critical pods, which end last.", group=FILE_ONLY
+    )
+    shutdown_grace_period_by_pod_priority: dict[str, str] = flag(
+        {}, "Seconds for the pods of each priority and above (0=30,1000=10).", group=FILE_ONLY
+    )
+    max_container_restart_period: Duration = flag(
+        Duration(0.0),
+        "Longest back-off of restarts (crashLoopBackOff.maxContainerRestartPeriod).",
+        group=FILE_ONLY,
+    )
+    enforce_node_allocatable: tuple[str, ...] = flag(
+        ("pods",), "Levels of node allocatable enforcement: none, pods, system-reserved, kube-reserved."
+    )
+    system_reserved_cgroup: str = flag(
+        "", "Cgroup of non-kubernetes components to which --system-reserved holds."
+    )
+    kube_reserved_cgroup: str = flag("", "Cgroup of kubernetes components to which --kube-reserved holds.")
+    pods_per_core: int = flag(0, "Number of pods per core that can run on this kubelet; 0 is no limit.")
+    node_status_max_images: int = flag(50, "Maximum number of images in the node's status; -1 is no limit.")
+    read_only_port: int = flag(0, "The read-only port of the kubelet, without authentication; 0 is none.")
+    server_tls_bootstrap: bool = flag(
+        False, "Request the serving certificate from the certificates.k8s.io API.", group=FILE_ONLY
+    )
+    enable_debugging_handlers: bool = flag(True, "Serve logs, commands and ports of containers.")
+    enable_system_log_handler: bool = flag(True, "Serve the node's /var/log below /logs/.", group=FILE_ONLY)
+    enable_server: bool = flag(True, "Serve the kubelet's API.")
+    cpu_cfs_quota: bool = flag(True, "Enforce the CPU limits of containers.")
+    local_storage_capacity_isolation: bool = flag(True, "Manage the node's local ephemeral storage.")
+    swap_behavior: str = flag(
+        "", "What pods may swap: NoSwap or LimitedSwap (memorySwap.swapBehavior).", group=FILE_ONLY
+    )
+    topology_manager_policy: str = flag(
+        "none", "Accepted for compatibility: none, best-effort, restricted, single-numa-node."
+    )
+    topology_manager_scope: str = flag("container", "Accepted for compatibility: container or pod.")
+    hairpin_mode: str = flag("promiscuous-bridge", "Accepted for compatibility; the CNI plugin decides.")
+    event_qps: int = flag(50, "Accepted for compatibility.")
+    event_burst: int = flag(100, "Accepted for compatibility.")
+    kube_api_qps: int = flag(50, "Accepted for compatibility.")
+    kube_api_burst: int = flag(100, "Accepted for compatibility.")
+    max_open_files: int = flag(1000000, "Accepted for compatibility.")
+    oom_score_adj: int = flag(-999, "The oom-score-adj of the kubelet itself, as far as it may be set.")
     pod_logs_dir: str = flag("/var/log/pods", "The path for directory of pod logs.")
     seccomp_default: bool = flag(
         False, "Enable the use of RuntimeDefault as the default seccomp profile for all workloads."
@@ -113,8 +182,32 @@ class Options:
     )
     kube_reserved: dict[str, str] = flag({}, "Resources reserved for kubernetes system components.")
     eviction_hard: tuple[str, ...] = flag(
-        ("memory.available<100Mi", "nodefs.available<10%", "nodefs.inodesFree<5%", "imagefs.available<15%"),
+        (
+            "memory.available<100Mi",
+            "nodefs.available<10%",
+            "nodefs.inodesFree<5%",
+            "imagefs.available<15%",
+            "imagefs.inodesFree<5%",
+        ),
         "Eviction thresholds (e.g. memory.available<1Gi) that, if met, would trigger a pod eviction.",
+    )
+    eviction_soft: tuple[str, ...] = flag(
+        (),
+        "Eviction thresholds that, if met over a corresponding grace period, would trigger a pod eviction.",
+    )
+    eviction_soft_grace_period: dict[str, str] = flag(
+        {}, "Eviction grace periods (e.g. memory.available=1m30s) of the soft eviction thresholds."
+    )
+    eviction_minimum_reclaim: dict[str, str] = flag(
+        {},
+        "Minimum reclaims (e.g. nodefs.available=2Gi): what the kubelet wins back at least under pressure.",
+    )
+    eviction_max_pod_grace_period: int = flag(
+        0,
+        "Longest grace period (seconds) for pods that end because of a soft threshold; negative: the pod's own.",
+    )
+    merge_default_eviction_settings: bool = flag(
+        False, "Signals that are not named keep their default threshold.", group=FILE_ONLY
     )
     eviction_pressure_transition_period: Duration = flag(
         Duration(300.0),
@@ -146,80 +239,3 @@ class Options:
     def node_name(self) -> str:
         """The name under which the node is registered."""
         return (self.hostname_override or os.uname().nodename).lower()
-
-
-# Names in the file that are not the flag's name in camel case.
-FILE_NAMES = {
-    "staticPodPath": "pod_manifest_path",
-    "podManifestPath": "pod_manifest_path",
-    "clusterDNS": "cluster_dns",
-    "tlsCertFile": "tls_cert_file",
-    "tlsPrivateKeyFile": "tls_private_key_file",
-    "imageGCHighThresholdPercent": "image_gc_high_threshold",
-    "imageGCLowThresholdPercent": "image_gc_low_threshold",
-    "podPidsLimit": "pod_max_pids",
-    "cgroupsPerQOS": "cgroups_per_qos",
-    "nodeStatusUpdateFrequency": "node_status_update_frequency",
-    "resolvConf": "resolv_conf",
-}
-
-
-def read(argv: Sequence[str]) -> Options:
-    """Flags over file over defaults."""
-    options = parse(Options, argv, program="kubelet")
-    if not options.config:
-        return options
-    document = yaml.safe_load(Path(options.config).read_text()) or {}
-    return parse(Options, argv, program="kubelet", defaults=from_file(document))
-
-
-def from_file(document: Mapping[str, Any]) -> Options:
-    """A `KubeletConfiguration` as options. Raises ValueError for another kind; unknown fields are left out."""
-    if document.get("kind", CONFIG_KIND) != CONFIG_KIND:
-        raise ValueError(f"no kind {document.get('kind')!r} is registered for the kubelet's configuration")
-    fields = {field.name: field for field in dataclasses.fields(Options)}
-    values: dict[str, Any] = {}
-    for key, value in document.items():
-        name = FILE_NAMES.get(key) or _snake(key)
-        if name in fields and value is not None:
-            values[name] = _converted(fields[name], value)
-    authentication = document.get("authentication") or {}
-    if "enabled" in (authentication.get("anonymous") or {}):
-        values["anonymous_auth"] = authentication["anonymous"]["enabled"]
-    if "enabled" in (authentication.get("webhook") or {}):
-        values["authentication_token_webhook"] = authentication["webhook"]["enabled"]
-    if (authentication.get("x509") or {}).get("clientCAFile"):
-        values["client_ca_file"] = authentication["x509"]["clientCAFile"]
-    if (document.get("authorization") or {}).get("mode"):
-        values["authorization_mode"] = document["authorization"]["mode"]
-    return Options(**values)
-
-
-def as_configuration(options: Options) -> dict[str, Any]:
-    """What `/configz` shows."""
-    shown: dict[str, Any] = {}
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        shown[_camel(field.name)] = list(value) if isinstance(value, tuple) else value
-    return shown
-
-
-def _converted(field: Any, value: Any) -> Any:
-    if "Duration" in str(field.type) and isinstance(value, str):
-        return parse_duration(value)
-    if "tuple" in str(field.type) and isinstance(value, dict):
-        return tuple(f"{key}<{one}" for key, one in value.items())
-    if "tuple" in str(field.type):
-        return tuple(value) if isinstance(value, list) else (value,)
-    if "dict" in str(field.type):
-        return {str(key): one if isinstance(one, bool) else str(one) for key, one in dict(value).items()}
-    return value
-
-
-def _snake(camel: str) -> str:
-    return "".join(f"_{character.lower()}" if character.isupper() else character for character in camel)
-
-
-def _camel(snake: str) -> str:
-    head, *rest = snake.split("_")
-    return head + "".join(part.capitalize() for part in rest)

@@ -32,6 +32,7 @@ from kubelet.events import (
 from kubelet.pleg import PLEG
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import admission
+from kubelet.pods.admission import Refusal
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import is_mirror
 from kubelet.runtime.inputs import Recorder
@@ -60,7 +61,7 @@ class SyncLoop:
         sources_ready: Callable[[], bool],
         collect: Callable[[str], None],
         allowed_sysctls: Sequence[str] = (),
-        refuses: Callable[[Object], str] = lambda pod: "",
+        refuses: Callable[[Object], Refusal | None] = lambda pod: None,
         on_new: Callable[[Object], None] = lambda pod: None,
     ) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
@@ -172,10 +173,7 @@ class SyncLoop:
         others = [
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]
-        refusal = admission.refuse(pod, others, node, self._allowed_sysctls)
-        under_pressure = self._refuses(pod)
-        if under_pressure:
-            refusal = admission.Refusal("Evicted", under_pressure)
+        refusal = self._refuses(pod) or admission.refuse(pod, others, node, self._allowed_sysctls)
         if refusal is None:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import orjson
 
@@ -15,14 +13,15 @@ from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
-from kubarium.component_base import certificates, logging, serving
+from kubarium.client.secure_pages import SecurePages
+from kubarium.component_base import logging, serving
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock, RealClock
-from kubarium.component_base.health import Health
 from kubarium.component_base.process import Process
 from scheduler import journal as journals
 from scheduler import profiles as profile_table
 from scheduler.cache import Cache
+from scheduler.configuration import Configuration
 from scheduler.event_handlers import LIVING_PODS, EventHandlers, without_managed_fields
 from scheduler.extender import Extender
 from scheduler.framework import metrics
@@ -33,8 +32,8 @@ from scheduler.framework.nominator import Nominator
 from scheduler.framework.pod_info import PodInfo
 from scheduler.framework.waiting_pods import WaitingPods
 from scheduler.journal import Journal
-from scheduler.options import Configuration, Options, new_identity
-from scheduler.queue import SchedulingQueue
+from scheduler.options import Options, document_of, new_identity
+from scheduler.queue import LONGEST_SLEEP, SchedulingQueue
 from scheduler.schedule_one import Scheduler
 
 log = logging.get(__name__)
@@ -46,12 +45,19 @@ class SchedulerApp:
     """All parts of one scheduler, connected. `start` sets them going."""
 
     def __init__(
-        self, client: Client, configuration: Configuration, clock: Clock, *, keep_journal: bool = True
+        self,
+        client: Client,
+        configuration: Configuration,
+        clock: Clock,
+        *,
+        keep_journal: bool = True,
+        longest_sleep: float = LONGEST_SLEEP,
     ) -> None:
         self.client, self.clock = client, clock
         self.nodes = Nodes()
         self.cache = Cache(self.nodes)
-        self.informers = Informers(client, clock)
+        # One transform for all: an informer is shared by those who ask for it in the same words.
+        self.informers = Informers(client, clock, without_managed_fields)
         self.recorders: dict[str, EventRecorder] = {
             profile.scheduler_name: EventRecorder(client, profile.scheduler_name, clock=clock)
             for profile in configuration.profiles
@@ -76,6 +82,7 @@ class SchedulerApp:
             pre_enqueue=self._pre_enqueue,
             hints=profile_table.event_hints(self.profiles.values()),
             backoff=Backoff(initial=configuration.initial_backoff, maximum=configuration.maximum_backoff),
+            longest_sleep=longest_sleep,
         )
         handlers = EventHandlers(self.cache, self.queue, self.nodes.counts, self.profiles)
         handlers.register(self.informers)
@@ -88,9 +95,7 @@ class SchedulerApp:
             queue=self.queue,
             profiles=self.profiles,
             extenders=self.extenders,
-            pods=self.informers.informer(
-                "v1", "pods", field_selector=LIVING_PODS, transform=without_managed_fields
-            ),
+            pods=self.informers.informer("v1", "pods", field_selector=LIVING_PODS),
             journal=self.journal,
             bindings=configuration.parallelism,
         )
@@ -150,14 +155,19 @@ async def run(
         user_agent="kube-scheduler",
     )
     async with client:
-        app = SchedulerApp(client, configuration, clock, keep_journal=options.journal)
+        app = SchedulerApp(
+            client,
+            configuration,
+            clock,
+            keep_journal=options.journal,
+            longest_sleep=options.pod_max_in_unschedulable_pods_duration,
+        )
         app.start(process)
         process.start("scheduling", _lead(options, client, clock, app.lead))
-        with tempfile.TemporaryDirectory(prefix="kube-scheduler-") as scratch:
-            if options.secure_port:
-                process.start("pages", _serve(options, app, Path(options.cert_dir or scratch)))
-            await process.stopped()
-            await process.close()
+        if options.secure_port:
+            process.start("pages", _pages(options, configuration, app).serve())
+        await process.stopped()
+        await process.close()
         await app.close()
 
 
@@ -178,33 +188,18 @@ async def _lead(options: Options, client: Client, clock: Clock, lead: Callable[[
     await elector.run(lead)
 
 
-async def _serve(options: Options, app: SchedulerApp, directory: Path) -> None:
-    cert, key = options.tls_cert_file, options.tls_private_key_file
-    if not cert:
-        cert, key = _self_signed(directory)
-    tls = serving.TLS(cert, key, options.client_ca_file or None)
-    health = Health()
+def _pages(options: Options, configuration: Configuration, app: SchedulerApp) -> SecurePages:
+    pages = SecurePages("kube-scheduler", options, app.clock)
 
     async def informers_synced() -> None:
         if not app.informers.has_synced:
             raise RuntimeError("informers not synced")
 
-    health.add("informer-sync", informers_synced, "readyz")
-    table = {
-        **health.pages(),
-        "/debug/decisions": app_decisions(app),
-        "/debug/decisions/": app_decisions(app),
-    }
-    await serving.serve(serving.pages(table), options.bind_address, options.secure_port, tls)
-
-
-def _self_signed(directory: Path) -> tuple[str, str]:
-    directory.mkdir(parents=True, exist_ok=True)
-    cert, key = directory / "kube-scheduler.crt", directory / "kube-scheduler.key"
-    if not cert.exists():
-        authority = certificates.Authority.create("kube-scheduler-ca")
-        authority.server("kube-scheduler", ["localhost", "127.0.0.1"]).write(cert, key)
-    return str(cert), str(key)
+    pages.health.add("informer-sync", informers_synced, "readyz")
+    pages.show_configuration("kubescheduler.config.k8s.io", lambda: document_of(options, configuration))
+    pages.add("/debug/decisions", app_decisions(app))
+    pages.add("/debug/decisions/", app_decisions(app))
+    return pages
 
 
 def app_decisions(app: SchedulerApp) -> serving.Page:

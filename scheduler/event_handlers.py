@@ -51,9 +51,9 @@ class EventHandlers:
 
     def register(self, informers: Informers) -> None:
         """Ask for everything that decides where a pod may run."""
-        pods = informers.informer("v1", "pods", field_selector=LIVING_PODS, transform=without_managed_fields)
-        nodes = informers.informer("v1", "nodes", transform=without_managed_fields)
-        namespaces = informers.informer("v1", "namespaces", transform=without_managed_fields)
+        pods = informers.informer("v1", "pods", field_selector=LIVING_PODS)
+        nodes = informers.informer("v1", "nodes")
+        namespaces = informers.informer("v1", "namespaces")
         namespaces.add_handler(self._namespace_added, self._namespace_changed, self._namespace_deleted)
         nodes.add_handler(self._node_added, self._node_changed, self._node_deleted)
         pods.add_handler(self._pod_added, self._pod_changed, self._pod_deleted)
@@ -64,7 +64,7 @@ class EventHandlers:
         added = ClusterEvent(kind, Action.ADD, f"{kind}Add")
         changed = ClusterEvent(kind, Action.UPDATE, f"{kind}Update")
         deleted = ClusterEvent(kind, Action.DELETE, f"{kind}Delete")
-        informers.informer(api_version, resource, transform=without_managed_fields).add_handler(
+        informers.informer(api_version, resource).add_handler(
             lambda obj, initial: self._queue.happened(added, None, obj),
             lambda old, new: self._queue.happened(changed, old, new),
             lambda obj: self._queue.happened(deleted, obj, None),

@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Iterable
 
 from kubarium.apimachinery.object import Object
+from scheduler.configuration import Configuration, ConfigurationError, ProfileConfig
 from scheduler.framework.interface import EventHint, Handle, Plugin
 from scheduler.framework.runtime import Framework
-from scheduler.options import Configuration, ConfigurationError, ProfileConfig
 from scheduler.plugins.default_binder import DefaultBinder
 from scheduler.plugins.default_preemption import DefaultPreemption
 from scheduler.plugins.dynamic_resources import DynamicResources

@@ -83,11 +83,13 @@ class SchedulingQueue:
         pre_enqueue: Callable[[PodInfo], Status | None],
         hints: Mapping[str, Iterable[EventHint]],
         backoff: Backoff | None = None,
+        longest_sleep: float = LONGEST_SLEEP,
     ) -> None:
         """`hints`: per plugin, the events it wants to hear of."""
         self._clock, self.nominator = clock, nominator
         self._sort_key, self._pre_enqueue = sort_key, pre_enqueue
         self._backoff_delay = backoff or Backoff(initial=1.0, maximum=10.0)
+        self._longest_sleep = longest_sleep
         self._interests: dict[str, list[_Interest]] = defaultdict(list)
         for plugin, wanted in hints.items():
             for hint in wanted:
@@ -368,7 +370,7 @@ class SchedulingQueue:
                 if (
                     queued.where == UNSCHEDULABLE
                     and not queued.gated_by
-                    and now - queued.since > LONGEST_SLEEP
+                    and now - queued.since > self._longest_sleep
                 ):
                     self._requeue(queued, "UnschedulableTimeout")
 

@@ -37,7 +37,9 @@ async def start(process: Process, options: Options, client: Client, clock: Clock
     """Build every part and run until the process is asked to stop."""
     informers = Informers(client, clock)
     nodes = informers.informer("v1", "nodes").lister
-    pods = informers.informer("v1", "pods", transform=_without_spec).lister
+    pods = informers.informer(
+        "v1", "pods", field_selector="status.phase=Running", transform=_without_spec
+    ).lister
     samples = Samples()
     scraper = Scraper(client, nodes, samples, clock, _kubelet_tls(options, client))
     server = MetricsServer(nodes, pods, samples)

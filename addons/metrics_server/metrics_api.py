@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from addons.metrics_server.samples import Samples, Usage
+from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, labels_of, name_of, namespace_of, spec_of
 from kubarium.apimachinery.time import format_time
 
@@ -81,6 +82,40 @@ def list_of(kind: str, items: Iterable[Object | None]) -> Object:
         "metadata": {},
         "items": [item for item in items if item is not None],
     }
+
+
+def table_of(found: Object) -> Object:
+    """One object or a list as `kubectl get` shows it: what is in use, all containers together."""
+    items = found.get("items", [found])
+    totals = [_total(item) for item in items]
+    names = sorted(totals[0]) if totals else []
+    columns = [
+        {"name": "Name", "type": "string", "format": "name", "description": "Name of the resource"},
+        *({"name": name, "type": "string", "format": "quantity", "description": ""} for name in names),
+        {"name": "Window", "type": "string", "format": "duration", "description": ""},
+    ]
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {},
+        "columnDefinitions": [column | {"priority": 0} for column in columns],
+        "rows": [
+            {
+                "cells": [name_of(item), *(total[name] for name in names), item["window"]],
+                "object": {
+                    "kind": "PartialObjectMetadata",
+                    "apiVersion": "meta.k8s.io/v1",
+                    "metadata": item["metadata"],
+                },
+            }
+            for item, total in zip(items, totals, strict=True)
+        ],
+    }
+
+
+def _total(item: Object) -> dict[str, str]:
+    parts = [item] if "usage" in item else item["containers"]
+    return {name: quantity.total(part["usage"][name] for part in parts) for name in parts[0]["usage"]}
 
 
 def _moment(seconds: float) -> str:

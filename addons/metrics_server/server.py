@@ -32,6 +32,8 @@ class MetricsServer:
             return
         try:
             status, body = 200, self._answer(scope)
+            if isinstance(body, dict) and "metadata" in body and _wants_table(scope):
+                body = api.table_of(body)
         except errors.StatusError as error:
             status, body = error.code, error.status()
         if isinstance(body, str):
@@ -79,6 +81,10 @@ class MetricsServer:
     def _pod_list(self, namespace: str | None, selector: labels.Selector) -> Object:
         pods = self._pods.list(namespace, selector)
         return api.list_of("PodMetrics", (api.pod_metrics(pod, self._samples) for pod in pods))
+
+
+def _wants_table(scope: Scope) -> bool:
+    return any(name == b"accept" and b"as=Table;v=v1" in value for name, value in scope["headers"])
 
 
 def _selector(text: str) -> labels.Selector:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from apiserver.admission.expressions import Decide, Expressions
 from apiserver.admission.plugin import Admission, AdmissionPlugin, Attributes
+from apiserver.admission.plugins.always import AlwaysAdmit, AlwaysDeny
 from apiserver.admission.plugins.always_pull_images import AlwaysPullImages
+from apiserver.admission.plugins.anti_affinity import LimitPodHardAntiAffinityTopology
 from apiserver.admission.plugins.certificates import (
     CertificateApproval,
     CertificateSigning,
@@ -17,14 +19,21 @@ from apiserver.admission.plugins.certificates import (
 from apiserver.admission.plugins.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.plugins.default_ingress_class import DefaultIngressClass
 from apiserver.admission.plugins.default_storage_class import DefaultStorageClass
-from apiserver.admission.plugins.default_tolerations import DefaultTolerationSeconds
+from apiserver.admission.plugins.default_tolerations import SECONDS, DefaultTolerationSeconds
 from apiserver.admission.plugins.escalation import RoleEscalation
+from apiserver.admission.plugins.event_rate_limit import EventRateLimit
+from apiserver.admission.plugins.extended_resource_toleration import ExtendedResourceToleration
+from apiserver.admission.plugins.external_ips import DenyServiceExternalIPs
+from apiserver.admission.plugins.image_policy import ImagePolicyWebhook
 from apiserver.admission.plugins.limit_ranger import LimitRanger
 from apiserver.admission.plugins.mutating_policies import MutatingAdmissionPolicy, SchemaOf
+from apiserver.admission.plugins.namespace_exists import NamespaceAutoProvision, NamespaceExists
 from apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.plugins.node_restriction import NodeRestriction
 from apiserver.admission.plugins.owner_references import OwnerReferencesPermissionEnforcement
+from apiserver.admission.plugins.pod_node_selector import PodNodeSelector
 from apiserver.admission.plugins.pod_security import PodSecurity
+from apiserver.admission.plugins.pod_toleration_restriction import PodTolerationRestriction
 from apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
 from apiserver.admission.plugins.priority import Priority
 from apiserver.admission.plugins.resource_quota import ResourceQuota
@@ -36,6 +45,7 @@ from apiserver.admission.plugins.validating_policies import ValidatingAdmissionP
 from apiserver.admission.plugins.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from apiserver.admission.policy_matching import PluralOf, Policies
 from apiserver.admission.webhook_client import WebhookClient
+from apiserver.configuration import ConfigurationError
 from apiserver.request import RequestContext, RequestInfo, User
 from kubarium.apimachinery.object import Object
 from kubarium.client.informer import Informers
@@ -71,38 +81,76 @@ class Surroundings:
     webhooks: WebhookClient
     plural_of: PluralOf
     schema_of: SchemaOf
+    configuration: Mapping[str, Object] = field(default_factory=dict)
+    toleration_seconds: tuple[int, int] = (SECONDS, SECONDS)  # of nodes that are not ready, and unreachable
+
+    def configured(self, plugin: str) -> Object | None:
+        """What the configuration file says to a plugin."""
+        return self.configuration.get(plugin)
 
 
-def plugins(of: Surroundings) -> list[AdmissionPlugin]:
-    """All plugins, in the order in which they are asked."""
+Wanted = Callable[[str], bool]
+"""Is a plugin of this name wanted?"""
+
+
+def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
+    """Those that are wanted, in the order in which they are asked."""
     expressions = Expressions()
-    return [
-        NamespaceLifecycle(of.client, of.informers, of.clock),
-        LimitRanger(of.client, of.informers),
-        ServiceAccount(of.client, of.informers, of.clock),
-        NodeRestriction(of.client),
-        TaintNodesByCondition(),
-        AlwaysPullImages(),
-        PodSecurity(of.client, of.informers),
-        Priority(of.client, of.informers),
-        DefaultTolerationSeconds(),
-        DefaultStorageClass(of.informers),
-        StorageObjectInUseProtection(),
-        OwnerReferencesPermissionEnforcement(of.may),
-        PersistentVolumeClaimResize(of.informers),
-        RuntimeClass(of.client, of.informers),
-        CertificateApproval(of.may),
-        CertificateSigning(of.may),
-        CertificateSubjectRestriction(),
-        DefaultIngressClass(of.informers),
-        PodTopologyLabels(of.informers),
-        RoleEscalation(of.role_guard),
-        MutatingAdmissionPolicy(_policies(of, "mutating"), expressions, of.decide, of.schema_of),
-        MutatingAdmissionWebhook(of.informers, of.webhooks, expressions, of.decide),
-        ValidatingAdmissionPolicy(_policies(of, "validating"), expressions, of.decide),
-        ValidatingAdmissionWebhook(of.informers, of.webhooks, expressions, of.decide),
-        ResourceQuota(of.client, of.informers),
+    reviews = (of.informers, of.webhooks, expressions, of.decide)
+    mutating, validating = _policies(of, "mutating"), _policies(of, "validating")
+    everything: list[tuple[str, Callable[[], AdmissionPlugin]]] = [
+        ("AlwaysAdmit", AlwaysAdmit),
+        ("NamespaceAutoProvision", lambda: NamespaceAutoProvision(of.client, of.informers)),
+        ("NamespaceLifecycle", lambda: NamespaceLifecycle(of.client, of.informers, of.clock)),
+        ("NamespaceExists", lambda: NamespaceExists(of.client, of.informers)),
+        ("LimitPodHardAntiAffinityTopology", LimitPodHardAntiAffinityTopology),
+        ("LimitRanger", lambda: LimitRanger(of.client, of.informers)),
+        ("ServiceAccount", lambda: ServiceAccount(of.client, of.informers, of.clock)),
+        ("NodeRestriction", lambda: NodeRestriction(of.client)),
+        ("TaintNodesByCondition", TaintNodesByCondition),
+        ("AlwaysPullImages", AlwaysPullImages),
+        ("ImagePolicyWebhook", lambda: ImagePolicyWebhook(of.clock, of.configured("ImagePolicyWebhook"))),
+        ("PodSecurity", lambda: PodSecurity(of.client, of.informers, of.configured("PodSecurity"))),
+        (
+            "PodNodeSelector",
+            lambda: PodNodeSelector(of.client, of.informers, of.configured("PodNodeSelector")),
+        ),
+        ("Priority", lambda: Priority(of.client, of.informers)),
+        ("DefaultTolerationSeconds", lambda: DefaultTolerationSeconds(*of.toleration_seconds)),
+        (
+            "PodTolerationRestriction",
+            lambda: PodTolerationRestriction(
+                of.client, of.informers, of.configured("PodTolerationRestriction")
+            ),
+        ),
+        ("EventRateLimit", lambda: EventRateLimit(of.clock, of.configured("EventRateLimit"))),
+        ("ExtendedResourceToleration", ExtendedResourceToleration),
+        ("DefaultStorageClass", lambda: DefaultStorageClass(of.informers)),
+        ("StorageObjectInUseProtection", StorageObjectInUseProtection),
+        ("OwnerReferencesPermissionEnforcement", lambda: OwnerReferencesPermissionEnforcement(of.may)),
+        ("PersistentVolumeClaimResize", lambda: PersistentVolumeClaimResize(of.informers)),
+        ("RuntimeClass", lambda: RuntimeClass(of.client, of.informers)),
+        ("CertificateApproval", lambda: CertificateApproval(of.may)),
+        ("CertificateSigning", lambda: CertificateSigning(of.may)),
+        ("CertificateSubjectRestriction", CertificateSubjectRestriction),
+        ("DefaultIngressClass", lambda: DefaultIngressClass(of.informers)),
+        ("DenyServiceExternalIPs", DenyServiceExternalIPs),
+        ("PodTopologyLabels", lambda: PodTopologyLabels(of.informers)),
+        (ESCALATION, lambda: RoleEscalation(of.role_guard)),
+        (
+            "MutatingAdmissionPolicy",
+            lambda: MutatingAdmissionPolicy(mutating, expressions, of.decide, of.schema_of),
+        ),
+        ("MutatingAdmissionWebhook", lambda: MutatingAdmissionWebhook(*reviews)),
+        (
+            "ValidatingAdmissionPolicy",
+            lambda: ValidatingAdmissionPolicy(validating, expressions, of.decide),
+        ),
+        ("ValidatingAdmissionWebhook", lambda: ValidatingAdmissionWebhook(*reviews)),
+        ("ResourceQuota", lambda: ResourceQuota(of.client, of.informers, of.configured("ResourceQuota"))),
+        ("AlwaysDeny", AlwaysDeny),
     ]
+    return [make() for name, make in everything if wanted(name)]
 
 
 def _policies(of: Surroundings, sort: str) -> Policies:
@@ -112,24 +160,41 @@ def _policies(of: Surroundings, sort: str) -> Policies:
     )
 
 
-OFF_BY_DEFAULT = frozenset({"NodeRestriction", "AlwaysPullImages", "OwnerReferencesPermissionEnforcement"})
-"""What `--enable-admission-plugins` must name to have."""
+ESCALATION = "RoleEscalation"
+"""Not a plugin upstream, where it belongs to the resources themselves: nobody can switch it off."""
+
+ON_BY_DEFAULT = frozenset(
+    {"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "DefaultStorageClass", "PersistentVolumeClaimResize",
+     "DefaultTolerationSeconds", "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "ResourceQuota",
+     "StorageObjectInUseProtection", "Priority", "TaintNodesByCondition", "RuntimeClass", "CertificateApproval",
+     "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
+     "PodSecurity", "PodTopologyLabels", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy",
+     "NodeDeclaredFeatureValidator", "PodGroupWorkloadExists"}
+)  # fmt: skip
+OFF_BY_DEFAULT = frozenset(
+    {"AlwaysAdmit", "NamespaceAutoProvision", "NamespaceExists", "LimitPodHardAntiAffinityTopology",
+     "NodeRestriction", "AlwaysPullImages", "ImagePolicyWebhook", "PodNodeSelector", "PodTolerationRestriction",
+     "EventRateLimit", "ExtendedResourceToleration", "OwnerReferencesPermissionEnforcement",
+     "DenyServiceExternalIPs", "AlwaysDeny"}
+)  # fmt: skip
+"""Upstream's names: those of the first set that stand in no line above watch over kinds that are not served."""
 
 
 def build(of: Surroundings, enable: Sequence[str] = (), disable: Sequence[str] = ()) -> Chain:
-    """The chain of the wanted plugins. Raises ValueError for names that nothing has."""
-    found = plugins(of)
-    unknown = {*enable, *disable} - {plugin.name for plugin in found} - _NOT_NEEDED
-    if unknown:
-        raise ValueError(f"unknown admission plugins: {', '.join(sorted(unknown))}")
-    off = (OFF_BY_DEFAULT - set(enable)) | set(disable)
-    return Chain([plugin for plugin in found if plugin.name not in off])
+    """The chain of the wanted plugins. Raises ConfigurationError."""
+    for flag, names in (("enable", enable), ("disable", disable)):
+        unknown = [name for name in names if name not in ON_BY_DEFAULT | OFF_BY_DEFAULT]
+        if unknown:
+            raise ConfigurationError(f'{flag}-admission-plugins plugin "{unknown[0]}" is unknown')
+    both = [name for name in enable if name in disable]
+    if both:
+        shown = " ".join(both)
+        raise ConfigurationError(
+            f"[{shown}] in enable-admission-plugins and disable-admission-plugins overlapped"
+        )
+    on = (ON_BY_DEFAULT | set(enable) | {ESCALATION}) - set(disable)
+    return Chain(plugins(of, on.__contains__))
 
-
-_NOT_NEEDED = frozenset(
-    {"AlwaysAdmit", "ClusterTrustBundleAttest", "NamespaceExists", "NamespaceAutoProvision"}
-)  # fmt: skip
-"""Names that upstream knows and command lines may carry."""
 
 _Hooks = tuple[Callable[[Attributes], Awaitable[None]], ...]
 

@@ -10,10 +10,11 @@ import asyncio
 import base64
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -22,6 +23,7 @@ import yarl
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionResource
 from kubarium.apimachinery.object import Object, spec_of
+from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
 
 MAX_ANSWER = 8 << 20  # bytes
@@ -49,19 +51,26 @@ class _Target:
     shown: str  # the URL as errors name it
     url: str
     server_name: str | None
+    host: str  # by which credentials are chosen
 
 
 class WebhookClient:
     """Sends JSON to the places that `clientConfig`s name. Connections are kept; call `close` at the end."""
 
     def __init__(
-        self, client: Client, versions: Versions = lambda resource: (), convert: Convert = relabelled
+        self,
+        client: Client,
+        versions: Versions = lambda resource: (),
+        convert: Convert = relabelled,
+        credentials: Mapping[str, ClientConfig] | None = None,
     ) -> None:
+        """`credentials` are what to show to whom, by host: `name.namespace.svc`, `*.namespace.svc` ..., `*`."""
         self.versions = versions
         self.convert = convert
         self._services = client.resource("v1", "services")
         self._slices = client.resource("discovery.k8s.io/v1", "endpointslices")
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._credentials = credentials or {}
+        self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, config: Object, body: Object, timeout: float) -> Object:
@@ -69,7 +78,7 @@ class WebhookClient:
         query = f"?timeout={int(timeout)}s"
         target = await self._target(config, query)
         try:
-            context = self._context(config.get("caBundle") or "")
+            context = self._context(config.get("caBundle") or "", target.host)
             async with asyncio.timeout(timeout), self._post(target, body, context) as response:
                 content = await response.content.read(MAX_ANSWER)
                 status = response.status
@@ -108,33 +117,42 @@ class WebhookClient:
             yarl.URL(target.url, encoded=True),
             data=orjson.dumps(body),
             headers={"Content-Type": "application/json", "Accept": "application/json",
-                     "User-Agent": "kube-apiserver-admission"},
+                     "User-Agent": "kube-apiserver-admission", **self._authorization(target.host)},
             ssl=context,
             server_hostname=target.server_name,
             allow_redirects=False,
         ) as response:  # fmt: skip
             yield response
 
-    def _context(self, bundle: str) -> ssl.SSLContext:
-        found = self._contexts.get(bundle)
+    def _context(self, bundle: str, host: str) -> ssl.SSLContext:
+        name = credentials_for(host, self._credentials)
+        found = self._contexts.get((bundle, name))
         if found is None:
-            pem = base64.b64decode(bundle).decode() if bundle else None
-            found = self._contexts[bundle] = ssl.create_default_context(cadata=pem)
-            found.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            pem = base64.b64decode(bundle) if bundle else b""
+            config = replace(self._credentials.get(name) or ClientConfig("https://"), ca_data=pem)
+            context = config.ssl_context()
+            assert context is not None
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            found = self._contexts[(bundle, name)] = context
         return found
+
+    def _authorization(self, host: str) -> dict[str, str]:
+        config = self._credentials.get(credentials_for(host, self._credentials))
+        token = config.bearer_token() if config is not None else ""
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     async def _target(self, config: Object, query: str) -> _Target:
         if config.get("url"):
             url = str(config["url"])
             joined = url + (query if "?" not in url else "&" + query[1:])
-            return _Target(joined, joined, None)
+            return _Target(joined, joined, None, urlsplit(url).netloc)
         service = config.get("service") or {}
         namespace, name = service.get("namespace") or "", service.get("name") or ""
         port, path = service.get("port") or 443, "/" + str(service.get("path") or "").lstrip("/")
         host = f"{name}.{namespace}.svc"
         shown = f"https://{host}:{port}{path}{query}"
         address = await self._address(namespace, name, port, shown)
-        return _Target(shown, f"https://{address}{path}{query}", host)
+        return _Target(shown, f"https://{address}{path}{query}", host, host)
 
     async def _address(self, namespace: str, name: str, port: int, shown: str) -> str:
         """Host and port of a ready endpoint; the API server may run where cluster IPs lead nowhere."""
@@ -158,6 +176,17 @@ class WebhookClient:
             )
         address, number = random.choice(ready)
         return f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+
+
+def credentials_for(host: str, known: Mapping[str, ClientConfig]) -> str:
+    """The most exact name under which credentials for a host are kept; empty if there are none.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#authenticate-apiservers
+    """
+    plain = host.removesuffix(":443")
+    parts = plain.split(".")
+    names = [host, plain, *(".".join(["*", *parts[index:]]) for index in range(1, len(parts))), "*"]
+    return next((name for name in names if name in known), "")
 
 
 def _endpoints(slices: list[Object], port_name: str) -> list[tuple[str, int]]:

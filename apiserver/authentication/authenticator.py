@@ -19,6 +19,7 @@ class Credentials:
     client_certificate: Mapping[str, Any] | None = None  # as `ssl.SSLSocket.getpeercert()`; verified
     client_certificate_der: bytes | None = None
     source_ip: str = ""
+    path: str = ""
 
     @property
     def bearer_token(self) -> str:
@@ -39,12 +40,19 @@ class Authenticators:
     """One after another; the first that recognises the caller wins.
 
     A wrong proof does not end the search, another one may be right; but whoever offered one and was recognised
-    by nobody is refused, not anonymous.
+    by nobody is refused, not anonymous. `anonymous_paths` are those on which nobody in particular may ask; None is all.
     """
 
-    def __init__(self, authenticators: Sequence[Authenticator], *, anonymous: bool = True) -> None:
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        *,
+        anonymous: bool = True,
+        anonymous_paths: frozenset[str] | None = None,
+    ) -> None:
         self._all = tuple(authenticators)
         self._anonymous = anonymous
+        self._anonymous_paths = anonymous_paths
 
     async def authenticate(self, credentials: Credentials) -> User | None:
         """The caller, as one more of the authenticated; else nobody in particular; else nobody."""
@@ -61,7 +69,11 @@ class Authenticators:
             raise wrong
         if "authorization" in credentials.headers:
             raise errors.Unauthorized()
-        return ANONYMOUS if self._anonymous else None
+        if not self._anonymous or (
+            self._anonymous_paths is not None and credentials.path not in self._anonymous_paths
+        ):
+            return None
+        return ANONYMOUS
 
 
 def as_authenticated(user: User) -> User:

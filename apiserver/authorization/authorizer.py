@@ -27,6 +27,8 @@ class Verdict:
 
     decision: Decision
     reason: str = ""
+    error: str = ""
+    """Why the question could not be answered, if that is so."""
 
     @property
     def allowed(self) -> bool:
@@ -94,7 +96,7 @@ class Authorizers:
         """What all say, in order, also those that have to be asked over the network."""
         if not self.remote or users.MASTERS in user.groups:
             return self.authorize(user, info)
-        reasons: list[str] = []
+        verdicts: list[Verdict] = []
         for authorizer in self._all:
             if hasattr(authorizer, "decide"):
                 verdict = await authorizer.decide(user, info)
@@ -102,9 +104,12 @@ class Authorizers:
                 verdict = authorizer.authorize(user, info)
             if verdict.decision is not Decision.NO_OPINION:
                 return verdict
-            if verdict.reason:
-                reasons.append(verdict.reason)
-        return Verdict(Decision.NO_OPINION, ", ".join(reasons))
+            verdicts.append(verdict)
+        return Verdict(
+            Decision.NO_OPINION,
+            ", ".join(verdict.reason for verdict in verdicts if verdict.reason),
+            ", ".join(verdict.error for verdict in verdicts if verdict.error),
+        )
 
 
 def forbidden(user: User, info: RequestInfo, reason: str = "") -> errors.Forbidden:

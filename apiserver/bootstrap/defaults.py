@@ -16,7 +16,7 @@ _AUTO_UPDATE = {"apf.kubernetes.io/autoupdate-spec": "true"}
 def load() -> dict[str, Any]:
     """The file."""
     text = resources.files("apiserver.bootstrap").joinpath("defaults.yaml").read_text()
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)
     return loaded
 
 

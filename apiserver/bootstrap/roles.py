@@ -6,6 +6,7 @@ object's annotation says `autoupdate: "false"`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -33,10 +34,11 @@ _EVENTS: Object = {
 _NAMES = re.compile(r"(?P<resources>[^\[]*)(?:\[(?P<names>.*)\])?")
 
 
+@functools.cache
 def load() -> dict[str, Any]:
-    """The file."""
+    """The file; whoever asks gets the same."""
     text = resources.files("apiserver.bootstrap").joinpath("roles.yaml").read_text()
-    loaded: dict[str, Any] = yaml.safe_load(text)
+    loaded: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)
     return loaded
 
 

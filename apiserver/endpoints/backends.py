@@ -12,7 +12,7 @@ import aiohttp
 from apiserver.endpoints.passing import open_session
 from apiserver.registry.store import Registry
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of, status_of
+from kubarium.apimachinery.object import Object, name_of, spec_of, status_of
 
 KUBELET_PORT = 10250
 
@@ -115,10 +115,11 @@ class Backends:
         page = await self._registry.storage.list(slices.list_prefix(namespace), minimum_revision=0)
         found = []
         for item in page.items:
-            if labels_of(item.obj).get("kubernetes.io/service-name") != name:
+            if item.labels.get("kubernetes.io/service-name") != name:
                 continue
-            number = _slice_port(item.obj, port_name)
-            for endpoint in item.obj.get("endpoints") or () if number else ():
+            endpoint_slice = item.obj
+            number = _slice_port(endpoint_slice, port_name)
+            for endpoint in endpoint_slice.get("endpoints") or () if number else ():
                 if (endpoint.get("conditions") or {}).get("ready") is not False:
                     found += [(address, number) for address in endpoint.get("addresses") or ()]
         if not found:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
 import orjson
 
 from apiserver.admission.plugin import DELETE
 from apiserver.endpoints import body
 from apiserver.endpoints.answer import external, send_json, send_object, send_stored
+from apiserver.endpoints.selection import selection_of
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry import deletion
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Judge, Written
+from apiserver.registry.store import Judge, Written, raise_translated
 from apiserver.request import RequestContext, first
-from apiserver.storage.interface import Hints
-from kubarium.apimachinery import errors, fields, labels
-from kubarium.apimachinery.fields import METADATA_FIELDS
-from kubarium.apimachinery.object import Object, labels_of, name_of, namespace_of, uid_of
+from apiserver.storage.interface import StorageError, Stored
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
 
 KINDS = ("DeleteOptions", "Status")
+WORKERS = 8  # objects of a collection that are deleted at the same time
 
 
 async def handle(
@@ -50,17 +54,30 @@ async def handle_collection(
 ) -> None:
     """Answer a DELETE of all objects that selectors select."""
     options = await read_options(endpoints, context, scope, receive)
-    namespace = context.info.namespace if row.namespaced else ""
+    selection = selection_of(row, context.info)
+    try:
+        page = await endpoints.storage.list(
+            row.list_prefix(context.info.namespace if row.namespaced else ""),
+            predicate=selection.predicate,
+            hints=selection.hints,
+        )
+    except StorageError as error:
+        raise_translated(row, "", error)
+        raise
     judge = judge_of(endpoints, row, context, options)
-    found = []
-    for obj in await selected(endpoints, row, context, namespace):
+
+    async def delete(item: Stored) -> bytes:
+        """Its last state; nothing if somebody else was faster."""
+        namespace = item.key.rsplit("/", 2)[1] if row.namespaced else ""
         try:
             written = await deletion.delete(
-                endpoints.registry, row, context, namespace_of(obj), name_of(obj), options, judge
+                endpoints.registry, row, context, namespace, item.name, options, judge
             )
         except errors.NotFound:
-            continue  # somebody else was faster
-        found.append(external(row, written.stored).json)
+            return b""
+        return external(row, written.stored).json
+
+    found = [json for json in await _each(page.items, delete) if json]
     head = orjson.dumps(
         {
             "kind": f"{row.kind}List",
@@ -129,23 +146,21 @@ def success(row: Resource, written: Written) -> Object:
     }
 
 
-async def selected(
-    endpoints: Endpoints, row: Resource, context: RequestContext, namespace: str
-) -> list[Object]:
-    """The objects that the request's selectors select, newest state."""
+async def _each(items: Sequence[Stored], work: Callable[[Stored], Awaitable[bytes]]) -> list[bytes]:
+    """The results of some work on each item, a few at a time; after the first failure no more is begun."""
+    results = [b""] * len(items)
+    todo = iter(range(len(items)))
+
+    async def work_on() -> None:
+        for at in todo:
+            results[at] = await work(items[at])
+
+    workers = [asyncio.ensure_future(work_on()) for _ in range(min(WORKERS, len(items)))]
     try:
-        label_selector = labels.parse(context.info.label_selector)
-        field_selector = fields.parse(context.info.field_selector)
-    except (labels.ParseError, fields.ParseError) as error:
-        raise errors.BadRequest(f"unable to parse requirement: {error}") from None
-    getters = {**METADATA_FIELDS, **row.strategy.selectable_fields}
-    for requirement in field_selector.requirements:
-        if requirement.field not in getters:
-            raise errors.BadRequest(f"field label not supported: {requirement.field}")
-    hints = Hints(name=field_selector.exact("metadata.name"))
-    page = await endpoints.storage.list(row.list_prefix(namespace), hints=hints)
-    return [
-        item.obj
-        for item in page.items
-        if label_selector.matches(labels_of(item.obj)) and field_selector.matches(item.obj, getters)
-    ]
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        if workers:
+            await asyncio.wait(workers)
+    return results

@@ -117,7 +117,7 @@ class Discovery:
             case ["apis", group, version] if version in self._groups().get(group, ()):
                 found = self._resources(group, version)
             case _:
-                raise errors.NotFound.page()
+                raise errors.NoSuchPath
         return Document(JSON, orjson.dumps(found))
 
     def _is_silent(self, group: str, version: str) -> bool:

@@ -35,9 +35,17 @@ class Pipe:
         if self._cycle is None:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             return
-        flow = self._protocol.flow
-        if flow.write_paused:
-            await flow.drain()
+        if self._protocol.flow.write_paused:
+            await self._protocol.flow.drain()
+        self.write_at_once(body)
+
+    @property
+    def ready(self) -> bool:
+        """Is `write_at_once` allowed?"""
+        return self._cycle is not None and not self._protocol.flow.write_paused
+
+    def write_at_once(self, body: bytes) -> None:
+        """Send some bytes without waiting, if it is `ready`."""
         if not self._cycle.disconnected:
             self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 

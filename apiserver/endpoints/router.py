@@ -40,10 +40,14 @@ class Router:
         info = context.info
         row = self._endpoints.catalog.find(info.group, info.version, info.resource)
         if row is None:
+            if self._endpoints.catalog.serves(info.group, info.version):
+                raise errors.NotFound.page()
             if self._elsewhere is not None:
                 await self._elsewhere(scope, receive, send)
                 return
-            raise errors.NotFound.page()
+            raise errors.NoSuchPath
+        if row.deprecation:
+            context.warn(row.deprecation)
         await self._find(row, context)(self._endpoints, row, context, scope, receive, send)
 
     def _find(self, row: Resource, context: RequestContext) -> Handle:

@@ -43,7 +43,8 @@ def selection_of(row: Resource, info: RequestInfo) -> Selection:
     if not by_label.is_everything:
         tests.append(_label_test(by_label))
     node_name = by_field.exact(_NODE_NAME) if row.plural == "pods" and not row.group else None
-    return Selection(_all_of(tests), Hints(by_field.exact("metadata.name"), node_name))
+    exact = tuple((one.key, one.values[0]) for one in by_label.requirements if one.operator == "=")
+    return Selection(_all_of(tests), Hints(by_field.exact("metadata.name"), node_name, exact))
 
 
 def check_fields(row: Resource, selector: fields.FieldSelector) -> None:

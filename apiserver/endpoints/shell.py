@@ -13,6 +13,7 @@ from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
+from kubarium.component_base.architecture import architecture
 from kubarium.component_base.health import Health
 from kubarium.component_base.serving import Page
 
@@ -36,7 +37,7 @@ def version_document() -> dict[str, str]:
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": f"python{platform.python_version()}",
         "compiler": platform.python_implementation(),
-        "platform": f"{platform.system().lower()}/{platform.machine()}",
+        "platform": f"{platform.system().lower()}/{architecture()}",
     }
 
 
@@ -45,9 +46,11 @@ def build_shell(
     openapi: OpenAPI,
     health: Health,
     documents: Mapping[str, tuple[str, object]],
-    extra: Callable[[str, str], Response | None] | None = None,
+    dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
 ) -> FastAPI:
-    """Everything that is no resource. `documents` are served as they are: the token issuer's."""
+    """Everything that is no resource. `documents` are served as they are: the token issuer's. `dumps` are texts that
+    are made anew each time, and that no index lists.
+    """
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     shell.add_exception_handler(errors.StatusError, _status)
     paths: list[str] = []
@@ -72,7 +75,7 @@ def build_shell(
     async def discover(request: Request, rest: str) -> Response:
         path = request.url.path
         if rest and not rest.startswith(("/", "s/")) and rest != "s":
-            raise errors.NotFound.page()
+            raise errors.NoSuchPath
         document = discovery.answer(path, request.headers.get("accept", ""))
         if document.etag and request.headers.get("if-none-match") == document.etag:
             return Response(status_code=304, headers={"ETag": document.etag})
@@ -99,6 +102,9 @@ def build_shell(
         _add_document(shell, path, media_type, content)
         paths.append(path)
 
+    for path, dump in (dumps or {}).items():
+        _add_dump(shell, path, dump)
+
     @shell.get("/")
     async def index() -> Response:
         found = sorted({*paths, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
@@ -106,7 +112,7 @@ def build_shell(
 
     @shell.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     async def nothing(rest: str) -> Response:
-        raise errors.NotFound.page()
+        raise errors.NoSuchPath
 
     return shell
 
@@ -114,6 +120,8 @@ def build_shell(
 async def _status(request: Request, error: Exception) -> Response:
     """A failure as its Status; the filters cannot do it, because FastAPI answers exceptions itself."""
     assert isinstance(error, errors.StatusError)
+    if error.plain_text:
+        return Response(error.plain_text, error.code, media_type="text/plain")
     return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
 
 
@@ -123,3 +131,9 @@ def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -
     @shell.get(path)
     async def answer() -> Response:
         return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})
+
+
+def _add_dump(shell: FastAPI, path: str, dump: Callable[[Mapping[str, str]], str]) -> None:
+    @shell.get(path)
+    async def answer(request: Request) -> Response:
+        return Response(dump(request.query_params), media_type="text/plain; charset=utf-8")

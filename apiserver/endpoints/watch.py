@@ -39,7 +39,6 @@ from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL
 SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
 BOOKMARK_INTERVAL = 60.0  # seconds
 EARLY = 0.01  # seconds by which a timer may wake us too early
-WINDOW = 0.008  # seconds: changes that follow each other faster are sent together
 _OPENINGS = {
     kind: b'{"type":"%s","object":' % kind.encode() for kind in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)
 }
@@ -148,18 +147,12 @@ class Stream:
             yield b"".join(gathered)
 
     async def _follow(self, watch: Watch) -> None:
-        loop = asyncio.get_running_loop()
-        sent_at = 0.0
+        watch.hand_to(self._take)
         async for batch in watch:
             if batch:
-                wait = sent_at + WINDOW - loop.time()
-                if wait > 0:
-                    await asyncio.sleep(wait)  # the loop's time, not the cluster's
-                    batch = [*batch, *watch.take()]
                 body = b"".join(map(self._event, batch))
                 if body:
                     await self._pipe.write(body)
-                    sent_at = loop.time()
                 continue
             now = self._clock.monotonic()
             over = now >= self._end - EARLY
@@ -168,6 +161,15 @@ class Stream:
                 await self._pipe.write(self._bookmark(watch.revision))
             if over:
                 return
+
+    def _take(self, batch: Sequence[Change]) -> bool:
+        """What `_follow` does with a batch, unless it takes waiting: then the batch goes there."""
+        if not self._pipe.ready:
+            return False
+        body = self._event(batch[0]) if len(batch) == 1 else b"".join(map(self._event, batch))
+        if body:
+            self._pipe.write_at_once(body)
+        return True
 
     def _event(self, change: Change) -> bytes:
         """One change as an event for this watcher, or nothing: an object may enter or leave the selection."""

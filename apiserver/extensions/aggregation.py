@@ -285,7 +285,7 @@ class Aggregation(Controller):
         context: RequestContext = scope[CONTEXT]
         known = self._known.get((context.info.group, context.info.version))
         if known is None:
-            raise errors.NotFound.page()
+            raise errors.NoSuchPath
         if known.upstream is None:
             raise errors.ServiceUnavailable("service unavailable", {})
         upstream = known.upstream

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from apiserver.storage.interface import (
+    NO_CHECK,
     NO_HINTS,
     Change,
+    Check,
     Hints,
     Modify,
     Page,
@@ -24,6 +26,7 @@ from apiserver.storage.interface import (
     RevisionConflict,
     Storage,
     Stored,
+    Taker,
     Watch,
 )
 from apiserver.storage.stored import encode, stored
@@ -231,9 +234,7 @@ class ConvertingStorage:
         kept = await self._inner.replace(keys.kept(key), await view.closed(obj), revision, ttl=ttl)
         return await self._opened(view, keys, kept)
 
-    async def delete(
-        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
-    ) -> Stored:
+    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
         """Remove an object."""
         if not key.startswith(_ROOT):
             return await self._inner.delete(key, check)
@@ -293,6 +294,9 @@ class _ConvertedWatch:
     def take(self) -> Sequence[Change]:
         """Nothing without waiting: the webhook must be asked."""
         return ()
+
+    def hand_to(self, taker: Taker) -> None:
+        """Nothing at once either."""
 
     @property
     def ended(self) -> bool:

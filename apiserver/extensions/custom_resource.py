@@ -314,8 +314,15 @@ def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas
         join(group, storage) if other else "",
         partial(_renamed, join(group, storage)) if other else None,
         partial(_read, api_version, own) if other or mixed or _has_defaults(own) else None,
+        deprecation=_deprecation(version, custom.gvk) if version.get("deprecated") else "",
         custom=custom,
     )
+
+
+def _deprecation(version: Object, kind: GroupVersionKind) -> str:
+    """What clients of an old version are told: the author's own words, or upstream's."""
+    own: str | None = version.get("deprecationWarning")
+    return own if own is not None else f"{kind.group}/{kind.version} {kind.kind} is deprecated"
 
 
 def _renamed(api_version: str, obj: Object) -> Object:

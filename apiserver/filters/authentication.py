@@ -53,7 +53,8 @@ def credentials_of(scope: Scope, source_ip: str = "") -> Credentials:
             headers["authorization"] = f"Bearer {token}"
             _withdraw_token(scope)
     state = scope.get("state") or {}
-    return Credentials(headers, state.get("client_cert"), state.get("client_cert_der"), source_ip)
+    path: str = scope.get("path", "")
+    return Credentials(headers, state.get("client_cert"), state.get("client_cert_der"), source_ip, path)
 
 
 def _withdraw_token(scope: Scope) -> None:

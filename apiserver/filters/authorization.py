@@ -8,6 +8,7 @@ import dataclasses
 
 from apiserver.authorization.authorizer import Authorizers, forbidden
 from apiserver.request import CONTEXT, RequestContext, RequestInfo
+from kubarium.apimachinery import errors
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
 SETTLING_SECONDS = 5.0  # how long a refusal is put off after the start
@@ -44,5 +45,7 @@ class Authorization:
                 async with asyncio.timeout(SETTLING_SECONDS):
                     await authorizer.settled.wait()
             verdict = await authorizer.decide(user, info)
+        if verdict.error and not verdict.allowed:
+            raise errors.InternalError(f'Internal Server Error: "{info.path}": {verdict.error}')
         if not verdict.allowed:
             raise forbidden(user, info, verdict.reason)

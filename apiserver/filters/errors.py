@@ -43,8 +43,9 @@ class Errors:
             context = scope.get(CONTEXT)
             log.warning("answer to %s broke off: %s", context.info.path if context else scope["path"], error)
             return
-        body = orjson.dumps(error.status()) + b"\n"
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        body = error.plain_text.encode() or orjson.dumps(error.status()) + b"\n"
+        media_type = b"text/plain; charset=utf-8" if error.plain_text else b"application/json"
+        headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
         if error.retry_after:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from apiserver.filters.priority_levels import Place, PriorityLevels
 from apiserver.filters.read_request_info import HEADERS, is_long_running
+from apiserver.filters.seats import Ticket
 from apiserver.request import CONTEXT, RequestContext
 from kubarium.apimachinery import errors
 from kubarium.component_base.serving import App, Receive, Scope, Send
+
+RETRY_SECONDS = 1
 
 
 class Fairness:
@@ -24,15 +27,18 @@ class Fairness:
             return
         scope[HEADERS] += _headers(place)
         # Streams last: they would hold their seats for ever.
-        if place.level.exempt or is_long_running(context.info):
+        if is_long_running(context.info):
             await self._app(scope, receive, send)
             return
-        if not await place.level.enter(place.flow):
-            raise errors.TooManyRequests.after(1)
+        level = place.level
+        seats = self._levels.seats_for(context, level)
+        ticket = Ticket(context, place.schema, place.distinguisher, seats)
+        if await level.enter(ticket):
+            raise errors.TooManyRequests.after(RETRY_SECONDS)
         try:
             await self._app(scope, receive, send)
         finally:
-            place.level.leave()
+            level.leave(ticket)
 
 
 def _headers(place: Place) -> list[tuple[bytes, bytes]]:

@@ -6,131 +6,55 @@
         Limited with queues                        into a queue of its flow, and in when a seat comes free
         Limited without, queue full, too long      429
 
-Queues are chosen by shuffle sharding: each flow has a hand of a few queues and takes the shortest; a freed seat goes
-to the queues in turn. Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+The seats of a level are in `seats.py`; how levels lend each other seats, in `borrowing.py`.
+Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from apiserver.request import RequestInfo, User
+from apiserver.filters import borrowing
+from apiserver.filters.seats import Level
+from apiserver.request import RequestContext, RequestInfo, User, first
 from kubarium.api.flowcontrol import priority
 from kubarium.apimachinery.object import Object, name_of, uid_of
 from kubarium.client.informer import Informers
+from kubarium.component_base.clock import Clock, RealClock
 
 API_VERSION = "flowcontrol.apiserver.k8s.io/v1"
-MAX_WAIT = 15.0  # seconds in a queue; upstream allows a quarter of the request timeout
 _MAX_REMEMBERED = 20_000  # classifications kept
+
+Weigh = Callable[[RequestInfo], tuple[int, int]]
+"""How many objects a list would look through, and how large one of them is in bytes."""
+
+_BYTES_PER_SEAT = 100_000
+_MAX_LIST_BYTES = 1_000_000  # what a list from the cache, sent in parts, holds in memory at a time
+_MAX_LIST_SEATS = 10
+_MAX_LIST_PART = 0.15  # of the nominal seats of a level
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a request belongs: its flow schema, its priority level, its flow."""
 
+    schema: str
     schema_uid: str
     level: Level
-    flow: str
-
-
-@dataclass(slots=True)
-class _Queue:
-    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
-
-
-class Level:
-    """One priority level: seats in use, requests that wait."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.uid = ""
-        self.exempt = False
-        self.seats = 1
-        self.in_use = 0
-        self.queues: list[_Queue] = []
-        self.hand_size = 1
-        self.queue_length = 0
-        self._turn = 0
-        self.waiting = 0
-
-    def configure(self, obj: Object, seats: int) -> None:
-        """Take over a configuration; those who wait stay in their queues."""
-        self.uid = uid_of(obj)
-        self.exempt = priority.is_exempt(obj)
-        self.seats = max(seats, 1)
-        queuing = priority.queuing_of(obj)
-        count = queuing.queues if queuing else 0
-        while len(self.queues) > count and not self.queues[-1].waiting:
-            self.queues.pop()
-        self.queues += [_Queue() for _ in range(count - len(self.queues))]
-        self.hand_size = queuing.hand_size if queuing else 0
-        self.queue_length = queuing.queue_length_limit if queuing else 0
-
-    async def enter(self, flow: str) -> bool:
-        """Take a seat, waiting for it if need be; False if there is no room."""
-        if self.in_use < self.seats and not self.waiting:
-            self.in_use += 1
-            return True
-        queue = self._queue_of(flow)
-        if queue is None or len(queue.waiting) >= self.queue_length:
-            return False
-        seat: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.waiting.append(seat)
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(MAX_WAIT):
-                await seat
-        except BaseException as error:
-            if seat.done() and not seat.cancelled():
-                self.leave()  # the seat came while we were being cancelled
-            else:
-                queue.waiting.remove(seat)
-                self.waiting -= 1
-            if isinstance(error, TimeoutError):
-                return False
-            raise
-        return True
-
-    def leave(self) -> None:
-        """Give the seat back: to whoever is next, if anyone waits."""
-        self.in_use -= 1
-        if self.waiting and self.in_use < self.seats:
-            for _ in range(len(self.queues)):
-                queue = self.queues[self._turn % len(self.queues)]
-                self._turn += 1
-                if queue.waiting:
-                    self.in_use += 1
-                    self.waiting -= 1
-                    queue.waiting.popleft().set_result(None)
-                    return
-
-    def _queue_of(self, flow: str) -> _Queue | None:
-        if not self.queues:
-            return None
-        hand = deal(flow, len(self.queues), self.hand_size)
-        return min((self.queues[index] for index in hand), key=lambda queue: len(queue.waiting))
-
-
-def deal(flow: str, queues: int, hand_size: int) -> list[int]:
-    """The hand of a flow: some different queues, always the same for the same flow."""
-    number = int.from_bytes(hashlib.blake2b(flow.encode(), digest_size=16).digest(), "big")
-    left = list(range(queues))
-    hand = []
-    for _ in range(min(hand_size, queues)):
-        number, index = divmod(number, len(left))
-        hand.append(left.pop(index))
-    return hand
+    distinguisher: str
 
 
 class PriorityLevels:
     """All levels and schemas of the cluster, and into which a request falls."""
 
-    def __init__(self, total_seats: int = 600) -> None:
+    def __init__(
+        self, total_seats: int = 600, clock: Clock | None = None, weigh: Weigh = lambda info: (0, 0)
+    ) -> None:
         self._total = total_seats
+        self._clock = clock or RealClock()
+        self._weigh = weigh
         self._schemas: dict[str, Object] = {}
         self._configurations: dict[str, Object] = {}
         self.levels: dict[str, Level] = {}
@@ -150,6 +74,12 @@ class PriorityLevels:
             lambda obj: self.remove_level(obj),
         )
 
+    async def run(self) -> None:
+        """Share the seats out anew, again and again."""
+        while True:
+            await self._clock.sleep(borrowing.PERIOD)
+            self.adjust()
+
     def put_schema(self, obj: Object) -> None:
         """Learn of a new or changed FlowSchema."""
         self._schemas[name_of(obj)] = obj
@@ -162,8 +92,10 @@ class PriorityLevels:
 
     def put_level(self, obj: Object) -> None:
         """Learn of a new or changed PriorityLevelConfiguration."""
+        before = self._configurations.get(name_of(obj))
         self._configurations[name_of(obj)] = obj
-        self._levels_changed()
+        if before is None or before.get("spec") != obj.get("spec") or uid_of(before) != uid_of(obj):
+            self._levels_changed()
 
     def remove_level(self, obj: Object) -> None:
         """Forget a PriorityLevelConfiguration; who sits there may finish."""
@@ -185,6 +117,36 @@ class PriorityLevels:
         self._places[key] = found
         return found
 
+    def seats_for(self, context: RequestContext, level: Level) -> int:
+        """How much work a request is, in seats. Lists are more than one by what they hold in memory.
+
+        Source: staging/src/k8s.io/apiserver/pkg/util/flowcontrol/request/list_work_estimator.go
+        """
+        info = context.info
+        if info.verb != "list" or info.name or level.exempt:
+            return 1
+        objects, size = self._weigh(info)
+        limit = first(context.query, "limit")
+        if limit.isdecimal() and 0 < int(limit) < objects:
+            objects = int(limit)
+        most = max(1, min(_MAX_LIST_SEATS, math.floor(level.range.nominal * _MAX_LIST_PART + 0.5)))
+        wanted = math.ceil(min(objects * size, _MAX_LIST_BYTES) / _BYTES_PER_SEAT)
+        return min(max(wanted, 1), most)
+
+    def adjust(self) -> None:
+        """End a period: give each level the seats that it needs, within its bounds."""
+        now = self._clock.monotonic()
+        limited = []
+        for level in self.levels.values():
+            level.demand.close(now)
+            if level.exempt:
+                level.resize(max(level.range.least, round(level.demand.smoothed)))
+            else:
+                limited.append(level)
+        shares = [borrowing.share_of(level.range, level.demand) for level in limited]
+        for level, share in zip(limited, borrowing.allocate(self._total, shares), strict=True):
+            level.resize(borrowing.seats_of(share))
+
     def _find(self, user: User, info: RequestInfo) -> Place | None:
         for schema in self._ordered:
             level = self.levels.get(priority.level_of(schema))
@@ -192,7 +154,7 @@ class PriorityLevels:
                 flow = {"ByUser": user.name, "ByNamespace": info.namespace}.get(
                     priority.distinguisher_of(schema), ""
                 )
-                return Place(uid_of(schema), level, f"{name_of(schema)}/{flow}")
+                return Place(name_of(schema), uid_of(schema), level, flow)
         return None
 
     def _schemas_changed(self) -> None:
@@ -203,8 +165,12 @@ class PriorityLevels:
         shares = {name: priority.shares_of(obj) for name, obj in self._configurations.items()}
         total = sum(shares.values()) or 1
         for name, obj in self._configurations.items():
-            level = self.levels.setdefault(name, Level(name))
-            level.configure(obj, -(-self._total * shares[name] // total))
+            level = self.levels.get(name)
+            if level is None:
+                level = self.levels[name] = Level(name, self._clock.monotonic)
+            nominal = -(-self._total * shares[name] // total)
+            lendable, borrowing_limit = priority.percentages_of(obj)
+            level.configure(obj, borrowing.range_of(nominal, lendable, borrowing_limit, self._total))
         self._places.clear()
 
 

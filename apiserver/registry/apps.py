@@ -5,6 +5,7 @@ from __future__ import annotations
 from apiserver.registry.core.simple import CONTROLLER_FIELDS
 from apiserver.registry.strategy import Strategy, of_noun
 from kubarium.api.apps import controller_revision, defaults, validation
+from kubarium.api.apps.warnings import stateful_set_warnings, workload_warnings
 from kubarium.api.core import replication_controller
 
 CONTROLLER_REVISION = of_noun(controller_revision, has_status=False)
@@ -13,6 +14,7 @@ DAEMON_SET = Strategy(
     validate=validation.validate_daemon_set,
     validate_update=validation.validate_daemon_set_update,
     has_generation=True,
+    warnings=workload_warnings,
     initial_status={
         "currentNumberScheduled": 0,
         "numberMisscheduled": 0,
@@ -25,12 +27,14 @@ DEPLOYMENT = Strategy(
     validate=validation.validate_deployment,
     validate_update=validation.validate_deployment_update,
     has_generation=True,
+    warnings=workload_warnings,
 )
 REPLICA_SET = Strategy(
     defaults=defaults.fill_replica_set,
     validate=validation.validate_replica_set,
     validate_update=validation.validate_replica_set_update,
     has_generation=True,
+    warnings=workload_warnings,
     selectable_fields=CONTROLLER_FIELDS,
     initial_status={"replicas": 0},
 )
@@ -39,6 +43,7 @@ STATEFUL_SET = Strategy(
     validate=validation.validate_stateful_set,
     validate_update=validation.validate_stateful_set_update,
     has_generation=True,
+    warnings=stateful_set_warnings,
     initial_status={"replicas": 0, "availableReplicas": 0},
 )
 REPLICATION_CONTROLLER = Strategy(
@@ -46,6 +51,7 @@ REPLICATION_CONTROLLER = Strategy(
     validate=validation.validate_replication_controller,
     validate_update=lambda new, old: validation.validate_replication_controller(new),
     has_generation=True,
+    warnings=workload_warnings,
     orphans_by_default=True,
     selectable_fields=CONTROLLER_FIELDS,
     initial_status={"replicas": 0},

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 
 from apiserver.registry.strategy import of_noun
-from kubarium.api.autoscaling import defaults
+from kubarium.api.autoscaling import defaults, validation
 from kubarium.apimachinery.object import Object, copy
 
-STRATEGY = of_noun(defaults)
+STRATEGY = of_noun(defaults, validation)
 
 _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"

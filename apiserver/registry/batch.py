@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from apiserver.registry.strategy import Strategy
 from apiserver.request import RequestContext
 from kubarium.api.batch import defaults, job, validation
+from kubarium.api.batch.warnings import cron_job_warnings, job_warnings
 from kubarium.apimachinery.object import Object, status_of
 
 
@@ -19,16 +20,18 @@ class JobStrategy(Strategy):
         job.generate_selector(obj)
 
 
-CRON_JOB = JobStrategy(
+CRON_JOB = Strategy(
     defaults=defaults.fill_cron_job,
     validate=validation.validate_cron_job,
     validate_update=validation.validate_cron_job_update,
+    warnings=cron_job_warnings,
     has_generation=True,
 )
 JOB = JobStrategy(
     defaults=defaults.fill_job,
     validate=validation.validate_job,
     validate_update=validation.validate_job_update,
+    warnings=job_warnings,
     has_generation=True,
     orphans_by_default=True,
     selectable_fields={"status.successful": lambda job: str(status_of(job).get("succeeded") or 0)},

@@ -37,6 +37,7 @@ from apiserver.registry.core import (
 from apiserver.registry.resource import ALL_VERBS, Resource, Subresource
 from apiserver.registry.strategy import Strategy
 from apiserver.registry.subresources import part, scale, status, stream
+from kubarium.api.core.pod import update_rules
 from kubarium.apimachinery.group_version import GroupVersionKind
 
 NOT_IN_BULK = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
@@ -83,9 +84,11 @@ def _core() -> list[Resource]:
     v1 = "v1"
     return [
         _row(v1, "Binding", "bindings", verbs=("create",), answer=pod_binding.bind_by_collection),
-        _row(v1, "ComponentStatus", "componentstatuses", short="cs", cluster=True, verbs=("get", "list")),
+        _row(v1, "ComponentStatus", "componentstatuses", short="cs", cluster=True, verbs=("get", "list"),
+             deprecation="v1 ComponentStatus is deprecated in v1.19+"),
         _row(v1, "ConfigMap", "configmaps", simple.CONFIG_MAP, short="cm"),
-        _row(v1, "Endpoints", "endpoints", simple.ENDPOINTS, short="ep", storage_prefix="services/endpoints"),
+        _row(v1, "Endpoints", "endpoints", simple.ENDPOINTS, short="ep", storage_prefix="services/endpoints",
+             deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         _row(v1, "Event", "events", events.EVENT, short="ev"),
         _row(v1, "LimitRange", "limitranges", simple.LIMIT_RANGE, short="limits"),
         _row(v1, "Namespace", "namespaces", namespace.STRATEGY, status(v1, "Namespace"),
@@ -100,7 +103,8 @@ def _core() -> list[Resource]:
         _row(v1, "Pod", "pods", pod.STRATEGY, status(v1, "Pod"),
              stream("attach", v1, "PodAttachOptions", ("create", "get")),
              Subresource("binding", GroupVersionKind("", v1, "Binding"), ("create",), pod_binding.bind),
-             part("ephemeralcontainers", v1, "Pod", pod.prepare_ephemeral_containers, pod.ephemeral_containers_errors),
+             part("ephemeralcontainers", v1, "Pod", pod.prepare_ephemeral_containers,
+                  update_rules.validate_ephemeral_containers),
              Subresource("eviction", GroupVersionKind("policy", v1, "Eviction"), ("create",), pod_eviction.evict),
              stream("exec", v1, "PodExecOptions", ("create", "get")),
              stream("log", v1, "Pod", ("get",)),

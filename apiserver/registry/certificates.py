@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
+from kubarium.api.certificates import certificate_signing_request as noun
 from kubarium.apimachinery import time
 from kubarium.apimachinery.field_path import FieldError, FieldPath, forbidden
 from kubarium.apimachinery.fields import FieldGetter
@@ -67,7 +68,7 @@ def decisions_stay(new: Object, old: Object) -> list[FieldError]:
         [entry.get("type") for entry in _conditions(old)],
         [entry.get("type") for entry in _conditions(new)],
     )
-    return [
+    return noun.condition_errors(new) + [
         forbidden(path, f'updates may not remove a condition of type "{kind}"')
         for kind in DECISIONS
         if now.count(kind) < before.count(kind)
@@ -97,4 +98,6 @@ def _stamp(context: RequestContext, wanted: list[Object], old: Object) -> None:
             entry["lastTransitionTime"] = known.get("lastTransitionTime") if same and known else now
 
 
-STRATEGY = CertificateSigningRequestStrategy(validate_status_update=decisions_stay)
+STRATEGY = CertificateSigningRequestStrategy(
+    defaults=noun.fill_defaults, validate=noun.validate, validate_status_update=decisions_stay
+)

@@ -58,9 +58,10 @@ async def delete(
     while True:
         try:
             current = await registry.storage.get(key, minimum_revision=None if newest else 0)
+            obj = current.decode()
             if judge is not None:
-                await judge(current.obj, current.obj)
-            return await _delete_state(registry, row, context, current, options)
+                await judge(obj, obj)
+            return await _delete_state(registry, row, context, current, obj, options)
         except storage_errors.KeyNotFound:
             if newest:
                 raise errors.NotFound.of(row.group, row.plural, name) from None
@@ -76,9 +77,8 @@ async def delete(
 
 
 async def _delete_state(
-    registry: Registry, row: Resource, context: RequestContext, current: Stored, options: Object
+    registry: Registry, row: Resource, context: RequestContext, current: Stored, obj: Object, options: Object
 ) -> Written:
-    obj = current.obj
     check_preconditions(row, obj, options.get("preconditions") or {})
     marked = _marked(registry, row, context, obj, options)
     if marked is None or row.strategy.is_finished(marked):
@@ -180,8 +180,8 @@ async def _remove(
     if context.dry_run:
         return Written(current, deleted=True)
 
-    def check(obj: Object, revision: int) -> None:
-        if revision != current.revision:
+    def check(newest: Stored) -> None:
+        if newest.revision != current.revision:
             raise _Moved
 
     gone = await registry.storage.delete(current.key, check)

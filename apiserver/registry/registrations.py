@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apiserver.registry.strategy import Strategy, offers_of
+from apiserver.registry.strategy import Strategy, of_noun, offers_of
 from apiserver.request import RequestContext
 from kubarium.api.apiextensions import custom_resource_definition as noun
+from kubarium.api.apiregistration import api_service
 from kubarium.apimachinery import conditions, names
 from kubarium.apimachinery.object import Object, is_deleting, metadata_of, spec_of, status_of
 
@@ -54,6 +55,6 @@ def _remember_storage_version(definition: Object) -> None:
 
 
 CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(**offers_of(noun))
-API_SERVICE = Strategy(
-    allow_unconditional_update=False, name_errors=names.path_segment_errors
+API_SERVICE = of_noun(
+    api_service, allow_unconditional_update=False, name_errors=names.path_segment_errors
 )  # `v1.` is the name for the core group

@@ -54,6 +54,7 @@ class Resource:
     to_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # convert between versions
     from_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
+    deprecation: str = ""  # every client is told so in a `Warning:`
     custom: Any = None  # for custom resources: what `extensions/` needs to know (schema, columns)
 
     @property
@@ -101,6 +102,10 @@ class Catalog:
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The row for a URL."""
         return self.rows.get(GroupVersionResource(group, version, plural))
+
+    def serves(self, group: str, version: str) -> bool:
+        """Does this server itself have the version, no custom resource and nobody else?"""
+        return any(place[:2] == (group, version) and row.custom is None for place, row in self.rows.items())
 
     def find_kind(self, kind: GroupVersionKind) -> Resource | None:
         """The row for a kind."""

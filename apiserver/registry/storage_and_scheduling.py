@@ -6,31 +6,77 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from apiserver.registry.strategy import Strategy, of_noun
+from apiserver.request import RequestContext
 from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.admissionregistration import validation as judging
 from kubarium.api.flowcontrol import priority
+from kubarium.api.node import runtime_class
+from kubarium.api.resource import claims, resource_slice
 from kubarium.api.scheduling import priority_class
-from kubarium.api.storage import csi, storage_class
+from kubarium.api.storage import csi, storage_class, volume_attachment, volume_attributes_class
+from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object
 
 CSI_DRIVER = of_noun(
     csi, has_status=False, has_generation=True, allow_unconditional_update=False, returns_deleted=True
 )
-CSI_NODE = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
-CSI_STORAGE_CAPACITY = Strategy(has_status=False, allow_unconditional_update=False, returns_deleted=True)
-STORAGE_CLASS = of_noun(storage_class, has_status=False, returns_deleted=True)
-VOLUME_ATTACHMENT = Strategy(
-    allow_unconditional_update=False, returns_deleted=True, initial_status={"attached": False}
+CSI_NODE = Strategy(
+    has_status=False,
+    allow_unconditional_update=False,
+    returns_deleted=True,
+    validate=csi.validate_node,
+    validate_update=csi.validate_node_update,
 )
-VOLUME_ATTRIBUTES_CLASS = Strategy(has_status=False, returns_deleted=True)
+CSI_STORAGE_CAPACITY = Strategy(
+    has_status=False,
+    allow_unconditional_update=False,
+    returns_deleted=True,
+    validate=csi.validate_capacity,
+    validate_update=csi.validate_capacity_update,
+)
+STORAGE_CLASS = of_noun(storage_class, has_status=False, returns_deleted=True)
+VOLUME_ATTACHMENT = of_noun(
+    volume_attachment,
+    allow_unconditional_update=False,
+    returns_deleted=True,
+    initial_status={"attached": False},
+)
+VOLUME_ATTRIBUTES_CLASS = of_noun(volume_attributes_class, has_status=False, returns_deleted=True)
 
 PRIORITY_CLASS = of_noun(priority_class, has_status=False, has_generation=True)
-RUNTIME_CLASS = Strategy(has_status=False, allow_unconditional_update=False)
+RUNTIME_CLASS = of_noun(runtime_class, has_status=False, allow_unconditional_update=False)
 
-DEVICE_CLASS = Strategy(has_status=False, has_generation=True)
-RESOURCE_CLAIM = Strategy()
-RESOURCE_CLAIM_TEMPLATE = Strategy(has_status=False)
-RESOURCE_SLICE = Strategy(
+DEVICE_CLASS = Strategy(
+    has_status=False,
+    has_generation=True,
+    validate=claims.validate_class,
+    validate_update=claims.validate_class_update,
+)
+RESOURCE_CLAIM = of_noun(claims)
+RESOURCE_CLAIM_TEMPLATE = Strategy(
+    has_status=False,
+    defaults=claims.fill_template_defaults,
+    validate=claims.validate_template,
+    validate_update=claims.validate_template_update,
+)
+
+
+@dataclass(frozen=True)
+class ResourceSliceStrategy(Strategy):
+    """ResourceSlices: taints get the time at which they came."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        resource_slice.stamp_taints(obj, time.format_time(context.clock.now()))
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        resource_slice.stamp_taints(new, time.format_time(context.clock.now()))
+        super().prepare_for_update(context, new, old)
+
+
+RESOURCE_SLICE = ResourceSliceStrategy(
+    validate=resource_slice.validate,
+    validate_update=resource_slice.validate_update,
     has_status=False,
     has_generation=True,
     selectable_fields={

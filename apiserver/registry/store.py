@@ -247,7 +247,8 @@ class Registry:
         if _differ_outside_metadata(new, old):
             found += judged(new, old)
         raise_invalid(row, new, found)
-        _warn(context, strategy.warnings(new, old))
+        if subresource is None:
+            _warn(context, strategy.warnings(new, old))
         return new
 
     async def _replace(
@@ -286,8 +287,8 @@ class Registry:
     ) -> Written:
         """The last finalizer went: the object goes, unless somebody changed it since we looked."""
 
-        def unchanged(obj: Object, revision: int) -> None:
-            if revision != current.revision:
+        def unchanged(newest: Stored) -> None:
+            if newest.revision != current.revision:
                 raise storage_errors.RevisionConflict(current.key)
 
         if not context.dry_run:

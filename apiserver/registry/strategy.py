@@ -143,23 +143,23 @@ def keep(new: Object, old: Object, field_name: str) -> None:
         new.pop(field_name, None)
 
 
-def of_noun(noun: ModuleType, **special: Any) -> Strategy:
-    """A strategy with what a noun's module in `kubarium/api/` offers, and what is special besides.
+def of_noun(*nouns: ModuleType, **special: Any) -> Strategy:
+    """A strategy with what a noun's modules in `kubarium/api/` offer, and what is special besides.
 
-    The module may have `fill_defaults(obj)`, `validate(obj)`, `validate_update(new, old)`,
+    A module may have `fill_defaults(obj)`, `validate(obj)`, `validate_update(new, old)`,
     `validate_status_update(new, old)` and `warnings(new, old)`.
     """
-    return Strategy(**offers_of(noun) | special)
+    return Strategy(**offers_of(*nouns) | special)
 
 
-def offers_of(noun: ModuleType) -> dict[str, Any]:
-    """The functions of a noun's module, as arguments of a strategy."""
-    found = {}
-    for argument, function in _OFFERS.items():
-        offered = getattr(noun, function, None)
-        if offered is not None:
-            found[argument] = offered
-    return found
+def offers_of(*nouns: ModuleType) -> dict[str, Any]:
+    """The functions of a noun's modules, as arguments of a strategy."""
+    return {
+        argument: getattr(noun, function)
+        for noun in nouns
+        for argument, function in _OFFERS.items()
+        if hasattr(noun, function)
+    }
 
 
 _OFFERS = {

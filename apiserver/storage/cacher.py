@@ -12,13 +12,15 @@ has brought the cache there. What this process has written itself is known befor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from apiserver.storage.compaction import SEEN_MARKER
 from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import Event
+from apiserver.storage.family import ROOT
 from apiserver.storage.interface import (
+    NO_CHECK,
     NO_HINTS,
+    Check,
     Hints,
     KeyNotFound,
     Modify,
@@ -32,7 +34,7 @@ from apiserver.storage.interface import (
     Watch,
 )
 from apiserver.storage.stored import NotAnObject, stored
-from apiserver.storage.watch_cache import ROOT, WatchCache
+from apiserver.storage.watch_cache import WatchCache
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
@@ -43,6 +45,7 @@ log = logging.get(__name__)
 PATIENCE = 3.0  # seconds to wait for a revision that a client names; upstream's limit
 MOMENT = 0.1  # seconds after which the watch may be silent because only foreign keys changed
 CATCH_UP_MOMENTS = 100  # how many of these a reader waits for the watch
+FORGETTING_INTERVAL = 30.0  # seconds
 PROOF_INTERVAL = 1.0  # seconds after a proof that failed: it costs etcd a look at every key
 _BACKOFF = Backoff(initial=0.1, maximum=5.0)
 
@@ -82,6 +85,12 @@ class Cacher:
             self._probe.close()
             self._cache.end_watches()
 
+    async def tidy(self) -> None:
+        """Forget old history, for ever."""
+        while True:
+            await self._clock.sleep(FORGETTING_INTERVAL)
+            self._cache.forget()
+
     async def filled(self) -> None:
         """Return when the cache holds everything for the first time."""
         await self._filled.wait()
@@ -91,6 +100,10 @@ class Cacher:
         if not self._filled.is_set():
             raise StorageUnavailable("the cache is being filled")
         await self._probe.revision()
+
+    def weigh(self, prefix: str) -> tuple[int, int]:
+        """How many objects are below a prefix, and how many bytes one of them has."""
+        return self._cache.weigh(prefix)
 
     def compacted(self, revision: int) -> None:
         """etcd has forgotten what was before a revision: the compactor says so."""
@@ -264,9 +277,7 @@ class Cacher:
     async def replace(self, key: str, obj: Object, revision: int, *, ttl: int = 0) -> Stored:
         return self._wrote(await self._etcd.replace(key, obj, revision, ttl=ttl, known=self._newest(key)))
 
-    async def delete(
-        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
-    ) -> Stored:
+    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
         gone = await self._etcd.delete(key, check, known=self._newest(key))
         if gone.revision > self._cache.revision:
             self._own[key] = gone.revision, None

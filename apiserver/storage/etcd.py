@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
+from apiserver.storage.audience import concerns
 from apiserver.storage.etcd_client import EtcdClient, Event, KeyValue, Outcome
 from apiserver.storage.interface import (
+    NO_CHECK,
     NO_HINTS,
     Change,
+    Check,
     Hints,
     KeyExists,
     KeyNotFound,
@@ -18,10 +21,10 @@ from apiserver.storage.interface import (
     Predicate,
     RevisionConflict,
     Stored,
+    Taker,
     Watch,
 )
 from apiserver.storage.stored import NotAnObject, encode, stored
-from apiserver.storage.watch_cache import concerns
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
@@ -129,14 +132,14 @@ class EtcdStorage:
     async def delete(
         self,
         key: str,
-        check: Callable[[Object, int], None] = lambda obj, revision: None,
+        check: Check = NO_CHECK,
         *,
         known: Stored | None = None,
     ) -> Stored:
         current, certain = known or await self.get(key), known is None
         while True:
             try:
-                check(current.obj, current.revision)
+                check(current)
             except Exception:
                 if certain or (newer := await self._newer_than(current)) is None:
                     raise
@@ -182,6 +185,9 @@ class EtcdWatch:
 
     def take(self) -> Sequence[Change]:
         return ()
+
+    def hand_to(self, taker: Taker) -> None:
+        """Batches come by waiting only."""
 
     def wake(self) -> None:
         """Nobody who needs this watches etcd directly."""

@@ -14,9 +14,10 @@ from apiserver.storage.stored import Stored
 from kubarium.apimachinery.object import Object
 
 __all__ = [
-    "NO_HINTS",
-    "Change", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
-    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Watch",
+    "NO_CHECK", "NO_HINTS",
+    "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
+    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Taker",
+    "Watch",
 ]  # fmt: skip
 
 
@@ -65,6 +66,7 @@ class Hints:
 
     name: str | None = None
     node_name: str | None = None  # spec.nodeName
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 NO_HINTS = Hints()
@@ -96,6 +98,10 @@ class Change:
     """The change as events, one for each form that a watcher asked for: encoded once, sent to all."""
 
 
+Taker = Callable[[Sequence[Change]], bool]
+"""Takes a batch at once, without waiting, or says that it cannot."""
+
+
 class Watch(Protocol):
     """Changes after a revision, in order, for ever; ends when the watcher is too slow or the history has a gap.
 
@@ -119,6 +125,10 @@ class Watch(Protocol):
         """What is there already, possibly nothing, without waiting."""
         ...
 
+    def hand_to(self, taker: Taker) -> None:
+        """From now on batches may be offered to a taker instead of a waiting `__anext__`, where that is faster."""
+        ...
+
     def wake(self) -> None:
         """Let a waiting `__anext__` return, though perhaps with nothing."""
         ...
@@ -138,6 +148,14 @@ Modify = Callable[[Object, int], "Object | None"]
 
 May raise whatever it likes; it is called again with the newer object after a conflict.
 """
+
+
+Check = Callable[[Stored], None]
+"""Looks at an object before it is deleted; raises to refuse. Asked again about a newer state after a conflict."""
+
+
+def NO_CHECK(stored: Stored) -> None:
+    """Delete whatever is there."""
 
 
 class Storage(Protocol):
@@ -184,9 +202,7 @@ class Storage(Protocol):
         """Keep a new state of an object that is still at `revision`. Raises RevisionConflict, KeyNotFound."""
         ...
 
-    async def delete(
-        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
-    ) -> Stored:
+    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
         """Remove an object for which `check` does not raise; returns its last state at the deletion's revision."""
         ...
 

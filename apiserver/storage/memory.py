@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from apiserver.storage.interface import (
+    NO_CHECK,
     NO_HINTS,
+    Check,
     Hints,
     KeyExists,
     Modify,
@@ -80,11 +80,9 @@ class MemoryStorage:
         value = encode(obj)
         return current if current.same_content(value) else self._keep(key, value)
 
-    async def delete(
-        self, key: str, check: Callable[[Object, int], None] = lambda obj, revision: None
-    ) -> Stored:
+    async def delete(self, key: str, check: Check = NO_CHECK) -> Stored:
         current = self._cache.get(key)
-        check(current.obj, current.revision)
+        check(current)
         revision = self._cache.revision + 1
         self._cache.apply(revision, key, None)
         self._cache.advance(revision)

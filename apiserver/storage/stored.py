@@ -56,16 +56,18 @@ _NO_LABELS: Mapping[str, str] = {}
 
 
 class Stored:
-    """One object at one revision. Decoding happens when `obj` is first asked for, and once."""
+    """One object at one revision.
 
-    __slots__ = ("_fields", "_labels", "_node_name", "_obj", "_versions", "head", "key", "revision", "tail")
+    What it decodes to is not kept: it is five times as large as the bytes, and a cache holds very many of these.
+    """
+
+    __slots__ = ("_fields", "_labels", "_node_name", "_versions", "head", "key", "revision", "tail")
 
     def __init__(self, key: str, revision: int, head: bytes, tail: bytes) -> None:
         self.key = key
         self.revision = revision
         self.head = head  # `{"kind":"Pod","apiVersion":"v1",`
         self.tail = tail  # `"metadata":{"resourceVersion":"17",…}`
-        self._obj: Object | None = None
         self._labels: Mapping[str, str] | None = None
         self._fields: dict[str, str] | None = None
         self._node_name: str | None = None
@@ -83,10 +85,8 @@ class Stored:
 
     @property
     def obj(self) -> Object:
-        """The object with its `resourceVersion`; shared, read-only."""
-        if self._obj is None:
-            self._obj = self.decode()
-        return self._obj
+        """The object with its `resourceVersion`, decoded anew: ask once."""
+        return self.decode()
 
     @property
     def name(self) -> str:
@@ -94,7 +94,7 @@ class Stored:
         return self.key[self.key.rindex("/") + 1 :]
 
     def decode(self) -> Object:
-        """A copy of the object that the caller may change; nothing is remembered."""
+        """A copy of the object that the caller may change."""
         fresh: Object = orjson.loads(self.head + self.tail)
         return fresh
 
@@ -119,7 +119,7 @@ class Stored:
         """The selectable fields as text; the object is decoded for the first question and let go again."""
         found = self._fields
         if found is None or not getters.keys() <= found.keys():
-            obj = self._obj if self._obj is not None else self.decode()
+            obj = self.decode()
             found = self._fields = {name: getter(obj) for name, getter in getters.items()}
         return found
 

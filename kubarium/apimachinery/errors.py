@@ -36,6 +36,7 @@ class StatusError(Exception):
 
     code = 500
     reason = ""
+    plain_text = ""  # what the answer says instead of a `Status`, where upstream's does
 
     def __init__(
         self, message: str, details: Object | None = None, *, code: int = 0, reason: str | None = None
@@ -59,7 +60,7 @@ class StatusError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -124,8 +125,17 @@ class NotFound(StatusError):
 
     @classmethod
     def page(cls) -> NotFound:
-        """The server has no such path."""
+        """The group and version have no such path."""
         return cls("the server could not find the requested resource", {})
+
+
+class NoSuchPath(NotFound):
+    """Nobody serves the path at all: no group, no version, no page."""
+
+    plain_text = "404 page not found\n"
+
+    def __init__(self) -> None:
+        super().__init__("the server could not find the requested resource", {})
 
 
 class MethodNotAllowed(StatusError):

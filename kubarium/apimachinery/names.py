@@ -13,11 +13,13 @@ MAX_SUBDOMAIN = 253
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_WILDCARD = re.compile(r"\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_URL_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+")
 _RFC1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+_HEADER = re.compile(r"[-A-Za-z0-9]+")
 _PATH_SEGMENT_FORBIDDEN = ("/", "%")
 
 _LABEL_RULE = (
@@ -27,6 +29,10 @@ _LABEL_RULE = (
 _SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     "and end with an alphanumeric character"
+)
+_WILDCARD_RULE = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
 )
 _RFC1035_RULE = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
@@ -61,7 +67,11 @@ def dns_label_errors(text: str) -> list[str]:
     found = []
     if len(text) > MAX_LABEL:
         found.append(_too_long(MAX_LABEL))
-    if not _LABEL.fullmatch(text):
+    if _LABEL.fullmatch(text):
+        return found
+    if _SUBDOMAIN.fullmatch(text):
+        found.append("must not contain dots")  # what else can it be
+    else:
         found.append(_example(_LABEL_RULE, _LABEL, "my-name", "123-abc"))
     return found
 
@@ -122,6 +132,27 @@ def label_value_errors(text: str) -> list[str]:
     return found
 
 
+def wildcard_subdomain_errors(text: str) -> list[str]:
+    """`*.` and a subdomain: hosts of Ingresses."""
+    found = []
+    if len(text) > MAX_SUBDOMAIN:
+        found.append(_too_long(MAX_SUBDOMAIN))
+    if not _WILDCARD.fullmatch(text):
+        found.append(_example(_WILDCARD_RULE, _WILDCARD, "*.example.com"))
+    return found
+
+
+def domain_prefixed_path_errors(text: str) -> list[str]:
+    """`example.com/path`: controllers of Ingress classes, managers of Jobs."""
+    domain, slash, path = text.partition("/")
+    if not (domain and slash and path):
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    found = dns_subdomain_errors(domain)
+    if not _URL_PATH.fullmatch(path):
+        found.append(f"Invalid path (regex used for validation is '{_URL_PATH.pattern}')")
+    return found
+
+
 def path_segment_errors(text: str) -> list[str]:
     """Names that only have to fit into a URL: RBAC objects."""
     if text in (".", ".."):
@@ -144,6 +175,23 @@ def config_key_errors(text: str) -> list[str]:
     elif text.startswith(".."):
         found.append("must not start with '..'")
     return found
+
+
+def env_name_errors(text: str) -> list[str]:
+    """Environment variables: anything that can be printed, but for `=`."""
+    if text and text.isascii() and text.isprintable() and "=" not in text:
+        return []
+    return [
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+    ]
+
+
+def header_errors(text: str) -> list[str]:
+    """Names of HTTP headers."""
+    if _HEADER.fullmatch(text):
+        return []
+    rule = "a valid HTTP header must consist of alphanumeric characters or '-'"
+    return [_example(rule, _HEADER, "X-Header-Name")]
 
 
 def port_name_errors(text: str) -> list[str]:

@@ -193,7 +193,8 @@ class Informers:
 
     def has(self, api_version: str, plural: str) -> bool:
         """Does somebody follow the whole of this kind, with full objects?"""
-        return (api_version, plural, "", "", "", False) in self._informers
+        wanted = (api_version, plural, "", "", "", False)
+        return any(identity[: len(wanted)] == wanted for identity in self._informers)
 
     def forget(self, informer: Informer) -> None:
         """Stop following a kind."""

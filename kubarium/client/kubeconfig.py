@@ -140,3 +140,25 @@ def _file(base: Path, path: str | None) -> str:
 
 def _data(text: str | None) -> bytes:
     return base64.b64decode(text) if text else b""
+
+
+def users(path: str) -> dict[str, ClientConfig]:
+    """How each user of a file proves who he is; the server is left open. Raises ConfigError."""
+    try:
+        document = yaml.safe_load(Path(path).read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f'error loading config file "{path}": {error}') from error
+    base = Path(path).resolve().parent
+    return {entry["name"]: _of_user(entry.get("user") or {}, base) for entry in document.get("users") or ()}
+
+
+def _of_user(user: Mapping[str, Any], base: Path) -> ClientConfig:
+    return ClientConfig(
+        server="https://",
+        cert_file=_file(base, user.get("client-certificate")),
+        cert_data=_data(user.get("client-certificate-data")),
+        key_file=_file(base, user.get("client-key")),
+        key_data=_data(user.get("client-key-data")),
+        token=user.get("token") or "",
+        token_file=_file(base, user.get("tokenFile")),
+    )

@@ -121,6 +121,8 @@ def error_of(status: int, content: bytes) -> errors.StatusError:
         body = None
     if isinstance(body, dict) and body.get("kind") == "Status":
         return errors.from_status(body)
+    if status == 404:
+        return errors.NoSuchPath()
     text = content.decode(errors="replace").strip()
     return errors.from_status(
         {"code": status, "message": text or f"the server answered {status}", "reason": ""}

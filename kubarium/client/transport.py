@@ -98,6 +98,11 @@ class NetworkAnswer:
             raise ConnectionError(str(error)) from error
 
     def close(self) -> None:
+        # A stream that is left early has nothing more to say. A polite end of TLS would take turns of the loop, which
+        # may not have any left.
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
         self._response.close()
 
 

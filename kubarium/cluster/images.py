@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import platform
 import shutil
 import stat
 import subprocess
@@ -23,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubarium.cluster.shell import CommandError, run, succeeds
+from kubarium.component_base.architecture import architecture
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 BUSYBOX_IMAGE = "docker.io/library/busybox:latest"
 HOST_IMAGE = "localhost/kubarium/host:latest"
 CONTAINERD_NAMESPACE = "k8s.io"
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64"}
 
 # Pid 1 of a pod: holds the namespaces, reaps orphans, and goes at once when asked to.
 PAUSE_SCRIPT = """#!/bin/busybox sh
@@ -125,7 +124,7 @@ def pack(layers: Sequence[bytes], config: Config, tags: Sequence[str], path: Pat
     """Write an image archive."""
     digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
     document = {
-        "architecture": MACHINES.get(platform.machine(), platform.machine()),
+        "architecture": architecture(),
         "os": "linux",
         "config": _container_config(config),
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},

@@ -4,11 +4,16 @@ A full collection looks at every object of the heap: with a cluster in its cache
 nobody is answered. But caches are no garbage. Every few seconds the young objects are collected and the survivors set
 aside (`gc.freeze`), so that a collection only ever looks at what is new; objects set aside are still freed by their
 reference counts. Cycles that died after being set aside wait for the rare full collection.
+
+After each of those, memory that is free goes back to the system: the C library keeps it otherwise, and a process that
+once was busy stays large for ever.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
+from collections.abc import Callable
 
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
@@ -19,6 +24,18 @@ INTERVAL = 2.0  # seconds between settings aside
 FULL_AFTER = 60.0  # seconds between collections of everything, at least
 FULL_SHARE = 0.002  # of all time may be spent on them
 _THRESHOLDS = (20_000, 20, 20)
+
+
+def _trimmer() -> Callable[[int], int]:
+    """glibc's `malloc_trim`; elsewhere nothing."""
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except AttributeError:
+        return lambda pad: 0
+    return trim
+
+
+_trim = _trimmer()
 
 
 async def tend(clock: Clock) -> None:
@@ -34,6 +51,7 @@ async def tend(clock: Clock) -> None:
         else:
             gc.unfreeze()
             found = gc.collect()
+            _trim(0)
             spent = clock.monotonic() - begun
             full_at = begun + max(FULL_AFTER, spent / FULL_SHARE)
             log.debug("collected %d objects in %.3f s", found, spent)

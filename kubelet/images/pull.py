@@ -1,39 +1,65 @@
-"""Pull policy, secrets, back-off: make sure that a container's image is there, or say why it is not."""
+"""Pull policy, logins, back-off: make sure that a container's image is there, or say why it is not."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
-
-import orjson
+from pathlib import Path
+from typing import NoReturn
 
 from kubarium.api.core.pod import containers as pod_containers
-from kubarium.apimachinery.object import Object, namespace_of, spec_of
+from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.images import keyring, names
+from kubelet.images.keyring import Login
+from kubelet.images.records import PullRecords
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import (
     ContainerRuntimeError,
-    Credentials,
     Image,
     Runtime,
     SandboxConfig,
     StartError,
+    rpc_text,
 )
 from kubelet.runtime.restart_backoff import RestartBackoff
 
 log = logging.get(__name__)
 
-DEFAULT_REGISTRY = "docker.io"
-
 Fetch = Callable[[str, str, str], Awaitable[Object | None]]
 
 
+async def no_logins(pod: Object, image: str) -> Iterable[Login]:
+    """A node without credential provider plugins."""
+    return ()
+
+
+class Throttle:
+    """Lets so many pulls a second begin, and a few more at once. 0 lets all begin."""
+
+    def __init__(self, clock: Clock, a_second: int, at_once: int) -> None:
+        self._clock = clock
+        self._a_second = a_second
+        self._at_once = at_once
+        self._left = float(at_once)
+        self._last = clock.monotonic()
+
+    def try_take(self) -> bool:
+        """May one more begin?"""
+        if not self._a_second:
+            return True
+        now = self._clock.monotonic()
+        self._left = min(self._at_once, self._left + (now - self._last) * self._a_second)
+        self._last = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 class ImagePuller:
-    """One pull per image at a time; pods that want the same image wait for it together."""
+    """So many pulls at a time as configured."""
 
     def __init__(
         self,
@@ -42,14 +68,22 @@ class ImagePuller:
         clock: Clock,
         fetch: Fetch,
         *,
+        records: PullRecords,
         serialize: bool,
         parallel: int,
+        throttle: Throttle | None = None,
+        node_logins: keyring.NodeLogins = no_logins,
+        root: Path = Path("/nonexistent"),
     ) -> None:
         self._runtime = runtime
         self._recorder = recorder
         self._clock = clock
         self._fetch = fetch
+        self._records = records
         self._slots = asyncio.Semaphore(1 if serialize else parallel or 1000)
+        self._throttle = throttle or Throttle(clock, 0, 0)
+        self._node_logins = node_logins
+        self._root = root
         self._backoff = RestartBackoff()
         self._failed_at: dict[str, float] = {}
         self._last_error: dict[str, str] = {}
@@ -61,42 +95,46 @@ class ImagePuller:
 
     async def ensure(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:
         """The reference of a present image. Raises StartError with ErrImagePull, ImagePullBackOff and others."""
-        name = normalize(container.get("image") or "")
+        shown = container.get("image") or ""
         path = (
             pod_containers.field_path_of(pod, container) if container.get("name") else ""
         )  # a volume's image
-        if name is None:
-            text = f'Failed to apply default image tag "{container.get("image")}": couldn\'t parse image name'
+        try:
+            name = names.normalize(shown)
+        except names.InvalidName as error:
+            text = (
+                f'Failed to apply default image tag "{shown}": couldn\'t parse image name "{shown}": {error}'
+            )
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=path)
-            raise StartError("InvalidImageName", text)
+            raise StartError("InvalidImageName", text) from error
         try:
             present = await self._runtime.image_status(name)
         except ContainerRuntimeError as error:
-            text = f'Failed to inspect image "{name}": {error}'
+            text = f'Failed to inspect image "{name}": {rpc_text(error)}'
             self._recorder.event(pod, "Warning", "InspectFailed", text, field_path=path)
             raise StartError("ImageInspectError", text) from error
         policy = container.get("imagePullPolicy") or (
             "Always" if name.endswith(":latest") else "IfNotPresent"
         )
-        if present is not None and policy != "Always":
-            text = f'Container image "{container["image"]}" already present on machine and can be accessed by the pod'
+        if present is not None and policy != "Always" and await self._may_use(pod, name, present.id):
+            text = f'Container image "{shown}" already present on machine and can be accessed by the pod'
             self._recorder.event(pod, "Normal", "Pulled", text, field_path=path)
             self._images[present.id] = present
             return present.id
-        if present is None and policy == "Never":
-            text = f'Container image "{container["image"]}" is not present with pull policy of Never'
+        if policy == "Never":
+            text = f'Container image "{shown}" is not present with pull policy of Never'
             self._recorder.event(pod, "Warning", "ErrImageNeverPull", text, field_path=path)
             raise StartError("ErrImageNeverPull", text)
-        return await self._pull(pod, container, name, sandbox, path)
+        return await self._pull(pod, shown, name, sandbox, path)
 
-    async def _pull(
-        self, pod: Object, container: Object, name: str, sandbox: SandboxConfig, path: str
-    ) -> str:
-        shown = container["image"]
-        key = f"{(pod.get('metadata') or {}).get('uid')}_{name}"
-        now = self._clock.now().timestamp()
-        failed_at = self._failed_at.get(key, 0.0)
-        if self._backoff.remaining(key, failed_at, now) > 0:
+    async def _may_use(self, pod: Object, name: str, image_id: str) -> bool:
+        if self._records.is_open(name, image_id):
+            return True
+        return self._records.is_open_to(name, image_id, await self._logins(pod, name))
+
+    async def _pull(self, pod: Object, shown: str, name: str, sandbox: SandboxConfig, path: str) -> str:
+        key = f"{uid_of(pod)}_{name}"
+        if self._backoff.remaining(key, self._failed_at.get(key, 0.0), self._clock.now().timestamp()) > 0:
             text = f'Back-off pulling image "{shown}"'
             self._recorder.event(pod, "Normal", "BackOff", text, field_path=path)
             detail = self._last_error.get(key)
@@ -106,22 +144,9 @@ class ImagePuller:
         try:
             async with self._slots:
                 waited = self._clock.monotonic() - started
-                reference = await self._try_each(await self._credentials(pod, name), name, sandbox)
+                reference = await self._try_each(pod, name, sandbox)
         except ContainerRuntimeError as error:
-            self._failed_at[key] = self._clock.now().timestamp()
-            self._backoff.next(key, self._failed_at[key], self._failed_at[key])
-            text = (
-                f'failed to pull and unpack image "{shown}": {error}'
-                if not str(error).startswith("failed")
-                else str(error)
-            )
-            text = f"rpc error: code = Unknown desc = {text}"
-            self._last_error[key] = f"ErrImagePull: {text}"
-            self._recorder.event(
-                pod, "Warning", "Failed", f'Failed to pull image "{shown}": {text}', field_path=path
-            )
-            self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull", field_path=path)
-            raise StartError("ErrImagePull", text) from error
+            self._failed(pod, shown, key, error, path)
         self._last_error.pop(key, None)
         total = self._clock.monotonic() - started
         present = await self._runtime.image_status(reference or name)
@@ -139,18 +164,43 @@ class ImagePuller:
             return present.id
         return reference
 
-    async def _try_each(self, found: list[Credentials | None], name: str, sandbox: SandboxConfig) -> str:
-        failure: ContainerRuntimeError | None = None
-        for credentials in found:
-            try:
-                return await self._runtime.pull_image(name, credentials, sandbox)
-            except ContainerRuntimeError as error:
-                failure = error
-        assert failure is not None
-        raise failure
+    def _failed(self, pod: Object, shown: str, key: str, error: ContainerRuntimeError, path: str) -> NoReturn:
+        """Tell it, remember it, and raise StartError."""
+        self._failed_at[key] = self._clock.now().timestamp()
+        self._backoff.next(key, self._failed_at[key], self._failed_at[key])
+        reason, text = _explained(error)
+        self._last_error[key] = f"{reason}: {text}"
+        self._recorder.event(
+            pod, "Warning", "Failed", f'Failed to pull image "{shown}": {text}', field_path=path
+        )
+        self._recorder.event(pod, "Warning", "Failed", f"Error: {reason}", field_path=path)
+        raise StartError(reason, text) from error
 
-    async def _credentials(self, pod: Object, name: str) -> list[Credentials | None]:
-        """Every secret that fits the image's registry, in order; without any, nothing."""
+    async def _try_each(self, pod: Object, name: str, sandbox: SandboxConfig) -> str:
+        """Try every login, in order; without any, ask as nobody."""
+        if not self._throttle.try_take():
+            raise ContainerRuntimeError("pull QPS exceeded")
+        failures: list[ContainerRuntimeError] = []
+        self._records.intend(name)
+        logins: list[Login | None] = [*await self._logins(pod, name)]
+        for login in logins or [None]:
+            credentials = login.credentials if login is not None else None
+            try:
+                reference = await self._runtime.pull_image(name, credentials, sandbox)
+            except ContainerRuntimeError as error:
+                failures.append(error)
+                continue
+            present = await self._runtime.image_status(reference or name)
+            image_id = present.id if present is not None else reference
+            self._records.pulled(name, image_id, login, self._clock.now())
+            return reference
+        self._records.gave_up(name)
+        if len(failures) == 1:
+            raise failures[0]
+        raise PullErrors(failures)
+
+    async def _logins(self, pod: Object, name: str) -> list[Login]:
+        """Every login that fits the image: the pod's own, then the node's."""
         secrets = []
         for reference in spec_of(pod).get("imagePullSecrets") or []:
             secret = await self._fetch("Secret", namespace_of(pod), reference.get("name") or "")
@@ -162,7 +212,8 @@ class ImagePuller:
                 self._recorder.event(pod, "Warning", "FailedToRetrieveImagePullSecret", text)
             else:
                 secrets.append(secret)
-        return list(credentials_for(name, secrets)) or [None]
+        own = keyring.from_secrets(name, secrets)
+        return [*own, *keyring.from_node(name, self._root), *await self._node_logins(pod, name)]
 
     def forget(self, pod_uid: str) -> None:
         """The pod is gone."""
@@ -171,77 +222,25 @@ class ImagePuller:
             for key in [key for key in table if key.startswith(f"{pod_uid}_")]:
                 del table[key]
 
-
-def normalize(image: str) -> str | None:
-    """Add the tag `latest` where neither tag nor digest is given; None when it cannot be an image name."""
-    last = image.rpartition("/")[2]
-    if not last or any(character.isspace() for character in image):
-        return None
-    repository = image.partition("@")[0].removesuffix(":" + last.partition(":")[2])
-    registry = registry_of(image)
-    if repository.removeprefix(registry) != repository.removeprefix(registry).lower():
-        return None
-    if "@" in image or ":" in last:
-        return image
-    return f"{image}:latest"
+    def forget_image(self, image_id: str) -> None:
+        """The image was removed: whoever brings it back is its owner."""
+        self._images.pop(image_id, None)
+        self._records.forget(image_id)
 
 
-def registry_of(image: str) -> str:
-    """The host from which an image comes."""
-    head = image.partition("/")[0]
-    is_host = "/" in image and ("." in head or ":" in head or head == "localhost")
-    return head if is_host else DEFAULT_REGISTRY
+class PullErrors(ContainerRuntimeError):
+    """Every login failed."""
+
+    def __init__(self, failures: list[ContainerRuntimeError]) -> None:
+        super().__init__(f"[{', '.join(rpc_text(failure) for failure in failures)}]")
 
 
-def credentials_for(image: str, secrets: Iterable[Object]) -> Iterable[Credentials]:
-    """The logins in these secrets that are meant for the image's registry."""
-    registry = registry_of(image)
-    for secret in secrets:
-        for server, entry in _docker_config(secret).items():
-            host = server.removeprefix("https://").removeprefix("http://")
-            name, _, path = host.partition("/")
-            is_docker = registry == DEFAULT_REGISTRY and name in (
-                "index.docker.io",
-                "docker.io",
-                "registry-1.docker.io",
-            )
-            if not is_docker and not _host_fits(name, registry):
-                continue
-            if (
-                path
-                and not is_docker
-                and path not in ("v1/", "v2/")
-                and not image.startswith(f"{registry}/{path}")
-            ):
-                continue
-            yield _login(entry)
-
-
-def _host_fits(pattern: str, host: str) -> bool:
-    left, right = pattern.split("."), host.split(".")
-    return len(left) == len(right) and all(a in ("*", b) for a, b in zip(left, right, strict=True))
-
-
-def _docker_config(secret: Object) -> dict[str, Any]:
-    data = secret.get("data") or {}
-    try:
-        if ".dockerconfigjson" in data:
-            found = orjson.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
-        elif ".dockercfg" in data:
-            found = orjson.loads(base64.b64decode(data[".dockercfg"]))
-        else:
-            found = {}
-    except (ValueError, AttributeError):
-        log.warning("secret %s holds no docker configuration", logging.name(secret))
-        return {}
-    return dict(found)
-
-
-def _login(entry: dict[str, str]) -> Credentials:
-    username, password = entry.get("username") or "", entry.get("password") or ""
-    if not username and entry.get("auth"):
-        try:
-            username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            username = ""
-    return Credentials(username=username, password=password, identity_token=entry.get("identitytoken") or "")
+def _explained(error: ContainerRuntimeError) -> tuple[str, str]:
+    """Reason and message. A runtime may name the reason at the beginning of its text."""
+    text = str(error)
+    if isinstance(error, PullErrors) or text == "pull QPS exceeded":
+        return "ErrImagePull", text
+    for reason in ("RegistryUnavailable", "SignatureValidationFailed"):
+        if text.startswith(reason):
+            return reason, text.removeprefix(reason).lstrip(": ") or reason
+    return "ErrImagePull", rpc_text(error)

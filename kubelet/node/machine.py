@@ -7,13 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-ARCHITECTURES = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "ppc64le": "ppc64le",
-    "s390x": "s390x",
-}
+from kubarium.component_base.architecture import architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,7 @@ def look() -> Machine:
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
         memory=memory.get("MemTotal", 0) * 1024,
-        architecture=ARCHITECTURES.get(platform.machine(), platform.machine()),
+        architecture=architecture(),
         kernel=platform.release(),
         os_image=_os_image(),
         machine_id=_first_line("/etc/machine-id") or _first_line("/var/lib/dbus/machine-id"),

@@ -45,6 +45,7 @@ class NodeReporter:
         provider_id: str = "",
         look_period: float = LOOK_PERIOD,
         report_period: float = REPORT_PERIOD,
+        max_images: int = 50,
         runtime: Callable[[], Awaitable[RuntimeInfo]],
         images: Callable[[], list[Image]],
         health: Callable[[], Awaitable[Health]],
@@ -61,6 +62,7 @@ class NodeReporter:
         self._provider_id = provider_id
         self._look_period = look_period
         self._report_period = report_period
+        self._max_images = max_images
         self._runtime = runtime
         self._images = images
         self._health = health
@@ -202,11 +204,18 @@ class NodeReporter:
             "allocatable": extended | self.allocatable,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._facts.port}},
             "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
-            "images": node_status.images(self._images()),
+            "images": node_status.images(self._images(), self._max_images),
+            "declaredFeatures": node_status.declared_features(),
         }
         in_use = self._volumes_in_use()
         if in_use or status.get("volumesInUse"):
             status["volumesInUse"] = in_use
+
+        if self._runtime_info.handlers:
+            status["runtimeHandlers"] = node_status.handlers(self._runtime_info)
+        if self._runtime_info.supplemental_groups_policy is not None:
+            policy = self._runtime_info.supplemental_groups_policy
+            status["features"] = {"supplementalGroupsPolicy": policy}
 
     def _tell(self, present: list[Object]) -> None:
         """An event for each condition that is not what it was."""

@@ -15,8 +15,12 @@ from kubelet.node.machine import Machine
 from kubelet.runtime.interface import Image, RuntimeInfo
 
 VERSION = "v1.36.0"
-MAX_IMAGES = 50
 MAX_NAMES = 5
+DECLARED_FEATURES = (
+    "GuaranteedQoSPodCPUResize",
+    "InPlacePodLevelResourcesVerticalScaling",
+    "RestartAllContainersOnContainerExits",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,34 @@ def node_info(facts: NodeFacts, runtime: RuntimeInfo) -> Object:
         "kubeProxyVersion": "",
         "operatingSystem": "linux",
         "architecture": facts.machine.architecture,
-        "swap": {"capacity": facts.machine.swap},
+        **({"swap": {"capacity": facts.machine.swap}} if facts.machine.swap else {}),
     }
 
 
-def images(found: Sequence[Image]) -> list[Object]:
-    """The largest images with their names, digests first."""
-    largest = sorted(found, key=lambda image: image.size, reverse=True)[:MAX_IMAGES]
+def handlers(runtime: RuntimeInfo) -> list[Object]:
+    """What each of the runtime's handlers can do."""
+    return [
+        {
+            **({"name": one.name} if one.name else {}),
+            "features": {
+                "recursiveReadOnlyMounts": one.recursive_read_only_mounts,
+                "userNamespaces": one.user_namespaces,
+            },
+        }
+        for one in sorted(runtime.handlers, key=lambda one: one.name)
+    ]
+
+
+def declared_features() -> list[str]:
+    """Features whose pods the scheduler must not send to older kubelets (NodeDeclaredFeatures)."""
+    return list(DECLARED_FEATURES)
+
+
+def images(found: Sequence[Image], most: int = 50) -> list[Object]:
+    """The largest images with their names, digests first; -1 is all of them."""
+    largest = sorted(found, key=lambda image: image.size, reverse=True)
+    if most >= 0:
+        largest = largest[:most]
     return [
         {"names": [*image.digests, *image.tags][:MAX_NAMES], "sizeBytes": image.size}
         for image in largest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from kubarium.api.core.pod import resources
@@ -38,8 +39,9 @@ QOS_DIRECTORY = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "best
 class Cgroups:
     """Makes, limits and removes the cgroups of pods."""
 
-    def __init__(self, root: str = "/", mount: Path = MOUNT) -> None:
+    def __init__(self, root: str = "/", mount: Path = MOUNT, *, pod_pids: int = -1) -> None:
         self._mount = mount
+        self._pod_pids = pod_pids
         root = "/" + root.strip("/")
         # `--cgroup-root=/node-1/kubepods` names the directory itself.
         self._base = root if root.endswith(f"/{KUBEPODS}") else f"{root.rstrip('/')}/{KUBEPODS}"
@@ -55,6 +57,51 @@ class Cgroups:
         for directory in (self._base, *(f"{self._base}/{name}" for name in QOS_DIRECTORY.values() if name)):
             self._make(directory)
         self._write_shares(f"{self._base}/besteffort", limits.MIN_SHARES)
+
+    def enforce_allocatable(self, milli_cpu: int, memory: int) -> None:
+        """All pods together may use what is not reserved for the system.
+
+        Eviction thresholds are not taken off: before this limit is reached, pods are evicted.
+        """
+        self._write_shares(self._base, limits.cpu_shares(milli_cpu))
+        if self.is_v2:
+            self._write(self._base, "", "memory.max", str(memory))
+        else:
+            self._write(self._base, "memory", "memory.limit_in_bytes", str(memory))
+
+    def share_by_class(self, pods: Iterable[Object]) -> None:
+        """Burstable pods together weigh what they asked for together."""
+        asked = sum(
+            resources.requests_of(pod).get("cpu", 0)
+            for pod in pods
+            if resources.qos_class(pod) == "Burstable"
+        )
+        self._write_shares(f"{self._base}/burstable", limits.cpu_shares(asked))
+
+    def working_set(self) -> int | None:
+        """Bytes of memory that all pods together use and that could not be given back at once."""
+        if self.is_v2:
+            place, usage, inactive = self._mount, "memory.current", "inactive_file"
+        else:
+            place, usage, inactive = self._mount / "memory", "memory.usage_in_bytes", "total_inactive_file"
+        directory = place / self._base.lstrip("/")
+        try:
+            used = int((directory / usage).read_text())
+            for line in (directory / "memory.stat").read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == inactive:
+                    used -= int(value)
+        except (OSError, ValueError):
+            return None
+        return max(0, used)
+
+    def processes(self, pod: Object) -> int:
+        """How many processes of a pod there are."""
+        place = (self._mount if self.is_v2 else self._mount / "pids") / self.parent_of(pod).lstrip("/")
+        try:
+            return int((place / "pids.current").read_text())
+        except (OSError, ValueError):
+            return 0
 
     def create(self, pod: Object) -> str:
         """Make the pod's cgroup with the pod's limits; returns its path below the mount."""
@@ -75,6 +122,8 @@ class Cgroups:
             self._write(path, "cpu", "cpu.cfs_period_us", str(limits.PERIOD))
             self._write(path, "cpu", "cpu.cfs_quota_us", str(quota or -1))
             self._write(path, "memory", "memory.limit_in_bytes", str(memory or -1))
+        if self._pod_pids > 0:
+            self._write_pids(path, self._pod_pids)
 
     def remove(self, pod_uid: str) -> None:
         """Remove the cgroup of a pod of whatever class, when nothing runs in it any more."""
@@ -122,6 +171,9 @@ class Cgroups:
             self._write(path, "", "cpu.weight", str(limits.cpu_weight(shares)))
         else:
             self._write(path, "cpu", "cpu.shares", str(shares))
+
+    def _write_pids(self, path: str, most: int) -> None:
+        self._write(path, "" if self.is_v2 else "pids", "pids.max", str(most))
 
     def _write(self, path: str, controller: str, file: str, text: str) -> None:
         target = self._mount / controller / path.lstrip("/") / file

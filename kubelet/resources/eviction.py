@@ -12,17 +12,19 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-ev
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kubarium.api.core.pod import containers as pod_containers
-from kubarium.api.core.pod import resources
-from kubarium.apimachinery import quantity, time
-from kubarium.apimachinery.object import Object, annotations_of, generation_of, spec_of, uid_of
+from kubarium.apimachinery import time
+from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.resources import local_storage, ranking, thresholds
+from kubelet.resources.local_storage import LocalStorage
+from kubelet.resources.ranking import Consumption
+from kubelet.resources.signals import Signals
+from kubelet.resources.thresholds import Met, Watch
 from kubelet.runtime import interface
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import ContainerRuntimeError, ContainerUsage, Runtime
@@ -30,137 +32,21 @@ from kubelet.runtime.interface import ContainerRuntimeError, ContainerUsage, Run
 log = logging.get(__name__)
 
 PERIOD = 10.0  # seconds
-CRITICAL_PRIORITY = 2_000_000_000
-
-CONDITIONS = {
-    "memory.available": "MemoryPressure",
-    "nodefs.available": "DiskPressure",
-    "nodefs.inodesFree": "DiskPressure",
-    "imagefs.available": "DiskPressure",
-    "imagefs.inodesFree": "DiskPressure",
-    "pid.available": "PIDPressure",
-}
-RESOURCES = {
-    "memory.available": "memory",
-    "nodefs.available": "ephemeral-storage",
-    "nodefs.inodesFree": "inodes",
-    "imagefs.available": "ephemeral-storage",
-    "imagefs.inodesFree": "inodes",
-    "pid.available": "pids",
-}
+CLEANUP_PATIENCE = 30.0  # seconds for which an evicted pod may take to let go of what it used
+HARD_GRACE = 1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """How much of something is there, and how much of it is left."""
+class Policy:
+    """When and how pods are evicted."""
 
-    available: int
-    capacity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """A threshold that has been passed."""
-
-    signal: str
-    threshold: int
-    available: int
-
-    @property
-    def message(self) -> str:
-        """What the evicted pod's status says first."""
-        resource = RESOURCES[self.signal]
-        unit: quantity.Format = "BinarySI" if resource in ("memory", "ephemeral-storage") else "DecimalSI"
-        threshold, available = (quantity.of_value(one, unit) for one in (self.threshold, self.available))
-        return (
-            f"The node was low on resource: {resource}. "
-            f"Threshold quantity: {threshold}, available: {_in_ki(available, self.available, resource)}. "
-        )
-
-
-def _in_ki(text: str, amount: int, resource: str) -> str:
-    return f"{amount // 1024}Ki" if resource in ("memory", "ephemeral-storage") else text
-
-
-def thresholds_met(observed: Mapping[str, Observation], thresholds: Mapping[str, str]) -> list[Met]:
-    """Which signals are below their threshold; a threshold is an amount or a percentage."""
-    met = []
-    for signal, text in thresholds.items():
-        seen = observed.get(signal)
-        if seen is None:
-            continue
-        threshold = (
-            int(seen.capacity * float(text[:-1]) / 100) if text.endswith("%") else quantity.value(text)
-        )
-        if seen.available < threshold:
-            met.append(Met(signal, threshold, seen.available))
-    return met
-
-
-def rank(pods: Iterable[Object], usage: Mapping[str, int], resource: str) -> list[Object]:
-    """Pods in the order in which they should go; critical ones are left out."""
-
-    def key(pod: Object) -> tuple[bool, int, int]:
-        asked = resources.requests_of(pod).get(resource, 0)
-        used = usage.get(uid_of(pod), 0)
-        return (used <= asked, priority_of(pod), asked - used)
-
-    return sorted((pod for pod in pods if not is_critical(pod)), key=key)
-
-
-def priority_of(pod: Object) -> int:
-    """`spec.priority`."""
-    return int(spec_of(pod).get("priority") or 0)
-
-
-def is_critical(pod: Object) -> bool:
-    """Static pods and those of the system's own priority classes are never evicted."""
-    return (
-        priority_of(pod) >= CRITICAL_PRIORITY
-        or annotations_of(pod).get("kubernetes.io/config.source", "api") != "api"
-    )
-
-
-def refuses(pod: Object, pressure: Mapping[str, bool]) -> str:
-    """Why a new pod may not begin on a node under pressure; empty when it may."""
-    if not any(pressure.values()) or is_critical(pod):
-        return ""
-    if {kind for kind, is_so in pressure.items() if is_so} == {"MemoryPressure"}:
-        tolerated = any(
-            one.get("key") == "node.kubernetes.io/memory-pressure"
-            for one in spec_of(pod).get("tolerations") or []
-        )
-        if resources.qos_class(pod) != "BestEffort" or tolerated:
-            return ""
-    under = sorted(kind for kind, is_so in pressure.items() if is_so)
-    return f"Pod was rejected: The node had condition: [{' '.join(under)}]. "
-
-
-def over_limit(pod: Object, volumes: Mapping[str, int], writable: Mapping[str, int]) -> str:
-    """Which of its own limits of local disk the pod has passed; empty when none."""
-    for volume in spec_of(pod).get("volumes") or []:
-        limit = (volume.get("emptyDir") or {}).get("sizeLimit")
-        if limit and quantity.value(limit) > 0 and volumes.get(volume["name"], 0) > quantity.value(limit):
-            return f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
-    total = 0
-    for container in pod_containers.containers_of(pod):
-        limit = ((container.get("resources") or {}).get("limits") or {}).get("ephemeral-storage")
-        if limit and writable.get(container["name"], 0) > quantity.value(limit):
-            return f'Container {container["name"]} exceeded its local ephemeral storage limit "{limit}". '
-        total += quantity.value(limit) if limit else 0
-    used = sum(writable.values()) + sum(volumes.values())
-    if total and used > total:
-        return f"Pod ephemeral local storage usage exceeds the total limit of containers {quantity.of_value(total)}. "
-    return ""
-
-
-@dataclass(slots=True)
-class _Pressure:
-    since: dict[str, float] = field(default_factory=dict)  # condition -> when it was last seen to be so
+    thresholds: Sequence[thresholds.Threshold]
+    transition_seconds: float = 300.0
+    max_pod_grace: int = 0  # for soft thresholds; negative: the pod's own
 
 
 class EvictionManager:
-    """Looks every ten seconds."""
+    """Looks every ten seconds; evicts at most one pod by rank in a look."""
 
     def __init__(
         self,
@@ -168,33 +54,45 @@ class EvictionManager:
         recorder: Recorder,
         clock: Clock,
         *,
-        thresholds: Mapping[str, str],
-        transition_seconds: float,
-        observe: Callable[[], Mapping[str, Observation]],
+        policy: Policy,
+        signals: Signals,
+        node: Callable[[], Object],
         pods: Callable[[], list[Object]],
-        volumes: Callable[[str], Path],
-        free_disk: Callable[[], Awaitable[None]],
-        fail: Callable[[Object, str, Object], None],
+        directory: Callable[[str], Path],
+        logs: Callable[[Object], Path],
+        processes: Callable[[Object], int],
+        free_containers: Callable[[], Awaitable[None]],
+        free_images: Callable[[], Awaitable[None]],
+        fail: Callable[[Object, str, str, Object, int | None], None],
+        has_finished: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime = runtime
         self._recorder = recorder
         self._clock = clock
-        self._thresholds = thresholds
-        self._transition_seconds = transition_seconds
-        self._observe = observe
+        self._policy = policy
+        self._signals = signals
+        self._node = node
         self._pods = pods
-        self._volumes = volumes
-        self._free_disk = free_disk
+        self._directory = directory
+        self._logs = logs
+        self._processes = processes
+        self._free_containers = free_containers
+        self._free_images = free_images
         self._fail = fail
+        self._has_finished = has_finished
         self._changed = changed
-        self._pressure = _Pressure()
+        self._watch = Watch([*policy.thresholds, *thresholds.for_allocatable(policy.thresholds)])
+        self._since: dict[str, float] = {}  # condition -> when it was last seen to be so
 
     async def run(self) -> None:
         """Look again and again."""
         while True:
             try:
-                await self.look()
+                evicted = await self.look()
+                if evicted:
+                    await self._wait_for(evicted)
+                    continue
             except (ContainerRuntimeError, OSError) as error:
                 log.info("no look at the node's pressure: %s", error)
             except Exception:
@@ -205,56 +103,116 @@ class EvictionManager:
         """The node's conditions."""
         now = self._clock.monotonic()
         return {
-            kind: kind in self._pressure.since
-            and now - self._pressure.since[kind] <= self._transition_seconds
-            for kind in dict.fromkeys(CONDITIONS.values())
+            kind: kind in self._since and now - self._since[kind] <= self._policy.transition_seconds
+            for kind in dict.fromkeys(thresholds.CONDITIONS.values())
         }
 
-    async def look(self) -> None:
-        """One look: conditions, then at most one eviction by rank."""
+    async def look(self) -> list[str]:
+        """One look; the answer names the pods that were evicted."""
+        image_root = await self._image_root()
         before = self.pressure()
-        met = thresholds_met(self._observe(), self._thresholds)
-        for one in met:
-            self._pressure.since[CONDITIONS[one.signal]] = self._clock.monotonic()
+        passed, due = self._watch.look(self._signals.look(image_root), self._clock.monotonic())
+        for one in passed:
+            self._since[thresholds.CONDITIONS[one.signal]] = self._clock.monotonic()
         if self.pressure() != before:
             self._changed()
         usage = await self._runtime.container_usage()
-        if await self._evict_over_limit(usage) or not met:
-            return
-        if any(CONDITIONS[one.signal] == "DiskPressure" for one in met):
-            await self._free_disk()
-            met = thresholds_met(self._observe(), self._thresholds)
-        if met:
-            self._evict_one(met[0], usage)
+        evicted = await self._evict_over_limit(usage)
+        if evicted or not due:
+            return evicted
+        first = due[0]
+        text = thresholds.of_resource(first.available, first.resource)
+        log.warning("eviction: %s is below its threshold (%s left)", first.signal, text)
+        self._recorder.event(
+            self._node(), "Warning", "EvictionThresholdMet", f"Attempting to reclaim {first.resource}"
+        )
+        if await self._win_back(first, image_root):
+            return []
+        return await self._evict_first(first, usage, image_root)
 
-    def _evict_one(self, met: Met, usage: Sequence[ContainerUsage]) -> None:
-        resource = RESOURCES[met.signal]
-        used: dict[str, int] = {}
+    async def _image_root(self) -> str:
+        try:
+            return (await self._runtime.image_filesystem())[0]
+        except ContainerRuntimeError:
+            return ""
+
+    async def _win_back(self, met: Met, image_root: str) -> bool:
+        """Free the disk of what no pod needs; True when that was enough."""
+        own_disk = self._signals.has_own_image_disk(image_root)
+        if thresholds.CONDITIONS[met.signal] != "DiskPressure":
+            return False
+        if own_disk and met.signal.startswith("nodefs"):
+            return False  # neither images nor containers lie there
+        await self._free_containers()
+        await self._free_images()
+        passed, _ = self._watch.look(self._signals.look(image_root), self._clock.monotonic())
+        return not any(thresholds.CONDITIONS[one.signal] == "DiskPressure" for one in passed)
+
+    # -- one by rank -----------------------------------------------------------------------------------------------
+
+    async def _evict_first(self, met: Met, usage: Sequence[ContainerUsage], image_root: str) -> list[str]:
+        pods = self._active()
+        used = await self._consumption(pods, met, usage, image_root)
+        candidates = ranking.rank(pods, used, met.resource)
+        if not candidates:
+            log.warning("eviction: no pod can be evicted for %s", met.signal)
+            return []
+        pod = candidates[0]
+        message = met.message + ranking.complaint(pod, used.get(uid_of(pod), Consumption()), met.resource)
+        self._evict(pod, message, self._grace(pod, met))
+        return [uid_of(pod)]
+
+    def _grace(self, pod: Object, met: Met) -> int | None:
+        """A hard threshold leaves a moment; a soft one what is configured, but never more than the pod's own."""
+        if not met.threshold.grace:
+            return HARD_GRACE
+        own = int(spec_of(pod).get("terminationGracePeriodSeconds") or 0)
+        most = self._policy.max_pod_grace
+        return own if most < 0 else min(most, own)
+
+    async def _consumption(
+        self, pods: Sequence[Object], met: Met, usage: Sequence[ContainerUsage], image_root: str
+    ) -> dict[str, Consumption]:
+        by_pod: dict[str, list[ContainerUsage]] = {}
         for one in usage:
-            uid = one.labels.get(interface.POD_UID, "")
-            amount = one.memory_working_set if resource == "memory" else one.filesystem_used
-            used[uid] = used.get(uid, 0) + amount
-        log.warning("eviction: %s is below its threshold", met.signal)
-        candidates = rank(self._active(), used, resource)
-        if candidates:
-            self._evict(candidates[0], met.message + _consumption(candidates[0], usage, resource))
+            by_pod.setdefault(one.labels.get(interface.POD_UID, ""), []).append(one)
+        own_disk = self._signals.has_own_image_disk(image_root)
+        layers = not (own_disk and met.signal.startswith("nodefs"))
+        volumes = not (own_disk and met.signal.startswith(("imagefs", "containerfs")))
+        found = {}
+        for pod in pods:
+            mine = by_pod.get(uid_of(pod), [])
+            if met.resource == "memory":
+                found[uid_of(pod)] = Consumption({one.name: one.memory_working_set for one in mine})
+            elif met.resource == "pids":
+                found[uid_of(pod)] = Consumption(besides=self._processes(pod))
+            else:
+                storage = await self._measure(pod) if volumes else LocalStorage()
+                found[uid_of(pod)] = _disk(mine if layers else [], storage, met.resource == "inodes")
+        return found
 
-    async def _evict_over_limit(self, usage: Sequence[ContainerUsage]) -> bool:
-        evicted = False
+    # -- by their own limits ---------------------------------------------------------------------------------------
+
+    async def _evict_over_limit(self, usage: Sequence[ContainerUsage]) -> list[str]:
+        evicted = []
         for pod in self._active():
-            if not _has_disk_limits(pod):
+            if not local_storage.has_limits(pod):
                 continue
-            sizes = await asyncio.to_thread(_sizes, self._volumes(uid_of(pod)), pod)
             writable = {
                 one.name: one.filesystem_used
                 for one in usage
                 if one.labels.get(interface.POD_UID) == uid_of(pod)
             }
-            complaint = over_limit(pod, sizes, writable)
-            if complaint:
-                self._evict(pod, complaint)
-                evicted = True
+            complaint = local_storage.over_limit(pod, await self._measure(pod), writable)
+            if complaint and not ranking.is_critical(pod):
+                self._evict(pod, complaint, HARD_GRACE)
+                evicted.append(uid_of(pod))
         return evicted
+
+    async def _measure(self, pod: Object) -> LocalStorage:
+        return await asyncio.to_thread(
+            local_storage.measure, pod, self._directory(uid_of(pod)), self._logs(pod)
+        )
 
     def _active(self) -> list[Object]:
         return [
@@ -263,7 +221,9 @@ class EvictionManager:
             if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
         ]
 
-    def _evict(self, pod: Object, message: str) -> None:
+    # -- the eviction itself ---------------------------------------------------------------------------------------
+
+    def _evict(self, pod: Object, message: str, grace: int | None) -> None:
         self._recorder.event(pod, "Warning", "Evicted", message)
         condition: Object = {
             "type": "DisruptionTarget",
@@ -275,52 +235,20 @@ class EvictionManager:
         if generation_of(pod):
             condition["observedGeneration"] = generation_of(pod)
         log.warning("pod %s evicted: %s", logging.name(pod), message)
-        self._fail(pod, message, condition)
+        self._fail(pod, "Evicted", message, condition, grace)
+
+    async def _wait_for(self, uids: Sequence[str]) -> None:
+        """What an evicted pod used comes free only when it has ended: until then nobody else need go."""
+        waited = 0.0
+        while waited < CLEANUP_PATIENCE and not all(self._has_finished(uid) for uid in uids):
+            await self._clock.sleep(1.0)
+            waited += 1.0
 
 
-def _consumption(pod: Object, usage: Sequence[ContainerUsage], resource: str) -> str:
-    """Which containers used more than they asked for."""
-    parts = []
-    for container in pod_containers.containers_of(pod):
-        asked = quantity.value(((container.get("resources") or {}).get("requests") or {}).get(resource, "0"))
-        for one in usage:
-            if one.name != container["name"] or one.labels.get(interface.POD_UID) != uid_of(pod):
-                continue
-            used = one.memory_working_set if resource == "memory" else one.filesystem_used
-            if used > asked:
-                parts.append(
-                    f"Container {one.name} was using {used // 1024}Ki, "
-                    f"request is {quantity.of_value(asked, 'BinarySI')}, has larger consumption of {resource}. "
-                )
-    return "".join(parts)
-
-
-def _has_disk_limits(pod: Object) -> bool:
-    limited = any(
-        (volume.get("emptyDir") or {}).get("sizeLimit") for volume in spec_of(pod).get("volumes") or []
-    )
-    return limited or any(
-        "ephemeral-storage" in ((one.get("resources") or {}).get("limits") or {})
-        for one in pod_containers.containers_of(pod)
-    )
-
-
-def _sizes(directory: Path, pod: Object) -> dict[str, int]:
-    """Bytes in each of the pod's emptyDir volumes on disk."""
-    found = {}
-    for volume in spec_of(pod).get("volumes") or []:
-        source = volume.get("emptyDir")
-        if source is not None and source.get("medium") != "Memory":
-            found[volume["name"]] = _size(directory / "volumes" / "kubernetes.io~empty-dir" / volume["name"])
-    return found
-
-
-def _size(path: Path) -> int:
-    total = 0
-    for folder, _, files in os.walk(path):
-        for file in files:
-            try:
-                total += os.lstat(os.path.join(folder, file)).st_blocks * 512
-            except OSError:
-                continue
-    return total
+def _disk(usage: Sequence[ContainerUsage], storage: LocalStorage, inodes: bool) -> Consumption:
+    """Writable layers and logs of each container, and the volumes."""
+    containers = {one.name: one.inodes_used if inodes else one.filesystem_used for one in usage}
+    for name, log_size in storage.logs.items():
+        containers[name] = containers.get(name, 0) + (log_size.inodes if inodes else log_size.bytes)
+    volumes = sum(one.inodes if inodes else one.bytes for one in storage.volumes.values())
+    return Consumption(containers, volumes)

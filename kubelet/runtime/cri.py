@@ -27,6 +27,7 @@ from kubelet.runtime.interface import (
     Image,
     ImageView,
     RuntimeCondition,
+    RuntimeHandler,
     RuntimeInfo,
     Sandbox,
     SandboxConfig,
@@ -75,6 +76,7 @@ class CRIRuntime:
             ],
         )
         self._calls: dict[str, Any] = {}
+        self._info: RuntimeInfo | None = None
         self._views: Views | None = None
         self._takes_images: bool | None = None
 
@@ -102,7 +104,11 @@ class CRIRuntime:
 
     async def version(self) -> RuntimeInfo:
         answer = await self._call("Version", deadline=10)
-        return RuntimeInfo(name=answer.runtime_name, version=answer.runtime_version)
+        known = self._info
+        if known is None or (known.name, known.version) != (answer.runtime_name, answer.runtime_version):
+            status = await self._call("Status", deadline=10, verbose=True)
+            known = self._info = _runtime_info(answer, status)
+        return known
 
     async def conditions(self) -> list[RuntimeCondition]:
         answer = await self._call("Status", deadline=10)
@@ -350,6 +356,20 @@ class CRIRuntime:
             raise ERRORS.get(error.code(), ContainerRuntimeError)(
                 error.details() or str(error.code())
             ) from error
+
+
+def _runtime_info(version: Any, status: Any) -> RuntimeInfo:
+    """What does not change while the runtime is the same; containerd itself says which image its sandboxes have."""
+    try:
+        sandbox_image = str(orjson.loads(status.info.get("config", "{}")).get("sandboxImage") or "")
+    except orjson.JSONDecodeError:
+        sandbox_image = ""
+    policy = status.features.supplemental_groups_policy if status.HasField("features") else None
+    handlers = tuple(
+        RuntimeHandler(one.name, one.features.recursive_read_only_mounts, one.features.user_namespaces)
+        for one in status.runtime_handlers
+    )
+    return RuntimeInfo(version.runtime_name, version.runtime_version, handlers, policy, sandbox_image)
 
 
 def takes_images(runtime: RuntimeInfo) -> bool:

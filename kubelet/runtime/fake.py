@@ -69,6 +69,7 @@ class FakeRuntime:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Method name -> what the next call raises."""
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    logins: dict[str, str] = field(default_factory=dict)  # image of a registry -> who may have it
     images: dict[str, Image] = field(default_factory=dict)
     _sandboxes: dict[str, _Sandbox] = field(default_factory=dict)
     _containers: dict[str, _Container] = field(default_factory=dict)
@@ -286,6 +287,12 @@ class FakeRuntime:
         self, image: str, credentials: Credentials | None, sandbox: SandboxConfig | None
     ) -> str:
         self._enter("pull_image", image, credentials)
+        if image in self.logins:
+            if self.logins[image] != (credentials.username if credentials is not None else ""):
+                raise ContainerRuntimeError(
+                    f'failed to pull and unpack image "{image}": authorization failed'
+                )
+            self.add_image(image)
         found = await self.image_status(image)
         if found is None:
             raise ContainerRuntimeError(f'failed to resolve reference "{image}": not found')

@@ -62,6 +62,21 @@ class Unavailable(ContainerRuntimeError):
     """The runtime does not answer at all."""
 
 
+CODES: dict[type[ContainerRuntimeError], str] = {
+    NotFound: "NotFound",
+    Unsupported: "Unimplemented",
+    DeadlineExceeded: "DeadlineExceeded",
+    Unavailable: "Unavailable",
+}
+
+
+def rpc_text(error: Exception) -> str:
+    """Upstream shows the runtime's error as Go prints one of gRPC."""
+    if not isinstance(error, ContainerRuntimeError):
+        return str(error)
+    return f"rpc error: code = {CODES.get(type(error), 'Unknown')} desc = {error}"
+
+
 class StartError(Exception):
     """A container cannot be started now; reason and message are shown as its waiting state."""
 
@@ -216,12 +231,23 @@ class RuntimeCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeHandler:
+    """One way to run containers, as RuntimeClasses name it; the default one has no name."""
+
+    name: str = ""
+    recursive_read_only_mounts: bool = False
+    user_namespaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeInfo:
-    """Name and version of the runtime."""
+    """Name and version of the runtime, and what it can do as far as it says so."""
 
     name: str
     version: str
-    handlers: tuple[str, ...] = ()
+    handlers: tuple[RuntimeHandler, ...] = ()
+    supplemental_groups_policy: bool | None = None
+    sandbox_image: str = ""  # the image of sandboxes themselves, which no container names
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,21 +20,22 @@ from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 
 log = logging.get(__name__)
 
-PERIOD = 10.0  # seconds
-
 
 class LogRotation:
     """Looks at the logs of running containers."""
 
-    def __init__(self, runtime: Runtime, clock: Clock, *, max_bytes: int, max_files: int) -> None:
+    def __init__(
+        self, runtime: Runtime, clock: Clock, *, max_bytes: int, max_files: int, period: float = 10.0
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._max_bytes = max_bytes
         self._max_files = max(2, max_files)
+        self._period = period  # seconds
         self._paths: dict[str, Path] = {}
 
     async def run(self) -> None:
-        """Look every ten seconds."""
+        """Look again and again."""
         while True:
             try:
                 await self.look()
@@ -42,7 +43,7 @@ class LogRotation:
                 log.info("logs not rotated: %s", error)
             except Exception:
                 log.exception("logs not rotated")
-            await self._clock.sleep(PERIOD)
+            await self._clock.sleep(self._period)
 
     async def look(self) -> None:
         """Rotate what has grown too long."""

@@ -23,6 +23,7 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from kubelet.runtime import container as container_module
 from kubelet.runtime import interface, plan, sandbox
 from kubelet.runtime.container import SeccompDefaults
@@ -157,7 +158,10 @@ class RuntimeManager:
             status = await self.runtime.sandbox_status(sandbox_id)
         except (ContainerRuntimeError, OSError) as error:
             self.recorder.event(
-                pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {_rpc_text(error)}"
+                pod,
+                "Warning",
+                "FailedCreatePodSandBox",
+                f"Failed to create pod sandbox: {interface.rpc_text(error)}",
             )
             done.errors.append(f"failed to create sandbox: {error}")
             return None
@@ -188,7 +192,7 @@ class RuntimeManager:
         )
         self.reasons[uid_of(pod), name] = StartError(
             CRASH_LOOP,
-            f"back-off {_go_duration(self.backoff.delay(key))} restarting failed container={where}",
+            f"back-off {format_duration(round(self.backoff.delay(key)))} restarting failed container={where}",
         )
         done.waits.append(remaining)
         return False
@@ -429,18 +433,3 @@ class RuntimeManager:
         self.recorder.event(
             pod, type, reason, message, field_path=pod_containers.field_path_of(pod, container)
         )
-
-
-def _rpc_text(error: Exception) -> str:
-    """Upstream shows the gRPC error as Go prints it."""
-    return (
-        f"rpc error: code = Unknown desc = {error}"
-        if isinstance(error, ContainerRuntimeError)
-        else str(error)
-    )
-
-
-def _go_duration(seconds: float) -> str:
-    """`10s`, `1m20s`, `5m0s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

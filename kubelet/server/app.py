@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 
+from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page
 from kubarium.component_base.serving import Receive, Scope, Send, respond
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
-from kubelet.server.authorization import Door, Forbidden, Unauthorized
+from kubelet.server.authorization import Door
 from kubelet.server.streaming import Refused, Streams, parts_of
 
 log = logging.get(__name__)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import orjson
 
 from kubarium.api.core.pod import containers as pod_containers
+from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.apimachinery.object import Object, spec_of
 from kubarium.component_base.serving import Receive, Scope, Send, respond
-from kubelet.server.authorization import Door, Forbidden, Unauthorized
+from kubelet.server.authorization import Door
 
 TEXT = "text/plain; charset=utf-8"
 

@@ -22,6 +22,7 @@ RESOURCES = {
     "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
     "PersistentVolume": ("v1", "persistentvolumes"),
     "VolumeAttachment": ("storage.k8s.io/v1", "volumeattachments"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
 }
 
 

@@ -26,6 +26,7 @@ from kubarium.api.resource.resource_claim import ClaimError
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, name_of, namespace_of, status_of, uid_of
 from kubarium.component_base import logging
+from kubarium.component_base.options import parse_duration
 from scheduler.framework import node_selection
 from scheduler.framework.columns import Mask
 from scheduler.framework.devices import allocation, asks, extended_resources
@@ -62,8 +63,6 @@ log = logging.get(__name__)
 REASON_ELSEWHERE = "resourceclaim not available on the node"
 REASON_MISSING = "cannot allocate all claims"
 REASON_STALE = "cannot schedule extended resource claim"
-
-BINDING_TIMEOUT = 600.0  # seconds
 
 Answers = npt.NDArray[np.int32]
 """Per node: the score of its solution, or why there is none: -1 devices are missing, -2 and below a problem."""
@@ -105,7 +104,7 @@ class DynamicResources(
         super().__init__(handle, args)
         self._devices = handle.devices
         self._writer = ClaimWriter(handle.client, handle.clock, handle.devices)
-        self._timeout = float(args.get("bindingTimeoutSeconds") or BINDING_TIMEOUT)
+        self._timeout = parse_duration(args.get("bindingTimeout") or "600s")
         self._problems: list[str] = []  # texts of answers below MISSING
         self._problems_epoch = 0
         self._made_asks: dict[frozenset[str], tuple[extended_resources.Requests, ClaimAsk]] = {}

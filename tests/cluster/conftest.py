@@ -34,7 +34,7 @@ class Shell:
         self.home = home
         self.name = name
 
-    def kubarium(self, *words: str, check: bool = True, timeout: float = 120) -> str:
+    def kubarium(self, *words: str, check: bool = True, timeout: float = 240) -> str:
         """Run `kubarium`; returns its output."""
         argv = [sys.executable, "-m", "kubarium.cluster", words[0], *words[1:]]
         environment = {
@@ -52,7 +52,7 @@ class Shell:
             )
         return done.stdout
 
-    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 240) -> str:
         """Run the bundled client; returns its output."""
         argv = [sys.executable, "-m", "kubarium.kubectl", *words]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
@@ -78,7 +78,7 @@ class Shell:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
 
-    def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 30) -> str:
+    def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 120) -> str:
         """Run something inside a node."""
         return self.kubarium("node", "exec", node, "--", *command, check=check, timeout=timeout)
 
@@ -87,7 +87,7 @@ class Shell:
         return self.on_node(node, "curl", "-s", "-m", "3", url, check=check)
 
 
-def until(fact: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:
+def until(fact: Callable[[], Any], seconds: float = 120, what: str = "") -> Any:
     """Ask until the answer is true; returns the answer."""
     deadline = time.monotonic() + seconds
     while True:

@@ -25,19 +25,19 @@ def containers(stories: Shell, name: str) -> list[str]:
 
 def test_a_namespace_takes_everything_with_it(stories: Shell, namespace: str) -> None:
     stories.apply(web(replicas=1), service(), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     stories.kubectl("scale", "deployment/web", "--replicas=4", "-n", namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     assert len(containers(stories, namespace)) == 8  # with their sandboxes
     stories.kubectl("delete", "namespace", namespace, timeout=120)
     assert "NotFound" in stories.kubectl("get", "namespace", namespace, check=False)
-    until(lambda: not containers(stories, namespace), 60, "containers gone")
+    until(lambda: not containers(stories, namespace), what="containers gone")
     assert namespace not in keys(stories)
 
 
 def test_etcd_holds_upstreams_keys(stories: Shell, namespace: str) -> None:
     stories.apply(web(replicas=1), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     found = keys(stories)
     assert f"/registry/deployments/{namespace}/web\n" in found
     assert f"/registry/pods/{namespace}/web-" in found

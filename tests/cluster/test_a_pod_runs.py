@@ -47,14 +47,14 @@ def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
         "volumeMounts": [{"name": "page", "mountPath": "/etc/page"}],
     }
     stories.apply(made, namespace=namespace)
-    stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     text = until(lambda: stories.kubectl("logs", "told", "-n", namespace))
     assert text == "1 2 told 1 ca.crt namespace token\n"
 
 
 def test_one_can_work_inside_a_pod(stories: Shell, namespace: str) -> None:
     stories.apply(pod("room", "sleep", "1000"), namespace=namespace)
-    stories.kubectl("wait", "pod/room", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", "pod/room", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     inside = ("exec", "room", "-n", namespace, "--")
     assert stories.kubectl(*inside, "hostname") == "room\n"
     assert "command terminated with exit code 7" in stories.kubectl(

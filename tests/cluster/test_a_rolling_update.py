@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from kubarium.cluster import processes, state
-from tests.cluster.conftest import Shell
+from tests.cluster.conftest import Shell, until
 from tests.cluster.objects import service, web
 
 pytestmark = pytest.mark.cluster
@@ -54,17 +54,17 @@ def test_no_request_fails_during_an_update(stories: Shell, namespace: str) -> No
         container["volumeMounts"] = [{"name": "page", "mountPath": "/usr/share/nginx/html"}]
         return made
 
-    rollout = ("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
+    rollout = ("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     stories.apply(deployment("one"), service(), namespace=namespace)
     stories.kubectl(*rollout)
     address = stories.get("service", "web", "-n", namespace)["spec"]["clusterIP"]
-    assert pages(stories, address) == {"one"}
+    until(lambda: pages(stories, address) == {"one"}, what="the first version")
     with steady_requests(stories, "node-1", f"http://{address}/version.txt") as codes:
         stories.apply(deployment("two"), namespace=namespace)
         stories.kubectl(*rollout)
-        assert pages(stories, address) == {"two"}
+        until(lambda: pages(stories, address) == {"two"}, what="the second version")
         stories.kubectl("rollout", "undo", "deployment/web", "-n", namespace)
         stories.kubectl(*rollout)
-    assert pages(stories, address) == {"one"}
+    until(lambda: pages(stories, address) == {"one"}, what="the first version again")
     assert len(codes) > 50
     assert set(codes) == {"200"}, {code: codes.count(code) for code in set(codes)}

@@ -20,7 +20,7 @@ def test_a_service_is_reached_from_everywhere(stories: Shell, namespace: str) ->
     container = made["spec"]["template"]["spec"]["containers"][0]
     container["volumeMounts"] = [{"name": "page", "mountPath": "/usr/share/nginx/html"}]
     stories.apply(made, service(type="NodePort"), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     pods = stories.get("pods", "-n", namespace, "-l", "app=web")["items"]
     assert {pod["spec"]["nodeName"] for pod in pods} == {"node-1", "node-2", "node-3"}
     wanted = {pod["metadata"]["name"] for pod in pods}
@@ -30,12 +30,12 @@ def test_a_service_is_reached_from_everywhere(stories: Shell, namespace: str) ->
     until(lambda: names_behind(stories, "node-1", f"http://{address}/name") == wanted, what="cluster IP")
     own = stories.on_node("node-2", "hostname", "-i").split()[0]
     until(lambda: names_behind(stories, "node-2", f"http://{own}:{port}/name") == wanted, what="node port")
-    assert stories.curl("node-3", f"http://{address}/") == "welcome"
+    until(lambda: stories.curl("node-3", f"http://{address}/") == "welcome", what="page from node-3")
 
     name = pods[0]["metadata"]["name"]
     for host in ("web", f"web.{namespace}.svc.cluster.local"):
         command = ("exec", name, "-n", namespace, "--", "curl", "-s", "-m", "5", f"http://{host}/")
-        assert stories.kubectl(*command) == "welcome"
+        until(lambda command=command: stories.kubectl(*command) == "welcome", what=f"page of {host}")
 
 
 def test_a_service_without_endpoints_refuses_at_once(stories: Shell, namespace: str) -> None:

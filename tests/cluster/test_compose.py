@@ -44,7 +44,7 @@ def engine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eng
     found = Engine(tmp_path_factory.mktemp("engine"))
     try:
         found.start()
-        until(lambda: found.run(DOCKER, "version", "--format", "{{.Server.Version}}"), 30, "the engine")
+        until(lambda: found.run(DOCKER, "version", "--format", "{{.Server.Version}}"), what="the engine")
         found.load(DOCKER, "import", "-", base_image.PYTHON_IMAGE, archive=base)
         found.run(DOCKER, "tag", base_image.PYTHON_IMAGE, base_image.ETCD_IMAGE)
         yield found
@@ -83,7 +83,7 @@ def all_healthy(engine: Engine) -> bool:
 def test_compose_brings_the_cluster_up(engine: Engine) -> None:
     compose(engine, "up", "-d")
     try:
-        until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, 90, "three nodes")
+        until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, what="three nodes")
         talker = pod("talker", "sh", "-c", "echo started; httpd -f -p 80 -h /etc")
         talker["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "name": "http"}]
         folder = folder_of(engine)
@@ -92,14 +92,14 @@ def test_compose_brings_the_cluster_up(engine: Engine) -> None:
             path.write_text(json.dumps(obj))
             kubectl(engine, "apply", "-f", str(path))
             path.unlink()
-        kubectl(engine, "wait", "pod/talker", "pod/caller", "--for=condition=Ready", "--timeout=60s")
+        kubectl(engine, "wait", "pod/talker", "pod/caller", "--for=condition=Ready", "--timeout=180s")
         assert kubectl(engine, "logs", "talker") == "started\n"
         call = ("exec", "caller", "--", "sh", "-c", "wget -O - http://talker/passwd 2>/dev/null")
-        until(lambda: "root:" in kubectl(engine, *call, check=False), 30, "the service by its name")
-        until(lambda: all_healthy(engine), 60, "healthy containers")
+        until(lambda: "root:" in kubectl(engine, *call, check=False), what="the service by its name")
+        until(lambda: all_healthy(engine), what="healthy containers")
         compose(engine, "kill", "node-3")
         compose(engine, "start", "node-3")
-        until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, 90, "node-3 again")
+        until(lambda: kubectl(engine, "get", "nodes", check=False).count(" Ready ") == 3, what="node-3 again")
     finally:
         compose(engine, "down", "-v")
     assert engine.run(DOCKER, "ps", "-aq") == ""

@@ -21,7 +21,7 @@ def ready(stories: Shell, namespace: str, app: str = "web") -> list[str]:
 
 def test_a_container_that_dies_is_started_again(stories: Shell, namespace: str) -> None:
     stories.apply(pod("main", "sh", "-c", "sleep 1000 & wait"), namespace=namespace)
-    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     stories.kubectl("exec", "main", "-n", namespace, "--", "sh", "-c", "kill -9 $(pidof sleep)", check=False)
 
     def restarted() -> bool:
@@ -33,7 +33,7 @@ def test_a_container_that_dies_is_started_again(stories: Shell, namespace: str) 
 
 def test_a_deleted_pod_is_replaced(stories: Shell, namespace: str) -> None:
     stories.apply(web(replicas=2), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     before = ready(stories, namespace)
     stories.kubectl("delete", "pod", before[0], "-n", namespace, "--now", "--no-wait")
     after = until(lambda: len(names := ready(stories, namespace)) == 2 and before[0] not in names and names)
@@ -42,9 +42,10 @@ def test_a_deleted_pod_is_replaced(stories: Shell, namespace: str) -> None:
 
 def test_the_control_plane_may_die(stories: Shell, namespace: str) -> None:
     stories.apply(web(replicas=2), service(), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     pods = ready(stories, namespace)
     address = stories.get("service", "web", "-n", namespace)["spec"]["clusterIP"]
+    until(lambda: stories.curl("node-1", f"http://{address}/name").strip() in pods, what="cluster IP")
     for component in (
         "etcd",
         "kube-apiserver",
@@ -62,12 +63,12 @@ def test_the_control_plane_may_die(stories: Shell, namespace: str) -> None:
     ]
     assert counts == [0, 0]
     stories.kubectl("scale", "deployment/web", "--replicas=3", "-n", namespace)
-    until(lambda: len(ready(stories, namespace)) == 3, 90, "a new pod after all components died")
+    until(lambda: len(ready(stories, namespace)) == 3, what="a new pod after all components died")
 
 
 def test_containers_survive_their_runtime(stories: Shell, namespace: str) -> None:
     stories.apply(pod("main", "sleep", "1000", nodeName="node-2"), namespace=namespace)
-    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", "pod/main", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     before = stories.get("pod", "main", "-n", namespace)["status"]["containerStatuses"][0]["containerID"]
     stories.kubarium("kill", "node-2/containerd")
     until(

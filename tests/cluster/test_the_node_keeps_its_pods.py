@@ -25,7 +25,7 @@ spec:
 
 
 def ready(stories: Shell, name: str, namespace: str) -> Any:
-    stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     return stories.get("pod", name, "-n", namespace)
 
 

@@ -21,7 +21,7 @@ def from_the_machine(url: str) -> str:
 def test_a_load_balancer_has_an_address_for_the_world(stories: Shell, namespace: str) -> None:
     balanced = service(type="LoadBalancer")
     stories.apply(web(replicas=2), balanced, service("local") | _local_policy(), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
 
     def address_of(name: str) -> str:
         status = stories.get("service", name, "-n", namespace)["status"]
@@ -58,18 +58,18 @@ def test_the_pods_of_a_headless_service_have_names(stories: Shell, namespace: st
     made["kind"] = "StatefulSet"
     made["spec"] |= {"serviceName": "web", "podManagementPolicy": "Parallel"}
     stories.apply(made, service(clusterIP="None"), namespace=namespace)
-    stories.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=180s")
 
     def seen_by_a_pod(*command: str) -> list[str]:
         return stories.kubectl("exec", "web-0", "-n", namespace, "--", *command).split()
 
     for number in (0, 1):
         wanted = [f"web-{number}"]
+        url = f"http://web-{number}.web/name"
         until(
-            lambda number=number: seen_by_a_pod("curl", "-s", "-m", "5", f"http://web-{number}.web/name"),
+            lambda url=url, wanted=wanted: seen_by_a_pod("curl", "-s", "-m", "5", url) == wanted,
             what=f"name of pod {number}",
         )
-        assert seen_by_a_pod("curl", "-s", "-m", "5", f"http://web-{number}.web/name") == wanted
     addresses = {pod["status"]["podIP"] for pod in stories.get("pods", "-n", namespace)["items"]}
     full = f"web.{namespace}.svc.cluster.local"
     until(lambda: addresses <= set(seen_by_a_pod("nslookup", full)), what="both addresses behind one name")
@@ -77,7 +77,7 @@ def test_the_pods_of_a_headless_service_have_names(stories: Shell, namespace: st
 
 def test_a_client_stays_with_its_pod_while_affinity_lasts(stories: Shell, namespace: str) -> None:
     stories.apply(web(), service(type="NodePort", sessionAffinity="ClientIP"), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=180s")
     spec = stories.get("service", "web", "-n", namespace)["spec"]
     url = f"http://{spec['clusterIP']}/name"
     until(lambda: stories.curl("node-1", url), what="cluster IP")

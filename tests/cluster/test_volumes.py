@@ -37,7 +37,7 @@ def test_volumes_of_all_kinds(stories: Shell, namespace: str) -> None:
     stories.kubectl("create", "configmap", "page", "--from-literal=a=1 ", "-n", namespace)
     stories.kubectl("create", "secret", "generic", "hidden", "--from-literal=b=2 ", "-n", namespace)
     stories.apply(pod_with_all(), namespace=namespace)
-    stories.kubectl("wait", "pod/all", "--for=condition=Ready", "--timeout=60s", "-n", namespace)
+    stories.kubectl("wait", "pod/all", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
     inside = ("exec", "all", "-n", namespace, "--", "sh", "-c")
     assert stories.kubectl(*inside, LOOK).split() == SEEN.split()
 

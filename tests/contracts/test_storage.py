@@ -20,6 +20,7 @@ from apiserver.storage.interface import (
     RevisionCompacted,
     RevisionConflict,
     Storage,
+    Stored,
     Watch,
 )
 from apiserver.storage.memory import MemoryStorage
@@ -76,7 +77,7 @@ async def make(storage: Storage, *names: str, namespace: str = "default") -> int
 
 async def changes_of(watch: Watch, count: int) -> list[Change]:
     found: list[Change] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for batch in watch:
             found += batch
             if len(found) >= count:
@@ -174,7 +175,7 @@ async def test_delete_returns_the_last_state_at_a_new_revision(storage: Storage)
 async def test_a_refused_delete_deletes_nothing(storage: Storage) -> None:
     await make(storage, "web")
 
-    def refuse(obj: dict[str, Any], revision: int) -> None:
+    def refuse(stored: Stored) -> None:
         raise PermissionError
 
     with pytest.raises(PermissionError):

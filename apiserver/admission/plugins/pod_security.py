@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
+from apiserver.configuration import ConfigurationError
 from kubarium.api.core.pod import security_standards as standards
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.field_path import METADATA, FieldError, invalid
@@ -33,7 +34,14 @@ class PodSecurity(AdmissionPlugin):
     operations = frozenset({CREATE, UPDATE})
     resources = frozenset({("", "pods"), ("", "namespaces")}) | _TEMPLATES
 
-    def __init__(self, client: Client, informers: Informers) -> None:
+    def __init__(self, client: Client, informers: Informers, configuration: Object | None = None) -> None:
+        """Raises ConfigurationError."""
+        given = configuration or {}
+        self._defaults = _defaults(given.get("defaults") or {})
+        exemptions = given.get("exemptions") or {}
+        self._exempt_users = frozenset(exemptions.get("usernames") or ())
+        self._exempt_classes = frozenset(exemptions.get("runtimeClasses") or ())
+        self._exempt_namespaces = frozenset(exemptions.get("namespaces") or ())
         self._namespaces = client.resource("v1", "namespaces")
         self._pods = client.resource("v1", "pods")
         self._cached = informers.informer("v1", "namespaces").lister
@@ -46,16 +54,30 @@ class PodSecurity(AdmissionPlugin):
             self._check_labels(attributes)
             await self._warn_of_pods(attributes)
             return
-        labels = await self._labels(attributes.namespace)
+        labels = {**self._defaults, **await self._labels(attributes.namespace)}
         if not any(key.startswith(_PREFIX) for key in labels):
             return
         is_pod = attributes.resource.resource == "pods"
         pod = attributes.new if is_pod else _template(attributes.new)
-        if pod is None or (is_pod and _same_for_security(attributes)):
+        if pod is None or self._is_exempt(attributes, pod) or (is_pod and _same_for_security(attributes)):
             return
         if is_pod:
             self._enforce(attributes, labels, pod)
         self._tell(attributes, labels, pod)
+
+    def _is_exempt(self, attributes: Attributes, pod: Object) -> bool:
+        why = (
+            "namespace"
+            if attributes.namespace in self._exempt_namespaces
+            else "user"
+            if attributes.user.name in self._exempt_users
+            else "runtimeClass"
+            if spec_of(pod).get("runtimeClassName") in self._exempt_classes
+            else ""
+        )
+        if why:
+            attributes.context.audit_annotations[_PREFIX + "exempt"] = why
+        return bool(why)
 
     def _enforce(self, attributes: Attributes, labels: dict[str, str], pod: Object) -> None:
         level, version = _wanted(labels, "enforce")
@@ -85,10 +107,10 @@ class PodSecurity(AdmissionPlugin):
 
     async def _warn_of_pods(self, attributes: Attributes) -> None:
         """A stricter level does not touch the pods that are there; say which would not be let in again."""
-        if attributes.old is None:
+        if attributes.old is None or attributes.name in self._exempt_namespaces:
             return
-        level, version = _wanted(labels_of(attributes.new), "enforce")
-        before, _ = _wanted(labels_of(attributes.old), "enforce")
+        level, version = _wanted({**self._defaults, **labels_of(attributes.new)}, "enforce")
+        before, _ = _wanted({**self._defaults, **labels_of(attributes.old)}, "enforce")
         if standards.LEVELS.index(level) <= standards.LEVELS.index(before):
             return
         pods = (await self._pods.list(attributes.name, limit=_MAX_PODS))["items"]
@@ -122,6 +144,20 @@ class PodSecurity(AdmissionPlugin):
                 found.append(invalid((METADATA / "labels").key(f"{_PREFIX}{mode}-version"), version, text))
         if found:
             raise errors.Invalid.of("", "Namespace", name_of(attributes.new), found)
+
+
+def _defaults(given: Object) -> dict[str, str]:
+    """The labels of a namespace that has none."""
+    for mode in _MODES:
+        level, version = given.get(mode) or "privileged", given.get(f"{mode}-version") or "latest"
+        if level not in standards.LEVELS:
+            allowed = ", ".join(f'"{name}"' for name in standards.LEVELS)
+            text = f'defaults.{mode}: Invalid value: "{level}": must be one of {allowed}'
+            raise ConfigurationError(text)
+        if not _VERSION.fullmatch(version):
+            text = f'defaults.{mode}-version: Invalid value: "{version}": must be "latest" or "v1.x"'
+            raise ConfigurationError(text)
+    return {_PREFIX + key: text for key, text in given.items() if text}
 
 
 def _wanted(labels: dict[str, str], mode: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
 from kubarium.api.core import quota_usage
@@ -40,7 +40,8 @@ class ResourceQuota(AdmissionPlugin):
     name = "ResourceQuota"
     operations = frozenset({CREATE, UPDATE})
 
-    def __init__(self, client: Client, informers: Informers) -> None:
+    def __init__(self, client: Client, informers: Informers, configuration: Object | None = None) -> None:
+        self._limited: list[Object] = (configuration or {}).get("limitedResources") or []
         self._quotas = client.resource("v1", "resourcequotas")
         self._informer = informers.informer("v1", "resourcequotas")
         self._booked: dict[str, Object] = {}  # our last write of each quota, by uid: the cache may lag behind
@@ -55,6 +56,8 @@ class ResourceQuota(AdmissionPlugin):
         if not attributes.namespace or not _counts(attributes):
             return
         quotas = await self._of_namespace(attributes.namespace)
+        if self._limited:
+            _check_limited(attributes, self._limited, quotas)
         if not quotas:
             return
         lock = self._locks.setdefault(attributes.namespace, asyncio.Lock())
@@ -157,6 +160,50 @@ def check(attributes: Attributes, quota: Object, more: Usage) -> None:
         raise attributes.forbidden(
             f"exceeded quota: {name_of(quota)}, requested: {asked}, used: {taken}, limited: {bound}"
         )
+
+
+def _check_limited(attributes: Attributes, limited: Sequence[Object], quotas: Sequence[Object]) -> None:
+    """Some resources may be used only where a quota speaks of them. Raises Forbidden."""
+    group, plural, new = attributes.resource.group, attributes.resource.resource, attributes.new
+    concerned = [
+        one for one in limited if (one.get("apiGroup") or "", one.get("resource")) == (group, plural)
+    ]
+    if not concerned:
+        return
+    usage = quota_usage.usage_of(group, plural, new)
+    ours = [quota for quota in quotas if quota_usage.in_scope(quota, group, plural, new)]
+    covered = {name for quota in ours for name in spec_of(quota).get("hard") or {}}
+    names = {
+        name
+        for one in concerned
+        for part in one.get("matchContains") or ()
+        for name, amount in usage.items()
+        if part in name and quantity.compare(amount, "0") > 0
+    }
+    if names - covered:
+        raise attributes.forbidden(f"insufficient quota to consume: {','.join(sorted(names - covered))}")
+    wanted = [
+        scope
+        for one in concerned
+        for scope in one.get("matchScopes") or ()
+        if quota_usage.has_scope(new, scope)
+    ]
+    missing = [scope for scope in wanted if not any(_selects(quota, scope) for quota in ours)]
+    if missing:
+        shown = " ".join(
+            f"{{{scope.get('scopeName')} {scope.get('operator')} [{' '.join(scope.get('values') or ())}]}}"
+            for scope in missing
+        )
+        raise attributes.forbidden(f"insufficient quota to match these scopes: [{shown}]")
+
+
+def _selects(quota: Object, scope: Object) -> bool:
+    """Does a quota speak of a scope?"""
+    spec = spec_of(quota)
+    selected = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    return scope.get("scopeName") in (spec.get("scopes") or ()) or any(
+        one.get("scopeName") == scope.get("scopeName") for one in selected
+    )
 
 
 def _counts(attributes: Attributes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from apiserver.registry.columns.shared import (
     AGE,
@@ -305,22 +306,36 @@ PERSISTENT_VOLUME_CLAIM = (
 
 
 def _last_seen(event: Object, now: datetime) -> str:
-    last = read(event, "series", "lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    last = read(event, "series", "lastObservedTime") or _old(event, "lastTimestamp") or event.get("eventTime")
     return ago(last, now)
 
 
 def _first_seen(event: Object, now: datetime) -> str:
-    return ago(event.get("firstTimestamp") or event.get("eventTime") or created(event), now)
+    return ago(_old(event, "firstTimestamp") or event.get("eventTime") or created(event), now)
+
+
+def _old(event: Object, name: str) -> Any:
+    """A field of v1 that events.k8s.io/v1 calls deprecated."""
+    return event.get(name) or event.get(f"deprecated{name[0].upper()}{name[1:]}")
 
 
 def _event_object(event: Object) -> str:
-    about = event.get("involvedObject") or event.get("regarding") or {}
+    about = _about(event)
     return f"{(about.get('kind') or '').lower()}/{about.get('name') or ''}"
 
 
+def _count(event: Object) -> int:
+    return int(read(event, "series", "count") or _old(event, "count") or 1)
+
+
+def _about(event: Object) -> Object:
+    return event.get("involvedObject") or event.get("regarding") or {}
+
+
 def _event_source(event: Object) -> str:
-    source = event.get("source") or event.get("deprecatedSource") or {}
-    found = [source.get("component") or event.get("reportingComponent") or "", source.get("host") or ""]
+    source = _old(event, "source") or {}
+    reporter = event.get("reportingComponent") or event.get("reportingController") or ""
+    found = [source.get("component") or reporter, source.get("host") or ""]
     return ", ".join(part for part in found if part)
 
 
@@ -329,11 +344,11 @@ EVENT = (
     text("Type", "type"),
     text("Reason", "reason"),
     cell("Object", _event_object),
-    text("Subobject", "involvedObject", "fieldPath", wide=True),
+    cell("Subobject", lambda event: _about(event).get("fieldPath") or "", wide=True),
     cell("Source", _event_source, wide=True),
     cell("Message", lambda event: (event.get("message") or event.get("note") or "").strip()),
     Column("First Seen", _first_seen, needs_now=True, priority=1),
-    number("Count", "count", wide=True),
+    Column("Count", _count, "integer", priority=1),
     Column("Name", name_of, format="name", priority=1),
 )
 

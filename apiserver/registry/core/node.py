@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from apiserver.registry.strategy import Strategy
+from apiserver.registry.strategy import Strategy, offers_of
 from apiserver.request import RequestContext
+from kubarium.api.core import node as noun
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, spec_of
 
@@ -25,4 +26,4 @@ class NodeStrategy(Strategy):
         return None
 
 
-STRATEGY = NodeStrategy()
+STRATEGY = NodeStrategy(**offers_of(noun), validate_status_update=noun.validate_update)

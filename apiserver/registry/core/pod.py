@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
-from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation
-from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
+from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation, warnings
+from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
 
@@ -128,21 +128,6 @@ def _keep_metadata(new: Object, old: Object, field_name: str) -> None:
         new.pop(field_name, None)
 
 
-def ephemeral_containers_errors(new: Object, old: Object) -> Sequence[FieldError]:
-    """Ephemeral containers may be added, never changed or taken away."""
-    path = SPEC / "ephemeralContainers"
-    before = spec_of(old).get("ephemeralContainers") or []
-    now = {container.get("name"): container for container in spec_of(new).get("ephemeralContainers") or []}
-    found: list[FieldError] = []
-    for container in before:
-        name = container.get("name")
-        if name not in now:
-            found.append(forbidden(path, f'existing ephemeral containers "{name}" may not be removed\n'))
-        elif now[name] != container:
-            found.append(forbidden(path, f'existing ephemeral containers "{name}" may not be changed\n'))
-    return found
-
-
 def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:
     """A resize keeps the quality of service class."""
     before = status_of(old).get("qosClass") or resources.qos_class(old)
@@ -153,5 +138,8 @@ def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:
 
 
 STRATEGY = PodStrategy(
-    defaults=defaults.fill, validate=validation.validate, validate_update=update_rules.validate_update
+    defaults=defaults.fill,
+    validate=validation.validate,
+    validate_update=update_rules.validate_update,
+    warnings=warnings.warnings,
 )

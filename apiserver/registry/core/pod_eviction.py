@@ -51,7 +51,7 @@ def _ignores_budgets(pod: Object) -> bool:
 async def _budget_of(registry: Registry, namespace: str, pod: Object) -> Object | None:
     row = registry.resources("policy", "poddisruptionbudgets")
     page = await registry.storage.list(row.list_prefix(namespace), minimum_revision=0)
-    found = [item.obj for item in page.items if _selects(item.obj, pod)]
+    found = [budget for item in page.items if _selects(budget := item.obj, pod)]
     if len(found) > 1:
         text = (
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."

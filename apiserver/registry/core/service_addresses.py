@@ -75,7 +75,7 @@ class ServiceAddresses:
         found = [network for network in self.default_networks if _FAMILY_NAMES[network.version] == family]
         page = await self._storage.list(CIDRS_PREFIX, minimum_revision=0)
         for item in page.items:
-            for text in () if is_deleting(item.obj) else spec_of(item.obj).get("cidrs") or ():
+            for text in () if is_deleting(cidr := item.obj) else spec_of(cidr).get("cidrs") or ():
                 network = ipaddress.ip_network(text)
                 if _FAMILY_NAMES[network.version] == family and network not in found:
                     found.append(network)
@@ -242,16 +242,17 @@ class ServiceAddresses:
         page = await self._storage.list(SERVICES_PREFIX)
         used: dict[str, Object] = {}
         for item in page.items:
-            for address in addresses_of(item.obj):
-                used[address] = item.obj
+            service = item.obj
+            used |= dict.fromkeys(addresses_of(service), service)
         held = await self._storage.list(ADDRESSES_PREFIX)
         now = self._clock.now()
         known = set()
         for item in held.items:
             address = item.key.removeprefix(ADDRESSES_PREFIX)
             known.add(address)
-            labels = item.obj["metadata"].get("labels") or {}
-            age = now - time.parse_time(item.obj["metadata"]["creationTimestamp"])
+            metadata = item.obj["metadata"]
+            labels = metadata.get("labels") or {}
+            age = now - time.parse_time(metadata["creationTimestamp"])
             ours = labels.get("ipaddress.kubernetes.io/managed-by") == MANAGED_BY
             if ours and address not in used and age.total_seconds() > REPAIR_SECONDS / 2:
                 await self.release([address])

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, ObjectKey, name_of, spec_of
+from kubarium.apimachinery.object import Object, ObjectKey, name_of, spec_of, uid_of
 from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
@@ -98,6 +98,7 @@ class NodeIPAMController(Controller):
         self.nodes = informers.informer("v1", "nodes").lister
         self.resource = client.resource("v1", "nodes")
         self._lock = asyncio.Lock()  # two workers must not give the same subnet away
+        self._served: set[str] = set()  # uids of nodes that have theirs although the cache does not show it
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -113,6 +114,7 @@ class NodeIPAMController(Controller):
                 pool.occupy(subnet)
 
     def _node_went(self, node: Object) -> None:
+        self._served.discard(uid_of(node))
         for subnet in spec_of(node).get("podCIDRs") or []:
             for pool in self.pools:
                 pool.release(subnet)
@@ -124,8 +126,8 @@ class NodeIPAMController(Controller):
                 return
             if spec_of(node).get("podCIDRs"):
                 self._occupy(node)
-                return
-            await self._assign(node)
+            elif uid_of(node) not in self._served:
+                await self._assign(node)
 
     async def _assign(self, node: Object) -> None:
         taken: list[str] = []
@@ -142,6 +144,7 @@ class NodeIPAMController(Controller):
         except errors.StatusError:
             self._give_back(taken)
             raise
+        self._served.add(uid_of(node))
         log.info("node %s gets %s", name_of(node), ", ".join(taken))
 
     def _give_back(self, taken: Sequence[str]) -> None:

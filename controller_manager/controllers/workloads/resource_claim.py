@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kubarium.api.core.pod import status as pod_status
+from kubarium.api.resource import resource_claim
+from kubarium.api.resource.resource_claim import FINALIZER, POD_CLAIM_NAME
 from kubarium.apimachinery import errors, owners
 from kubarium.apimachinery.object import (
     Object,
@@ -35,8 +37,6 @@ log = logging.get(__name__)
 
 CLAIMS = ("resource.k8s.io/v1", "resourceclaims")
 TEMPLATES = ("resource.k8s.io/v1", "resourceclaimtemplates")
-POD_CLAIM_NAME = "resource.kubernetes.io/pod-claim-name"
-FINALIZER = "resource.kubernetes.io/delete-protection"
 
 POD, CLAIM = "pod:", "claim:"
 
@@ -171,9 +171,5 @@ def _has_ended(pod: Object) -> bool:
 
 
 def _keys_of_pod(pod: Object) -> Iterable[ObjectKey]:
-    if not _asked(pod):
-        return ()
-    found = [ObjectKey(namespace_of(pod), POD + name_of(pod))]
-    listed = [one.get("resourceClaimName") for one in status_of(pod).get("resourceClaimStatuses") or []]
-    listed += [one.get("resourceClaimName") for one in _asked(pod)]
-    return [*found, *(ObjectKey(namespace_of(pod), CLAIM + name) for name in listed if name)]
+    held = [ObjectKey(namespace_of(pod), CLAIM + name) for name in resource_claim.names_for(pod)]
+    return [ObjectKey(namespace_of(pod), POD + name_of(pod)), *held] if _asked(pod) else held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubarium.api.core import persistent_volume_claim
 from kubarium.api.core.pod import validation as pod
-from kubarium.apimachinery import labels
+from kubarium.apimachinery import labels, names, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -23,9 +23,11 @@ def validate_deployment(deployment: Object) -> list[FieldError]:
     """Counts, selector, template, strategy."""
     spec = deployment.get("spec") or {}
     found = [
-        *not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
+        *rules.not_negative(
+            spec, SPEC, "replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"
+        )
     ]
-    found += _selector_and_template(spec, ("Always",))
+    found += _selector_and_template(spec)
     found += _deployment_strategy(spec.get("strategy") or {}, SPEC / "strategy")
     if (spec.get("progressDeadlineSeconds") or 0) <= (spec.get("minReadySeconds") or 0):
         at = SPEC / "progressDeadlineSeconds"
@@ -41,7 +43,7 @@ def validate_deployment_update(new: Object, old: Object) -> list[FieldError]:
 def validate_replica_set(replica_set: Object) -> list[FieldError]:
     """Counts, selector, template."""
     spec = replica_set.get("spec") or {}
-    return [*not_negative(spec, "replicas", "minReadySeconds"), *_selector_and_template(spec, ("Always",))]
+    return [*rules.not_negative(spec, SPEC, "replicas", "minReadySeconds"), *_selector_and_template(spec)]
 
 
 def validate_replica_set_update(new: Object, old: Object) -> list[FieldError]:
@@ -52,7 +54,7 @@ def validate_replica_set_update(new: Object, old: Object) -> list[FieldError]:
 def validate_replication_controller(controller: Object) -> list[FieldError]:
     """Counts, a plain map as selector, template."""
     spec = controller.get("spec") or {}
-    found = not_negative(spec, "replicas", "minReadySeconds")
+    found = rules.not_negative(spec, SPEC, "replicas", "minReadySeconds")
     selector = spec.get("selector") or {}
     if not selector:
         found.append(required(SPEC / "selector"))
@@ -92,11 +94,12 @@ def validate_stateful_set(stateful_set: Object) -> list[FieldError]:
         if value not in ("Delete", "Retain"):
             at = SPEC / "persistentVolumeClaimRetentionPolicy" / name
             found.append(not_supported(at, value, ("Delete", "Retain")))
-    found += not_negative(spec, "replicas", "minReadySeconds")
+    found += rules.not_negative(spec, SPEC, "replicas", "minReadySeconds")
     if ((spec.get("ordinals") or {}).get("start") or 0) < 0:
         at = SPEC / "ordinals.start"
         found.append(invalid(at, spec["ordinals"]["start"], "must be greater than or equal to 0"))
-    found += _selector_and_template(spec, ("Always",))
+    found += _selector_and_template(spec, "StatefulSet")
+    found += rules.if_named(SPEC / "serviceName", spec.get("serviceName"), names.dns_label_errors)
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or []):
         at = SPEC / "volumeClaimTemplates" % index / "spec"
         found += persistent_volume_claim.validate_spec(claim.get("spec") or {}, at)
@@ -128,8 +131,8 @@ def validate_stateful_set_update(new: Object, old: Object) -> list[FieldError]:
 def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
     """Selector, template, strategy."""
     spec = daemon_set.get("spec") or {}
-    found = _selector_and_template(spec, ("Always",))
-    found += not_negative(spec, "minReadySeconds", "revisionHistoryLimit")
+    found = _selector_and_template(spec, "DaemonSet")
+    found += rules.not_negative(spec, SPEC, "minReadySeconds", "revisionHistoryLimit")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
         at = SPEC / "updateStrategy" / "type"
@@ -138,9 +141,11 @@ def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
         rolling = strategy.get("rollingUpdate") or {}
         at = SPEC / "updateStrategy" / "rollingUpdate"
         found += _amounts(rolling, at)
-        if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
+        if rules.is_nothing(rolling.get("maxUnavailable")) and rules.is_nothing(rolling.get("maxSurge")):
             found.append(required(at / "maxUnavailable", "cannot be 0 when maxSurge is 0"))
-        if not _is_zero(rolling.get("maxUnavailable")) and not _is_zero(rolling.get("maxSurge")):
+        if not rules.is_nothing(rolling.get("maxUnavailable")) and not rules.is_nothing(
+            rolling.get("maxSurge")
+        ):
             found.append(
                 invalid(
                     at / "maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"
@@ -154,13 +159,7 @@ def validate_daemon_set_update(new: Object, old: Object) -> list[FieldError]:
     return [*validate_daemon_set(new), *_selector_stays(new, old)]
 
 
-def not_negative(spec: Object, *fields: str) -> list[FieldError]:
-    """Each of these numbers, where given, is at least 0."""
-    detail = "must be greater than or equal to 0"
-    return [invalid(SPEC / field, spec[field], detail) for field in fields if (spec.get(field) or 0) < 0]
-
-
-def _selector_and_template(spec: Object, restart_policies: tuple[str, ...]) -> list[FieldError]:
+def _selector_and_template(spec: Object, owner: str = "ReplicaSet") -> list[FieldError]:
     found: list[FieldError] = []
     selector, template = spec.get("selector"), spec.get("template") or {}
     own = (template.get("metadata") or {}).get("labels") or {}
@@ -170,11 +169,16 @@ def _selector_and_template(spec: Object, restart_policies: tuple[str, ...]) -> l
         problems = validate_label_selector(selector, SPEC / "selector")
         found += problems
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            found.append(invalid(SPEC / "selector", selector, "empty selector is invalid for deployment"))
+            kind = "deployment" if owner == "ReplicaSet" else owner.lower()
+            found.append(invalid(SPEC / "selector", selector, f"empty selector is invalid for {kind}"))
         elif not problems and not labels.from_label_selector(selector).matches(own):
             at = SPEC / "template" / "metadata" / "labels"
             found.append(invalid(at, own, "`selector` does not match template `labels`"))
-    return [*found, *pod.validate_template(template, SPEC / "template", restart_policies)]
+    found += pod.validate_template(template, SPEC / "template", ("Always",))
+    if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
+        at = SPEC / "template" / "spec" / "activeDeadlineSeconds"
+        found.append(forbidden(at, f"activeDeadlineSeconds in {owner} is not Supported"))
+    return found
 
 
 def _selector_stays(new: Object, old: Object) -> list[FieldError]:
@@ -195,7 +199,9 @@ def _deployment_strategy(strategy: Object, path: FieldPath) -> list[FieldError]:
         return []
     at = path / "rollingUpdate"
     found = _amounts(rolling or {}, at)
-    if _is_zero((rolling or {}).get("maxUnavailable")) and _is_zero((rolling or {}).get("maxSurge")):
+    if rules.is_nothing((rolling or {}).get("maxUnavailable")) and rules.is_nothing(
+        (rolling or {}).get("maxSurge")
+    ):
         found.append(
             invalid(
                 at / "maxUnavailable",
@@ -206,25 +212,10 @@ def _deployment_strategy(strategy: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
-_PERCENT = (
-    "a valid percent string must be a numeric string followed by an ending '%' "
-    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
-)
-
-
 def _amounts(rolling: Object, path: FieldPath) -> list[FieldError]:
-    found: list[FieldError] = []
-    for field in ("maxUnavailable", "maxSurge"):
-        value = rolling.get(field)
-        if isinstance(value, str):
-            if not (value.endswith("%") and value[:-1].isdigit()):
-                found.append(invalid(path / field, value, _PERCENT))
-            elif field == "maxUnavailable" and int(value[:-1]) > 100:
-                found.append(invalid(path / field, value, "must not be greater than 100%"))
-        elif isinstance(value, int) and value < 0:
-            found.append(invalid(path / field, value, "must be greater than or equal to 0"))
-    return found
-
-
-def _is_zero(value: object) -> bool:
-    return value in (None, 0, "0%", "0")
+    found = [
+        error
+        for field in ("maxUnavailable", "maxSurge")
+        for error in rules.share(path / field, rolling.get(field))
+    ]
+    return found + rules.at_most_all(path / "maxUnavailable", rolling.get("maxUnavailable"))

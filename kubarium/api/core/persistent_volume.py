@@ -5,7 +5,9 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 
 from __future__ import annotations
 
-from kubarium.apimachinery import quantity
+from kubarium.api.core import node_labels, volume_warnings
+from kubarium.api.storage.csi import driver_name
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -15,10 +17,21 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, annotations_of
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+ONLY_POD = "ReadWriteOncePod"
+ALONE = "may not use ReadWriteOncePod with other access modes"
+VOLUME_MODES = ("Block", "Filesystem")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+_OLD_ANNOTATIONS = {
+    "volume.beta.kubernetes.io/storage-class": 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
+_RECYCLE = (
+    "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
+    "Instead, the recommended approach is to use dynamic provisioning."
+)
 _NOT_SOURCES = frozenset(
     ("accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
      "storageClassName", "volumeAttributesClassName", "volumeMode")
@@ -64,11 +77,28 @@ def validate(volume: Object) -> list[FieldError]:
     if not sources:
         found.append(required(SPEC, "must specify a volume type"))
     found += [forbidden(SPEC / name, "may not specify more than 1 volume type") for name in sources[1:]]
+    if ONLY_POD in modes and len(modes) > 1:
+        found.append(forbidden(SPEC / "accessModes", ALONE))
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy not in RECLAIM_POLICIES:
         found.append(not_supported(SPEC / "persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES))
     if sources[:1] == ["local"] and not spec.get("nodeAffinity"):
         found.append(required(SPEC / "nodeAffinity", "Local volume requires node affinity"))
+    if policy == "Recycle" and (spec.get("hostPath") or {}).get("path") == "/":
+        why = "may not be 'recycle' for a hostPath mount of '/'"
+        found.append(forbidden(SPEC / "persistentVolumeReclaimPolicy", why))
+    found += rules.if_named(
+        SPEC / "storageClassName", spec.get("storageClassName"), names.dns_subdomain_errors
+    )
+    found += rules.if_one_of(SPEC / "volumeMode", spec.get("volumeMode"), VOLUME_MODES)
+    affinity = spec.get("nodeAffinity")
+    if affinity is not None and affinity.get("required") is None:
+        why = "must specify required node constraints"
+        found.append(required(SPEC / "nodeAffinity" / "required", why))
+    if spec.get("csi") is not None:
+        found += driver_name(SPEC / "csi" / "driver", spec["csi"].get("driver"))
+        if not spec["csi"].get("volumeHandle"):
+            found.append(required(SPEC / "csi" / "volumeHandle"))
     return found
 
 
@@ -82,4 +112,21 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
             )
         )
     before, after = old.get("spec") or {}, new.get("spec") or {}
+    if before.get("nodeAffinity") is not None:
+        found += immutable(SPEC / "nodeAffinity", after.get("nodeAffinity"), before["nodeAffinity"])
     return [*found, *immutable(SPEC / "volumeMode", after.get("volumeMode"), before.get("volumeMode"))]
+
+
+def warnings(volume: Object, old: Object | None) -> list[str]:
+    """What has been given up (`pkg/api/persistentvolume/util.go`)."""
+    spec = volume.get("spec") or {}
+    annotations = annotations_of(volume)
+    found = [
+        f"metadata.annotations[{key}]: {text}" for key, text in _OLD_ANNOTATIONS.items() if key in annotations
+    ]
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        found.append(_RECYCLE)
+    terms = ((spec.get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms") or ()
+    for index, term in enumerate(terms):
+        found += node_labels.term_warnings(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{index}]")
+    return [*found, *volume_warnings.of_source(spec, "spec")]

@@ -5,8 +5,8 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#persiste
 
 from __future__ import annotations
 
-from kubarium.api.core.persistent_volume import ACCESS_MODES
-from kubarium.apimachinery import quantity
+from kubarium.api.core.persistent_volume import ACCESS_MODES, ALONE, ONLY_POD, VOLUME_MODES
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -17,7 +17,9 @@ from kubarium.apimachinery.field_path import (
     required,
 )
 from kubarium.apimachinery.metadata import validate_label_selector
-from kubarium.apimachinery.object import Object, copy
+from kubarium.apimachinery.object import Object, annotations_of, copy
+
+_BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 def fill_defaults(claim: Object) -> None:
@@ -50,6 +52,8 @@ def validate_spec(spec: Object, path: FieldPath) -> list[FieldError]:
     found += [
         not_supported(path / "accessModes", mode, ACCESS_MODES) for mode in modes if mode not in ACCESS_MODES
     ]
+    if ONLY_POD in modes and len(modes) > 1:
+        found.append(forbidden(path / "accessModes", ALONE))
     found += validate_label_selector(spec.get("selector"), path / "selector")
     requests = (spec.get("resources") or {}).get("requests") or {}
     if "storage" not in requests:
@@ -57,6 +61,17 @@ def validate_spec(spec: Object, path: FieldPath) -> list[FieldError]:
     elif quantity.milli_value(requests["storage"]) <= 0:
         at = (path / "resources").key("storage")
         found.append(invalid(at, requests["storage"], "must be greater than zero"))
+    found += rules.if_named(
+        path / "storageClassName", spec.get("storageClassName"), names.dns_subdomain_errors
+    )
+    found += rules.if_one_of(path / "volumeMode", spec.get("volumeMode"), VOLUME_MODES)
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    for field, origin in (("dataSource", source), ("dataSourceRef", reference)):
+        found += [
+            required(path / field / part) for part in ("kind", "name") if origin and not origin.get(part)
+        ]
+    if source and reference and not reference.get("namespace") and source != reference:
+        found.append(invalid(path, "dataSource", "must match dataSourceRef"))
     return found
 
 
@@ -74,7 +89,9 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
         why = "spec is immutable after creation except resources.requests and volumeAttributesClassName "
         why += "for bound claims"
         found.append(forbidden(SPEC, why))
-    if grown and was and quantity.milli_value(grown) < quantity.milli_value(was):
+    held = ((old.get("status") or {}).get("capacity") or {}).get("storage") or was
+    shrunk = grown and was and quantity.compare(grown, was) < 0
+    if shrunk and quantity.compare(grown, held) <= 0:
         at = SPEC / "resources" / "requests" / "storage"
         found.append(forbidden(at, "field can not be less than status.capacity"))
     return found
@@ -88,3 +105,25 @@ def _take_request(spec: Object) -> str:
 
 def _present(spec: Object) -> Object:
     return {key: value for key, value in spec.items() if value is not None}
+
+
+def warnings(claim: Object, old: Object | None) -> list[str]:
+    """An annotation of long ago, a fraction of a byte (`pkg/api/persistentvolumeclaim/util.go`)."""
+    found = spec_warnings(claim.get("spec") or {}, "spec")
+    if _BETA_CLASS in annotations_of(claim):
+        text = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        found.insert(0, f"metadata.annotations[{_BETA_CLASS}]: {text}")
+    return found
+
+
+def spec_warnings(spec: Object, at: str) -> list[str]:
+    """The part that templates of claims share."""
+    found = []
+    for kind in ("requests", "limits"):
+        amount = ((spec.get("resources") or {}).get(kind) or {}).get("storage")
+        if amount is not None and quantity.milli_value(amount) % 1000:
+            text = quantity.canonical(amount)
+            found.append(
+                f'{at}.resources.{kind}[storage]: fractional byte value "{text}" is invalid, must be an integer'
+            )
+    return found

@@ -103,17 +103,34 @@ def difference(new: Mapping[str, str], old: Mapping[str, str]) -> Usage:
 
 
 def in_scope(quota: Object, group: str, plural: str, obj: Object) -> bool:
-    """Do all scopes of the quota apply to the object? Scopes speak of pods; other kinds have none."""
+    """Do all scopes of the quota apply to the object? Scopes speak of pods and claims; other kinds have none."""
     requirements = [
         {"scopeName": scope, "operator": "Exists"} for scope in spec_of(quota).get("scopes") or ()
     ]
     requirements += (spec_of(quota).get("scopeSelector") or {}).get("matchExpressions") or ()
     if not requirements:
         return True
-    return not group and plural == "pods" and all(_has_scope(obj, one) for one in requirements)
+    if (group, plural) == ("", "persistentvolumeclaims"):
+        return all(_has_claim_scope(obj, one) for one in requirements)
+    return not group and plural == "pods" and all(has_scope(obj, one) for one in requirements)
 
 
-def _has_scope(pod: Object, requirement: Object) -> bool:
+def _has_claim_scope(claim: Object, requirement: Object) -> bool:
+    """A claim has the attribute class that it wants, the one it has, and the one it is on its way to."""
+    if requirement.get("scopeName") != "VolumeAttributesClass":
+        return False
+    status = claim.get("status") or {}
+    classes = {
+        spec_of(claim).get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        (status.get("modifyVolumeStatus") or {}).get("targetVolumeAttributesClassName"),
+    }
+    named = {one for one in classes if one} or {""}
+    return any(_matches(one, requirement) for one in named)
+
+
+def has_scope(pod: Object, requirement: Object) -> bool:
+    """Does one scope apply to a pod?"""
     spec = spec_of(pod)
     match requirement.get("scopeName"):
         case "Terminating":

@@ -40,6 +40,13 @@ def shares_of(level: Object) -> int:
     return shares
 
 
+def percentages_of(level: Object) -> tuple[int, int | None]:
+    """How much of its seats a level lends, and how much more it may borrow at most; None is no limit."""
+    spec = spec_of(level)
+    body = spec.get("exempt" if spec.get("type") == "Exempt" else "limited") or {}
+    return body.get("lendablePercent") or DEFAULT_LENDABLE, body.get("borrowingLimitPercent")
+
+
 def queuing_of(level: Object) -> Queuing | None:
     """The queues of a level; None if it rejects instead."""
     response = (spec_of(level).get("limited") or {}).get("limitResponse") or {}

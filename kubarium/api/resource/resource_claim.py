@@ -52,6 +52,14 @@ def pod_claims(pod: Object) -> Iterator[PodClaim]:
             yield PodClaim(entry["name"], made[entry["name"]]["resourceClaimName"], True)
 
 
+def names_for(pod: Object) -> list[str]:
+    """The claims that a pod has by now: named, made from templates, and for extended resources."""
+    status = status_of(pod)
+    listed = [*(spec_of(pod).get("resourceClaims") or ()), *(status.get("resourceClaimStatuses") or ())]
+    listed.append(status.get("extendedResourceClaimStatus") or {})
+    return [name for one in listed if (name := one.get("resourceClaimName"))]
+
+
 def objection_to(claim: Object, pod: Object, generated: bool) -> str:
     """Why a pod cannot use a claim, or nothing."""
     if "deletionTimestamp" in claim["metadata"]:

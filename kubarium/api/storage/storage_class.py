@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery.field_path import ROOT, FieldError, immutable, not_supported, required
+from kubarium.apimachinery import names, rules
+from kubarium.apimachinery.field_path import (
+    ROOT,
+    FieldError,
+    FieldPath,
+    duplicate,
+    forbidden,
+    immutable,
+    invalid,
+    not_supported,
+    required,
+)
 from kubarium.apimachinery.object import Object, annotations_of
 
 IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 IMMEDIATE, WAIT = "Immediate", "WaitForFirstConsumer"
+RECLAIM_POLICIES = ("Delete", "Retain")
 
 
 def fill_defaults(storage_class: Object) -> None:
@@ -23,20 +35,45 @@ def is_default(storage_class: Object) -> bool:
 
 
 def validate(storage_class: Object) -> list[FieldError]:
-    """A provisioner and known policies."""
-    found: list[FieldError] = []
-    if not storage_class.get("provisioner"):
-        found.append(required(ROOT / "provisioner"))
+    """A provisioner, its parameters, known policies, whole topologies."""
+    found = rules.named(
+        ROOT / "provisioner",
+        storage_class.get("provisioner"),
+        lambda name: names.qualified_name_errors(name.lower()),
+    )
+    found += rules.parameters(ROOT / "parameters", storage_class.get("parameters") or {})
     policy = storage_class.get("reclaimPolicy")
-    if policy not in ("Delete", "Retain"):
-        found.append(not_supported(ROOT / "reclaimPolicy", policy, ("Delete", "Retain")))
-    mode = storage_class.get("volumeBindingMode")
-    if mode not in (IMMEDIATE, WAIT):
-        found.append(not_supported(ROOT / "volumeBindingMode", mode, (IMMEDIATE, WAIT)))
-    return found
+    if policy not in RECLAIM_POLICIES:
+        found.append(not_supported(ROOT / "reclaimPolicy", policy, RECLAIM_POLICIES))
+    found += rules.one_of(
+        ROOT / "volumeBindingMode", storage_class.get("volumeBindingMode"), (IMMEDIATE, WAIT)
+    )
+    return found + _topologies(storage_class.get("allowedTopologies") or [], ROOT / "allowedTopologies")
 
 
 def validate_update(new: Object, old: Object) -> list[FieldError]:
     """What a class means stays."""
-    fields = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
-    return [e for f in fields for e in immutable(ROOT / f, new.get(f), old.get(f))] + validate(new)
+    found = validate(new)
+    for field in ("parameters", "provisioner", "reclaimPolicy"):
+        if (new.get(field) or None) != (old.get(field) or None):
+            found.append(forbidden(ROOT / field, f"updates to {field} are forbidden."))
+    return found + immutable(
+        ROOT / "volumeBindingMode", new.get("volumeBindingMode"), old.get("volumeBindingMode")
+    )
+
+
+def _topologies(terms: list[Object], path: FieldPath) -> list[FieldError]:
+    found: list[FieldError] = []
+    for index, term in enumerate(terms):
+        seen: set[str] = set()
+        for number, expression in enumerate(term.get("matchLabelExpressions") or []):
+            at = (path % index / "matchLabelExpressions") % number
+            key, values = expression.get("key") or "", expression.get("values") or []
+            if not values:
+                found.append(required(at / "values"))
+            found += rules.unique(at / "values", values)
+            found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
+            if key in seen:
+                found.append(duplicate(at / "key", key))
+            seen.add(key)
+    return found

@@ -9,7 +9,7 @@ Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -479,3 +479,25 @@ def _dotted(node: Node) -> str:
     if isinstance(node, Select) and not node.optional and (before := _dotted(node.operand)):
         return f"{before}.{node.field}"
     return ""
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all below it."""
+    yield node
+    for child in _children(node):
+        yield from walk(child)
+
+
+def _children(node: Node) -> list[Node]:
+    match node:
+        case Select():
+            return [node.operand]
+        case Call() | Macro():
+            return [node.target, *node.args] if node.target is not None else node.args
+        case MakeList():
+            return node.items
+        case MakeMap():
+            return [part for key, value, _ in node.entries for part in (key, value)]
+        case MakeStruct():
+            return [value for _, value, _ in node.fields]
+    return []

@@ -68,7 +68,7 @@ async def test_namespaces_must_exist_and_live(client: Client) -> None:
 async def test_pod_security(client: Client, default_account: str) -> None:
     label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     await client.resource("v1", "namespaces").patch(default_account, label)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             try:
                 pod = await client.resource("v1", "pods").create(make_pod(default_account))
@@ -116,7 +116,7 @@ async def test_a_quota_is_never_overdrawn(client: Client, namespace: str) -> Non
             return False
         return True
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:  # until the plugin's cache has seen the status
             try:
                 await one(0)

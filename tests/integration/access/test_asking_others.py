@@ -48,7 +48,7 @@ async def oracle(tmp_path: Path) -> AsyncIterator[tuple[Oracle, list[str]]]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    flags = ["--authorization-mode=Webhook,RBAC"]
+    flags = ["--authorization-mode=Webhook,RBAC", "--authorization-webhook-version=v1"]
     for path, flag in (("tokens", "authentication-token"), ("rights", "authorization")):
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/{path}"
         config = {

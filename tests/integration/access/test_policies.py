@@ -63,7 +63,7 @@ async def create(client: Client, namespace: str, **data: str) -> dict[str, Any]:
 
 async def refusal(client: Client, namespace: str, **data: str) -> errors.StatusError:
     """What is said once the policy has come into effect."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await create(client, namespace, **data)
@@ -121,7 +121,7 @@ async def test_a_mutating_policy_changes(client: Client, namespace: str, policie
         ],
     }  # fmt: skip
     await policies.add("Mutating", spec)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (made := await create(client, namespace, a="1"))["data"] == {"a": "1"}:
             pass
     assert made["data"] == {"a": "1", "b": "yes"} and made["metadata"]["labels"] == {"seen": "yes"}

@@ -112,7 +112,7 @@ async def create(client: Client, namespace: str, *, dry_run: bool = False) -> di
 
 async def until_asked(client: Client, namespace: str, hook: Hook) -> None:
     """Configurations take effect through a cache."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not hook.seen:
             await create(client, namespace)
             await asyncio.sleep(0.01)
@@ -176,7 +176,7 @@ async def test_failing_open_and_failing_closed(
     await create(client, namespace)
     untrusted = {"url": hook.client_config()["url"]}
     await registered.add("Validating", untrusted)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await create(client, namespace)
@@ -233,7 +233,7 @@ async def test_an_old_version_is_shown_as_the_webhook_knows_it(
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     half = {"type": "Utilization", "averageUtilization": 50}
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": half}}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not hook.seen:
             await scalers.create(
                 {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",

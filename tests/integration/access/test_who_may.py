@@ -52,7 +52,7 @@ async def test_a_binding_takes_effect_and_nobody_gives_away_more(
         "subjects": [{"kind": "User", "name": "bob", "apiGroup": RBAC}],
     }  # fmt: skip
     await client.resource(api, "rolebindings").create(binding)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await bob.resource(api, "roles").list(namespace)

@@ -84,13 +84,13 @@ async def extension(api_server: ApiServer) -> AsyncIterator[Server]:
     for writer in extension.writers:
         writer.transport.abort()
     await server.wait_closed()
-    await asyncio.wait(extension.connections, timeout=5)
+    await asyncio.wait(extension.connections, timeout=60)
 
 
 async def available(client: Client, wanted: str) -> Any:
     """The Available condition once it has the wanted status."""
     services = client.resource("apiregistration.k8s.io/v1", "apiservices")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in services.watch(field_selector=f"metadata.name=v1.{GROUP}"):
             found = conditions.find((event.obj.get("status") or {}).get("conditions"), "Available")
             if found is not None and found["status"] == wanted:
@@ -141,7 +141,7 @@ async def test_a_group_behind_our_door(api_server: ApiServer, client: Client, ex
 
 
 async def test_our_own_groups_are_local(client: Client) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in client.resource("apiregistration.k8s.io/v1", "apiservices").watch(
             field_selector="metadata.name=v1.apps"
         ):

@@ -45,7 +45,7 @@ async def events(
     """The first events of a watch; fewer if it ends."""
     found: list[Object] = []
     pending = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with client.stream(
             "GET", path(namespace), query={"watch": "1", **(query or {})}, headers=headers
         ) as answer:

@@ -69,7 +69,7 @@ async def kubelet(api_server: ApiServer) -> AsyncIterator[Kubelet]:
     for writer in stand_in.writers:
         writer.transport.abort()
     if stand_in.connections:
-        await asyncio.wait(stand_in.connections, timeout=5)
+        await asyncio.wait(stand_in.connections, timeout=60)
 
 
 @pytest.fixture

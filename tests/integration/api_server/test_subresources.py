@@ -180,9 +180,18 @@ async def test_autoscalers_and_events_have_two_forms(client: Client, namespace: 
         "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "reason": "Testing", "message": "hello",
         "involvedObject": {"kind": "Pod", "name": "p", "namespace": namespace}, "type": "Normal",
         "source": {"component": "test"}, "firstTimestamp": "2026-01-01T00:00:00Z", "count": 1,
+        "lastTimestamp": "2026-01-01T00:00:00Z",
     }  # fmt: skip
     await client.resource("v1", "events").create(event, namespace)
     shown = await client.resource("events.k8s.io/v1", "events").list(
         namespace, field_selector="regarding.name=p"
     )
     assert shown["items"][0]["note"] == "hello" and shown["items"][0]["deprecatedCount"] == 1
+    table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    cells = [
+        (await client.request("GET", f"{root}/namespaces/{namespace}/events", headers=table))["rows"][0][
+            "cells"
+        ]
+        for root in ("/api/v1", "/apis/events.k8s.io/v1")
+    ]
+    assert cells[0] == cells[1] and "<unknown>" not in cells[0]

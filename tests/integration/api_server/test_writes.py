@@ -249,13 +249,19 @@ async def test_services_get_addresses_and_ports(client: Client, namespace: str) 
 
 
 async def test_what_is_not_there_is_said_so(client: Client, namespace: str) -> None:
-    for path in (
-        "/api/v1/nothings",
-        "/apis/none.io/v1/things",
-        f"/api/v1/namespaces/{namespace}/pods/x/nothing",
+    for path, known in (
+        ("/api/v1/nothings", True),
+        (f"/api/v1/namespaces/{namespace}/pods/x/nothing", True),
+        ("/apis/none.io/v1/things", False),
+        ("/apis/none.io", False),
+        ("/nothing", False),
     ):
-        with pytest.raises(errors.NotFound, match="the server could not find the requested resource"):
+        with pytest.raises(
+            errors.NotFound, match="the server could not find the requested resource"
+        ) as error:
             await client.request("GET", path)
+        # Where no version is known there is no Status, only the words of any web server.
+        assert isinstance(error.value, errors.NoSuchPath) is not known, path
     with pytest.raises(errors.MethodNotAllowed):
         await client.request("DELETE", f"/api/v1/namespaces/{namespace}/pods/x/binding")
     with pytest.raises(
@@ -289,3 +295,14 @@ async def test_writes_that_name_no_revision_never_conflict(client: Client, names
         await maps.create(config_map(name), namespace)
         notes = [patch(name, "merge", {"data": {f"k{n}": "v"}}) for n in range(8)]
         await asyncio.gather(*notes[:4], maps.delete(name, namespace), *notes[4:])
+
+
+async def test_remarks_come_as_warnings(client: Client, namespace: str) -> None:
+    """A deprecated resource says so on every request, an odd object when it is made."""
+    listed = await client.send("GET", f"/api/v1/namespaces/{namespace}/endpoints")
+    remark = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+    assert listed.headers["warning"] == f'299 - "{remark}"'
+    odd = deployment("odd")
+    odd["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "gitRepo": {"repository": "r"}}]
+    made = await client.send("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body=odd)
+    assert made.headers["warning"] == '299 - "spec.template.spec.volumes[0].gitRepo: deprecated in v1.11"'

@@ -53,7 +53,7 @@ DEFINITION = {
 }
 
 
-def eventually(read: Callable[[], object], seconds: float = 30.0) -> object:
+def eventually(read: Callable[[], object], seconds: float = 60.0) -> object:
     """The first answer that is neither an error nor empty."""
     deadline = time.monotonic() + seconds
     while True:

@@ -11,12 +11,14 @@ from kubarium.client.rest import Client
 from tests.integration.controller_manager.world import ControllerManager, World
 from tests.integration.running import ApiServer
 
+ALONE = "--leader-elect=false"  # it must not end when this machine is too slow to renew a lease
+
 
 @pytest.fixture(scope="package")
 def controller_manager(
     api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControllerManager]:
-    manager = ControllerManager(tmp_path_factory.mktemp("controller-manager"), api_server)
+    manager = ControllerManager(tmp_path_factory.mktemp("controller-manager"), api_server, ALONE)
     manager.start()
     yield manager
     code = manager.stop()

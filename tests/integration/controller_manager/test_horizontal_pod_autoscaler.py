@@ -98,7 +98,9 @@ async def test_load_makes_a_deployment_grow(world: World, metrics: None) -> None
 
     async def grown() -> bool:
         found = await world.get("apps/v1", "deployments", "web")
-        return bool(found["spec"]["replicas"] == 5)
+        scaler = await world.get("autoscaling/v2", "horizontalpodautoscalers", "web")
+        limited = conditions.find((scaler.get("status") or {}).get("conditions"), "ScalingLimited")
+        return bool(found["spec"]["replicas"] == 5 and limited)
 
     await world.until(grown)
     found = await world.get("autoscaling/v2", "horizontalpodautoscalers", "web")
@@ -107,6 +109,7 @@ async def test_load_makes_a_deployment_grow(world: World, metrics: None) -> None
     assert limited and (limited["status"], limited["reason"]) == ("True", "TooManyReplicas")
     current = found["status"]["currentMetrics"][0]["resource"]["current"]
     assert current == {"averageUtilization": 150, "averageValue": "150m"}
-    assert await world.events("SuccessfulRescale") == [
-        "New size: 5; reason: cpu resource utilization (percentage of request) above target"
-    ]
+    await world.told(
+        "SuccessfulRescale",
+        "New size: 5; reason: cpu resource utilization (percentage of request) above target",
+    )

@@ -9,7 +9,10 @@ from tests.integration.controller_manager.world import ControllerManager, World
 from tests.integration.running import ApiServer
 
 LEASE = "test-leader"
-FLAGS = (f"--leader-elect-resource-name={LEASE}", "--controllers=ttl-controller")
+FLAGS = (
+    f"--leader-elect-resource-name={LEASE}", "--controllers=ttl-controller", "--leader-elect-lease-duration=8s",
+    "--leader-elect-renew-deadline=6s", "--leader-elect-retry-period=200ms",
+)  # fmt: skip
 
 
 async def test_the_second_takes_over(api_server: ApiServer, client: Client, tmp_path: Path) -> None:

@@ -226,12 +226,14 @@ async def test_no_execute_drives_pods_away_after_their_patience(world: World) ->
         taint = {"key": "gone", "effect": "NoExecute"}
         await nodes.patch(name, {"spec": {"taints": [taint]}})
 
-        async def leaving(*wanted: str) -> bool:
+        async def both_leave() -> bool:
             found = {name_of(p) for p in await world.pods() if p["metadata"].get("deletionTimestamp")}
-            return found == set(wanted)
+            return found == {"at-once", "a-while"}
 
-        await world.until(lambda: leaving("at-once"))
-        await world.until(lambda: leaving("at-once", "a-while"))
+        await world.until(both_leave)
+        leaving = [(await world.get("v1", "pods", name))["metadata"] for name in ("at-once", "a-while")]
+        first, second = (times.parse_time(one["deletionTimestamp"]) for one in leaving)
+        assert second >= first
         disrupted = conditions.find(
             (await world.get("v1", "pods", "at-once"))["status"]["conditions"], "DisruptionTarget"
         )

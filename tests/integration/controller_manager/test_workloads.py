@@ -31,7 +31,7 @@ async def test_a_deployment_rolls_to_a_new_template_and_back(world: World) -> No
     assert len(await world.list("apps/v1", "replicasets")) == 2
     sets = await world.list("apps/v1", "replicasets", "app=web")
     first = next(one for one in sets if one["spec"]["replicas"] == 3)
-    assert f"Scaled up replica set {name_of(first)} from 0 to 3" in await world.events("ScalingReplicaSet")
+    await world.hears("ScalingReplicaSet", f"Scaled up replica set {name_of(first)} from 0 to 3")
 
 
 async def test_a_recreated_deployment_never_has_two_versions(world: World) -> None:
@@ -164,7 +164,7 @@ async def test_a_stateful_set_starts_in_order_updates_in_reverse_and_keeps_its_c
     assert names == ["data-db-0", "data-db-1"]
     await world.patch("apps/v1", "statefulsets", "db", {"spec": {"template": template("db", "web:2")}})
     await world.until(lambda: complete("web:2"), kubelet=True)
-    assert "create Pod db-0 in StatefulSet db successful" in await world.events("SuccessfulCreate")
+    await world.hears("SuccessfulCreate", "create Pod db-0 in StatefulSet db successful")
     await world.patch("apps/v1", "statefulsets", "db", {"spec": {"replicas": 0}})
 
     async def empty() -> bool:
@@ -258,7 +258,7 @@ async def test_a_job_counts_each_pod_once(world: World) -> None:
     pods = await world.pods()
     assert len(pods) == 4
     assert all(not pod["metadata"].get("finalizers") for pod in pods)
-    assert await world.events("Completed") == ["Job completed"]
+    await world.told("Completed", "Job completed")
 
 
 async def test_an_indexed_job_gives_each_pod_a_number(world: World) -> None:
@@ -329,7 +329,7 @@ async def test_a_cron_job_starts_what_is_due(world: World) -> None:
     await world.until(started)
     (one,) = await world.list("batch/v1", "jobs")
     assert one["metadata"]["ownerReferences"][0]["uid"] == created["metadata"]["uid"]
-    assert await world.events("SuccessfulCreate")
+    await world.hears("SuccessfulCreate", f"Created job {name_of(one)}")
 
 
 async def test_a_budget_says_how_many_pods_may_go(world: World) -> None:
@@ -402,7 +402,7 @@ async def test_a_failed_stateful_pod_comes_back_under_its_name(world: World) -> 
         return bool(pod["metadata"]["uid"] != first and pod["status"]["phase"] == "Pending")
 
     await world.until(again)
-    assert any("is recreating failed Pod db-0" in text for text in await world.events("RecreatingFailedPod"))
+    await world.hears("RecreatingFailedPod", "is recreating failed Pod db-0")
 
 
 async def test_a_failed_daemon_is_replaced(world: World) -> None:
@@ -426,7 +426,7 @@ async def test_a_failed_daemon_is_replaced(world: World) -> None:
             return len(found) == 1 and name_of(found[0]) != name_of(first)
 
         await world.until(replaced)
-        assert await world.events("FailedDaemonPod")
+        await world.hears("FailedDaemonPod", name_of(first))
     finally:
         await nodes.delete(name)
 
@@ -493,10 +493,7 @@ async def test_a_replaced_cron_job_has_one_job_at_a_time(world: World) -> None:
     await world.until(lambda: started(""))
     (first,) = await world.list("batch/v1", "jobs")
 
-    async def told() -> bool:
-        return bool(await world.events("SuccessfulCreate"))
-
-    await world.until(told)
+    await world.hears("SuccessfulCreate", f"Created job {name_of(first)}")
     assert not await world.events("UnexpectedJob")  # not even when the cache is late
     assert not await world.events("SuccessfulDelete")
     await resource.delete("tick", world.namespace, propagation_policy="Background")

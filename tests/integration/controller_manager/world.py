@@ -40,8 +40,7 @@ class ControllerManager:
             f"--root-ca-file={path('ca.crt')}", f"--service-account-private-key-file={path('sa.key')}",
             f"--cluster-signing-cert-file={path('ca.crt')}", f"--cluster-signing-key-file={path('ca.key')}",
             "--allocate-node-cidrs", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/12",
-            "--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s",
-            "--leader-elect-retry-period=200ms", *self._flags,
+            *self._flags,
         ]  # fmt: skip
         self.child = Child(command, self.folder / "controller-manager.log")
 
@@ -80,6 +79,22 @@ class World:
 
     async def events(self, reason: str) -> list[str]:
         return [e["message"] for e in await self.list("v1", "events") if e.get("reason") == reason]
+
+    async def told(self, reason: str, *texts: str) -> None:
+        """Wait until events with this reason say exactly this; they come after what they tell of."""
+
+        async def said() -> bool:
+            return set(await self.events(reason)) == set(texts)
+
+        await self.until(said)
+
+    async def hears(self, reason: str, text: str) -> None:
+        """Wait until one of the events with this reason says this, among other things."""
+
+        async def said() -> bool:
+            return any(text in message for message in await self.events(reason))
+
+        await self.until(said)
 
     async def kubelet(self, *, ready: bool = True, finish: Finish = "") -> None:
         """One round: what waits runs (or ends, in phase `finish`), what is being deleted goes."""

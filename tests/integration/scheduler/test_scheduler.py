@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubarium.apimachinery import conditions
+from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.apimachinery.object import Object
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
 from tests.integration.running import ApiServer, Child, free_port
 
 ZONE = "topology.kubernetes.io/zone"
+PLAIN = {"Accept": "text/plain"}
 
 
 class SchedulerProcess:
@@ -26,7 +29,13 @@ class SchedulerProcess:
         self.port = free_port()
         self._folder = folder
         kubeconfig = server.kubeconfig("system:kube-scheduler", ())
-        self._flags = [f"--kubeconfig={kubeconfig}", f"--secure-port={self.port}", "--bind-address=127.0.0.1"]
+        self._flags = [
+            f"--kubeconfig={kubeconfig}",
+            f"--authentication-kubeconfig={kubeconfig}",
+            f"--authorization-kubeconfig={kubeconfig}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+        ]
         self.child: Child | None = None
 
     def start(self) -> None:
@@ -47,14 +56,19 @@ def scheduler(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-async def pages(scheduler: SchedulerProcess) -> AsyncIterator[Client]:
-    """The scheduler's own pages."""
-    config = ClientConfig(f"https://127.0.0.1:{scheduler.port}", insecure_skip_tls_verify=True)
-    async with Client(config) as client:
+async def pages(scheduler: SchedulerProcess, api_server: ApiServer) -> AsyncIterator[Client]:
+    """The scheduler's own pages, for an administrator."""
+    async with Client(_own_port(scheduler, api_server.config())) as client:
         yield client
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+def _own_port(scheduler: SchedulerProcess, config: ClientConfig) -> ClientConfig:
+    """Somebody's credentials, shown to the scheduler, whose certificate is its own work."""
+    server = f"https://127.0.0.1:{scheduler.port}"
+    return replace(config, server=server, ca_data=b"", ca_file="", insecure_skip_tls_verify=True)
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """Look until there is something to see."""
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110  another process is watched
@@ -148,6 +162,30 @@ async def test_a_pod_gets_a_node_and_hears_of_it(world: World, pages: Client) ->
     assert await pages.request("GET", "/readyz") == "ok"
 
 
+async def test_its_pages_are_for_those_who_may(
+    world: World, scheduler: SchedulerProcess, pages: Client, api_server: ApiServer
+) -> None:
+    nobody = ClientConfig("https://unused", insecure_skip_tls_verify=True)
+    async with Client(_own_port(scheduler, nobody)) as stranger:
+        assert await stranger.request("GET", "/healthz") == "ok"
+        with pytest.raises(Forbidden, match='User "system:anonymous" cannot get path "/metrics"'):
+            await stranger.request("GET", "/metrics")
+    async with Client(_own_port(scheduler, replace(nobody, token="made up"))) as stranger:
+        with pytest.raises(Unauthorized):
+            await stranger.request("GET", "/healthz")
+    jane = api_server.config("jane", ("system:monitoring",))
+    async with Client(_own_port(scheduler, jane)) as monitor:
+        assert "scheduler_pending_pods" in await monitor.request("GET", "/metrics")
+        with pytest.raises(Forbidden, match='User "jane" cannot get path "/debug/decisions"'):
+            await monitor.request("GET", "/debug/decisions")
+    configuration = (await pages.request("GET", "/configz"))["kubescheduler.config.k8s.io"]
+    assert configuration["podMaxBackoffSeconds"] == 10
+    assert "Up: 0 hr" in await pages.request("GET", "/statusz", headers=PLAIN)
+    assert f"secure-port={scheduler.port}" in await pages.request("GET", "/flagz", headers=PLAIN)
+    assert "set klog.logging.verbosity to 2" in await pages.request("PUT", "/debug/flags/v", body=b"2")
+    await pages.request("PUT", "/debug/flags/v", body=b"0")
+
+
 async def test_a_pod_without_room_waits_for_a_node(world: World) -> None:
     await world.add_node(f"{world.namespace}-a", cpu="1")
     await world.add_pod("large", cpu="3")
@@ -214,4 +252,4 @@ async def test_pods_survive_the_death_of_the_scheduler(world: World, scheduler: 
     await world.add_pod("after")
     scheduler.start()
     # The dead one's lease must run out first.
-    assert await eventually(lambda: world.node_of("after"), seconds=40.0)
+    assert await eventually(lambda: world.node_of("after"), seconds=90.0)

@@ -35,7 +35,7 @@ class Etcd:
         )
         client = EtcdClient([self.url])
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while True:
                     try:
                         await client.revision()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.metrics_server.metrics_api import pod_metrics
+from addons.metrics_server.metrics_api import list_of, pod_metrics, table_of
 from addons.metrics_server.samples import Samples, parse
 
 SCRAPE = """# HELP node_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the node in core-seconds
@@ -36,6 +36,9 @@ def test_a_pod_shows_its_containers() -> None:
     metrics = pod_metrics(POD, samples)
     assert metrics is not None
     assert metrics["containers"] == [{"name": "web", "usage": {"cpu": "250000000n", "memory": "1024Ki"}}]
+    table = table_of(list_of("PodMetrics", [metrics]))
+    assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "cpu", "memory", "Window"]
+    assert table["rows"][0]["cells"] == ["web-1", "250m", "1Mi", "4.000s"]
 
 
 @pytest.mark.parametrize("second", [(1, 200), (10, 100)], ids=["restarted", "the same scrape again"])

@@ -7,9 +7,11 @@ import pytest
 from controller_manager import catalog
 from controller_manager.credentials import AccountClient
 from controller_manager.expectations import TIMEOUT, Expectations
+from controller_manager.options import Options
 from controller_manager.pod_control import slow_start
 from kubarium.apimachinery.object import ObjectKey
 from kubarium.client.fake import FakeAPI
+from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.component_base.clock import FakeClock
 
@@ -58,8 +60,24 @@ def test_controllers_are_chosen_by_name_or_short_name() -> None:
         everything | {"bootstrap-signer-controller"}
     ) - {"cronjob-controller"}
     assert [row.name for row in catalog.chosen(["namespace"])] == ["namespace-controller"]
+    for name in ("service-lb-controller", "selinux-warning-controller"):
+        assert catalog.chosen([name, f"-{name}"]) == []  # known, though not ours
     with pytest.raises(catalog.UnknownController, match='"nonsense" is not in the list of known controllers'):
         catalog.chosen(["*", "-nonsense"])
+
+
+def test_every_row_builds_a_controller_with_the_options_that_there_are(clock: FakeClock) -> None:
+    api = FakeAPI(clock=clock)
+    options = Options(allocate_node_cidrs=True, cluster_cidr="10.244.0.0/16")
+    client = api.client()
+    context = catalog.Context(options, Informers(client, clock), clock, lambda account: client)
+    context.client = client
+    missing = {row.name for row in catalog.CONTROLLERS if row.build(context) is None}
+    assert missing == {  # these need files that the flags do not name
+        "serviceaccount-token-controller",
+        "certificatesigningrequest-signing-controller",
+        "root-ca-certificate-publisher-controller",
+    }
 
 
 async def test_a_controller_acts_as_its_account(clock: FakeClock) -> None:

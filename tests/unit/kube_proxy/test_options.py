@@ -59,7 +59,10 @@ def test_each_mode_has_its_own_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("mod: iptables\niptables: {bit: 1}\n", 'unknown field "iptables.bit", unknown field "mod"'),
+        (
+            "mod: iptables\niptables: {bit: 1}\n",
+            'strict decoding error: unknown field "iptables.bit", unknown field "mod"',
+        ),
         ("mode: userspace\n", 'Mode.ProxyMode: Invalid value: "userspace": must be iptables, ipvs, nftables or blank'),
         ("metricsBindAddress: localhost:80\n", 'MetricsBindAddress: Invalid value: "localhost": must be a valid IP'),
         ("conntrack: {min: -1}\n", "KubeProxyConntrackConfiguration.Min: Invalid value: -1: must be greater than or"),

@@ -12,7 +12,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import RealClock
 from scheduler.app import SchedulerApp
-from scheduler.options import Configuration
+from scheduler.configuration import Configuration
 
 
 class Cluster:
@@ -34,7 +34,7 @@ class Cluster:
     def events(self, reason: str) -> list[Object]:
         return [event for event in self.api.objects("v1", "events") if event["reason"] == reason]
 
-    async def until(self, true: Callable[[], object], seconds: float = 5.0) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
         """Let everything run until something is so."""
         async with asyncio.timeout(seconds):
             while not true():  # noqa: ASYNC110 - what is waited for lives in another program

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from kubarium.apimachinery.object import Object
-from scheduler.options import configuration_of
+from scheduler.configuration import configuration_of
 from tests.unit.scheduler.builders import make_node, make_pod
 
 

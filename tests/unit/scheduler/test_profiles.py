@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scheduler import options
-from scheduler.options import ConfigurationError, configuration_of
+from scheduler.configuration import ConfigurationError, ProfileConfig, configuration_of
 from tests.unit.scheduler.builders import make_node, make_pod
 
 FILE = """
@@ -52,8 +53,6 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
 
 
 async def test_each_profile_places_its_pods_its_own_way(start: Any) -> None:
-    import yaml
-
     configuration = configuration_of(yaml.safe_load(FILE))
     taint = {"key": "k", "effect": "NoSchedule"}
     busy = make_pod("busy", cpu="2", nodeName="full", tolerations=[{"operator": "Exists"}])
@@ -73,7 +72,7 @@ async def test_each_profile_places_its_pods_its_own_way(start: Any) -> None:
 def test_an_unknown_plugin_is_named() -> None:
     from scheduler.profiles import build_profile, default_registry
 
-    profile = options.ProfileConfig(plugins={"multiPoint": {"enabled": [{"name": "Nonsense"}]}})
+    profile = ProfileConfig(plugins={"multiPoint": {"enabled": [{"name": "Nonsense"}]}})
     with pytest.raises(ConfigurationError, match="Nonsense"):
         build_profile(profile, None, default_registry())  # type: ignore[arg-type]
 
@@ -106,3 +105,85 @@ async def test_the_journal_tells_why(start: Any) -> None:
         assert json.loads(body)["decisions"][-1]["result"] == "unschedulable"
         status, _, _ = await page({"path": "/debug/decisions/default/nobody"})
         assert status == 404
+
+
+WRONG = [
+    ("parallelism: 0", "parallelism: Invalid value: 0: should be an integer value greater than zero"),
+    (
+        "percentageOfNodesToScore: 101",
+        "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]",
+    ),
+    ("podInitialBackoffSeconds: 0", "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
+    (
+        "podMaxBackoffSeconds: 0",
+        "podMaxBackoffSeconds: Invalid value: 0: must be greater than or equal to PodInitialBackoffSeconds",
+    ),
+    (
+        "leaderElection: {leaseDuration: 5s}",
+        'leaderElection.leaseDuration: Invalid value: "10s": LeaseDuration must be greater than RenewDeadline',
+    ),
+    ("profiles: [{schedulerName: a}, {}]", "profiles[1].schedulerName: Required value"),
+    (
+        "profiles: [{schedulerName: a}, {schedulerName: a}]",
+        'profiles[1].schedulerName: Duplicate value: "profiles[0].schedulerName"',
+    ),
+    (
+        "profiles: [{plugins: {filter: {enabled: [{name: EBSLimits}]}}}]",
+        'profiles[0].plugins.filter.enabled[0]: Invalid value: "EBSLimits": was invalid in version "v1" '
+        '(KubeSchedulerConfiguration is version "kubescheduler.config.k8s.io/v1")',
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: InterPodAffinity, args: {hardPodAffinityWeight: 101}}]}]",
+        "profiles[0].pluginConfig[2].args.hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]",
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: Best}}}]}]",
+        'profiles[0].pluginConfig[5].args.scoringStrategy.type: Unsupported value: "Best": supported values: '
+        '"LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"',
+    ),
+    (
+        "profiles: [{pluginConfig: [{name: PodTopologySpread, args: {defaultConstraints: "
+        "[{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}}]}]",
+        "profiles[0].pluginConfig[6].args.defaultingType: Invalid value: "
+        '"System": when .defaultConstraints are not empty',
+    ),
+    (
+        "extenders: [{urlPrefix: http://x, prioritizeVerb: rank}]",
+        "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it",
+    ),
+    (
+        "extenders: [{urlPrefix: http://x, bindVerb: b}, {urlPrefix: http://y, bindVerb: b}]",
+        'extenders: Invalid value: "found 2 extenders implementing bind": only one extender can implement bind',
+    ),
+    (
+        "extenders: [{urlPrefix: http://x, managedResources: [{name: cpu}]}]",
+        'extenders[0].managedResources[0].name: Invalid value: "cpu": is an invalid extended resource name',
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG, ids=[text for text, _ in WRONG])
+def test_what_is_wrong_is_told_in_upstreams_words(text: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        configuration_of(yaml.safe_load(text))
+    assert str(caught.value) == problem
+
+
+def test_unknown_fields_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(FILE + "podMaxBackof: 3\n")
+    with pytest.raises(ConfigurationError, match='strict decoding error: unknown field "podMaxBackof"'):
+        options.read([f"--config={file}"])
+
+
+def test_the_configuration_in_force_can_be_written_down(tmp_path: Path) -> None:
+    file, written = tmp_path / "config.yaml", tmp_path / "written.yaml"
+    file.write_text(FILE)
+    flags, configuration = options.read([f"--config={file}", f"--write-config-to={written}"])
+    options.write(flags, configuration)
+    again, same = options.read([f"--config={written}"])
+    assert (again.leader_elect_lease_duration, again.kubeconfig) == (30.0, "/etc/scheduler.conf")
+    assert same.profiles == configuration.profiles
+    args = same.profiles[1].plugin_args
+    assert args["NodeResourcesFit"]["scoringStrategy"]["type"] == "MostAllocated"
+    assert args["VolumeBinding"] == {"bindTimeoutSeconds": 600}

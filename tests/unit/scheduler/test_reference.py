@@ -13,9 +13,9 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from scheduler.app import SchedulerApp
+from scheduler.configuration import Configuration
 from scheduler.framework.interface import CycleState
 from scheduler.framework.pod_info import PodInfo
-from scheduler.options import Configuration
 from tests.unit.scheduler import reference
 from tests.unit.scheduler.builders import make_node, make_pod
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from kubarium.api.core.service import port_number_errors
-from kubarium.apimachinery import names, quantity
+from kubarium.api.core.pod.probe_validation import validate_probes
+from kubarium.api.core.pod.security_validation import validate_container_security
+from kubarium.api.core.pod.source_validation import validate_env, validate_env_from
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
@@ -13,11 +15,13 @@ from kubarium.apimachinery.field_path import (
     not_found,
     not_supported,
     required,
+    too_many,
 )
 from kubarium.apimachinery.object import Object
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
+_BESIDE = ("containers", "initContainers")
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
@@ -29,9 +33,13 @@ def validate_containers(spec: Object, volume_names: set[str], path: FieldPath) -
     seen: set[str] = set()
     if not containers:
         found.append(required(path / "containers"))
-    for field in ("containers", "initContainers", "ephemeralContainers"):
+    beside = {container.get("name") for field in _BESIDE for container in spec.get(field) or []}
+    for field in (*_BESIDE, "ephemeralContainers"):
         for index, container in enumerate(spec.get(field) or []):
             at = path / field % index
+            target = container.get("targetContainerName")
+            if target and target not in beside:
+                found.append(not_found(at / "targetContainerName", target))
             found += _validate_container(container, volume_names, at, field, spec)
             name = container.get("name") or ""
             if name and name in seen:
@@ -59,17 +67,24 @@ def _validate_container(
         at = path / "terminationMessagePolicy"
         found.append(not_supported(at, policy, ("FallbackToLogsOnError", "File")))
     found += _validate_ports(container.get("ports") or [], path / "ports")
-    found += _validate_env(container.get("env") or [], path / "env")
-    found += _validate_env_from(container.get("envFrom") or [], path / "envFrom")
+    found += validate_env(container.get("env") or [], path / "env")
+    found += validate_env_from(container.get("envFrom") or [], path / "envFrom")
     found += _validate_mounts(container.get("volumeMounts") or [], volume_names, path / "volumeMounts")
     found += _validate_devices(container.get("volumeDevices") or [], volume_names, path / "volumeDevices")
     pull = container.get("imagePullPolicy")
     if pull not in PULL_POLICIES:
         at = path / "imagePullPolicy"
         found.append(required(at) if not pull else not_supported(at, pull, PULL_POLICIES))
-    found += validate_resources(container.get("resources") or {}, path / "resources")
-    found += _validate_container_security(container.get("securityContext") or {}, path / "securityContext")
-    found += _validate_probes(container, path, field)
+    resources = container.get("resources") or {}
+    found += validate_resources(resources, path / "resources")
+    found += _validate_claims(resources, spec, path / "resources" / "claims")
+    found += _validate_restarts(container, path, field)
+    found += validate_container_security(
+        container.get("securityContext") or {}, path / "securityContext", spec
+    )
+    if field == "ephemeralContainers":
+        return found + _validate_ephemeral(container, path)
+    return found + validate_probes(container, path, field, spec.get("terminationGracePeriodSeconds") or 0)
     return found
 
 
@@ -88,9 +103,9 @@ def _validate_ports(ports: list[Object], path: FieldPath) -> list[FieldError]:
         if not port.get("containerPort"):
             found.append(required(at / "containerPort"))
         else:
-            found += port_number_errors(at / "containerPort", port["containerPort"])
+            found += rules.port_number(at / "containerPort", port["containerPort"])
         if port.get("hostPort"):
-            found += port_number_errors(at / "hostPort", port["hostPort"])
+            found += rules.port_number(at / "hostPort", port["hostPort"])
         protocol = port.get("protocol")
         if protocol not in PROTOCOLS:
             found.append(
@@ -98,71 +113,6 @@ def _validate_ports(ports: list[Object], path: FieldPath) -> list[FieldError]:
                 if not protocol
                 else not_supported(at / "protocol", protocol, PROTOCOLS)
             )
-    return found
-
-
-_ENV_SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
-
-
-def _validate_env(env: list[Object], path: FieldPath) -> list[FieldError]:
-    found: list[FieldError] = []
-    for index, variable in enumerate(env):
-        at = path % index
-        name = variable.get("name") or ""
-        if not name:
-            found.append(required(at / "name"))
-        elif "=" in name or not name.isprintable():
-            found.append(invalid(at / "name", name, _ENV_NAME_RULE))
-        source = variable.get("valueFrom")
-        if source is None:
-            continue
-        given = [field for field in _ENV_SOURCES if source.get(field) is not None]
-        if not given:
-            what = "must specify one of: " + ", ".join(f"`{each}`" for each in _ENV_SOURCES[:-1])
-            what += f" or `{_ENV_SOURCES[-1]}`"
-            found.append(invalid(at / "valueFrom", "", what))
-        elif variable.get("value"):
-            found.append(invalid(at / "valueFrom", "", "may not be specified when `value` is not empty"))
-        elif len(given) > 1:
-            found.append(
-                invalid(at / "valueFrom", "", "may not have more than one field specified at a time")
-            )
-        for field in ("configMapKeyRef", "secretKeyRef"):
-            reference = source.get(field)
-            if reference is None:
-                continue
-            key = reference.get("key") or ""
-            if not key:
-                found.append(required(at / "valueFrom" / field / "key"))
-            else:
-                where = at / "valueFrom" / field / "key"
-                found += [invalid(where, key, text) for text in names.config_key_errors(key)]
-    return found
-
-
-_ENV_NAME_RULE = (
-    "a valid environment variable name must consist only of printable ASCII characters other than '='"
-)
-
-
-def _validate_env_from(sources: list[Object], path: FieldPath) -> list[FieldError]:
-    found: list[FieldError] = []
-    for index, source in enumerate(sources):
-        at = path % index
-        prefix = source.get("prefix") or ""
-        if "=" in prefix or not prefix.isprintable():
-            found.append(invalid(at / "prefix", prefix, _ENV_NAME_RULE))
-        given = [field for field in ("configMapRef", "secretRef") if source.get(field) is not None]
-        if len(given) != 1:
-            what = (
-                "must specify one of: `configMapRef` or `secretRef`"
-                if not given
-                else "may not have more than one field specified at a time"
-            )
-            found.append(invalid(at, "", what))
-        for field in given:
-            if not source[field].get("name"):
-                found.append(required(at / field / "name"))
     return found
 
 
@@ -251,81 +201,68 @@ def _is_extended(name: str) -> bool:
     return "/" in name and not name.startswith(("kubernetes.io/", "requests."))
 
 
-def _validate_container_security(security: Object, path: FieldPath) -> list[FieldError]:
+def _validate_claims(resources: Object, spec: Object, path: FieldPath) -> list[FieldError]:
+    """Devices of claims that the pod has."""
+    known = {claim.get("name") for claim in spec.get("resourceClaims") or []}
     found: list[FieldError] = []
-    for field in ("runAsUser", "runAsGroup"):
-        if (security.get(field) or 0) < 0:
-            found.append(
-                invalid(path / field, security[field], "must be between 0 and 2147483647, inclusive")
-            )
-    if security.get("allowPrivilegeEscalation") is False:
-        if security.get("privileged"):
-            what = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            found.append(invalid(path, security, what))
-        if "CAP_SYS_ADMIN" in ((security.get("capabilities") or {}).get("add") or []):
-            what = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            found.append(invalid(path, security, what))
+    seen: set[tuple[str, str]] = set()
+    for index, claim in enumerate(resources.get("claims") or []):
+        name, request = claim.get("name") or "", claim.get("request") or ""
+        if not name:
+            found.append(required(path % index / "name"))
+        elif name not in known:
+            found.append(not_found(path % index, name))
+        if (name, request) in seen:
+            found.append(duplicate(path % index, f"{name}/{request}" if request else name))
+        seen.add((name, request))
     return found
 
 
-def _validate_probes(container: Object, path: FieldPath, field: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    restartable = container.get("restartPolicy") == "Always"
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        probe = container.get(name)
-        if probe is None:
-            continue
-        if field == "initContainers" and not restartable:
-            why = "must not be set for init containers without restartPolicy=Always"
-            found.append(forbidden(path / name, why))
-            continue
-        found += validate_handler(probe, path / name)
-        for number in (
-            "initialDelaySeconds",
-            "timeoutSeconds",
-            "periodSeconds",
-            "successThreshold",
-            "failureThreshold",
-        ):
-            if (probe.get(number) or 0) < 0:
-                found.append(invalid(path / name / number, probe[number], _NOT_NEGATIVE))
-        if name != "readinessProbe" and (probe.get("successThreshold") or 1) != 1:
-            found.append(invalid(path / name / "successThreshold", probe["successThreshold"], "must be 1"))
-    lifecycle = container.get("lifecycle")
-    if lifecycle and field == "initContainers" and not restartable:
+_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+MOST_RESTART_RULES, MOST_EXIT_CODES = 20, 255
+
+
+def _validate_restarts(container: Object, path: FieldPath, field: str) -> list[FieldError]:
+    """A container's own restart policy and its rules about exit codes."""
+    policy, listed = container.get("restartPolicy"), container.get("restartPolicyRules") or []
+    if field == "ephemeralContainers":
+        return []
+    found = rules.if_one_of(path / "restartPolicy", policy, _RESTART_POLICIES)
+    at = path / "restartPolicyRules"
+    if listed and policy is None:
         found.append(
-            forbidden(path / "lifecycle", "may not be set for init containers without restartPolicy=Always")
+            required(path / "restartPolicy", "must specify restartPolicy when restart rules are used")
         )
-    elif lifecycle:
-        for name in ("postStart", "preStop"):
-            if lifecycle.get(name) is not None:
-                found += validate_handler(lifecycle[name], path / "lifecycle" / name)
+    if len(listed) > MOST_RESTART_RULES:
+        return [*found, too_many(at, len(listed), MOST_RESTART_RULES)]
+    for index, rule in enumerate(listed):
+        actions = ("Restart", "RestartAllContainers")
+        found += rules.one_of(at % index / "action", rule.get("action"), actions)
+        codes = rule.get("exitCodes")
+        if codes is None:
+            found.append(required(at % index / "exitCodes", "must be specified"))
+            continue
+        where = at % index / "exitCodes"
+        found += rules.one_of(where / "operator", codes.get("operator"), ("In", "NotIn"))
+        if not codes.get("values"):
+            found.append(invalid(where / "values", codes.get("values"), "must specify at least one value"))
+        elif len(codes["values"]) > MOST_EXIT_CODES:
+            found.append(too_many(where / "values", len(codes["values"]), MOST_EXIT_CODES))
     return found
 
 
-def validate_handler(handler: Object, path: FieldPath) -> list[FieldError]:
-    """A probe or a hook names exactly one thing to do."""
-    given = [
-        kind for kind in ("exec", "httpGet", "tcpSocket", "grpc", "sleep") if handler.get(kind) is not None
-    ]
-    found: list[FieldError] = []
-    if not given:
-        return [required(path, "must specify a handler type")]
-    found += [forbidden(path / kind, "may not specify more than 1 handler type") for kind in given[1:]]
-    kind, action = given[0], handler[given[0]]
-    if kind == "exec" and not action.get("command"):
-        found.append(required(path / "exec" / "command"))
-    if kind in ("httpGet", "tcpSocket", "grpc"):
-        port = action.get("port")
-        if isinstance(port, int):
-            found += port_number_errors(path / kind / "port", port)
-        elif isinstance(port, str):
-            found += [invalid(path / kind / "port", port, text) for text in names.port_name_errors(port)]
-        else:
-            found.append(required(path / kind / "port"))
-    if kind == "httpGet":
-        if not action.get("path"):
-            found.append(required(path / "httpGet" / "path"))
-        if action.get("scheme") not in ("HTTP", "HTTPS"):
-            found.append(not_supported(path / "httpGet" / "scheme", action.get("scheme"), ("HTTP", "HTTPS")))
+_NOT_EPHEMERAL = (
+    "ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources", "resizePolicy",
+    "restartPolicy", "restartPolicyRules",
+)  # fmt: skip
+
+
+def _validate_ephemeral(container: Object, path: FieldPath) -> list[FieldError]:
+    """Containers that only look in have no ports, probes, hooks or resources."""
+    why = "cannot be set for an Ephemeral Container"
+    found = [forbidden(path / field, why) for field in _NOT_EPHEMERAL if container.get(field)]
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        for field in ("subPath", "subPathExpr"):
+            if mount.get(field):
+                found.append(forbidden(path / "volumeMounts" % index / field, why))
     return found

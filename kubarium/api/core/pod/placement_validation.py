@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery import names
+from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
@@ -132,5 +132,24 @@ def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldErr
         minimum = constraint.get("minDomains")
         if minimum is not None and minimum <= 0:
             found.append(invalid(at / "minDomains", minimum, "must be greater than zero"))
+        elif minimum is not None and action == "ScheduleAnyway":
+            why = "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway"
+            found.append(invalid(at / "minDomains", minimum, why))
         found += validate_label_selector(constraint.get("labelSelector"), at / "labelSelector")
+        for field in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+            found += rules.if_one_of(at / field, constraint.get(field), ("Honor", "Ignore"))
+        found += _label_keys(constraint, at)
     return found
+
+
+def _label_keys(constraint: Object, path: FieldPath) -> list[FieldError]:
+    """Keys whose values are taken from the pod itself."""
+    keys, selector = constraint.get("matchLabelKeys") or [], constraint.get("labelSelector")
+    at = path / "matchLabelKeys"
+    if keys and selector is None:
+        return [forbidden(at, "must not be specified when labelSelector is not set")]
+    return [
+        invalid(at % index, key, text)
+        for index, key in enumerate(keys)
+        for text in names.qualified_name_errors(key)
+    ]

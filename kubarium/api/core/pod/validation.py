@@ -5,18 +5,17 @@ Source: the field descriptions of `PodSpec` and `k8s.io/kubernetes/pkg/apis/core
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
 
-from kubarium.api.core.pod.container_validation import validate_containers
+from kubarium.api.core.pod.container_validation import validate_containers, validate_resources
 from kubarium.api.core.pod.placement_validation import (
     validate_affinity,
     validate_spread,
     validate_tolerations,
 )
+from kubarium.api.core.pod.security_validation import validate_pod_security
 from kubarium.api.core.pod.volumes import validate_volumes
-from kubarium.apimachinery import names
+from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -71,7 +70,7 @@ def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = Fa
         )
     found += _validate_dns_config(spec, path / "dnsConfig")
     found += validate_labels(spec.get("nodeSelector"), path / "nodeSelector")
-    found += _validate_security(spec, path)
+    found += validate_pod_security(spec, path)
     for index, secret in enumerate(spec.get("imagePullSecrets") or []):
         if not secret.get("name"):
             found.append(required(path / "imagePullSecrets" % index / "name"))
@@ -88,14 +87,34 @@ def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = Fa
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is None:
         found.append(required(path / "terminationGracePeriodSeconds"))
-    gates = [gate.get("name") for gate in spec.get("schedulingGates") or []]
-    for index, gate in enumerate(gates):
-        if gate in gates[:index]:
-            found.append(duplicate(path / "schedulingGates" % index / "name", gate))
+    found += _validate_gates(spec, path)
+    found += _validate_claims(spec.get("resourceClaims") or [], path / "resourceClaims")
+    found += _validate_amounts(spec, path)
+    if spec.get("os") is not None:
+        found += rules.one_of(path / "os" / "name", spec["os"].get("name"), ("linux", "windows"))
+    found += rules.if_one_of(
+        path / "preemptionPolicy", spec.get("preemptionPolicy"), ("Never", "PreemptLowerPriority")
+    )
     if spec.get("hostNetwork"):
         found += _validate_host_network(spec, path)
     if host_ports_unique:
         found += _validate_host_ports(spec, path)
+    return found
+
+
+def _validate_gates(spec: Object, path: FieldPath) -> list[FieldError]:
+    """What the pod waits for before it is scheduled, and what else must be true before it is ready."""
+    found: list[FieldError] = []
+    gates = [gate.get("name") or "" for gate in spec.get("schedulingGates") or []]
+    for index, gate in enumerate(gates):
+        at = path / "schedulingGates" % index
+        found += [invalid(at, gate, text) for text in names.qualified_name_errors(gate)]
+        if gate in gates[:index]:
+            found.append(duplicate(at / "name", gate))
+    for index, condition in enumerate(spec.get("readinessGates") or []):
+        kind = condition.get("conditionType") or ""
+        at = path / "readinessGates" % index / "conditionType"
+        found += [invalid(at, kind, text) for text in names.qualified_name_errors(kind)]
     return found
 
 
@@ -127,38 +146,6 @@ def _validate_names(spec: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
-def _validate_security(spec: Object, path: FieldPath) -> list[FieldError]:
-    security = spec.get("securityContext") or {}
-    at = path / "securityContext"
-    found: list[FieldError] = []
-    for field in ("runAsUser", "runAsGroup", "fsGroup"):
-        if (security.get(field) or 0) < 0:
-            found.append(invalid(at / field, security[field], "must be between 0 and 2147483647, inclusive"))
-    seen: set[str] = set()
-    for index, sysctl in enumerate(security.get("sysctls") or []):
-        name = sysctl.get("name") or ""
-        where = at / "sysctls" % index / "name"
-        if not name:
-            found.append(required(where))
-        elif not _is_sysctl(name):
-            rule = f"must have at most 253 characters and match regex ^{_SYSCTL.pattern}$"
-            found.append(invalid(where, name, rule))
-        elif name in seen:
-            found.append(duplicate(where, name))
-        seen.add(name)
-    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        what = "ShareProcessNamespace and HostPID cannot both be enabled"
-        found.append(invalid(path / "shareProcessNamespace", True, what))
-    return found
-
-
-def _is_sysctl(name: str) -> bool:
-    return len(name) <= 253 and bool(_SYSCTL.fullmatch(name))
-
-
-_SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*([a-z0-9][-_a-z0-9]*)?[a-z0-9]")
-
-
 def _validate_host_network(spec: Object, path: FieldPath) -> list[FieldError]:
     found: list[FieldError] = []
     for index, container in enumerate(spec.get("containers") or []):
@@ -186,37 +173,90 @@ def _validate_host_ports(spec: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
+MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_CHARACTERS = 3, 32, 2048
+
+
 def _validate_dns_config(spec: Object, path: FieldPath) -> list[FieldError]:
     config = spec.get("dnsConfig") or {}
     found: list[FieldError] = []
-    nameservers = config.get("nameservers") or []
+    nameservers, searches = config.get("nameservers") or [], config.get("searches") or []
     if spec.get("dnsPolicy") == "None" and not nameservers:
         what = "must provide at least one DNS nameserver when `dnsPolicy` is None"
         found.append(required(path / "nameservers", what))
-    if len(nameservers) > 3:
-        found.append(invalid(path / "nameservers", nameservers, "must not have more than 3 nameservers"))
+    if len(nameservers) > MAX_NAMESERVERS:
+        why = f"must not have more than {MAX_NAMESERVERS} nameservers"
+        found.append(invalid(path / "nameservers", nameservers, why))
     for index, address in enumerate(nameservers):
-        if not _is_ip(address):
-            what = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            found.append(invalid(path / "nameservers" % index, address, what))
+        found += rules.address(path / "nameservers" % index, address)
+    if len(searches) > MAX_SEARCHES:
+        found.append(
+            invalid(path / "searches", searches, f"must not have more than {MAX_SEARCHES} search paths")
+        )
+    if len(" ".join(searches)) > MAX_SEARCH_CHARACTERS:
+        why = f"must not have more than {MAX_SEARCH_CHARACTERS} characters (including spaces) in the search list"
+        found.append(invalid(path / "searches", searches, why))
+    for index, search in enumerate(searches):
+        bare = search.removesuffix(".")
+        if bare:  # a lone dot is the root
+            found += rules.if_named(
+                path / "searches" % index, bare.replace("_", "a"), names.dns_subdomain_errors
+            )
+    for index, option in enumerate(config.get("options") or []):
+        if not option.get("name"):
+            found.append(required(path / "options" % index))
     return found
 
 
 def _validate_host_aliases(aliases: list[Object], path: FieldPath) -> list[FieldError]:
     found: list[FieldError] = []
     for index, alias in enumerate(aliases):
-        if not _is_ip(alias.get("ip") or ""):
-            what = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            found.append(invalid(path % index / "ip", alias.get("ip") or "", what))
+        found += rules.address(path % index / "ip", alias.get("ip") or "")
         for number, name in enumerate(alias.get("hostnames") or []):
             at = path % index / "hostnames" % number
             found += [invalid(at, name, text) for text in names.dns_subdomain_errors(name)]
     return found
 
 
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+_CLAIM_SOURCES = ("resourceClaimName", "resourceClaimTemplateName")
+
+
+def _validate_claims(claims: list[Object], path: FieldPath) -> list[FieldError]:
+    """Devices: each claim has a name, and is one that exists or one that a template makes."""
+    found: list[FieldError] = []
+    told = [claim.get("name") or "" for claim in claims]
+    shown = "`resourceClaimName`, `resourceClaimTemplateName`"
+    for index, claim in enumerate(claims):
+        at = path % index
+        found += rules.named(at / "name", claim.get("name"), names.dns_label_errors)
+        if told[index] and told[index] in told[:index]:
+            found.append(duplicate(at / "name", told[index]))
+        given = [field for field in _CLAIM_SOURCES if claim.get(field) is not None]
+        if not given:
+            found.append(invalid(at, claim, f"must specify one of: {shown}"))
+        elif len(given) > 1:
+            found.append(invalid(at, claim, f"at most one of {shown} may be specified"))
+        for field in given:
+            found += [
+                invalid(at / field, claim[field], text) for text in names.dns_subdomain_errors(claim[field])
+            ]
+    return found
+
+
+def _validate_amounts(spec: Object, path: FieldPath) -> list[FieldError]:
+    """What the pod as a whole asks for, and what running it costs."""
+    found: list[FieldError] = []
+    if spec.get("overhead"):
+        found += validate_resources({"limits": spec["overhead"]}, path / "overhead")
+    whole = spec.get("resources")
+    if whole:
+        found += validate_resources(whole, path / "resources")
+        for part in ("limits", "requests"):
+            for name in whole.get(part) or {}:
+                if name not in ("cpu", "memory") and not name.startswith("hugepages-"):
+                    at = (path / "resources" / part).key(name)
+                    found.append(not_supported(at, name, ("cpu", "hugepages-", "memory")))
+        if whole.get("claims"):
+            found.append(
+                forbidden(path / "resources" / "claims", "claims may not be set for Resources at pod-level")
+            )
+    return found

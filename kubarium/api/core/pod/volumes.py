@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery import names, quantity
+from kubarium.api.core import persistent_volume_claim
+from kubarium.api.core.pod.source_validation import FILE_FIELDS, validate_field_ref, validate_resource_ref
+from kubarium.api.storage.csi import driver_name
+from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
@@ -87,11 +90,15 @@ def _items(source: Object, path: FieldPath) -> list[FieldError]:
         if not item.get("key"):
             found.append(required(at / "key"))
         found += _local_path(item.get("path") or "", at / "path")
-        mode = item.get("mode")
-        if mode is not None and not 0 <= mode <= 0o777:
-            what = "must be a number between 0 and 0777 (octal), both inclusive"
-            found.append(invalid(at / "mode", mode, what))
+        found += _item_mode(item, at)
     return found
+
+
+def _item_mode(item: Object, path: FieldPath) -> list[FieldError]:
+    mode = item.get("mode")
+    if mode is None or 0 <= mode <= 0o777:
+        return []
+    return [invalid(path / "mode", mode, "must be a number between 0 and 0777 (octal), both inclusive")]
 
 
 def _local_path(where: str, path: FieldPath) -> list[FieldError]:
@@ -121,27 +128,66 @@ def _claim(source: Object, path: FieldPath) -> list[FieldError]:
 
 
 def _downward(source: Object, path: FieldPath) -> list[FieldError]:
-    found = _mode(source, path)
-    for index, item in enumerate(source.get("items") or []):
-        found += _local_path(item.get("path") or "", path / "items" % index / "path")
+    return [*_mode(source, path), *_downward_items(source.get("items") or [], path / "items")]
+
+
+def _downward_items(items: list[Object], path: FieldPath) -> list[FieldError]:
+    found: list[FieldError] = []
+    for index, item in enumerate(items):
+        at = path % index
+        found += _local_path(item.get("path") or "", at / "path")
+        field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
+        if field is not None and resource is not None:
+            why = "fieldRef and resourceFieldRef can not be specified simultaneously"
+            found.append(invalid(at, "resource", why))
+        elif field is not None:
+            found += validate_field_ref(field, at / "fieldRef", FILE_FIELDS)
+        elif resource is not None:
+            found += validate_resource_ref(resource, at / "resourceFieldRef", in_volume=True)
+        else:
+            found.append(required(at / "fieldRef", "one of fieldRef and resourceFieldRef is required"))
+        found += _item_mode(item, at)
     return found
 
 
 def _projected(source: Object, path: FieldPath) -> list[FieldError]:
     found = _mode(source, path)
+    taken: set[str] = set()
     for index, part in enumerate(source.get("sources") or []):
         at = path / "sources" % index
         given = [kind for kind in part if part[kind] is not None]
         if not given:
             found.append(required(at, "must specify one of: ..."))
-        found += [forbidden(at / kind, "may not specify more than 1 volume type") for kind in given[1:]]
-        token = part.get("serviceAccountToken")
-        if token is not None:
-            found += _token(token, at / "serviceAccountToken")
-        for kind in ("secret", "configMap"):
-            if part.get(kind) is not None and not part[kind].get("name"):
-                found.append(required(at / kind / "name"))
+        why = "may not specify more than 1 volume type per source"
+        found += [forbidden(at / kind, why) for kind in given[1:]]
+        for kind in given[:1]:
+            found += _part(kind, part[kind], at / kind)
+            for where in _paths(kind, part[kind]):
+                if where in taken:
+                    shown = part[kind].get("name") or kind
+                    found.append(invalid(path, shown, f"conflicting duplicate paths: {where}"))
+                taken.add(where)
     return found
+
+
+def _paths(kind: str, part: Object) -> list[str]:
+    """Where a part of a projected volume certainly puts files."""
+    if kind in ("serviceAccountToken", "clusterTrustBundle"):
+        return [part["path"]] if part.get("path") else []
+    return [item["path"] for item in part.get("items") or [] if item.get("path")]
+
+
+def _part(kind: str, part: Object, path: FieldPath) -> list[FieldError]:
+    if kind == "serviceAccountToken":
+        return _token(part, path)
+    if kind == "downwardAPI":
+        return _downward_items(part.get("items") or [], path / "items")
+    if kind in ("secret", "configMap"):
+        found = [] if part.get("name") else [required(path / "name")]
+        return found + _items(part, path)
+    if kind == "clusterTrustBundle":
+        return _local_path(part.get("path") or "", path / "path")
+    return []
 
 
 def _token(token: Object, path: FieldPath) -> list[FieldError]:
@@ -162,9 +208,41 @@ def _token(token: Object, path: FieldPath) -> list[FieldError]:
     return found
 
 
+def _nfs(source: Object, path: FieldPath) -> list[FieldError]:
+    found = [required(path / field) for field in ("server", "path") if not source.get(field)]
+    if source.get("path") and not source["path"].startswith("/"):
+        found.append(invalid(path / "path", source["path"], "must be an absolute path"))
+    return found
+
+
+def _csi(source: Object, path: FieldPath) -> list[FieldError]:
+    found = driver_name(path / "driver", source.get("driver"))
+    reference = source.get("nodePublishSecretRef")
+    if reference is not None and not reference.get("name"):
+        found.append(required(path / "nodePublishSecretRef" / "name"))
+    return found
+
+
+def _ephemeral(source: Object, path: FieldPath) -> list[FieldError]:
+    at = path / "volumeClaimTemplate"
+    template = source.get("volumeClaimTemplate")
+    if template is None:
+        return [required(at)]
+    return persistent_volume_claim.validate_spec(template.get("spec") or {}, at / "spec")
+
+
+def _image(source: Object, path: FieldPath) -> list[FieldError]:
+    policies = ("Always", "IfNotPresent", "Never")
+    return rules.if_one_of(path / "pullPolicy", source.get("pullPolicy") or None, policies)
+
+
 _CHECKS = {
+    "csi": _csi,
     "emptyDir": _empty_dir,
+    "ephemeral": _ephemeral,
     "hostPath": _host_path,
+    "image": _image,
+    "nfs": _nfs,
     "secret": _secret,
     "configMap": _config_map,
     "persistentVolumeClaim": _claim,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
-from apiserver.storage import watch_cache
-from apiserver.storage.interface import Hints, RevisionCompacted
+from apiserver.storage import audience, family, watch_cache
+from apiserver.storage.family import family_of
+from apiserver.storage.interface import Change, Hints, RevisionCompacted
 from apiserver.storage.stored import NotAnObject, Stored, encode, stored
-from apiserver.storage.watch_cache import WatchCache, family_of
+from apiserver.storage.watch_cache import WatchCache
 
 
 def pod(name: str, revision: int, node: str = "") -> Stored:
@@ -22,7 +26,7 @@ def happen(cache: WatchCache, *states: Stored) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "family"),
+    ("key", "prefix"),
     [
         ("/registry/pods/default/web", "/registry/pods/"),
         ("/registry/nodes/n1", "/registry/nodes/"),
@@ -33,12 +37,12 @@ def happen(cache: WatchCache, *states: Stored) -> None:
         ("/registry/", "/registry/"),
     ],
 )
-def test_keys_belong_to_resources(key: str, family: str) -> None:
-    assert family_of(key) == family
+def test_keys_belong_to_resources(key: str, prefix: str) -> None:
+    assert family_of(key) == prefix
 
 
 async def test_a_slow_watcher_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_cache, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(audience, "QUEUE_LIMIT", 3)
     cache = WatchCache()
     slow = cache.watch("/registry/pods/", 0)
     quick = cache.watch("/registry/pods/", 0)
@@ -52,9 +56,82 @@ async def test_a_slow_watcher_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         await anext(slow)
 
 
+class Hand:
+    """A taker that is free or not."""
+
+    def __init__(self) -> None:
+        self.free = True
+        self.taken: list[list[int]] = []
+        self.took = asyncio.Event()
+
+    def __call__(self, batch: Sequence[Change]) -> bool:
+        if self.free:
+            self.taken.append([change.revision for change in batch])
+            self.took.set()
+        return self.free
+
+
+async def test_a_taker_gets_changes_while_the_watcher_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "WINDOW", 0.0)
+    cache, hand = WatchCache(), Hand()
+    watch = cache.watch("/registry/pods/", 0)
+    watch.hand_to(hand)
+    happen(cache, pod("web", 1))
+    assert hand.taken == []  # nobody waits yet
+    assert [change.revision for change in await anext(watch)] == [1]
+    waiting = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0)
+    cache.apply(2, "/registry/pods/default/a", pod("a", 2))
+    assert watch.revision == 1
+    cache.apply(3, "/registry/pods/default/b", pod("b", 3))
+    cache.advance(3)
+    assert hand.taken == [[2, 3]]
+    assert watch.revision == 3
+    hand.free = False
+    happen(cache, pod("web", 4), pod("web", 5))
+    assert [change.revision for change in await waiting] == [4, 5]
+    assert hand.taken == [[2, 3]]
+
+
+async def test_a_taker_that_fails_leaves_the_change_to_the_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "WINDOW", 0.0)
+
+    def fail(batch: Sequence[Change]) -> bool:
+        raise ValueError("no")
+
+    cache, hand = WatchCache(), Hand()
+    watch, other = cache.watch("/registry/pods/", 0), cache.watch("/registry/pods/", 0)
+    watch.hand_to(fail)
+    other.hand_to(hand)
+    waiting = [asyncio.ensure_future(anext(one)) for one in (watch, other)]
+    await asyncio.sleep(0)
+    happen(cache, pod("web", 1))
+    assert [change.revision for change in await waiting[0]] == [1]
+    assert hand.taken == [[1]]
+    other.close()
+    with pytest.raises(StopAsyncIteration):
+        await waiting[1]
+
+
+async def test_changes_that_follow_each_other_fast_come_together() -> None:
+    cache, hand = WatchCache(), Hand()
+    watch = cache.watch("/registry/pods/", 0)
+    watch.hand_to(hand)
+    waiting = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0)
+    happen(cache, *(pod("web", revision) for revision in range(1, 6)))
+    hand.took.clear()
+    async with asyncio.timeout(30):
+        await hand.took.wait()
+    assert hand.taken == [[1], [2, 3, 4, 5]]
+    watch.close()
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+
+
 def test_history_is_forgotten_family_by_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_cache, "SHORTEST_HISTORY", 2)
-    monkeypatch.setattr(watch_cache, "LONGEST_HISTORY", 3)
+    monkeypatch.setattr(family, "SHORTEST_HISTORY", 2)
+    monkeypatch.setattr(family, "LONGEST_HISTORY", 3)
     cache = WatchCache()
     happen(cache, *(pod("web", revision) for revision in range(1, 11)))
     with pytest.raises(RevisionCompacted):

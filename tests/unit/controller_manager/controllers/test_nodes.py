@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from controller_manager.controllers.nodes.node_ipam import RangeIsFull, SubnetPool
+import asyncio
+
+from controller_manager.controllers.nodes.node_ipam import NodeIPAMController, RangeIsFull, SubnetPool
 from controller_manager.controllers.nodes.node_lifecycle import zone_state
 from kubarium.api.core import taints
 from kubarium.apimachinery import conditions, time
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, ObjectKey
+from kubarium.client.events import EventRecorder
+from kubarium.client.informer import Informers
 from tests.unit.controller_manager.cluster import Cluster
 
 
@@ -95,3 +99,25 @@ def test_subnets_are_given_and_taken_back() -> None:
     pool.release("10.244.2.0/24")
     assert pool.take() == "10.244.2.0/24"
     assert SubnetPool("fd00::/48", 64).take() == "fd00::/64"
+
+
+async def test_a_node_takes_one_range_although_the_cache_is_late(cluster: Cluster) -> None:
+    for name in ("a", "b"):
+        cluster.api.put(node(name, cluster))
+    client = cluster.api.client()
+    informers = Informers(client, cluster.clock)
+    controller = NodeIPAMController(
+        client,
+        informers,
+        cluster.clock,
+        EventRecorder(client, "cidrAllocator", clock=cluster.clock),
+        pools=[SubnetPool("10.244.0.0/16", 24)],
+    )
+    following = asyncio.ensure_future(informers.run())
+    await informers.synced()
+    cluster.api.hold_back("nodes")
+    for name in ("a", "a", "b"):
+        await controller.reconcile(ObjectKey("", name))
+    ranges = [cluster.api.get("v1", "nodes", "", name)["spec"]["podCIDR"] for name in ("a", "b")]
+    assert ranges == ["10.244.0.0/24", "10.244.1.0/24"]
+    following.cancel()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,112 +7,106 @@ import pytest
 
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import FakeClock
-from kubelet.resources.eviction import EvictionManager, Observation, over_limit, rank, refuses, thresholds_met
+from kubelet.resources import thresholds
+from kubelet.resources.eviction import EvictionManager, Policy
+from kubelet.resources.thresholds import Observation
 from kubelet.runtime.fake import FakeRuntime
 from tests.unit.kubelet.making import make_container, make_pod
 
-MIB = 1 << 20
 
-
-def pod(uid: str, memory: str = "", priority: int = 0) -> Object:
-    resources = {"requests": {"memory": memory}} if memory else {}
-    return make_pod(make_container(resources=resources), uid=uid, name=uid, priority=priority)
-
-
-def test_amounts_and_percentages() -> None:
-    observed = {
-        "memory.available": Observation(50 * MIB, 1000 * MIB),
-        "nodefs.available": Observation(20, 100),
-    }
-    met = thresholds_met(
-        observed, {"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}
-    )
-    assert [one.signal for one in met] == ["memory.available"]
-    assert met[0].message == (
-        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki. "
-    )
-
-
-def test_those_who_use_more_than_they_asked_for_go_first() -> None:
-    pods = [
-        pod("modest", "100Mi"),
-        pod("greedy"),
-        pod("greedier"),
-        pod("vip", priority=10),
-        pod("sys", priority=2 * 10**9),
-    ]
-    usage = {
-        "modest": 50 * MIB,
-        "greedy": 100 * MIB,
-        "greedier": 200 * MIB,
-        "vip": 900 * MIB,
-        "sys": 999 * MIB,
-    }
-    assert [one["metadata"]["name"] for one in rank(pods, usage, "memory")] == [
-        "greedier",
-        "greedy",
-        "vip",
-        "modest",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "pressure", "refused"),
-    [
-        (pod("a"), {}, False),
-        (pod("a"), {"MemoryPressure": True}, True),
-        (pod("a", "1Mi"), {"MemoryPressure": True}, False),
-        (pod("a", "1Mi"), {"MemoryPressure": True, "DiskPressure": True}, True),
-        (pod("a", priority=2 * 10**9), {"DiskPressure": True}, False),
-    ],
-)
-def test_new_pods_under_pressure(wanted: Object, pressure: Mapping[str, bool], refused: bool) -> None:
-    assert bool(refuses(wanted, pressure)) is refused
-
-
-def test_own_limits_of_local_disk() -> None:
-    limited = make_container(resources={"limits": {"ephemeral-storage": "1Mi"}})
-    wanted = make_pod(limited, volumes=[{"name": "v", "emptyDir": {"sizeLimit": "2Mi"}}])
-    assert over_limit(wanted, {"v": MIB // 2}, {"main": MIB // 4}) == ""
-    assert over_limit(wanted, {"v": 3 * MIB}, {}) == 'Usage of EmptyDir volume "v" exceeds the limit "2Mi". '
-    assert over_limit(wanted, {}, {"main": 2 * MIB}) == (
-        'Container main exceeded its local ephemeral storage limit "1Mi". '
-    )
+def pod(uid: str, priority: int = 0) -> Object:
+    return make_pod(make_container(), uid=uid, name=uid, priority=priority, terminationGracePeriodSeconds=20)
 
 
 class Silent:
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None: ...
 
 
-async def test_a_look_under_pressure(clock: FakeClock, tmp_path: Path) -> None:
-    left, failed, freed = [10], [], []
+class Scene:
+    """A manager, the machine that it sees, and what it did."""
 
-    async def free() -> None:
-        freed.append(1)
-        left[0] = 60
+    def __init__(self, clock: FakeClock, folder: Path, policy: Policy) -> None:
+        self.left: dict[str, int] = {}
+        self.failed: list[tuple[str, str, int | None]] = []
+        self.freed: list[str] = []
+        self.freeing: dict[str, int] = {}
+        self.finished = True
+        self.manager = EvictionManager(
+            FakeRuntime(clock),
+            Silent(),
+            clock,
+            policy=policy,
+            signals=self,  # type: ignore[arg-type]
+            node=dict,
+            pods=lambda: [pod("a"), pod("b", priority=1)],
+            directory=lambda uid: folder,
+            logs=lambda pod: folder,
+            processes=lambda pod: 1,
+            free_containers=self.free_containers,
+            free_images=self.free_images,
+            fail=self.fail,
+            has_finished=lambda uid: self.finished,
+        )
 
-    def observe() -> dict[str, Any]:
-        return {"memory.available": Observation(left[0], 100)}
+    def look(self, image_root: str) -> dict[str, Observation]:
+        return {signal: Observation(left, 100) for signal, left in self.left.items()}
 
-    manager = EvictionManager(
-        FakeRuntime(clock),
-        Silent(),
-        clock,
-        thresholds={"memory.available": "50"},
-        transition_seconds=300,
-        observe=observe,
-        pods=lambda: [pod("a"), pod("b", priority=1)],
-        volumes=lambda uid: tmp_path,
-        free_disk=free,
-        fail=lambda evicted, message, condition: failed.append(
-            (evicted["metadata"]["name"], condition["reason"])
-        ),
-    )
-    await manager.look()
-    assert failed == [("a", "TerminationByKubelet")] and manager.pressure()["MemoryPressure"] and not freed
-    left[0] = 60
+    def has_own_image_disk(self, image_root: str) -> bool:
+        return False
+
+    async def free_containers(self) -> None:
+        self.freed.append("containers")
+
+    async def free_images(self) -> None:
+        self.freed.append("images")
+        self.left |= self.freeing
+
+    def fail(self, evicted: Object, reason: str, message: str, condition: Object, grace: int | None) -> None:
+        self.failed.append((evicted["metadata"]["name"], condition["reason"], grace))
+
+
+@pytest.fixture
+def make_scene(clock: FakeClock, tmp_path: Path) -> Any:
+    return lambda policy: Scene(clock, tmp_path, policy)
+
+
+async def test_a_look_under_pressure(clock: FakeClock, make_scene: Any) -> None:
+    scene = make_scene(Policy(thresholds.read({"memory.available": "50"})))
+    scene.left["memory.available"] = 10
+    assert await scene.manager.look() == ["a"]
+    assert scene.failed == [("a", "TerminationByKubelet", 1)] and not scene.freed
+    assert scene.manager.pressure()["MemoryPressure"]
+    scene.left["memory.available"] = 60
     await clock.advance(200)
-    await manager.look()
-    assert manager.pressure()["MemoryPressure"] and len(failed) == 1
+    assert await scene.manager.look() == []
+    assert scene.manager.pressure()["MemoryPressure"], "the condition stays for five minutes"
     await clock.advance(200)
-    assert not manager.pressure()["MemoryPressure"]
+    assert not scene.manager.pressure()["MemoryPressure"]
+
+
+async def test_the_disk_is_freed_before_a_pod_goes(make_scene: Any) -> None:
+    scene = make_scene(Policy(thresholds.read({"nodefs.available": "50%"})))
+    scene.left["nodefs.available"], scene.freeing = 10, {"nodefs.available": 60}
+    assert await scene.manager.look() == []
+    assert scene.freed == ["containers", "images"] and not scene.failed
+    assert scene.manager.pressure()["DiskPressure"]
+    scene.left["nodefs.available"], scene.freeing = 10, {}
+    assert await scene.manager.look() == ["a"]
+
+
+async def test_pods_together_may_not_use_what_is_reserved(make_scene: Any) -> None:
+    scene = make_scene(Policy(thresholds.read({"memory.available": "50"})))
+    scene.left = {"memory.available": 90, "allocatableMemory.available": 10}
+    assert await scene.manager.look() == ["a"]
+
+
+@pytest.mark.parametrize(("most", "grace"), [(0, 0), (10, 10), (30, 20), (-1, 20)])
+async def test_a_soft_threshold_leaves_time_to_end(
+    clock: FakeClock, make_scene: Any, most: int, grace: int
+) -> None:
+    soft = thresholds.read({}, {"pid.available": "50"}, {"pid.available": "30s"})
+    scene = make_scene(Policy(soft, max_pod_grace=most))
+    scene.left["pid.available"] = 10
+    assert await scene.manager.look() == [] and scene.manager.pressure()["PIDPressure"]
+    await clock.advance(30)
+    assert await scene.manager.look() == ["a"] and scene.failed[0][2] == grace

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from kubarium.client.door import user_of
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from kubarium.component_base.health import Health
@@ -15,7 +16,7 @@ from kubelet.pods.manager import PodManager
 from kubelet.resources.stats import Stats
 from kubelet.runtime.fake import FakeRuntime
 from kubelet.server.app import Server
-from kubelet.server.authorization import Door, user_of
+from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
 from tests.unit.kubelet.making import make_pod
 

@@ -1,0 +1,124 @@
+"""Configuration files of the API server: YAML of a known kind, in which no unknown field may stand.
+
+A shape says which fields there are: `{"jwt": [{"issuer": {"url": None}}]}`; None is any value, a list has items of
+one shape, `"*"` as the only key makes a map with any keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from kubarium.apimachinery.field_path import FieldError
+from kubarium.apimachinery.object import Object
+from kubarium.client import kubeconfig
+from kubarium.client.rest import Client
+from kubarium.component_base.options import parse_duration
+
+Shape = Mapping[str, Any] | Sequence[Any] | None
+
+GROUP = "apiserver.config.k8s.io"
+
+
+class ConfigurationError(ValueError):
+    """A configuration file cannot be used."""
+
+
+class ChangingFile:
+    """Notices that a file has another content than before."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._content = Path(path).read_bytes()
+
+    def changed(self) -> bool:
+        """Is the content another one than at the last question?"""
+        try:
+            content = Path(self.path).read_bytes()
+        except OSError:
+            return False
+        before, self._content = self._content, content
+        return content != before
+
+
+def load(path: str, kind: str, versions: Sequence[str], shape: Shape) -> Object:
+    """Read a file of one kind, in one of several versions. Raises ConfigurationError."""
+    try:
+        return decode(Path(path).read_text(), kind, versions, shape)
+    except OSError as error:
+        raise ConfigurationError(f"{kind}: open {path}: {error.strerror}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def decode(text: str, kind: str, versions: Sequence[str], shape: Shape) -> Object:
+    """The same for a text."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"error converting YAML to JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError("Object 'Kind' is missing")
+    if found.get("kind") != kind or found.get("apiVersion") not in versions:
+        given = f"{found.get('apiVersion')}, Kind={found.get('kind')}"
+        raise ConfigurationError(f"expected {kind} in {' or '.join(versions)}, got {given}")
+    unknown = list(
+        _unknown({key: found[key] for key in found if key not in ("kind", "apiVersion")}, shape, "")
+    )
+    if unknown:
+        raise ConfigurationError(
+            "strict decoding error: " + ", ".join(f'unknown field "{at}"' for at in unknown)
+        )
+    return found
+
+
+def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if shape is None or value is None:
+        return
+    if isinstance(shape, Mapping):
+        if not isinstance(value, dict):
+            raise ConfigurationError(f"json: cannot unmarshal into field {path}: an object is expected")
+        for key, inner in value.items():
+            at = f"{path}.{key}" if path else key
+            if "*" in shape:
+                yield from _unknown(inner, shape["*"], at)
+            elif key not in shape:
+                yield at
+            else:
+                yield from _unknown(inner, shape[key], at)
+    else:
+        if not isinstance(value, list):
+            raise ConfigurationError(f"json: cannot unmarshal into field {path}: a list is expected")
+        for index, inner in enumerate(value):
+            yield from _unknown(inner, shape[0], f"{path}[{index}]")
+
+
+def refuse(errors: Sequence[FieldError]) -> None:
+    """Raises ConfigurationError if there are errors."""
+    if len(errors) == 1:
+        raise ConfigurationError(str(errors[0]))
+    if errors:
+        raise ConfigurationError("[" + ", ".join(map(str, errors)) + "]")
+
+
+def seconds(text: Any, default: float) -> float:
+    """A duration such as `30s` from a file. Raises ConfigurationError."""
+    if text is None:
+        return default
+    try:
+        return parse_duration(str(text))
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def remote(kubeconfig_file: str) -> tuple[Client, str]:
+    """Whoever a webhook's kubeconfig file names, and the path to post to."""
+    config = kubeconfig.load(kubeconfig_file)
+    url = urlsplit(config.server)
+    server = f"{url.scheme}://{url.netloc}"
+    return Client(replace(config, server=server), user_agent="kube-apiserver"), url.path

@@ -1,0 +1,204 @@
+"""The pages of a control loop's own HTTPS port, behind a door that asks the API server.
+
+    /healthz /livez /readyz   for everybody
+    /metrics                  what is measured
+    /configz                  the configuration in force
+    /statusz /flagz           how long the program has been running, and with which flags
+    /debug/flags/v            PUT changes how much is logged
+
+A program adds pages of its own.
+Source: https://kubernetes.io/docs/reference/instrumentation/zpages/
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging as standard_logging
+import platform
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.errors import StatusError
+from kubarium.apimachinery.object import Object
+from kubarium.client import kubeconfig
+from kubarium.client.door import Door, Rules
+from kubarium.client.rest import Client
+from kubarium.component_base import logging, serving
+from kubarium.component_base.clock import Clock
+from kubarium.component_base.health import Health
+from kubarium.component_base.secure_serving import SecureServing, key_pair
+from kubarium.component_base.serving import Page, Receive, Scope, Send
+
+log = logging.get(__name__)
+
+VERSION = "1.36.0"
+WARNING = (
+    "Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is "
+    "for debugging purposes only."
+)
+CA_CONFIG_MAP = "extension-apiserver-authentication"
+JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+
+
+class SecurePages:
+    """One program's port."""
+
+    def __init__(self, name: str, flags: SecureServing, clock: Clock, health: Health | None = None) -> None:
+        self.name = name
+        self.health = health or Health()
+        self._flags, self._clock = flags, clock
+        self._started = (clock.now(), clock.monotonic())
+        self._table: dict[str, Page] = {
+            **self.health.pages(),
+            "/statusz": self._statusz,
+            "/flagz": self._flagz,
+            "/debug/flags/v": self._verbosity,
+        }
+
+    def add(self, path: str, page: Page) -> None:
+        """One more page; a path that ends in `/` stands for everything below."""
+        self._table[path] = page
+
+    def show_configuration(self, name: str, configuration: Callable[[], Object]) -> None:
+        """What `/configz` says under this name."""
+
+        async def configz(scope: Scope) -> tuple[int, str, bytes]:
+            return 200, JSON, orjson.dumps({name: configuration()})
+
+        self.add("/configz", configz)
+
+    async def serve(self) -> None:
+        """Until cancelled."""
+        flags = self._flags
+        tokens, accesses = _client(flags.authentication_kubeconfig), _client(flags.authorization_kubeconfig)
+        rules = Rules(
+            open_paths=flags.authorization_always_allow_paths,
+            token_for=flags.authentication_token_webhook_cache_ttl,
+            allowed_for=flags.authorization_webhook_cache_authorized_ttl,
+            denied_for=flags.authorization_webhook_cache_unauthorized_ttl,
+        )
+        with tempfile.TemporaryDirectory(prefix=f"{self.name}-") as scratch:
+            try:
+                authority = flags.client_ca_file or await self._look_up_authority(tokens, scratch)
+                tls = serving.TLS(*key_pair(flags, self.name, scratch), authority or None)
+                app = guarded(Door(tokens, accesses, self._clock, rules), serving.pages(self._table))
+                await serving.serve(
+                    app,
+                    flags.bind_address,
+                    flags.secure_port,
+                    tls,
+                    http=serving.IdentifyingProtocol,
+                    ws="none",
+                )
+            finally:
+                for client in (tokens, accesses):
+                    if client is not None:
+                        await client.close()
+
+    async def _look_up_authority(self, client: Client | None, scratch: str) -> str:
+        """Whose client certificates the API server accepts, as it has published it."""
+        if client is None or self._flags.authentication_skip_lookup:
+            return ""
+        path = Path(scratch) / "client-ca.crt"
+        while True:
+            try:
+                found = await client.resource("v1", "configmaps").get(CA_CONFIG_MAP, "kube-system")
+            except (StatusError, OSError, TimeoutError) as error:
+                if not self._flags.authentication_tolerate_lookup_failure:
+                    raise
+                if isinstance(error, StatusError) and error.code in (403, 404):
+                    log.warning("no authority for client certificates: %s", error)
+                    return ""
+                await self._clock.sleep(1.0)
+                continue
+            text = (found.get("data") or {}).get("client-ca-file") or ""
+            path.write_text(text)
+            return str(path) if text else ""
+
+    # ---- pages
+
+    async def _statusz(self, scope: Scope) -> tuple[int, str, bytes]:
+        moment, begun = self._started
+        seconds = int(self._clock.monotonic() - begun)
+        lines = {
+            "Started": moment.strftime("%a %b %e %H:%M:%S UTC %Y"),
+            "Up": f"{seconds // 3600} hr {seconds // 60 % 60:02d} min {seconds % 60:02d} sec",
+            "Python version": platform.python_version(),
+            "Binary version": VERSION,
+            "Emulation version": "1.36",
+            "Paths": " ".join(sorted(path for path in self._table if not path.endswith("/"))),
+        }
+        return self._plain(scope, "statusz", [f"{name}: {text}" for name, text in lines.items()])
+
+    async def _flagz(self, scope: Scope) -> tuple[int, str, bytes]:
+        values = dataclasses.asdict(self._flags)
+        names = {field.name: field.metadata.get("name") for field in dataclasses.fields(self._flags)}
+        lines = [
+            f"{names[key] or key.replace('_', '-')}={_shown(value)}" for key, value in sorted(values.items())
+        ]
+        return self._plain(scope, "flags", lines)
+
+    def _plain(self, scope: Scope, title: str, lines: list[str]) -> tuple[int, str, bytes]:
+        accepted = dict(scope["headers"]).get(b"accept", b"").decode()
+        if accepted and not any(kind in accepted for kind in ("text/plain", "text/*", "*/*")):
+            return 406, TEXT, b"the server was unable to respond with a content type that the client supports"
+        text = "\n".join(["", f"{self.name} {title}", WARNING, "", *lines, ""])
+        return 200, TEXT, text.encode()
+
+    async def _verbosity(self, scope: Scope) -> tuple[int, str, bytes]:
+        if scope["method"] != "PUT":
+            return 405, TEXT, b"unsupported http method\n"
+        text = (await scope["state"]["read"]()).decode().strip()
+        if not text.isdigit():
+            return (
+                400,
+                TEXT,
+                f'error setting verbosity: strconv.ParseInt: parsing "{text}": invalid syntax'.encode(),
+            )
+        level = standard_logging.DEBUG if int(text) >= 2 else standard_logging.INFO
+        standard_logging.getLogger().setLevel(level)
+        return 200, TEXT, f"successfully set klog.logging.verbosity to {text}".encode()
+
+
+def guarded(door: Door, app: serving.App) -> serving.App:
+    """An application whose every page is behind the door."""
+
+    async def entered(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            await door.enter(scope)
+        except (errors.Unauthorized, errors.Forbidden) as refusal:
+            await serving.respond(send, refusal.code, JSON, orjson.dumps(refusal.status()))
+            return
+        scope["state"] = {**(scope.get("state") or {}), "read": _reader(receive)}
+        await app(scope, receive, send)
+
+    return entered
+
+
+def _reader(receive: Receive) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        parts: list[bytes] = []
+        while True:
+            message: Mapping[str, Any] = await receive()
+            parts.append(message.get("body") or b"")
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    return read
+
+
+def _client(path: str) -> Client | None:
+    return Client(kubeconfig.load(path), user_agent="delegated-auth") if path else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

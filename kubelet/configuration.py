@@ -1,0 +1,240 @@
+"""The `KubeletConfiguration` file: read into options, shown on `/configz`, checked with upstream's words.
+
+A flag wins over the file. Unknown fields are told in the log and left out, as upstream's lenient decoding does.
+Source: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubarium.component_base import logging
+from kubarium.component_base.options import Duration, format_duration, parse, parse_duration
+from kubelet import configuration_checks
+from kubelet.options import Options
+
+log = logging.get(__name__)
+
+KIND, VERSION = "KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"
+
+# Names in the file that are not the flag's name in camel case. A dotted name lies in an object of the file.
+FILE_NAMES = {
+    "authentication.anonymous.enabled": "anonymous_auth",
+    "authentication.webhook.enabled": "authentication_token_webhook",
+    "authentication.x509.clientCAFile": "client_ca_file",
+    "authorization.mode": "authorization_mode",
+    "cgroupsPerQOS": "cgroups_per_qos",
+    "clusterDNS": "cluster_dns",
+    "cpuCFSQuota": "cpu_cfs_quota",
+    "crashLoopBackOff.maxContainerRestartPeriod": "max_container_restart_period",
+    "eventRecordQPS": "event_qps",
+    "imageGCHighThresholdPercent": "image_gc_high_threshold",
+    "imageGCLowThresholdPercent": "image_gc_low_threshold",
+    "imageMaximumGCAge": "image_maximum_gc_age",
+    "imageMinimumGCAge": "minimum_image_ttl_duration",
+    "kubeAPIBurst": "kube_api_burst",
+    "kubeAPIQPS": "kube_api_qps",
+    "logging.verbosity": "verbosity",
+    "makeIPTablesUtilChains": "make_iptables_util_chains",
+    "memorySwap.swapBehavior": "swap_behavior",
+    "podPidsLimit": "pod_max_pids",
+    "registryPullQPS": "registry_qps",
+    "resolvConf": "resolv_conf",
+    "serverTLSBootstrap": "server_tls_bootstrap",
+    "staticPodPath": "pod_manifest_path",
+    "tlsCertFile": "tls_cert_file",
+    "tlsPrivateKeyFile": "tls_private_key_file",
+}
+NOT_IN_FILE = frozenset(
+    (
+        "bootstrap_kubeconfig",
+        "cert_dir",
+        "cloud_provider",
+        "config",
+        "hostname_override",
+        "image_credential_provider_bin_dir",
+        "image_credential_provider_config",
+        "kubeconfig",
+        "node_ip",
+        "node_labels",
+        "root_dir",
+    )
+)
+ACCEPTED = frozenset(  # what the file may say and what makes no difference here
+    (
+        "apiVersion",
+        "kind",
+        "configMapAndSecretChangeDetectionStrategy",
+        "containerLogMaxWorkers",
+        "contentType",
+        "cpuCFSQuotaPeriod",
+        "cpuManagerPolicy",
+        "cpuManagerPolicyOptions",
+        "cpuManagerReconcilePeriod",
+        "enableContentionProfiling",
+        "enableControllerAttachDetach",
+        "enableProfilingHandler",
+        "enableSystemLogQuery",
+        "httpCheckFrequency",
+        "imageServiceEndpoint",
+        "iptablesDropBit",
+        "iptablesMasqueradeBit",
+        "kernelMemcgNotification",
+        "kubeletCgroups",
+        "lockFilePath",
+        "logging",
+        "memoryManagerPolicy",
+        "memoryThrottlingFactor",
+        "podCIDR",
+        "protectKernelDefaults",
+        "qosReserved",
+        "reservedMemory",
+        "reservedSystemCPUs",
+        "runOnce",
+        "showHiddenMetricsForVersion",
+        "singleProcessOOMKill",
+        "staticPodURL",
+        "staticPodURLHeader",
+        "streamingConnectionIdleTimeout",
+        "systemCgroups",
+        "tlsCipherSuites",
+        "tlsMinVersion",
+        "topologyManagerPolicyOptions",
+        "tracing",
+        "userNamespaces",
+        "volumePluginDir",
+        "volumeStatsAggPeriod",
+    )
+)
+THRESHOLDS = ("eviction_hard", "eviction_soft")
+FIELDS = {field.name: field for field in dataclasses.fields(Options)}
+
+
+class Invalid(ValueError):
+    """The configuration cannot be used; the text has one line for each reason."""
+
+
+def read(argv: Sequence[str]) -> Options:
+    """Flags over file over defaults. Raises Invalid."""
+    options = parse(Options, argv, program="kubelet")
+    if options.config:
+        try:
+            document = yaml.safe_load(Path(options.config).read_text()) or {}
+            options = parse(Options, argv, program="kubelet", defaults=from_file(document))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise Invalid(
+                f"failed to load kubelet config file, path: {options.config}, error: {error}"
+            ) from error
+    problems = configuration_checks.complaints(options)
+    if problems:
+        raise Invalid(
+            "failed to validate kubelet configuration, error: "
+            + (problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+            + f", path: {options.config or '(flags)'}"
+        )
+    return options
+
+
+def from_file(document: Mapping[str, Any]) -> Options:
+    """A `KubeletConfiguration` as options. Raises ValueError for another kind or version."""
+    kind, version = document.get("kind", KIND), document.get("apiVersion", VERSION)
+    if (kind, version) != (KIND, VERSION):
+        raise ValueError(f'no kind "{kind}" is registered for version "{version}" in scheme')
+    values: dict[str, Any] = {}
+    for path, value in _leaves(document):
+        name = FILE_NAMES.get(path) or _snake(path)
+        if name in FIELDS and name not in NOT_IN_FILE:
+            if value is not None:
+                values[name] = _converted(name, value)
+        elif path.partition(".")[0] not in ACCEPTED:
+            log.warning('using lenient decoding: strict decoding error: unknown field "%s"', path)
+    if document.get("mergeDefaultEvictionSettings"):
+        values["eviction_hard"] = _with_defaults(values.get("eviction_hard") or ())
+    if values.get("max_parallel_image_pulls", 0) > 1:
+        values.setdefault("serialize_image_pulls", False)
+    return Options(**values)
+
+
+def _with_defaults(given: tuple[str, ...]) -> tuple[str, ...]:
+    defaults = {text.partition("<")[0]: text for text in Options().eviction_hard}
+    return tuple((defaults | {text.partition("<")[0]: text for text in given}).values())
+
+
+def _leaves(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names of what stands in the file; only objects that have names of their own are entered."""
+    found: list[tuple[str, Any]] = []
+    for key, value in document.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and any(name.startswith(f"{path}.") for name in FILE_NAMES):
+            found += _leaves(value, f"{path}.")
+        else:
+            found.append((path, value))
+    return found
+
+
+def _converted(name: str, value: Any) -> Any:
+    """A value of the file as the option has it."""
+    kind = str(FIELDS[name].type)
+    if name == "shutdown_grace_period_by_pod_priority":
+        return {str(one["priority"]): str(one["shutdownGracePeriodSeconds"]) for one in value}
+    if name == "register_with_taints":
+        return tuple(f"{one['key']}={one.get('value') or ''}:{one['effect']}" for one in value)
+    if "Duration" in kind:
+        return parse_duration(value) if isinstance(value, str) else Duration(float(value) / 1e9)
+    if name in THRESHOLDS:
+        return tuple(f"{key}<{one}" for key, one in value.items())
+    if "tuple" in kind:
+        return tuple(value) if isinstance(value, list) else (value,)
+    if "dict" in kind:
+        return {str(key): one if isinstance(one, bool) else str(one) for key, one in dict(value).items()}
+    return value
+
+
+def as_configuration(options: Options) -> dict[str, Any]:
+    """What `/configz` shows: the file that would make these options."""
+    paths = {name: path for path, name in FILE_NAMES.items()}
+    shown: dict[str, Any] = {"kind": KIND, "apiVersion": VERSION}
+    for name in sorted(FIELDS):
+        if name in NOT_IN_FILE:
+            continue
+        *places, key = (paths.get(name) or _camel(name)).split(".")
+        table = shown
+        for place in places:
+            table = table.setdefault(place, {})
+        table[key] = _shown(name, getattr(options, name))
+    return shown
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name in THRESHOLDS:
+        return dict(text.split("<", 1) for text in value)
+    if name == "shutdown_grace_period_by_pod_priority":
+        return [
+            {"priority": int(priority), "shutdownGracePeriodSeconds": int(seconds)}
+            for priority, seconds in value.items()
+        ]
+    if name == "register_with_taints":
+        return [_taint(text) for text in value]
+    if "Duration" in str(FIELDS[name].type):
+        return format_duration(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _taint(text: str) -> dict[str, str]:
+    head, _, effect = text.rpartition(":")
+    key, _, value = head.partition("=")
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}
+
+
+def _snake(camel: str) -> str:
+    return "".join(f"_{character.lower()}" if character.isupper() else character for character in camel)
+
+
+def _camel(snake: str) -> str:
+    head, *rest = snake.split("_")
+    return head + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,51 @@
+"""Holds all pods together to what is not reserved, and gives the classes of pods their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubarium.apimachinery import quantity
+from kubarium.apimachinery.object import Object
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubelet.resources.cgroups import Cgroups
+
+log = logging.get(__name__)
+
+PERIOD = 60.0  # seconds between looks at the weights
+
+
+class Allocatable:
+    """Writes what concerns all pods at once; each pod's own limits are written with the pod."""
+
+    def __init__(
+        self,
+        cgroups: Cgroups,
+        clock: Clock,
+        *,
+        cpus: int,
+        memory: int,
+        reserved: dict[str, str],
+        enforced: bool,
+        pods: Callable[[], list[Object]],
+        tell: Callable[[str, str, str], None],
+    ) -> None:
+        self._cgroups = cgroups
+        self._clock = clock
+        self._milli = max(0, cpus * 1000 - quantity.milli_value(reserved.get("cpu", "0")))
+        self.memory = max(0, memory - quantity.value(reserved.get("memory", "0")))
+        self._enforced = enforced
+        self._pods = pods
+        self._tell = tell
+
+    async def run(self) -> None:
+        """Enforce once, then keep the weights of the classes."""
+        if self._enforced:
+            self._cgroups.enforce_allocatable(self._milli, self.memory)
+            self._tell("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+        while True:
+            try:
+                self._cgroups.share_by_class(self._pods())
+            except Exception:
+                log.exception("weights of the classes of pods not written")
+            await self._clock.sleep(PERIOD)
