@@ -175,13 +175,15 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         PriorityLevels(total, clock, _weigher(rows, weigh)) if options.enable_priority_and_fairness else None
     )
     dumps = flow_dumps.pages(levels) if levels is not None else {}
-    shell = build_shell(discovery, OpenAPI(rows, endpoints.schemas), health, documents, dumps)
+    openapi = OpenAPI(rows, endpoints.schemas)
+    shell = build_shell(discovery, openapi, health, documents, dumps)
     aggregation = Aggregation(
         client,
         informers,
         clock,
         rows,
         discovery,
+        openapi,
         options.proxy_client_cert_file,
         options.proxy_client_key_file,
     )

@@ -19,7 +19,7 @@ from kubarium.apimachinery.group_version import GroupVersionKind, join, version_
 from kubarium.apimachinery.object import Object
 
 JSON = "application/json"
-_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
 
 GROUP_ORDER = (
@@ -59,6 +59,7 @@ class RemoteGroup:
     version: str
     resources: Sequence[Object]  # of an APIResourceList
     stale: bool = False
+    aggregated: Sequence[Object] | None = None  # of an APIGroupDiscoveryList, if the server has one
 
 
 class Discovery:
@@ -176,14 +177,15 @@ class Discovery:
         }
         content = orjson.dumps(found)
         etag = '"' + hashlib.sha512(content).hexdigest().upper() + '"'
-        return Document(_AGGREGATED.format(version), content, etag)
+        return Document(AGGREGATED.format(version), content, etag)
 
     def _aggregated_group(self, name: str, versions: list[str]) -> Object:
         shown = []
         for version in versions:
             remote = self._remote.get((name, version))
             if remote is not None:
-                resources = _from_legacy(remote.resources)
+                known = remote.aggregated
+                resources = list(known) if known is not None else _from_legacy(remote.resources)
             else:
                 resources = [_aggregated_resource(row) for row in self._rows(name, version)]
             freshness = "Stale" if remote is not None and remote.stale else "Current"

@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 from isal import igzip
 
-from apiserver.endpoints import openapi_paths, openapi_protobuf
+from apiserver.endpoints import openapi_merging, openapi_paths, openapi_protobuf
+from apiserver.endpoints.openapi_merging import ForeignSchemas
 from apiserver.registry.resource import Catalog, Resource
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionKind
@@ -50,15 +51,16 @@ class OpenAPI:
         self._schemas = schemas
         self._version = version
         self._documents: dict[str, Document] = {}
-        self._foreign: dict[str, str] = {}  # path -> hash, of documents that aggregated servers publish
+        self._foreign: dict[str, ForeignSchemas] = {}  # by the name of the document
 
-    def set_foreign(self, documents: dict[str, str]) -> None:
-        """Take over which documents aggregated servers publish."""
-        self._foreign = documents
+    def set_foreign(self, schemas: Iterable[ForeignSchemas]) -> None:
+        """Take over what aggregated servers publish."""
+        self._foreign = {one.name: one for one in schemas}
 
     def paths(self) -> list[str]:
         """Every path that has a document."""
-        return ["/openapi/v2", "/openapi/v3", *(f"/openapi/v3/{name}" for name in self._versions())]
+        names = [*self._versions(), *(name for name, one in self._foreign.items() if one.v3)]
+        return ["/openapi/v2", "/openapi/v3", *(f"/openapi/v3/{name}" for name in names)]
 
     def answer(self, path: str, hash: str, accept: str) -> Document:
         """The document for what follows `/openapi/`. Raises NotFound, NotAcceptable."""
@@ -66,16 +68,20 @@ class OpenAPI:
         if path == "v3":
             return self._index()
         if path == "v2":
-            fingerprint = self._fingerprint(self._catalog.rows.values())
+            fingerprint = self._fingerprint(self._catalog.rows.values(), self._foreign.values())
             if protobuf:
                 return self._kept("v2 protobuf", fingerprint + "P", self._v2, openapi_protobuf.MEDIA_TYPE)
             return self._kept("v2", fingerprint, self._v2)
         name = path.removeprefix("v3/")
-        rows = self._versions().get(name)
-        if rows is None:
+        rows, foreign = self._versions().get(name), self._foreign.get(name)
+        if rows is not None:
+            fingerprint = self._fingerprint(rows)
+            document = self._kept(name, fingerprint, lambda: self._v3(rows))
+        elif foreign is not None and foreign.v3:
+            fingerprint = foreign.v3_mark
+            document = self._kept(name, fingerprint, lambda: orjson.Fragment(foreign.v3))
+        else:
             raise errors.NotFound.page()
-        fingerprint = self._fingerprint(rows)
-        document = self._kept(name, fingerprint, lambda: self._v3(rows))
         if hash == fingerprint:  # the client names what it wants for ever
             forever = {"Cache-Control": "public, immutable", "Expires": "Fri, 31 Dec 2100 00:00:00 GMT"}
             return Document(document.media_type, document.packed, document.etag, forever)
@@ -93,17 +99,20 @@ class OpenAPI:
             name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._fingerprint(rows)}"}
             for name, rows in self._versions().items()
         }
-        for name, fingerprint in self._foreign.items():
-            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={fingerprint}"}
+        for name, foreign in self._foreign.items():
+            if foreign.v3:
+                paths.setdefault(name, {"serverRelativeURL": f"/openapi/v3/{name}?hash={foreign.v3_mark}"})
         return _document({"paths": paths})
 
-    def _fingerprint(self, rows: Iterable[Resource]) -> str:
+    def _fingerprint(self, rows: Iterable[Resource], foreign: Iterable[ForeignSchemas] = ()) -> str:
         """A hash of what a document is made from, so that the index is cheap."""
         digest = hashlib.sha256(self._version.encode())
         for row in rows:
             subresources = ",".join(sorted(row.subresources))
             custom = row.custom.fingerprint if row.custom is not None else ""
             digest.update(f"{row.gvk}|{row.plural}|{row.verbs}|{subresources}|{custom}".encode())
+        for one in foreign:
+            digest.update(f"{one.name}|{one.v2_mark}".encode())
         return digest.hexdigest().upper()
 
     def _kept(self, name: str, fingerprint: str, make: Any, media_type: str = JSON) -> Document:
@@ -150,7 +159,7 @@ class OpenAPI:
     def _closure(self, paths: Any, own: dict[str, Any]) -> dict[str, Any]:
         """Every schema that the paths need, and those that these need."""
         found: dict[str, Any] = {}
-        pending = {*_references(paths), *own}
+        pending = {*openapi_merging.references(paths), *own}
         while pending:
             name = pending.pop()
             document = own.get(name)
@@ -160,7 +169,7 @@ class OpenAPI:
                 except KeyError:
                     document = {"type": "object"}
             found[name] = document
-            pending |= _references(document) - found.keys()
+            pending |= set(openapi_merging.references(document)) - found.keys()
         return dict(sorted(found.items()))
 
     def _v2(self) -> dict[str, Any]:
@@ -181,7 +190,7 @@ class OpenAPI:
                 definitions[name] = schema
             else:
                 definitions[name] = self._document_v2(name, schema)
-        return {
+        document: dict[str, Any] = {
             "swagger": "2.0",
             "info": {"title": "Kubernetes", "version": self._version},
             "paths": {path: _item_v2(item) for path, item in sorted(paths.items())},
@@ -196,6 +205,8 @@ class OpenAPI:
             },
             "security": [{"BearerToken": []}],
         }
+        openapi_merging.merge(document, [one.v2 for one in self._foreign.values() if one.v2 is not None])
+        return document
 
     def _document_v2(self, name: str, schema: Any) -> Any:
         try:
@@ -218,22 +229,6 @@ def _document(content: Any, etag: str = "", media_type: str = JSON) -> Document:
     body = orjson.dumps(content) if media_type == JSON else openapi_protobuf.encode(content)
     etag = etag or '"' + hashlib.sha512(body).hexdigest().upper() + '"'
     return Document(media_type, igzip.compress(body, 1), etag)
-
-
-def _references(value: Any) -> set[str]:
-    """The names of all schemas that a piece of a document refers to."""
-    found: set[str] = set()
-    pending = [value]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            reference = value.get("$ref")
-            if isinstance(reference, str):
-                found.add(reference.rpartition("/")[2])
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
-    return found
 
 
 def _renamed(value: Any) -> Any:

@@ -12,15 +12,16 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 import aiohttp
-import orjson
-from multidict import CIMultiDict
 
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
+from apiserver.endpoints.openapi import OpenAPI
+from apiserver.endpoints.openapi_merging import ForeignSchemas
 from apiserver.endpoints.passing import open_session, repeat, upgrade_of, whole
+from apiserver.extensions.foreign import BadAnswer, Door, read_group, read_schemas
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User
 from kubarium.apimachinery import conditions, errors
@@ -40,7 +41,6 @@ AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 SLICE_SERVICE = "kubernetes.io/service-name"
 CHECK_SECONDS = 30.0
 SOON_SECONDS = 2.0  # while it is not available
-ANSWER_SECONDS = 5.0
 AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
 _IDENTITY = (b"x-remote-user", b"x-remote-uid", b"x-remote-group", b"x-remote-extra-")
 
@@ -78,6 +78,7 @@ class _Known:
     spec: Object
     upstream: Upstream | None = None
     group: RemoteGroup | None = None
+    schemas: ForeignSchemas | None = None
     problem: str = ""
     clients: dict[bytes, tuple[aiohttp.ClientSession, ssl.SSLContext]] = field(default_factory=dict)
 
@@ -95,11 +96,13 @@ class Aggregation(Controller):
         clock: Clock,
         catalog: Catalog,
         discovery: Discovery,
+        openapi: OpenAPI,
         certificate: str = "",
         key: str = "",
     ) -> None:
         self._catalog = catalog
         self._discovery = discovery
+        self._openapi = openapi
         self._certificate, self._key = certificate, key
         self._known: dict[tuple[str, str], _Known] = {}
         super().__init__(client, informers, clock)
@@ -185,25 +188,16 @@ class Aggregation(Controller):
         known = self._known.setdefault((group, version), _Known(spec))
         known.spec = spec
         upstream = await self._find(known)
-        path = f"/apis/{group}/{version}"
+        door = Door(upstream.client, upstream.base, upstream.server_name, lambda: self._headers(AGGREGATOR))
         try:
-            asked = upstream.client.get(
-                upstream.base + path,
-                headers=CIMultiDict(self._headers(AGGREGATOR)),
-                server_hostname=upstream.server_name,
-                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-                raise_for_status=True,
-            )
-            async with asked as answer:
-                resources = orjson.loads(await answer.read()).get("resources") or []
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            text = f"failing or missing response from {upstream.base}{path}: {error or type(error).__name__}"
-            raise Unavailable("FailedDiscoveryCheck", text) from None
+            fresh = await read_group(door, group, version)
+        except BadAnswer as error:
+            raise Unavailable("FailedDiscoveryCheck", str(error)) from None
         known.upstream, known.problem = upstream, ""
-        fresh = RemoteGroup(group, version, resources)
-        if known.group != fresh:
-            known.group = fresh
-            log.info("%s is served by %s", path, upstream.base)
+        schemas = await read_schemas(door, group, version, known.schemas)
+        if known.group != fresh or known.schemas != schemas:
+            known.group, known.schemas = fresh, schemas
+            log.info("/apis/%s/%s is served by %s", group, version, upstream.base)
             self._publish()
 
     async def _find(self, known: _Known) -> Upstream:
@@ -222,6 +216,8 @@ class Aggregation(Controller):
         slices = await self.client.resource("discovery.k8s.io/v1", "endpointslices").list(
             namespace, label_selector=f"{SLICE_SERVICE}={name}"
         )
+        if not slices["items"]:
+            raise Unavailable("EndpointsNotFound", f"cannot find endpointslices for {shown}")
         host, target = _ready_endpoint(slices["items"], port.get("name") or "")
         if not host:
             port_name = port.get("name") or ""
@@ -265,7 +261,7 @@ class Aggregation(Controller):
         if known is not None:
             known.upstream, known.problem = None, problem
             if known.group is not None and not known.group.stale:
-                known.group = RemoteGroup(group, version, known.group.resources, stale=True)
+                known.group = replace(known.group, stale=True)
             self._publish()
 
     def _forget(self, group: str, version: str) -> None:
@@ -276,6 +272,9 @@ class Aggregation(Controller):
         self._discovery.set_remote(
             [known.group for known in self._known.values() if known.group is not None],
             silent=[place for place, known in self._known.items() if known.upstream is None],
+        )
+        self._openapi.set_foreign(
+            known.schemas for known in self._known.values() if known.schemas is not None
         )
 
     # ------------------------------------------------------------------------------------------- passing on

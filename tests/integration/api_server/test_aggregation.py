@@ -27,6 +27,29 @@ RESOURCES = {
 }
 
 
+AGGREGATED = [
+    {"resource": "numbers", "responseKind": {"group": GROUP, "version": "v1", "kind": "Number"},
+     "scope": "Namespaced", "singularResource": "number", "verbs": ["get"]}
+]  # fmt: skip
+ITEM = {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/Number"}}}}}
+DOCUMENTS: dict[str, Any] = {
+    f"/apis/{GROUP}/v1": RESOURCES,
+    "/apis": {
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2",
+        "items": [{"metadata": {"name": GROUP}, "versions": [{"version": "v1", "resources": AGGREGATED}]}],
+    },
+    "/openapi/v2": {
+        "swagger": "2.0",
+        "paths": {f"/apis/{GROUP}/v1/numbers": ITEM, "/apis/other/v1/": ITEM},
+        "definitions": {"Number": {"type": "object", "description": "a number"}, "Unused": {}},
+    },
+    "/openapi/v3": {
+        "paths": {f"apis/{GROUP}/v1": {"serverRelativeURL": f"/openapi/v3/apis/{GROUP}/v1?hash=AB"}}
+    },
+    f"/openapi/v3/apis/{GROUP}/v1?hash=AB": {"openapi": "3.0.0", "paths": {f"/apis/{GROUP}/v1/numbers": {}}},
+}  # fmt: skip
+
+
 class Server:
     """An extension API server in small: one resource list, one object that says who asked."""
 
@@ -54,11 +77,7 @@ class Server:
                     (line.partition(": ")[2] for line in headers if line.startswith("x-remote-user")), ""
                 )
                 path = lines[0].split()[1]
-                shown: Any = (
-                    RESOURCES
-                    if path == f"/apis/{GROUP}/v1"
-                    else {"kind": "Number", "path": path, "user": user}
-                )
+                shown = DOCUMENTS.get(path, {"kind": "Number", "path": path, "user": user})
                 body = orjson.dumps(shown)
                 head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 writer.write(head.encode() + body)
@@ -133,11 +152,29 @@ async def test_a_group_behind_our_door(api_server: ApiServer, client: Client, ex
         groups = await client.request("GET", "/apis")
         assert GROUP in [group["name"] for group in groups["groups"]]
         assert (await client.request("GET", f"/apis/{GROUP}/v1"))["resources"] == RESOURCES["resources"]
+        await published(client)
     finally:
         await api_services.delete(f"v1.{GROUP}")
         with contextlib.suppress(errors.NotFound):
             await slices.delete("numbers-1", "default")
             await client.resource("v1", "services").delete("numbers", "default")
+
+
+async def published(client: Client) -> None:
+    """What the extension publishes of itself stands in our documents."""
+    accept = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+    groups = (await client.request("GET", "/apis", headers=accept))["items"]
+    (group,) = (item for item in groups if item["metadata"]["name"] == GROUP)
+    assert group["versions"] == [{"version": "v1", "resources": AGGREGATED, "freshness": "Current"}]
+    index = (await client.request("GET", "/openapi/v3"))["paths"]
+    url = index[f"apis/{GROUP}/v1"]["serverRelativeURL"]
+    assert url == f"/openapi/v3/apis/{GROUP}/v1?hash=AB"
+    assert (await client.request("GET", url.partition("?")[0]))["openapi"] == "3.0.0"
+    whole = await client.request("GET", "/openapi/v2")
+    assert whole["paths"][f"/apis/{GROUP}/v1/numbers"] == ITEM
+    assert "/apis/other/v1/" not in whole["paths"]
+    assert whole["definitions"]["Number"]["description"] == "a number"
+    assert "Unused" not in whole["definitions"]
 
 
 async def test_our_own_groups_are_local(client: Client) -> None:
