@@ -24,6 +24,7 @@ import orjson
 
 from kubarium.apimachinery.errors import BadRequest
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.time import format_micro_time, format_time
 
 MAGIC = b"k8s\x00"
 
@@ -263,12 +264,12 @@ def _moment(payload: bytes) -> datetime | None:
 
 def _time(payload: bytes) -> Any:
     moment = _moment(payload)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else _ABSENT
+    return format_time(moment) if moment is not None else _ABSENT
 
 
 def _micro_time(payload: bytes) -> Any:
     moment = _moment(payload)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment is not None else _ABSENT
+    return format_micro_time(moment) if moment is not None else _ABSENT
 
 
 def _duration(payload: bytes) -> str:

@@ -174,7 +174,13 @@ def _selector_and_template(spec: Object, owner: str = "ReplicaSet") -> list[Fiel
         elif not problems and not labels.from_label_selector(selector).matches(own):
             at = SPEC / "template" / "metadata" / "labels"
             found.append(invalid(at, own, "`selector` does not match template `labels`"))
-    found += pod.validate_template(template, SPEC / "template", ("Always",))
+    if owner == "StatefulSet":
+        policy = (template.get("spec") or {}).get("restartPolicy")
+        found += pod.validate_template_metadata(template, SPEC / "template")
+        if policy != "Always":
+            found.append(not_supported(SPEC / "template" / "spec" / "restartPolicy", policy, ("Always",)))
+    else:
+        found += pod.validate_template(template, SPEC / "template", ("Always",))
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
         at = SPEC / "template" / "spec" / "activeDeadlineSeconds"
         found.append(forbidden(at, f"activeDeadlineSeconds in {owner} is not Supported"))

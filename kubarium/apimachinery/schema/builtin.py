@@ -22,6 +22,7 @@ from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.catalog import Catalog
 from kubarium.apimachinery.schema.structural import Structural
+from kubarium.apimachinery.time import format_micro_time, format_time
 
 Where = tuple[Any, ...] | None
 """The way from the root, as nested pairs `(parent, step)`: cheap to make, read only when something is wrong. A step
@@ -328,13 +329,13 @@ def _parse_time(value: Any) -> datetime:
 def _time(value: Any, where: Where, unknown: list[str]) -> Any:
     if value is None or (type(value) is str and _SECONDS(value)):
         return value
-    return _parse_time(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(_parse_time(value))
 
 
 def _micro_time(value: Any, where: Where, unknown: list[str]) -> Any:
     if value is None or (type(value) is str and _MICROS(value)):
         return value
-    return _parse_time(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return format_micro_time(_parse_time(value))
 
 
 def _int_or_string(value: Any, where: Where, unknown: list[str]) -> Any:

@@ -42,9 +42,8 @@ def validate_template(
     template: Object, path: FieldPath, restart_policies: Sequence[str] | None
 ) -> list[FieldError]:
     """The pod inside a controller; `restart_policies` are those that make sense there."""
-    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
-    found = validate_labels(metadata.get("labels"), path / "labels")
-    found += validate_annotations(metadata.get("annotations"), path / "annotations")
+    spec = template.get("spec") or {}
+    found = validate_template_metadata(template, path)
     found += validate_spec(spec, path / "spec")
     policy = spec.get("restartPolicy")
     if restart_policies is not None and policy in RESTART_POLICIES and policy not in restart_policies:
@@ -53,6 +52,13 @@ def validate_template(
         why = "ephemeral containers not allowed in pod template"
         found.append(forbidden(path / "spec" / "ephemeralContainers", why))
     return found
+
+
+def validate_template_metadata(template: Object, path: FieldPath) -> list[FieldError]:
+    """All that is looked at in a StatefulSet: its containers may mount claims that the template does not name."""
+    metadata = template.get("metadata") or {}
+    found = validate_labels(metadata.get("labels"), path / "labels")
+    return [*found, *validate_annotations(metadata.get("annotations"), path / "annotations")]
 
 
 def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = False) -> list[FieldError]:

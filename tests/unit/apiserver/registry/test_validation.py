@@ -15,6 +15,12 @@ ROWS = {(row.api_version, row.kind): row for row in catalog.rows()}
 POD: Object = {"containers": [{"name": "web", "image": "nginx:1"}]}
 TEMPLATE: Object = {"metadata": {"labels": {"app": "web"}}, "spec": POD}
 OF_JOB: Object = {**TEMPLATE, "spec": {**POD, "restartPolicy": "Never"}}
+CLAIM: Object = {
+    "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+MOUNTS: Object = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+MOUNTING: Object = {**TEMPLATE, "spec": {"containers": [POD["containers"][0] | MOUNTS]}}
 SELECTOR: Object = {"matchLabels": {"app": "web"}}
 PEM = b"-----BEGIN CERTIFICATE REQUEST-----\nx\n-----END CERTIFICATE REQUEST-----\n"
 DEVICES: Object = {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.example.com"}}]}
@@ -33,7 +39,7 @@ RIGHT: list[tuple[str, str, Object]] = [
     ("v1", "Endpoints", {"subsets": [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}]}),
     ("apps/v1", "Deployment", {"spec": {"selector": SELECTOR, "template": TEMPLATE}}),
     ("apps/v1", "DaemonSet", {"spec": {"selector": SELECTOR, "template": TEMPLATE}}),
-    ("apps/v1", "StatefulSet", {"spec": {"selector": SELECTOR, "template": TEMPLATE}}),
+    ("apps/v1", "StatefulSet", {"spec": {"selector": SELECTOR, "template": MOUNTING, "volumeClaimTemplates": [CLAIM]}}),
     ("batch/v1", "Job", {"spec": {"selector": SELECTOR, "template": OF_JOB}}),
     ("batch/v1", "CronJob", {"spec": {"schedule": "*/5 * * * *", "timeZone": "Europe/Berlin",
                                       "jobTemplate": {"spec": {"template": OF_JOB}}}}),
