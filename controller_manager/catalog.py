@@ -47,7 +47,7 @@ from controller_manager.controllers.workloads.cron_job import CronJobController
 from controller_manager.controllers.workloads.daemon_set.controller import DaemonSetController
 from controller_manager.controllers.workloads.deployment.controller import DeploymentController
 from controller_manager.controllers.workloads.disruption import DisruptionController
-from controller_manager.controllers.workloads.horizontal_pod_autoscaler import (
+from controller_manager.controllers.workloads.horizontal_pod_autoscaler.controller import (
     HorizontalPodAutoscalerController,
 )
 from controller_manager.controllers.workloads.job.controller import JobController

@@ -14,19 +14,6 @@ from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import quantity, time
 from kubarium.apimachinery.object import Object, is_deleting, name_of, spec_of, status_of
 
-DEFAULT_UP: Object = {
-    "stabilizationWindowSeconds": 0,
-    "selectPolicy": "Max",
-    "policies": [
-        {"type": "Pods", "value": 4, "periodSeconds": 15},
-        {"type": "Percent", "value": 100, "periodSeconds": 15},
-    ],
-}
-DEFAULT_DOWN: Object = {
-    "selectPolicy": "Max",
-    "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
-}
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -117,73 +104,108 @@ def _is_starting(pod: Object, sample: Sample, settings: Settings, now: datetime)
     )
 
 
-def replicas_for_ratio(
+@dataclass(frozen=True)
+class Weighed:
+    """What samples ask for, and what they say of the pods. `percentage` is of what the pods ask for."""
+
+    replicas: int
+    average: int  # thousandths
+    percentage: int = 0
+
+
+def weigh(
     current: int,
-    ratio: float,
+    used: Mapping[str, int],
+    target: float,
+    requests: Mapping[str, int] | None,
     grouped: Grouped,
-    ratio_with: RatioWith,
     tolerances: tuple[float, float],
-) -> int:
-    """New replicas from the usage ratio; missing and starting pods are counted against the change."""
-    scale_up_with_unready = bool(grouped.unready) and ratio > 1.0
-    if not scale_up_with_unready and not grouped.missing:
-        return current if within(ratio, tolerances) else math.ceil(ratio * grouped.ready)
-    padded, count = ratio_with(ratio, scale_up_with_unready)
+) -> Weighed:
+    """New replicas from the usage ratio; missing and starting pods are counted against the change.
+
+    `target` is an average per pod, or with `requests` a percentage of what pods ask for.
+    """
+    percentage, ratio = _ratio(used, target, requests)
+    counted = used if requests is None else {n: v for n, v in used.items() if n in requests}
+    average = sum(counted.values()) // len(counted)
+
+    def answer(replicas: int) -> Weighed:
+        return Weighed(replicas, average, percentage)
+
+    grows_past_unready = bool(grouped.unready) and ratio > 1.0
+    if not grows_past_unready and not grouped.missing:
+        return answer(current if within(ratio, tolerances) else math.ceil(ratio * grouped.ready))
+    filled = dict(used)
+    for name in grouped.missing:  # they use all they may when shrinking, nothing when growing
+        filled[name] = _full(name, target, requests) if ratio < 1.0 else 0
+    if grows_past_unready:
+        filled |= dict.fromkeys(grouped.unready, 0)
+    _, padded = _ratio(filled, target, requests)
     crossed = (ratio < 1.0 < padded) or (padded < 1.0 < ratio)
     if within(padded, tolerances) or crossed:
-        return current
-    wanted = math.ceil(padded * count)
+        return answer(current)
+    wanted = math.ceil(padded * len(filled))
     if (padded < 1.0 and wanted > current) or (padded > 1.0 and wanted < current):
-        return current
-    return wanted
+        return answer(current)
+    return answer(wanted)
 
 
-class RatioWith:
-    """The ratio once more, with assumptions about pods that have no trustworthy metrics."""
-
-    def __init__(
-        self, samples: Mapping[str, int], target: float, weights: Mapping[str, int] | None, grouped: Grouped
-    ) -> None:
-        self._samples, self._target, self._weights, self._grouped = dict(samples), target, weights, grouped
-
-    def __call__(self, ratio: float, with_unready: bool) -> tuple[float, int]:
-        """Missing pods use all they may when shrinking, nothing when growing; starting ones use nothing."""
-        filled = dict(self._samples)
-        for name in self._grouped.missing:
-            filled[name] = self._full(name) if ratio < 1.0 else 0
-        if with_unready:
-            filled |= dict.fromkeys(self._grouped.unready, 0)
-        return usage_ratio(filled, self._target, self._weights), len(filled)
-
-    def _full(self, name: str) -> int:
-        """All that a pod may use without asking for another one."""
-        if self._weights is None:
-            return int(self._target)
-        return int(self._weights.get(name, 0) * max(100.0, self._target) / 100)
+def _full(name: str, target: float, requests: Mapping[str, int] | None) -> int:
+    """All that a pod may use without asking for another one."""
+    if requests is None:
+        return int(target)
+    return int(requests.get(name, 0) * max(100.0, target) / 100)
 
 
-def usage_ratio(samples: Mapping[str, int], target: float, weights: Mapping[str, int] | None) -> float:
-    """Usage over target: an average per pod, or with `weights` a percentage of what pods ask for."""
-    if not samples:
-        raise NoMetrics("no metrics returned matched known pods")
-    if weights is None:
-        return sum(samples.values()) / len(samples) / target if target else 0.0
-    requested = sum(weights[name] for name in samples if name in weights)
+def _ratio(
+    samples: Mapping[str, int], target: float, requests: Mapping[str, int] | None
+) -> tuple[int, float]:
+    """Usage in whole units of the target, and that over the target. Raises NoMetrics."""
+    if requests is None:
+        usage = sum(samples.values()) // len(samples)
+        return usage, usage / target if target else 0.0
+    known = {name: value for name, value in samples.items() if name in requests}
+    requested = sum(requests[name] for name in known)
     if not requested:
         raise NoMetrics("no metrics returned matched known pods")
-    return (sum(samples.values()) * 100 / requested) / target
+    percentage = sum(known.values()) * 100 // requested
+    return percentage, percentage / target
+
+
+def selector_text(selector: Object | None) -> str:
+    """A selector of metrics as upstream's messages show it."""
+    if selector is None:
+        return "nil"
+    pairs = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        "LabelSelectorRequirement{"
+        f"Key:{one.get('key')},Operator:{one.get('operator')},Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{pairs}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 
 
 # ---- behavior
 
 
-def rules(autoscaler: Object, side: str, default_window: float) -> tuple[Object, float]:
-    """The scaling rules of one direction and their stabilisation window in seconds."""
-    given = (spec_of(autoscaler).get("behavior") or {}).get(side) or {}
-    default = DEFAULT_UP if side == "scaleUp" else DEFAULT_DOWN
-    found = {**default, **{key: value for key, value in given.items() if value is not None}}
-    window = found.get("stabilizationWindowSeconds")
-    return found, default_window if window is None else float(window)
+def rules(autoscaler: Object, side: str) -> Object | None:
+    """The scaling rules of one direction; None: nobody asked for a behavior of this autoscaler's own."""
+    behavior = spec_of(autoscaler).get("behavior")
+    return None if behavior is None else behavior.get(side) or {}
+
+
+def window_of(rules: Object, default: float) -> float:
+    """For how many seconds a recommendation counts."""
+    window = rules.get("stabilizationWindowSeconds")
+    return default if window is None else float(window)
+
+
+def plain_limit_up(current: int) -> int:
+    """The most replicas after one step, without a behavior."""
+    return max(2 * current, 4)
 
 
 def limit_up(

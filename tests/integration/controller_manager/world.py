@@ -40,7 +40,7 @@ class ControllerManager:
             f"--root-ca-file={path('ca.crt')}", f"--service-account-private-key-file={path('sa.key')}",
             f"--cluster-signing-cert-file={path('ca.crt')}", f"--cluster-signing-key-file={path('ca.key')}",
             "--allocate-node-cidrs", "--cluster-cidr=10.244.0.0/16", "--service-cluster-ip-range=10.96.0.0/12",
-            *self._flags,
+            "--horizontal-pod-autoscaler-sync-period=1s", *self._flags,
         ]  # fmt: skip
         self.child = Child(command, self.folder / "controller-manager.log")
 

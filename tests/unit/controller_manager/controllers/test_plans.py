@@ -252,9 +252,7 @@ def test_replicas_follow_the_usage() -> None:
     grouped = hpa.group_pods(pods, samples, "memory", hpa.Settings(), NOW)
 
     def wanted(target: float, given: dict[str, int]) -> int:
-        ratio = hpa.usage_ratio(given, target, requests)
-        again = hpa.RatioWith(given, target, requests, grouped)
-        return hpa.replicas_for_ratio(3, ratio, grouped, again, (0.1, 0.1))
+        return hpa.weigh(3, given, target, requests, grouped, (0.1, 0.1)).replicas
 
     assert wanted(30, used) == 9
     assert wanted(85, used) == 3  # within the tolerance
