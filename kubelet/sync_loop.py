@@ -178,7 +178,8 @@ class SyncLoop:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)
         self._recorder.event(pod, "Warning", refusal.reason, refusal.message)
-        self._statuses.set(pod, generate.failed(pod, refusal.reason, refusal.message, self._clock.now()))
+        text = f"Pod was rejected: {refusal.message}"
+        self._statuses.set(pod, generate.failed(pod, refusal.reason, text, self._clock.now()))
         return True
 
     def _is_active(self, pod: Object) -> bool:

@@ -152,6 +152,7 @@ class PodSyncer:
             terminating=terminating,
             resize=resize,
             unsettled=unsettled,
+            restarting_all=not terminating and plan.restarts_all(pod, state) is not None,
         )
 
     def _deadline(self, pod: Object) -> float | None:

@@ -54,13 +54,13 @@ def refuse(
     if not affinity.node_selector_accepts(pod, node):
         return Refusal(
             "NodeAffinity",
-            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
         )
     taint = affinity.untolerated_taint(
         spec_of(node).get("taints") or [], affinity.tolerations_of(pod), effects=("NoExecute",)
     )
     if taint is not None:
-        return Refusal("TaintToleration", "Pod was rejected: Predicate TaintToleration failed")
+        return Refusal("TaintToleration", "Predicate TaintToleration failed")
     sysctl = forbidden_sysctl(pod, allowed_sysctls)
     if sysctl is not None:
         return Refusal("SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
@@ -68,7 +68,7 @@ def refuse(
     if any(conflicts(port, other) for port in host_ports(pod) for other in taken):
         return Refusal(
             "NodePorts",
-            "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
         )
     return _refuse_resources(pod, others, node)
 
@@ -80,7 +80,7 @@ def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusa
     if len(others) + 1 > allocatable.get("pods", 110):
         return Refusal(
             "OutOfpods",
-            f"Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {len(others)}, "
+            f"Node didn't have enough resource: pods, requested: 1, used: {len(others)}, "
             f"capacity: {allocatable.get('pods', 110)}",
         )
     used: resources.Amounts = {}
@@ -94,7 +94,7 @@ def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusa
         if wanted > free and wanted > 0:
             return Refusal(
                 f"OutOf{resource}",
-                f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {wanted}, "
+                f"Node didn't have enough resource: {resource}, requested: {wanted}, "
                 f"used: {used.get(resource, 0)}, capacity: {allocatable.get(resource, 0)}",
             )
     return None

@@ -36,6 +36,7 @@ class Surroundings:
     pod_ips: Sequence[str]
     allocatable: Mapping[str, Any]
     services: Iterable[Object]
+    read_file: Callable[[str, str], str] = lambda volume, path: ""
 
 
 async def environment(
@@ -106,6 +107,8 @@ async def _value_of(
             raise StartError(CONFIG_ERROR, str(error)) from error
     if "resourceFieldRef" in source:
         return _resource_value(pod, container, source["resourceFieldRef"], around)
+    if "fileKeyRef" in source:
+        return _file_value(source["fileKeyRef"], around)
     for field, kind, noun in (
         ("configMapKeyRef", "ConfigMap", "configmap"),
         ("secretKeyRef", "Secret", "secret"),
@@ -122,6 +125,48 @@ def _resource_value(pod: Object, container: Object, reference: Object, around: S
         return fields.resource_value(pod, target or container, reference, around.allocatable)
     except fields.UnknownField as error:
         raise StartError(CONFIG_ERROR, str(error)) from error
+
+
+def _file_value(reference: Object, around: Surroundings) -> str | None:
+    """A variable that an init container has written into a file of a volume that they share."""
+    path, key = reference.get("path") or "", reference.get("key") or ""
+    try:
+        known = parse_env_file(around.read_file(reference.get("volumeName") or "", path))
+    except FileNotFoundError:
+        known = {}
+        missing = f'environment variable file "{path}" not found'
+    except (OSError, ValueError) as error:
+        raise StartError(CONFIG_ERROR, f'couldn\'t parse env file "{path}": {error}') from error
+    else:
+        missing = f'environment variable key "{key}" not found in file "{path}"'
+    if key in known or reference.get("optional"):
+        return known.get(key)
+    raise StartError(CONFIG_ERROR, missing)
+
+
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=(?:'([^']*)'|([^'\n]*))[ \t]*(?:\n|\Z)")
+
+
+def parse_env_file(text: str) -> dict[str, str]:
+    """`NAME='value'` or `NAME=value`, one after another; a quoted value may go over several lines. Nothing is expanded.
+
+    Source: https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-via-file/
+    """
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        end = text.find("\n", position)
+        line = text[position : end if end >= 0 else len(text)].strip()
+        if not line or line.startswith("#"):
+            position = end + 1 if end >= 0 else len(text)
+            continue
+        match = _ASSIGNMENT.match(text, position)
+        if match is None:
+            raise ValueError(f'invalid environment variable format: "{line}"')
+        quoted, plain = match.group(2), match.group(3)
+        found[match.group(1)] = quoted if quoted is not None else plain.strip()
+        position = match.end()
+    return found
 
 
 async def _key_value(pod: Object, reference: Object, kind: str, noun: str, fetch: Fetch) -> str | None:

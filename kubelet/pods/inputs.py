@@ -93,7 +93,13 @@ class Inputs:
             text = "services have not yet been read at least once, cannot construct envvars"
             raise StartError("CreateContainerConfigError", text)
         ips = list(self._host_ips()) if spec_of(pod).get("hostNetwork") else list(pod_ips)
-        around = Surroundings(self._host_ips(), ips, self._allocatable(), self._services())
+        around = Surroundings(
+            self._host_ips(),
+            ips,
+            self._allocatable(),
+            self._services(),
+            lambda volume, path: self._volumes.read_file(uid_of(pod), volume, path),
+        )
         variables = await environment.environment(pod, container, around, self._fetch)
         volumes = self._volumes.of_container(pod, container, dict(variables))
         mounts: list[Mapping[str, Any]] = list(volumes.mounts())

@@ -87,4 +87,4 @@ def refuses(pod: Object, pressure: Mapping[str, bool]) -> str:
         if resources.qos_class(pod) != "BestEffort" or tolerated:
             return ""
     under = sorted(kind for kind, is_so in pressure.items() if is_so)
-    return f"Pod was rejected: The node had condition: [{' '.join(under)}]. "
+    return f"The node had condition: [{' '.join(under)}]. "

@@ -120,6 +120,8 @@ class RuntimeManager:
         else:
             await self._kill_some(pod, state, steps.kill, done)  # 2
             await self._resize(pod, steps.update, done)
+        if steps.reset:
+            return await self._reset(pod, steps.reset, done)
         await self._prune_init(state, steps.start_init)  # 3
         if not steps.starts and not steps.create_sandbox:
             return done.outcome()
@@ -315,8 +317,19 @@ class RuntimeManager:
         by_id = {status.id: status for status in state.containers}
         for kill in kills:
             container = pod_containers.find(pod, kill.name)
-            await self._kill_container(pod, container, by_id[kill.id], kill, None)
+            grace = 0 if kill.reason == plan.RESTART_ALL else None  # then without preStop, too
+            await self._kill_container(pod, container, by_id[kill.id], kill, grace)
             done.acted = True
+
+    async def _reset(self, pod: Object, ids: Sequence[str], done: _Pass) -> Outcome:
+        """Remove all containers that ended, so that the next pass, which comes at once, begins anew."""
+        for container_id in ids:
+            await self.runtime.remove_container(container_id)
+        for key in [key for key in self.reasons if key[0] == uid_of(pod)]:
+            del self.reasons[key]
+        done.acted = True
+        done.waits.append(0.01)
+        return done.outcome()
 
     async def _resize(self, pod: Object, updates: Sequence[plan.Update], done: _Pass) -> None:
         for update in updates:

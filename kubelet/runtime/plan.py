@@ -1,6 +1,7 @@
 """Pure: a pod and what the runtime says of it -> what to kill, what to start, what to leave alone.
 
     sandbox wrong or missing ──▶ kill what is left, make a sandbox, begin with the first init container
+    one ended that restarts all ──▶ kill what runs, remove what ended; the next pass begins anew
     sandbox right            ──▶ init containers in order (sidecars stay) ──▶ containers
 
 The plan says which containers should be started; whether one must still wait for its back-off is decided when the plan
@@ -17,7 +18,7 @@ from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod.resources import is_restartable_init
-from kubarium.apimachinery.object import Object, spec_of
+from kubarium.apimachinery.object import Object, is_deleting, spec_of
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus
 from kubelet.runtime.state import PodState
@@ -28,6 +29,7 @@ DEFINITION = "definition"
 UNKNOWN_STATE = "unknown"
 FINISHED = "finished"
 RESIZE = "resize"
+RESTART_ALL = "restart all"
 
 # What the runtime is told -> the resource that it belongs to.
 RESOURCE_OF = {"cpu_shares": "cpu", "cpu_quota": "cpu", "memory_limit_in_bytes": "memory"}
@@ -73,11 +75,13 @@ class PodPlan:
     start: tuple[str, ...] = ()
     start_ephemeral: tuple[str, ...] = ()
     update: tuple[Update, ...] = ()
+    reset: tuple[str, ...] = ()  # ids of containers to be removed, in this order, once all have ended
 
     @property
     def is_empty(self) -> bool:
         """Is all as it should be?"""
-        return not (self.kill_pod or self.create_sandbox or self.kill or self.starts or self.update)
+        wanted = self.kill_pod or self.create_sandbox or self.kill or self.starts or self.update or self.reset
+        return not wanted
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -101,6 +105,9 @@ def compute(
     changed, attempt, sandbox_id = sandbox_changed(pod, state)
     if changed:
         return _plan_new_sandbox(pod, state, attempt, sandbox_id)
+    trigger = restarts_all(pod, state)
+    if trigger is not None:
+        return _plan_restart_of_all(pod, state, trigger, sandbox_id, attempt)
     ephemeral = tuple(
         container["name"]
         for container in pod_containers.ephemeral_containers_of(pod)
@@ -138,6 +145,37 @@ def compute(
         start=tuple(start),
         start_ephemeral=ephemeral,
         update=tuple(updates),
+    )
+
+
+def restarts_all(pod: Object, state: PodState) -> ContainerStatus | None:
+    """The container whose end restarts all containers of the pod; None when there is none."""
+    if not pod_containers.may_restart_all(pod) or is_deleting(pod):
+        return None
+    for container in (*pod_containers.init_containers_of(pod), *pod_containers.containers_of(pod)):
+        status = state.latest(container["name"])
+        if status is None or status.state != interface.EXITED:
+            continue
+        if pod_containers.rule_for(container, status.exit_code) == pod_containers.RESTART_ALL:
+            return status
+    return None
+
+
+def _plan_restart_of_all(
+    pod: Object, state: PodState, trigger: ContainerStatus, sandbox_id: str, attempt: int
+) -> PodPlan:
+    """The one that caused it is removed last: a kubelet that dies meanwhile finds it, and goes on."""
+    ephemeral = {one["name"] for one in pod_containers.ephemeral_containers_of(pod)}
+    mine = [one for one in state.containers if one.name not in ephemeral]
+    message = f"Container {trigger.name} exited and restarts all containers of the pod"
+    others = [one.id for one in mine if one.id != trigger.id]
+    return PodPlan(
+        sandbox_id=sandbox_id,
+        attempt=attempt,
+        kill=tuple(
+            Kill(one.id, one.name, RESTART_ALL, message) for one in mine if one.state == interface.RUNNING
+        ),
+        reset=(*others, trigger.id),
     )
 
 

@@ -23,6 +23,7 @@ from kubelet.runtime.interface import ContainerStatus, StartError
 from kubelet.runtime.state import PodState
 
 READY_TO_START = "PodReadyToStartContainers"
+ALL_RESTARTING = "AllContainersRestarting"
 RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 OWN_CONDITIONS = (
     READY_TO_START,
@@ -30,6 +31,7 @@ OWN_CONDITIONS = (
     pod_status.READY,
     pod_status.CONTAINERS_READY,
     pod_status.POD_SCHEDULED,
+    ALL_RESTARTING,
     *RESIZE_CONDITIONS,
 )
 
@@ -46,6 +48,7 @@ class Seen:
     runtime_name: str = "containerd"
     terminating: bool = False  # nothing will be started any more
     resize: Sequence[Object] = ()  # conditions PodResizePending, PodResizeInProgress
+    restarting_all: bool = False  # one container's end restarts all of them
     unsettled: Sequence[str] = ()  # containers whose limits are not yet what they should be
 
 
@@ -135,7 +138,9 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
     if dead is not None:
         status["lastState"] = _state(dead, seen.runtime_name)
     elif old is not None and newest.restart_count > 0:
-        status["lastState"] = old.get("lastState") or {}
+        ended = (old.get("state") or {}).get("terminated")
+        is_new = old.get("containerID") != status["containerID"]
+        status["lastState"] = {"terminated": ended} if ended and is_new else old.get("lastState") or {}
     if newest.state == interface.RUNNING:
         status |= _resources(container, old, container["name"] in seen.unsettled)
     if container.get("volumeMounts"):
@@ -267,7 +272,6 @@ def _apply_probes(
 
 
 def _phase(pod: Object, init: list[Object], main: list[Object], terminating: bool) -> str:
-    policy = pod_containers.restart_policy_of(pod)
     pending_init, failed_init = _init_progress(pod, init)
     waiting = running = stopped = succeeded = 0
     for status in main:
@@ -279,7 +283,7 @@ def _phase(pod: Object, init: list[Object], main: list[Object], terminating: boo
             succeeded += (state.get("terminated") or {}).get("exitCode") == 0
         else:
             waiting += 1
-    if failed_init and policy == pod_containers.NEVER:
+    if failed_init:
         return pod_status.FAILED
     if pending_init and not (running or stopped):
         return pod_status.PENDING
@@ -302,20 +306,18 @@ def _final(stopped: int, succeeded: int, pod: Object) -> str:
 
 
 def _init_progress(pod: Object, statuses: list[Object]) -> tuple[bool, bool]:
-    """Is some init container not through; has one failed?"""
+    """Is some init container not through; has one failed for good?"""
     pending = failed = False
     for container, status in zip(pod_containers.init_containers_of(pod), statuses, strict=True):
         if is_restartable_init(container):
             pending = pending or not status.get("started")
             continue
         ended = status["state"].get("terminated")
-        if ended is None:
-            last = (status.get("lastState") or {}).get("terminated")
-            failed = failed or (last is not None and last.get("exitCode") != 0)
+        if ended is None or ended.get("exitCode") != 0:
             pending = True
-        elif ended.get("exitCode") != 0:
-            failed = True
-            pending = True
+            last = ended or (status.get("lastState") or {}).get("terminated") or {}
+            code = last.get("exitCode") or 0
+            failed = failed or (code != 0 and not pod_containers.should_restart(pod, container, code))
     return pending, failed
 
 
@@ -347,6 +349,8 @@ def _conditions(pod: Object, status: Object, seen: Seen, now: datetime) -> list[
         {"type": pod_status.CONTAINERS_READY, **containers_ready},
         {"type": pod_status.POD_SCHEDULED, "status": "True"},
     ]
+    if pod_containers.may_restart_all(pod):
+        wanted.append({"type": ALL_RESTARTING, **_all_restarting(status, seen)})
     for condition in wanted:
         own = {"lastProbeTime": None, **condition}
         if generation_of(pod):
@@ -362,6 +366,13 @@ def _conditions(pod: Object, status: Object, seen: Seen, now: datetime) -> list[
     for condition in seen.resize:
         conditions.set_condition(found, {"lastProbeTime": None, **condition}, now)
     return found
+
+
+def _all_restarting(status: Object, seen: Seen) -> Object:
+    ended = {pod_status.SUCCEEDED: "PodCompleted", pod_status.FAILED: "PodFailed"}.get(status["phase"])
+    if ended:
+        return {"status": "False", "reason": ended}
+    return {"status": "True" if seen.restarting_all else "False"}
 
 
 def _initialized(pod: Object, status: Object) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from kubelet.volumes.plugin import Mounted, Plugin, VolumeError, VolumeHost
 
 log = logging.get(__name__)
 
+MAX_FILE = 64 * 1024  # bytes of a file with environment variables
 FAILURES = (VolumeError, errors.StatusError, OSError, TimeoutError)
 
 
@@ -126,6 +128,17 @@ class VolumeManager:
         mounted = self._mounted.get(uid_of(pod), {})
         directory = self.pod_directory(uid_of(pod))
         return ContainerMounts(pod, container, mounted, directory, environment, recursive_read_only)
+
+    def read_file(self, pod_uid: str, volume: str, path: str) -> str:
+        """What containers wrote into a file of a volume; links are not followed. Raises OSError."""
+        mounted = self._mounted.get(pod_uid, {}).get(volume)
+        if mounted is None:
+            raise FileNotFoundError(volume)
+        descriptor = mounts.open_below(mounted.path, path, create=False)
+        try:
+            return Path(f"/proc/self/fd/{descriptor}").read_bytes()[:MAX_FILE].decode(errors="replace")
+        finally:
+            os.close(descriptor)
 
     # -- usage -----------------------------------------------------------------------------------------------------
 

@@ -57,23 +57,42 @@ def restart_policy_of(pod: Object) -> str:
     return (pod.get("spec") or {}).get("restartPolicy") or ALWAYS
 
 
+RESTART, RESTART_ALL = "Restart", "RestartAllContainers"
+
+
 def should_restart(pod: Object, container: Object, exit_code: int) -> bool:
     """Must this container run again after it ended with that code?
 
     A container's own rules come first, then its own policy, then the pod's; for a plain init container the pod's
     `Always` means `OnFailure`.
     """
-    for rule in container.get("restartPolicyRules") or []:
-        codes = rule.get("exitCodes") or {}
-        listed = exit_code in (codes.get("values") or [])
-        if rule.get("action") == "Restart" and listed == (codes.get("operator") == "In"):
-            return True
+    if rule_for(container, exit_code) in (RESTART, RESTART_ALL):
+        return True
     policy = container.get("restartPolicy") or restart_policy_of(pod)
     if is_init(pod, container) and not is_restartable_init(container) and policy == ALWAYS:
         policy = ON_FAILURE
     if policy == ON_FAILURE:
         return exit_code != 0
     return bool(policy == ALWAYS)
+
+
+def rule_for(container: Object, exit_code: int) -> str:
+    """What the first of the container's own rules that fits this exit code says; empty when none fits."""
+    for rule in container.get("restartPolicyRules") or []:
+        codes = rule.get("exitCodes") or {}
+        listed = exit_code in (codes.get("values") or [])
+        if listed == (codes.get("operator") == "In"):
+            return str(rule.get("action") or "")
+    return ""
+
+
+def may_restart_all(pod: Object) -> bool:
+    """Is there a container whose end may restart all of the pod?"""
+    return any(
+        rule.get("action") == RESTART_ALL
+        for container in (*init_containers_of(pod), *containers_of(pod))
+        for rule in container.get("restartPolicyRules") or []
+    )
 
 
 def field_path_of(pod: Object, container: Object) -> str:

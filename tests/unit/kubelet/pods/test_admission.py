@@ -42,5 +42,5 @@ def test_refusals(wanted: dict, others: list[dict], reason: str | None) -> None:
 def test_the_message_is_upstreams() -> None:
     refusal = refuse(pod(cpu="600m"), [pod(cpu="500m", uid="2")], NODE)
     assert refusal is not None and refusal.message == (
-        "Pod was rejected: Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000"
+        "Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000"
     )

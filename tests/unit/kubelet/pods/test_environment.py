@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from kubarium.apimachinery.object import Object
-from kubelet.pods.environment import Surroundings, environment, hosts_file, kernel_hostname, service_variables
+from kubelet.pods.environment import (
+    Surroundings,
+    environment,
+    hosts_file,
+    kernel_hostname,
+    parse_env_file,
+    service_variables,
+)
 from kubelet.runtime.interface import StartError
 from tests.unit.kubelet.making import make_container, make_pod
 
@@ -111,3 +118,36 @@ def test_hostname() -> None:
     assert kernel_hostname(make_pod(name="a" * 70), "cluster.local") == "a" * 63
     fqdn = make_pod(subdomain="sub", setHostnameAsFQDN=True)
     assert kernel_hostname(fqdn, "cluster.local") == "web.sub.default.svc.cluster.local"
+
+
+FILE = """# comment
+A='one
+two'
+B = no
+"""
+
+
+def test_files_of_variables() -> None:
+    assert parse_env_file("A='x y'\n\n# no\nB=plain \nC=''\n") == {"A": "x y", "B": "plain", "C": ""}
+    assert parse_env_file("A='one\ntwo'\nB=1") == {"A": "one\ntwo", "B": "1"}
+    with pytest.raises(ValueError, match="invalid environment variable format"):
+        parse_env_file(FILE)
+
+
+async def test_a_variable_from_a_file() -> None:
+    def read(volume: str, path: str) -> str:
+        if (volume, path) != ("config", "app.env"):
+            raise FileNotFoundError(path)
+        return "A=1\n"
+
+    async def value(**reference: Any) -> str | None:
+        source = {"volumeName": "config", "path": "app.env", "key": "A", **reference}
+        container = make_container(env=[{"name": "V", "valueFrom": {"fileKeyRef": source}}])
+        around = Surroundings([], [], {}, [], read)
+        return dict(await environment(make_pod(container), container, around, fetch)).get("V")
+
+    assert await value() == "1"
+    assert await value(key="B", optional=True) is None
+    assert await value(path="none", optional=True) is None
+    with pytest.raises(StartError, match=r'environment variable key "B" not found in file "app\.env"'):
+        await value(key="B")

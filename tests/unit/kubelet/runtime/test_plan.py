@@ -150,3 +150,21 @@ def test_an_ephemeral_container_is_started_once() -> None:
     pod = make_pod(ephemeralContainers=[make_container("debug")])
     assert compute(pod, make_state(make_run())).start_ephemeral == ("debug",)
     assert compute(pod, make_state(make_run(), make_run("debug", EXITED, at=2))).is_empty
+
+
+RULES = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
+
+
+def test_one_container_may_restart_all() -> None:
+    source = make_container("source", restartPolicy="Never", restartPolicyRules=RULES)
+    pod = make_pod(source, make_container("other"), initContainers=[SIDE], restartPolicy="Never")
+    running = (make_run("side", at=1), make_run("other", at=2))
+    made = compute(pod, make_state(*running, make_run("source", EXITED, exit_code=42, at=3)))
+    assert {kill.name for kill in made.kill} == {"side", "other"} and not made.starts and not made.kill_pod
+    assert made.reset[-1] == "source-0" and set(made.reset) == {"side-0", "other-0", "source-0"}
+    begun = compute(pod, make_state(make_run("source", EXITED, exit_code=42, at=3)))
+    assert begun.reset == ("source-0",) and not begun.kill, "a kubelet that died meanwhile goes on"
+    anew = compute(pod, make_state())
+    assert anew.start_init == ("side",) and not anew.kill
+    other = compute(pod, make_state(*running, make_run("source", EXITED, exit_code=1, at=3)))
+    assert not other.reset and not other.kill

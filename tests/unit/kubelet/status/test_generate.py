@@ -153,3 +153,33 @@ def test_the_transition_time_moves_only_on_change() -> None:
 def test_failed_keeps_what_was_known() -> None:
     status = failed(make_pod(status={"phase": "Running", "podIP": "10.0.0.2"}), "Evicted", "too big", NOW)
     assert (status["phase"], status["reason"], status["podIP"]) == ("Failed", "Evicted", "10.0.0.2")
+
+
+RULES = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
+
+
+def test_while_all_containers_restart() -> None:
+    source = make_container("source", restartPolicy="Never", restartPolicyRules=RULES)
+    pod = make_pod(source, make_container("other"), restartPolicy="Never")
+    ended = make_state(make_run("source", EXITED, exit_code=42), make_run("other", EXITED, exit_code=137))
+    status = status_of(pod, ended, restarting_all=True)
+    assert status["phase"] == "Running" and condition(status, "AllContainersRestarting")["status"] == "True"
+    between = status_of({**pod, "status": status}, make_state())
+    assert (
+        between["phase"] == "Running" and condition(between, "AllContainersRestarting")["status"] == "False"
+    )
+    again = status_of(
+        {**pod, "status": between}, make_state(make_run("source", attempt=1), make_run("other", attempt=1))
+    )
+    first = again["containerStatuses"][0]
+    assert first["restartCount"] == 1 and first["lastState"]["terminated"]["exitCode"] == 42
+    plain = status_of(make_pod(), make_state(make_run()))
+    assert conditions.find(plain["conditions"], "AllContainersRestarting") is None
+
+
+def test_an_init_container_with_a_rule_has_not_failed() -> None:
+    rule = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+    init = make_container("i", restartPolicy="Never", restartPolicyRules=rule)
+    pod = make_pod(initContainers=[init], restartPolicy="Never")
+    assert status_of(pod, make_state(make_run("i", EXITED, exit_code=42)))["phase"] == "Pending"
+    assert status_of(pod, make_state(make_run("i", EXITED, exit_code=1)))["phase"] == "Failed"
