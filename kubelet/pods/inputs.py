@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS, resolver_of
@@ -68,7 +69,7 @@ class Inputs:
         """What each container may use."""
         return {
             container["name"]: limits.linux_resources(pod, container, self._memory_capacity)
-            for container in spec_of(pod).get("containers") or []
+            for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]
         }
 
     async def pull(self, pod: Object, container: Object, sandbox: SandboxConfig) -> str:

@@ -29,6 +29,7 @@ log = logging.get(__name__)
 
 PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 DEFERRED, INFEASIBLE = "Deferred", "Infeasible"
+WHOLE = ""  # no container has this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Allocations:
         if not promised or promised == _resources(pod):
             return pod
         spec = dict(pod["spec"])
+        if WHOLE in promised:
+            spec["resources"] = promised[WHOLE]
         for key in ("initContainers", "containers"):
             if spec.get(key):
                 spec[key] = [
@@ -130,10 +133,12 @@ def _load(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _resources(pod: Object) -> dict[str, Any]:
-    """Resources by container, of those containers that can be resized."""
+    """Resources of the pod as a whole and by container, of those containers that can be resized."""
     resizable = [*pod_containers.containers_of(pod)]
     resizable += [one for one in pod_containers.init_containers_of(pod) if is_restartable_init(one)]
-    return {one["name"]: one.get("resources") or {} for one in resizable}
+    found = {one["name"]: one.get("resources") or {} for one in resizable}
+    whole = (pod.get("spec") or {}).get("resources")
+    return {**found, WHOLE: whole} if whole else found
 
 
 def _pending(pod: Object, reason: str, message: str) -> Object:

@@ -132,7 +132,7 @@ def compute(
         if _restarts_for(container, difference):
             message = f"Container {container['name']} resize requires restart"
             kill.append(Kill(status.id, container["name"], RESIZE, message))
-            start.append(container["name"])
+            (init.start if is_restartable_init(container) else start).append(container["name"])
         else:
             updates.append(Update(status.id, container["name"], (limits or {})[container["name"]]))
     if not start and not kept:
@@ -184,7 +184,7 @@ def resizes(
 ) -> list[tuple[Object, ContainerStatus, set[str]]]:
     """Running containers whose limits are not what they should be, and in which resource they differ."""
     found = []
-    for container in pod_containers.containers_of(pod):
+    for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]:
         status = state.latest(container["name"])
         wanted = limits.get(container["name"])
         if (

@@ -75,6 +75,9 @@ def generate(pod: Object, seen: Seen, now: datetime) -> Object:
         "reason": old.get("reason"),
         "message": old.get("message"),
     }
+    if spec.get("resources"):
+        status["resources"] = spec["resources"]
+        status["allocatedResources"] = spec["resources"].get("requests")
     ips = list(seen.host_ips) if spec.get("hostNetwork") and seen.state.sandbox else list(seen.state.ips)
     if not ips:  # keep the address of a pod that has ended
         ips = [entry["ip"] for entry in old.get("podIPs") or []]
@@ -141,8 +144,7 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
         ended = (old.get("state") or {}).get("terminated")
         is_new = old.get("containerID") != status["containerID"]
         status["lastState"] = {"terminated": ended} if ended and is_new else old.get("lastState") or {}
-    if newest.state == interface.RUNNING:
-        status |= _resources(container, old, container["name"] in seen.unsettled)
+    status |= _resources(container, old, container["name"] in seen.unsettled)
     if container.get("volumeMounts"):
         status["volumeMounts"] = [_mount_status(mount) for mount in container["volumeMounts"]]
     if newest.user is not None:

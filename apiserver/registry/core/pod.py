@@ -95,9 +95,11 @@ def prepare_ephemeral_containers(context: RequestContext, new: Object, old: Obje
 
 
 def prepare_resize(context: RequestContext, new: Object, old: Object) -> None:
-    """Only resources and resize policies of containers come from the request."""
+    """Only resources of the pod and its containers, and their resize policies, come from the request."""
     wanted = spec_of(new)
     _restore(new, old)
+    if wanted.get("resources") and new["spec"].get("resources"):
+        new["spec"]["resources"] = wanted["resources"]
     for list_name in ("containers", "initContainers"):
         asked = {container.get("name"): container for container in wanted.get(list_name) or ()}
         for container in new["spec"].get(list_name) or ():
