@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apiserver.registry.strategy import of_noun
 from kubarium.api.coordination import lease
-from kubarium.api.discovery import endpoint_slice_rules as endpoint_slice
+from kubarium.api.discovery import endpoint_slice_validation as endpoint_slice
 from kubarium.api.networking import ingress, ingress_class, ip_address, network_policy, service_cidr
 
 LEASE = of_noun(lease, has_status=False, allow_create_on_update=True, allow_unconditional_update=False)

@@ -11,7 +11,8 @@ from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.admissionregistration import validation as judging
 from kubarium.api.flowcontrol import priority
 from kubarium.api.node import runtime_class
-from kubarium.api.resource import claims, resource_slice
+from kubarium.api.resource import resource_claim_validation as claims
+from kubarium.api.resource import resource_slice
 from kubarium.api.scheduling import priority_class
 from kubarium.api.storage import csi, storage_class, volume_attachment, volume_attributes_class
 from kubarium.apimachinery import time

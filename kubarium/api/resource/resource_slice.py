@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubarium.api.resource.claims import driver_errors, identifier_errors, pool_errors, qualified_errors
+from kubarium.api.resource.device_names import driver_errors, identifier_errors, pool_errors, qualified_errors
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kubarium.api.resource import device_selector
+from kubarium.api.resource.device_names import driver_errors, pool_errors, qualified_errors
 from kubarium.apimachinery import names, rules
+from kubarium.apimachinery.cel.compiler import CompileError
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -26,7 +29,6 @@ from kubarium.apimachinery.object import Object
 MOST = 32  # requests, constraints, configurations, selectors
 MOST_ALTERNATIVES = 8
 MOST_CONSUMERS = 256
-MAX_DRIVER_NAME = 63
 MAX_EXPRESSION = 10 * 1024  # bytes
 MODES = ("All", "ExactCount")
 _STATUS = FieldPath("status")
@@ -195,7 +197,13 @@ def _selector(selector: Object, path: FieldPath) -> list[FieldError]:
     at = path / "cel" / "expression"
     if not expression:
         return [required(at)]
-    return [too_long(at, MAX_EXPRESSION)] if len(expression) > MAX_EXPRESSION else []
+    if len(expression) > MAX_EXPRESSION:
+        return [too_long(at, MAX_EXPRESSION)]
+    try:
+        device_selector.compiled(expression)
+    except CompileError as error:
+        return [invalid(at, expression, str(error))]
+    return []
 
 
 def _constraint(constraint: Object, path: FieldPath, known: set[str]) -> list[FieldError]:
@@ -238,39 +246,6 @@ def _configuration(configuration: Object, path: FieldPath) -> list[FieldError]:
             invalid(path / "opaque" / "parameters", "<value omitted>", "must be a valid JSON object")
         )
     return found
-
-
-def qualified_errors(path: FieldPath, name: str) -> list[FieldError]:
-    """`domain/identifier`."""
-    domain, slash, identifier = (name or "").rpartition("/")
-    if not name:
-        return [required(path, "name required")]
-    if not slash:
-        return [invalid(path, name, "must include a domain")]
-    found = [invalid(path, domain, text) for text in names.dns_subdomain_errors(domain)]
-    return found + identifier_errors(path, identifier)
-
-
-def identifier_errors(path: FieldPath, name: str) -> list[FieldError]:
-    """A name of a device's attribute without its domain."""
-    if not name:
-        return [required(path)]
-    if len(name) > 32:
-        return [too_long(path, 32)]
-    if not (name[0].isalpha() or name[0] == "_") or not name.replace("_", "a").isalnum():
-        rule = (
-            "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric "
-            "characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is "
-            "'[A-Za-z_][A-Za-z0-9_]*')"
-        )
-        return [invalid(path, name, rule)]
-    return []
-
-
-def driver_errors(path: FieldPath, name: str | None) -> list[FieldError]:
-    """A short name in the form of a domain."""
-    found = [too_long(path, MAX_DRIVER_NAME)] if len(name or "") > MAX_DRIVER_NAME else []
-    return found + rules.named(path, name, names.dns_subdomain_errors)
 
 
 # ---- what became of a claim
@@ -327,16 +302,6 @@ def _allocation(allocation: Object, path: FieldPath, known: set[str]) -> list[Fi
         found += pool_errors(at / "pool", result.get("pool"))
         found += rules.named(at / "device", result.get("device"), names.dns_label_errors)
     return found
-
-
-def pool_errors(path: FieldPath, name: str | None) -> list[FieldError]:
-    """Domains separated by slashes."""
-    if not name:
-        return [required(path)]
-    found = [too_long(path, 253)] if len(name) > 253 else []
-    return found + [
-        invalid(path, part, text) for part in name.split("/") for text in names.dns_subdomain_errors(part)
-    ]
 
 
 # ---- classes
