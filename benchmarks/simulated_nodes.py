@@ -21,8 +21,8 @@ from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.apimachinery.watch import BOOKMARK, DELETED
 from kubarium.client.rest import Client
-from kubarium.cluster import launcher, processes
-from kubarium.cluster.launcher import Progress
+from kubarium.cluster import launcher, processes, waiting
+from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster
 
 CLIENTS = 16
@@ -136,15 +136,15 @@ class Costs:
 async def measure(nodes: int, pods: int, idle: float) -> None:
     """Bring it up, fill it, empty it, take it down."""
     with tempfile.TemporaryDirectory(prefix="kubarium-bench-") as folder:
-        cluster = await launcher.create(Path(folder), "bench", 0, simulated=nodes)
+        cluster = launcher.create(Path(folder), "bench", 0, simulated=nodes)
         began = time.perf_counter()
         cluster = await launcher.start(cluster, Progress())
         try:
-            await launcher.wait_ready(cluster, Progress(), LIMIT)
+            await waiting.wait_ready(cluster, Progress(), LIMIT)
             print(
                 f"{nodes} nodes Ready {time.perf_counter() - began:.1f} s after the start of an empty cluster"
             )
-            async with launcher.admin_client(cluster) as client:
+            async with waiting.admin_client(cluster) as client:
                 await _fill_and_empty(cluster, client, pods, idle)
         finally:
             await launcher.stop(cluster, Progress())

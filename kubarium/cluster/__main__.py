@@ -13,18 +13,32 @@ from typing import Any, TypeVar
 
 import click
 
+from kubarium.apimachinery import names
 from kubarium.client.kubeconfig import ConfigError
-from kubarium.cluster import health, launcher, processes, state, terminal
+from kubarium.cluster import health, launcher, machine, processes, state, terminal, waiting
 from kubarium.cluster import why as decisions
-from kubarium.cluster.launcher import LaunchError
+from kubarium.cluster.machine import LaunchError
+from kubarium.cluster.programs import HOST_PROGRAMS, NODE_PROGRAMS
 from kubarium.cluster.shell import CommandError
 from kubarium.cluster.state import DEFAULT_NAME, Cluster
 from kubarium.component_base import logging
 
 T = TypeVar("T")
 
+
+def checked_name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Names of clusters and nodes become host names and names of files."""
+    problems = names.dns_label_errors(text) if text is not None else []
+    if problems:
+        raise click.BadParameter(f"{text!r}: {problems[0]}")
+    return text
+
+
 name_option = click.option(
-    "--name", default=lambda: os.environ.get("KUBARIUM_NAME", DEFAULT_NAME), help="Which cluster."
+    "--name",
+    default=lambda: os.environ.get("KUBARIUM_NAME", DEFAULT_NAME),
+    callback=checked_name,
+    help="Which cluster.",
 )
 
 
@@ -86,13 +100,13 @@ async def _up(
     if cluster is None:
         if nodes is None:
             nodes = 0 if simulated and os.geteuid() != 0 else 3
-        launcher.check_machine(with_nodes=nodes > 0)
-        cluster = await launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0)
+        machine.check_machine(with_nodes=nodes > 0)
+        cluster = launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0)
     elif nodes is not None and nodes != len(cluster.nodes):
         terminal.console.print(
             f"Cluster {name} has {len(cluster.nodes)} nodes; see: kubarium node add|remove"
         )
-    launcher.check_machine(with_nodes=bool(cluster.nodes))
+    machine.check_machine(with_nodes=bool(cluster.nodes))
     changes = proxy_mode is not None or bool(extra) or simulated not in (None, cluster.simulated)
     if not changes and processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
         terminal.console.print(
@@ -102,7 +116,7 @@ async def _up(
     cluster = launcher.with_settings(cluster, proxy_mode, extra, simulated)
     cluster = await launcher.start(cluster, progress)
     if wait:
-        await launcher.wait_ready(cluster, progress)
+        await waiting.wait_ready(cluster, progress)
         terminal.started(cluster, time.monotonic() - began)
 
 
@@ -145,20 +159,18 @@ def logs(name: str, component: str, follow: bool, tail: int | None) -> None:
     os.execvp("tail", ["tail", "-n", lines, *(["-F"] if follow else []), str(path)])
 
 
-@cli.command()
-@name_option
-@click.argument("component")
-def kill(name: str, component: str) -> None:
-    """SIGKILL a program; its keeper starts it again."""
-    signal_component(known(name), component, signal.SIGKILL)
+def command_that_sends(verb: str, number: signal.Signals, purpose: str) -> None:
+    """Add a command that signals a program; its keeper starts the program again."""
+
+    @cli.command(verb, help=purpose)
+    @name_option
+    @click.argument("component")
+    def command(name: str, component: str) -> None:
+        signal_component(known(name), component, number)
 
 
-@cli.command()
-@name_option
-@click.argument("component")
-def restart(name: str, component: str) -> None:
-    """Ask a program to end; its keeper starts it again."""
-    signal_component(known(name), component, signal.SIGTERM)
+command_that_sends("kill", signal.SIGKILL, "SIGKILL a program; its keeper starts it again.")
+command_that_sends("restart", signal.SIGTERM, "Ask a program to end; its keeper starts it again.")
 
 
 @cli.group()
@@ -168,7 +180,7 @@ def node() -> None:
 
 @node.command("add")
 @name_option
-@click.argument("node_name", metavar="NAME", required=False)
+@click.argument("node_name", metavar="NAME", required=False, callback=checked_name)
 def node_add(name: str, node_name: str | None) -> None:
     """Plug in one more node."""
     cluster = known(name)
@@ -176,7 +188,7 @@ def node_add(name: str, node_name: str | None) -> None:
     progress = terminal.TerminalProgress()
 
     async def work() -> None:
-        await launcher.wait_ready(await launcher.add_node(cluster, new_name), progress)
+        await waiting.wait_ready(await launcher.add_node(cluster, new_name), progress)
 
     with state.locked(cluster.home / f"{name}.lock"):
         run(work())
@@ -297,8 +309,8 @@ def report(cluster: Cluster, component: str) -> processes.Report:
     """The program of that name; an error when there is none."""
     found = processes.report_of(cluster, component)
     if found is None:
-        names = ", ".join(each.name for each in processes.reports(cluster))
-        raise LaunchError(f"there is no component {component!r}; there are: {names}")
+        there = ", ".join(each.name for each in processes.reports(cluster))
+        raise LaunchError(f"there is no component {component!r}; there are: {there}")
     return found
 
 
@@ -323,6 +335,10 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, dict[str, str]]:
         flag, equals, value = rest.partition("=")
         if not (colon and equals and program and flag):
             raise LaunchError(f"{text!r} is not of the form PROGRAM:FLAG=VALUE")
+        if program not in (*HOST_PROGRAMS, *NODE_PROGRAMS):
+            raise LaunchError(
+                f"there is no program {program!r}; there are: {', '.join([*HOST_PROGRAMS, *NODE_PROGRAMS])}"
+            )
         found.setdefault(program, {})[flag.lstrip("-")] = value
     return found
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kubarium.cluster import addons, images, keeper, launcher, node, pki, programs, state
+from kubarium.cluster import addons, images, keeper, node, pki, programs, state, waiting
 from kubarium.cluster.shell import run
 from kubarium.cluster.state import Cluster, Node
 from kubarium.component_base.certificates import write_public
@@ -148,11 +148,11 @@ async def serve_addons(folder: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with launcher.admin_client(known, known.server) as client:
-        await launcher.until(
-            lambda: launcher.api_is_ready(client), 120, lambda: "the API server does not answer", known
+    async with waiting.admin_client(known, known.server) as client:
+        await waiting.until(
+            lambda: waiting.api_is_ready(client), 120, lambda: "the API server does not answer", known
         )
-        await launcher.until(lambda: addons.apply(client, known), 120, lambda: "add-ons were refused", known)
+        await waiting.until(lambda: addons.apply(client, known), 120, lambda: "add-ons were refused", known)
     target = folder / "admin.conf"
     write_public(target, known.admin_conf.read_bytes())
     try:

@@ -8,7 +8,7 @@ import ssl
 import httpx
 
 from kubarium.apimachinery.errors import StatusError
-from kubarium.cluster import launcher
+from kubarium.cluster import waiting
 from kubarium.cluster.state import Cluster
 
 SECONDS = 3.0
@@ -57,8 +57,8 @@ async def _ask(cluster: Cluster, url: str, ca: str, pair: str) -> str:
 
 async def _nodes(cluster: Cluster) -> dict[str, str]:
     try:
-        async with launcher.admin_client(cluster) as client:
-            ready = await asyncio.wait_for(launcher.ready_nodes(client), SECONDS)
+        async with waiting.admin_client(cluster) as client:
+            ready = await asyncio.wait_for(waiting.ready_nodes(client), SECONDS)
     except (StatusError, OSError, TimeoutError):
         return {}
     words = {node.name: "Ready" if node.name in ready else "NotReady" for node in cluster.nodes}

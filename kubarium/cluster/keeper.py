@@ -246,5 +246,14 @@ def report(text: str) -> None:
     sys.stderr.flush()
 
 
+def keep_what_was_inherited() -> None:
+    """The claim on the cluster's network is an open socket: for as long as we live, and not for our children."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the folder itself, which is closed by now
+            if int(number) > 2:
+                os.set_inheritable(int(number), False)
+
+
 if __name__ == "__main__":
+    keep_what_was_inherited()
     Keeper(Path(sys.argv[1])).run()

@@ -34,7 +34,7 @@ PORTS = {
     "controller-manager": 10257,
     "cloud-controller-manager": 10258,
     "scheduler": 10259,
-    "simulated-nodes": 10247,
+    "simulated-nodes": 10246,
 }
 SIMULATED = "kubarium.io/simulated"  # label and taint of nodes on which nothing really runs
 CRI_SOCKET = "/run/containerd/containerd.sock"

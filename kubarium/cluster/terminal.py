@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kubarium.cluster import processes
-from kubarium.cluster.launcher import Progress
+from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster
 
 console = Console(highlight=False)

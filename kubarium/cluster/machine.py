@@ -1,0 +1,49 @@
+"""Can this machine hold a cluster? If not, the text says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+TOOLS = {  # program -> Debian package
+    "etcd": "etcd-server",
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+}
+
+
+class LaunchError(Exception):
+    """Something that the user must know or decide; the text says what."""
+
+
+def check_machine(with_nodes: bool = True) -> None:
+    """Can this machine hold a cluster? One without nodes of its own needs etcd only, and no root."""
+    if not with_nodes:
+        if shutil.which("etcd", path=_search_path()) is None:
+            raise LaunchError("missing packages: apt-get install etcd-server")
+        return
+    if os.geteuid() != 0:
+        raise LaunchError(
+            "kubarium needs root for its nodes: it makes namespaces, cgroups and network links; "
+            "without root there are simulated nodes: kubarium up --nodes 0 --simulated-nodes 10"
+        )
+    missing = {package for tool, package in TOOLS.items() if shutil.which(tool, path=_search_path()) is None}
+    if not Path("/usr/lib/cni/bridge").exists():
+        missing.add("containernetworking-plugins")
+    if not any(Path(path).exists() for path in ("/bin/busybox", "/usr/bin/busybox")):
+        missing.add("busybox-static")
+    if missing:
+        raise LaunchError(f"missing packages: apt-get install {' '.join(sorted(missing))}")
+
+
+def _search_path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

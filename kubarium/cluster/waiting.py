@@ -1,0 +1,111 @@
+"""What `up` and `down` wait for: an API server that answers, nodes that are Ready, processes that end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from kubarium.apimachinery.errors import Invalid, StatusError
+from kubarium.client import kubeconfig
+from kubarium.client.rest import Client
+from kubarium.cluster import addons, node_network
+from kubarium.cluster.machine import LaunchError
+from kubarium.cluster.progress import Progress
+from kubarium.cluster.state import Cluster
+
+READY_SECONDS = 120.0
+
+
+async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READY_SECONDS) -> None:
+    """Return when the API server answers, the add-ons are there, and all nodes that are on are Ready."""
+    async with admin_client(cluster) as client:
+        with progress.step("API server"):
+            await until(
+                lambda: api_is_ready(client), seconds, lambda: "the API server does not answer", cluster
+            )
+        with progress.step("add-ons"):
+            await until(
+                lambda: addons.apply(client, cluster), seconds, lambda: "add-ons were refused", cluster
+            )
+        wanted = {member.name for member in cluster.nodes if member.on}
+        real = {member.name for member in cluster.nodes}
+        missing: set[str] = wanted
+        simulated = 0
+
+        async def nodes_ready() -> bool:
+            nonlocal missing, simulated
+            ready = await ready_nodes(client)
+            missing, simulated = wanted - ready, len(ready - real)
+            return not missing and simulated >= cluster.simulated
+
+        def what_is_missing() -> str:
+            names = sorted(missing)
+            if simulated < cluster.simulated:
+                names.append(f"{cluster.simulated - simulated} of {cluster.simulated} simulated nodes")
+            return f"not ready: {', '.join(names)}"
+
+        with progress.step("nodes"):
+            await until(nodes_ready, seconds, what_is_missing, cluster)
+
+
+@asynccontextmanager
+async def admin_client(cluster: Cluster, server: str = "") -> AsyncIterator[Client]:
+    """A client with all rights; it talks to the server on this machine if no other is named."""
+    config = kubeconfig.load(str(cluster.admin_conf))
+    client = Client(replace(config, server=server or config.server), user_agent="kubarium")
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def api_is_ready(client: Client) -> bool:
+    """Does `/readyz` say ok?"""
+    return bool(await client.request("GET", "/readyz", timeout=5) == "ok")
+
+
+async def ready_nodes(client: Client) -> set[str]:
+    """Names of the nodes whose kubelet says that they are ready."""
+    listed = await client.resource("v1", "nodes").list()
+    return {item["metadata"]["name"] for item in listed["items"] if node_network.is_ready(item)}
+
+
+async def until(
+    done: Callable[[], Awaitable[bool]], seconds: float, what: Callable[[], str], cluster: Cluster
+) -> None:
+    """Ask again and again; an API server that is not there yet is no reason to stop asking."""
+    deadline = time.monotonic() + seconds
+    last = ""
+    while time.monotonic() < deadline:
+        try:
+            if await done():
+                return
+        except Invalid as error:
+            raise LaunchError(f"{what()}: {error}") from error
+        except (StatusError, OSError, TimeoutError) as error:
+            last = f" ({error})"
+        await asyncio.sleep(0.1)
+    raise LaunchError(
+        f"{what()} after {seconds:.0f} s{last}; see the logs in {cluster.logs} and: kubarium status"
+    )
+
+
+async def gone(pid: int, seconds: float) -> bool:
+    """Wait for the end of a process that is not our child."""
+    deadline = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
