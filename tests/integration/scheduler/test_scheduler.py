@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kubarium.apimachinery import conditions
-from kubarium.apimachinery.errors import Forbidden, Unauthorized
+from kubarium.apimachinery.errors import Forbidden, StatusError, Unauthorized
 from kubarium.apimachinery.object import Object
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
@@ -59,7 +59,15 @@ def scheduler(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -
 async def pages(scheduler: SchedulerProcess, api_server: ApiServer) -> AsyncIterator[Client]:
     """The scheduler's own pages, for an administrator."""
     async with Client(_own_port(scheduler, api_server.config())) as client:
+        await eventually(lambda: _is_ready(client))
         yield client
+
+
+async def _is_ready(client: Client) -> bool:
+    try:
+        return bool(await client.request("GET", "/readyz") == "ok")
+    except (StatusError, ConnectionError):
+        return False
 
 
 def _own_port(scheduler: SchedulerProcess, config: ClientConfig) -> ClientConfig:
