@@ -188,7 +188,12 @@ async def decide(app: SchedulerApp, framework: Any, obj: Object) -> bool:
     app.cache.assume(info, choice.node)
     if app.journal is not None:
         app.journal.write(
-            info, app.clock.now(), choice.verdict, node=choice.node, totals=choice.totals, parts=choice.parts
+            info,
+            app.clock.monotonic(),
+            choice.verdict,
+            node=choice.node,
+            totals=choice.totals,
+            parts=choice.parts,
         )
     return True
 

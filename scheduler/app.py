@@ -87,7 +87,7 @@ class SchedulerApp:
         handlers = EventHandlers(self.cache, self.queue, self.nodes.counts, self.profiles)
         handlers.register(self.informers)
         self.extenders = [Extender(settings) for settings in configuration.extenders]
-        self.journal = Journal(self.nodes) if keep_journal else None
+        self.journal = Journal(self.nodes, clock) if keep_journal else None
         self.scheduler = Scheduler(
             client=client,
             clock=clock,

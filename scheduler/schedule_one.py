@@ -128,7 +128,7 @@ class Scheduler:
         metrics.algorithm_seconds.observe(seconds)
         if self._journal is not None:
             self._journal.write(
-                pod, self._clock.now(), choice.verdict,
+                pod, self._clock.monotonic(), choice.verdict,
                 node=choice.node, totals=choice.totals, parts=choice.parts, seconds=seconds,
             )  # fmt: skip
         if status is not None:
@@ -197,7 +197,7 @@ class Scheduler:
         seconds = time.perf_counter() - started
         self._count(queued, "unschedulable", seconds)
         if self._journal is not None:
-            self._journal.write(pod, self._clock.now(), verdict, message=message, seconds=seconds)
+            self._journal.write(pod, self._clock.monotonic(), verdict, message=message, seconds=seconds)
         if result.nominated_node:
             self.queue.nominator.add(pod, result.nominated_node)
         elif result.nominated_node == "":
