@@ -73,6 +73,8 @@ class SchedulerApp:
             record=self._record,
             spawn=lambda work: self.scheduler.spawn(work),
         )
+        self.extenders = [Extender(settings) for settings in configuration.extenders]
+        handle.extenders.extend(self.extenders)
         self.profiles = profile_table.build(configuration, handle)
         first = next(iter(self.profiles.values()))
         self.queue = SchedulingQueue(
@@ -86,7 +88,6 @@ class SchedulerApp:
         )
         handlers = EventHandlers(self.cache, self.queue, self.nodes.counts, self.profiles)
         handlers.register(self.informers)
-        self.extenders = [Extender(settings) for settings in configuration.extenders]
         self.journal = Journal(self.nodes, clock) if keep_journal else None
         self.scheduler = Scheduler(
             client=client,

@@ -163,6 +163,8 @@ def changes_of_node(old: Object, new: Object) -> int:
     status_before, status_now = old.get("status") or {}, new.get("status") or {}
     if status_before.get("allocatable") != status_now.get("allocatable"):
         action |= Action.NODE_ALLOCATABLE
+    if status_before.get("declaredFeatures") != status_now.get("declaredFeatures"):
+        action |= Action.NODE_DECLARED_FEATURE
     if _condition_states(status_before) != _condition_states(status_now):
         action |= Action.NODE_CONDITION
     return action
@@ -179,5 +181,6 @@ def _label(action: int) -> str:
         Action.NODE_LABEL: "NodeLabelChange",
         Action.NODE_TAINT: "NodeTaintChange",
         Action.NODE_CONDITION: "NodeConditionChange",
+        Action.NODE_DECLARED_FEATURE: "NodeDeclaredFeatureChange",
     }
     return next(name for part, name in names.items() if part & action)

@@ -14,7 +14,7 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-pre
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, copy, labels_of
 from kubarium.client.lister import Lister
 from kubarium.component_base import logging
+from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
 from scheduler.framework.columns import Mask
 from scheduler.framework.interface import CycleState, Handle, PostFilterResult
@@ -84,7 +85,7 @@ class Preemption:
         self._pods = handle.client.resource("v1", "pods")
         self._outcomes_of: dict[Hashable, dict[int, Outcome]] = {}  # by what the pod asks for
 
-    def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
+    async def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
         """Steps 1 to 5; the deletions go on in the background."""
         framework: Framework = self._handle.framework
         nodes = self._handle.nodes
@@ -96,6 +97,11 @@ class Preemption:
         if verdict.pre_filter_reason:
             possible &= False
         candidates, reasons = self.find_candidates(framework, state, pod, nodes, self._sample(possible))
+        if candidates:
+            try:
+                candidates = await self._ask_extenders(pod, nodes, candidates)
+            except ExtenderError as error:
+                return PostFilterResult(None, f"preemption: {error}")
         if not candidates:
             helpless = nodes.valid & ~possible
             text = summary([*reasons, Refused("", NOT_HELPFUL, False, helpless)])
@@ -240,6 +246,51 @@ class Preemption:
         for candidate in candidates.values():
             candidate.settle()
         return [candidate for candidate in candidates.values() if candidate.victims], refused
+
+    # ---- 4, before the choice
+
+    async def _ask_extenders(
+        self, pod: PodInfo, nodes: Nodes, candidates: list[Candidate]
+    ) -> list[Candidate]:
+        """Every extender that wants it may strike out nodes and name other victims."""
+        for extender in self._handle.extenders:
+            if not candidates or not extender.has_say_in_preemption(pod):
+                continue
+            wanted = {nodes.name_of(one.place): (one.victims, one.violations) for one in candidates}
+            try:
+                agreed = await extender.preempt(pod, wanted)
+                candidates = [
+                    self._agreed(extender, nodes, node, uids, wanted) for node, uids in agreed.items()
+                ]
+            except ExtenderError as error:
+                if not extender.ignorable:
+                    raise
+                log.warning("skipping extender %s as it returned error and has ignorable flag set: %s",
+                            extender.name, error)  # fmt: skip
+        return candidates
+
+    def _agreed(
+        self,
+        extender: Extender,
+        nodes: Nodes,
+        node: str,
+        uids: Sequence[str],
+        wanted: Mapping[str, tuple[Sequence[PodInfo], int]],
+    ) -> Candidate:
+        info = nodes.info(node)
+        if info is None or node not in wanted:
+            raise ExtenderError(f'extender "{extender.name}" names node "{node}", which is no candidate')
+        if not uids:
+            raise ExtenderError(f'expected at least one victim pod on node "{node}"')
+        for uid in uids:
+            if uid not in info.pods:
+                raise ExtenderError(
+                    f"extender: {extender.name} claims to preempt pod (UID: {uid}) on node: {node}, "
+                    "but the pod is not found on that node"
+                )
+        candidate = Candidate(info.index, [info.pods[uid] for uid in uids], wanted[node][1])
+        candidate.settle()
+        return candidate
 
     # ---- 5
 

@@ -18,6 +18,7 @@ from scheduler.plugins.dynamic_resources import DynamicResources
 from scheduler.plugins.image_locality import ImageLocality
 from scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from scheduler.plugins.node_affinity import NodeAffinity
+from scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from scheduler.plugins.node_name import NodeName
 from scheduler.plugins.node_ports import NodePorts
 from scheduler.plugins.node_resources_balance import NodeResourcesBalancedAllocation
@@ -53,6 +54,7 @@ DEFAULT_PLUGINS: list[tuple[type[Plugin], float]] = [
     (NodeResourcesBalancedAllocation, 1),
     (ImageLocality, 1),
     (DefaultBinder, 0),
+    (NodeDeclaredFeatures, 0),
 ]
 
 POINTS = (
@@ -74,7 +76,19 @@ def build(
     """One framework for each profile, by scheduler name."""
     known = registry or default_registry()
     found = {}
+    ignored = [
+        resource["name"]
+        for extender in configuration.extenders
+        for resource in extender.get("managedResources") or ()
+        if resource.get("ignoredByScheduler")
+    ]
     for profile in configuration.profiles:
+        if ignored:
+            fit = dict(profile.plugin_args.get("NodeResourcesFit") or {})
+            fit["ignoredResources"] = [*(fit.get("ignoredResources") or ()), *ignored]
+            profile = dataclasses.replace(
+                profile, plugin_args={**profile.plugin_args, "NodeResourcesFit": fit}
+            )
         # A handle of its own: it names the framework that its plugins belong to.
         found[profile.scheduler_name] = build_profile(profile, dataclasses.replace(handle), known)
     return found

@@ -113,7 +113,7 @@ class Scheduler:
         state = CycleState()
         try:
             choice = await self.choose(framework, state, pod)
-        except PluginError as error:
+        except (PluginError, ExtenderError) as error:
             self._start(self._failed(framework, queued, Status(Code.ERROR, str(error)), started))
             return
         if not choice.node:
@@ -231,6 +231,9 @@ class Scheduler:
         started: float,
     ) -> None:
         pod = queued.info
+        if waiting is not None or framework.takes_time(state, pod, node):
+            # Others, such as autoscalers, shall see where the pod will go before it is there.
+            await self._tell_nomination(pod, node)
         status = await framework.wait_on_permit(waiting) if waiting is not None else None
         if status is None:
             status = await self._bind(framework, state, pod, node)
@@ -268,7 +271,7 @@ class Scheduler:
         log.info("%s could not be bound: %s", pod.key, status.reason)
         self._put_back(queued, set() if error else {status.plugin}, error=error)
         framework.handle.record(pod.pod, "Warning", "FailedScheduling", status.reason)
-        await self._tell_condition(pod, "SchedulerError" if error else "Unschedulable", status.reason, None)
+        await self._tell_condition(pod, "SchedulerError" if error else "Unschedulable", status.reason, "")
 
     async def _tell_condition(self, pod: PodInfo, reason: str, message: str, nominated: str | None) -> None:
         """Write PodScheduled=False, and the nominated node, if that is news."""
@@ -283,8 +286,16 @@ class Scheduler:
         status = newest.get("status") or {}
         if nominated is not None and nominated != (status.get("nominatedNodeName") or ""):
             patch["nominatedNodeName"] = nominated or None
-        if not patch:
-            return
+        if patch:
+            await self._patch_status(pod, patch)
+
+    async def _tell_nomination(self, pod: PodInfo, node: str) -> None:
+        """Write for which node the pod is meant, if that is news."""
+        newest = pod.pod if self._informer is None else self._informer.lister.get(pod.key)
+        if newest is not None and (newest.get("status") or {}).get("nominatedNodeName") != node:
+            await self._patch_status(pod, {"nominatedNodeName": node})
+
+    async def _patch_status(self, pod: PodInfo, patch: Object) -> None:
         # The uid makes sure that a namesake made meanwhile is left alone.
         body = {"metadata": {"uid": pod.uid}, "status": patch}
         try:

@@ -110,6 +110,7 @@ class Action:
     POD_TOLERATION = 512
     POD_GATES_ELIMINATED = 1024
     POD_GENERATED_CLAIM = 2048
+    NODE_DECLARED_FEATURE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Handle:
     record: Callable[..., None]  # record(object, type, reason, message)
     spawn: Callable[[Coroutine[Any, Any, None]], None]  # run something beside the scheduling loop
     random: random.Random = field(default_factory=random.Random)
+    extenders: list[Any] = field(default_factory=list)  # programs that are asked besides the plugins
     framework: Any = None  # the Framework that the plugin belongs to, once it is built
 
 
@@ -261,6 +263,10 @@ class PermitPlugin(Plugin):
 
 class PreBindPlugin(Plugin):
     """Prepares the binding."""
+
+    def takes_time(self, state: CycleState, pod: PodInfo, node: str) -> bool:
+        """Is there anything to prepare? Then others are told at once where the pod will go."""
+        return False
 
     async def pre_bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         """A status sends the pod back to the queue."""

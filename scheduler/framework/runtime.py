@@ -267,6 +267,10 @@ class Framework:
         metrics.permit_wait_seconds.labels(result).observe(time.perf_counter() - started)
         return None if rejected is None else Status(Code.UNSCHEDULABLE, rejected[1], rejected[0])
 
+    def takes_time(self, state: CycleState, pod: PodInfo, node: str) -> bool:
+        """Will some plugin prepare something before the pod is bound?"""
+        return any(plugin.takes_time(state, pod, node) for plugin in self.pre_bind_plugins)
+
     async def bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         """PreBind, Bind and PostBind."""
         for pre_bind in self.pre_bind_plugins:

@@ -25,4 +25,4 @@ class DefaultPreemption(PostFilterPlugin):
         )
 
     async def post_filter(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
-        return self.preemption.preempt(state, pod, verdict)
+        return await self.preemption.preempt(state, pod, verdict)

@@ -354,6 +354,13 @@ class DynamicResources(
         if plan.made_claim is not None and not name_of(plan.made_claim).startswith("<"):
             self.handle.spawn(self._writer.delete(plan.made_claim))
 
+    def takes_time(self, state: CycleState, pod: PodInfo, node: str) -> bool:
+        plan: _Plan | None = state.data.get(self.name)
+        if plan is None:
+            return False
+        held = all(claims.is_reserved_for(claim, pod.uid) for claim in plan.claims)
+        return plan.made_claim is not None or not held
+
     async def pre_bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         plan: _Plan | None = state.data.get(self.name)
         if plan is None:

@@ -254,6 +254,10 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
             for volume in plan.matches.get(place, {}).values():
                 self._reserved.pop(volume["metadata"]["name"], None)
 
+    def takes_time(self, state: CycleState, pod: PodInfo, node: str) -> bool:
+        plan: _Plan | None = state.data.get(self.name)
+        return plan is not None and bool(plan.waiting)
+
     async def pre_bind(self, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         plan: _Plan | None = state.data.get(self.name)
         if plan is None or not plan.waiting:

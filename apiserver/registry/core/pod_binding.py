@@ -98,6 +98,7 @@ def assign_node(pod: Object, binding: Object, now: datetime) -> None:
         if given.get(map_name):
             metadata[map_name] = (metadata.get(map_name) or {}) | given[map_name]
     status = pod.setdefault("status", {})
+    status.pop("nominatedNodeName", None)  # it has come true, or it has not
     conditions.set_condition(
         status.setdefault("conditions", []), {"type": "PodScheduled", "status": "True"}, now
     )
