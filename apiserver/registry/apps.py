@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from apiserver.registry.core.simple import CONTROLLER_FIELDS
 from apiserver.registry.strategy import Strategy, of_noun
 from kubarium.api.apps import controller_revision, defaults, validation
 from kubarium.api.apps.warnings import stateful_set_warnings, workload_warnings
 from kubarium.api.core import replication_controller
+from kubarium.apimachinery.object import Object, annotations_of
 
 CONTROLLER_REVISION = of_noun(controller_revision, has_status=False)
 DAEMON_SET = Strategy(
@@ -22,10 +26,21 @@ DAEMON_SET = Strategy(
         "numberReady": 0,
     },
 )
-DEPLOYMENT = Strategy(
+
+
+@dataclass(frozen=True)
+class DeploymentStrategy(Strategy):
+    """Its annotations travel to its replica sets, so they count as part of the wish."""
+
+    def wish_of(self, obj: Object) -> Any:
+        return obj.get("spec"), annotations_of(obj)
+
+
+DEPLOYMENT = DeploymentStrategy(
     defaults=defaults.fill_deployment,
     validate=validation.validate_deployment,
     validate_update=validation.validate_deployment_update,
+    status_keeps=("labels",),
     has_generation=True,
     warnings=workload_warnings,
 )

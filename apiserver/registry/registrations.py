@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apiserver.registry.strategy import Strategy, of_noun, offers_of
+from apiserver.registry.strategy import METADATA_OF_THE_WISH, Strategy, of_noun, offers_of
 from apiserver.request import RequestContext
 from kubarium.api.apiextensions import custom_resource_definition as noun
 from kubarium.api.apiregistration import api_service
@@ -54,7 +54,14 @@ def _remember_storage_version(definition: Object) -> None:
         definition.setdefault("status", {})["storedVersions"] = [*known, storage]
 
 
-CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(**offers_of(noun))
+CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(
+    **offers_of(noun),
+    # Whoever finishes a definition takes its finalizer away together with the last status.
+    status_keeps=("annotations", "labels", "ownerReferences"),
+)
 API_SERVICE = of_noun(
-    api_service, allow_unconditional_update=False, name_errors=names.path_segment_errors
+    api_service,
+    allow_unconditional_update=False,
+    name_errors=names.path_segment_errors,
+    status_keeps=METADATA_OF_THE_WISH,
 )  # `v1.` is the name for the core group

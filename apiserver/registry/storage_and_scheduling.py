@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apiserver.registry.strategy import Strategy, of_noun
+from apiserver.registry.strategy import METADATA_OF_THE_WISH, Strategy, of_noun
 from apiserver.request import RequestContext
 from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.admissionregistration import validation as judging
@@ -53,7 +53,7 @@ DEVICE_CLASS = Strategy(
     validate=claims.validate_class,
     validate_update=claims.validate_class_update,
 )
-RESOURCE_CLAIM = of_noun(claims)
+RESOURCE_CLAIM = of_noun(claims, status_keeps=METADATA_OF_THE_WISH)
 RESOURCE_CLAIM_TEMPLATE = Strategy(
     has_status=False,
     defaults=claims.fill_template_defaults,
@@ -125,6 +125,7 @@ MUTATING_POLICY = replace(
 VALIDATING_POLICY = replace(
     _POLICY,
     has_status=True,
+    status_keeps=METADATA_OF_THE_WISH,
     defaults=admission.fill_policy,
     validate=judging.validate_validating_policy,
     validate_update=lambda new, old: judging.validate_validating_policy(new),
@@ -132,6 +133,7 @@ VALIDATING_POLICY = replace(
 
 FLOW_SCHEMA = Strategy(
     has_generation=True,
+    status_keeps=METADATA_OF_THE_WISH,
     allow_unconditional_update=False,
     defaults=priority.default_flow_schema,
     validate=priority.validate_flow_schema,
@@ -139,6 +141,7 @@ FLOW_SCHEMA = Strategy(
 )
 PRIORITY_LEVEL = Strategy(
     has_generation=True,
+    status_keeps=METADATA_OF_THE_WISH,
     allow_unconditional_update=False,
     defaults=priority.default_priority_level,
     validate=priority.validate_priority_level,

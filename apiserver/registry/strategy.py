@@ -31,6 +31,9 @@ class Column:
     needs_now: bool = False
 
 
+METADATA_OF_THE_WISH = ("annotations", "deletionTimestamp", "finalizers", "labels", "ownerReferences")
+"""What upstream's newer kinds keep from writers of statuses (`metav1.ResetObjectMetaForStatus`)."""
+
 Undo = Callable[[], Awaitable[None]]
 
 
@@ -67,6 +70,8 @@ class Strategy:
     )  # besides metadata.name and .namespace
     warnings: Callable[[Object, Object | None], Sequence[str]] = lambda new, old: ()
 
+    status_keeps: Sequence[str] = ()  # metadata that the status subresource may not change
+
     has_transactions: bool = False  # begin_create, begin_update and after_delete do something
     expires: bool = False  # events are kept for a while only
     never_collected: bool = False  # events: the garbage collector does not look at them
@@ -96,6 +101,8 @@ class Strategy:
             name for name in {*new, *old} if name not in ("status", "metadata", "apiVersion", "kind")
         ]:
             keep(new, old, field_name)
+        for field_name in self.status_keeps:
+            keep(metadata_of(new), old["metadata"], field_name)
 
     def wish_of(self, obj: Object) -> Any:
         """The part whose change counts as a new generation."""

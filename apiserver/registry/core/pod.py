@@ -68,7 +68,7 @@ class PodStrategy(Strategy):
         metadata = metadata_of(new)
         # Only the pod itself may lose its deletion mark or change owners, never its status.
         for field_name in ("deletionTimestamp", "ownerReferences"):
-            _keep_metadata(metadata, old["metadata"], field_name)
+            keep(metadata, old["metadata"], field_name)
         if "qosClass" in status_of(old):
             new.setdefault("status", {})["qosClass"] = status_of(old)["qosClass"]
 
@@ -121,13 +121,6 @@ def _restore(new: Object, old: Object) -> None:
 
 def _count(new: Object, old: Object) -> None:
     metadata_of(new)["generation"] = generation_of(old) + (new.get("spec") != old.get("spec"))
-
-
-def _keep_metadata(new: Object, old: Object, field_name: str) -> None:
-    if field_name in old:
-        new[field_name] = old[field_name]
-    else:
-        new.pop(field_name, None)
 
 
 def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:

@@ -98,6 +98,14 @@ async def test_generation_counts_wishes_not_statuses(client: Client, namespace: 
     reported = await deployments.update_status({**labelled, "spec": {}, "status": {"replicas": 3}})
     assert reported["status"] == {"replicas": 3} and reported["spec"]["replicas"] == 3
     assert reported["metadata"]["generation"] == 2
+    metadata = {"annotations": {"deployment.kubernetes.io/revision": "2"}, "labels": {"x": "z"}}
+    noted = await deployments.patch("web", {"metadata": metadata}, namespace, subresource="status")
+    assert (
+        noted["metadata"]["annotations"] == metadata["annotations"] and noted["metadata"]["generation"] == 2
+    )
+    assert noted["metadata"]["labels"] == {"x": "y"}, "statuses bring no labels"
+    annotated = await deployments.patch("web", {"metadata": {"annotations": {"a": "b"}}}, namespace)
+    assert annotated["metadata"]["generation"] == 3, "annotations travel to replica sets"
 
 
 async def test_scale_is_a_window(client: Client, namespace: str) -> None:
