@@ -7,15 +7,17 @@ version is pinned.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from apiserver.endpoints.server import Scope, Send
 
+SLOWEST = 30.0  # seconds for which a client may take nothing at all
 _JSON = (b"content-type", b"application/json")
 
 
 class Pipe:
-    """One answer without a known length; waits while the client is slow."""
+    """One answer without a known length; waits while the client is slow, and hangs up when it has stopped reading."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
@@ -36,7 +38,12 @@ class Pipe:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             return
         if self._protocol.flow.write_paused:
-            await self._protocol.flow.drain()
+            try:
+                async with asyncio.timeout(SLOWEST):
+                    await self._protocol.flow.drain()
+            except TimeoutError:
+                self._protocol.transport.abort()
+                return
         self.write_at_once(body)
 
     @property

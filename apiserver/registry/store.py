@@ -343,5 +343,7 @@ def raise_translated(row: Resource, name: str, error: storage_errors.StorageErro
             raise errors.NotFound.of(row.group, row.plural, name) from None
         case storage_errors.KeyExists():
             raise errors.AlreadyExists.of(row.group, row.plural, name) from None
+        case storage_errors.StorageRefused():
+            raise errors.InternalError(str(error), {}) from None
         case storage_errors.StorageUnavailable():
             raise errors.ServiceUnavailable(str(error) or "etcd does not answer") from error

@@ -16,6 +16,8 @@ from kubarium.component_base import logging
 log = logging.get(__name__)
 
 QUEUE_LIMIT = 4096  # changes that a watcher may lag behind before it is ended
+LARGEST_QUEUE = 64 << 20  # bytes of objects in these changes
+_WEIGHED_EVERY = 32  # changes: what a queue holds is summed up now and then only
 
 
 class Source(Protocol):
@@ -91,7 +93,8 @@ class Subscription:
         """Queue one change; a watcher that lags too far behind is ended."""
         if change.revision <= self._after:
             return
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) >= QUEUE_LIMIT or self._is_too_heavy():
+            log.info("a watcher of %s lags behind too far: ending its watch", self.prefix)
             self._queue.clear()
             self.close()
             return
@@ -99,6 +102,15 @@ class Subscription:
         if self._waiting is not None and not self._due:
             self._due = True
             self._cache.due(self)
+
+    def _is_too_heavy(self) -> bool:
+        count = len(self._queue)
+        return (
+            count > 0
+            and count % _WEIGHED_EVERY == 0
+            and sum(len(change.current.tail) for change in self._queue if change.current is not None)
+            > LARGEST_QUEUE
+        )
 
     def hand_out(self, now: float) -> None:
         """Give the watcher what is queued, or wake it."""

@@ -7,11 +7,15 @@
 One watch for everything means one order of events for everything, and that the cache as a whole has a revision.
 A consistent read asks etcd for its revision (one question for all who ask at the same time) and waits until the watch
 has brought the cache there. What this process has written itself is known before the watch says so.
+
+The first list is taken a little in the past, and the watch tells what has happened since: a server that was restarted
+has a history from its first moment, and its clients go on with their watches. Upstream tells them to list anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from apiserver.storage.compaction import SEEN_MARKER
 from apiserver.storage.etcd import EtcdStorage
@@ -42,6 +46,7 @@ from kubarium.component_base.clock import Clock, RealClock
 
 log = logging.get(__name__)
 
+LOOK_BACK = 2000  # revisions before the newest at which the first list is taken, if etcd still has them
 PATIENCE = 3.0  # seconds to wait for a revision that a client names; upstream's limit
 MOMENT = 0.1  # seconds after which the watch may be silent because only foreign keys changed
 CATCH_UP_MOMENTS = 100  # how many of these a reader waits for the watch
@@ -72,9 +77,9 @@ class Cacher:
         try:
             while True:
                 try:
-                    await self._fill()
+                    target = await self._fill()
                     attempt = 0
-                    await self._follow()
+                    await self._follow_beyond(target)
                 except RevisionCompacted:
                     log.warning("missed changes after revision %d: listing anew", self._cache.revision)
                 except StorageError as error:
@@ -113,11 +118,24 @@ class Cacher:
         """Close all watches: the server stops."""
         self._cache.end_watches()
 
-    async def _fill(self) -> None:
+    async def _fill(self) -> int:
+        """List everything; returns the revision from which on the cache may be asked."""
+        if self._filled.is_set():
+            await self._fill_at(0)  # time must not go backwards for those who have seen the cache
+            return self._cache.revision
+        target = await self._etcd.client.revision()
+        start = max(target - LOOK_BACK, 1)
+        try:
+            await self._fill_at(start)
+        except RevisionCompacted:
+            await self._fill_at(await self._etcd.client.oldest_revision())
+        return max(target, self._cache.revision)
+
+    async def _fill_at(self, revision: int) -> None:
         # Foreign values are found again by the next watch events; what counts is that nothing of ours is missed.
         strangers: set[str] = set()
         objects: list[Stored] = []
-        start_key, revision, more = ROOT, 0, True
+        start_key, more = ROOT, True
         while more:
             answer = await self._etcd.client.range(ROOT, start_key=start_key, limit=1000, revision=revision)
             revision, more = revision or answer.revision, answer.more
@@ -130,8 +148,25 @@ class Cacher:
         self._strangers = strangers
         self._own = {key: own for key, own in self._own.items() if own[0] > revision}
         self._cache.replace(objects, revision)
-        self._filled.set()
         log.info("holding %d objects at revision %d", len(objects), revision)
+
+    async def _follow_beyond(self, target: int) -> None:
+        """Follow etcd; say that the cache is filled when it has come to a revision."""
+        settling = asyncio.ensure_future(self._settle(target))
+        try:
+            await self._follow()
+        finally:
+            settling.cancel()
+
+    async def _settle(self, target: int) -> None:
+        for attempt in itertools.count():
+            try:
+                await self._reach(target)
+                self._filled.set()
+                return
+            except StorageError as error:
+                log.warning("not there yet: %s", error)
+                await self._clock.sleep(_BACKOFF.delay(attempt))
 
     async def _follow(self) -> None:
         async for events in self._etcd.client.watch(ROOT, self._cache.revision):
@@ -235,6 +270,10 @@ class Cacher:
             return
         if not self._filled.is_set():
             await self._filled.wait()
+        await self._reach(revision)
+
+    async def _reach(self, revision: int) -> None:
+        """Wait until the watch has brought a revision that etcd has."""
         for _ in range(CATCH_UP_MOMENTS):
             before = self._cache.revision
             try:

@@ -7,6 +7,7 @@ they happened, but the next write goes elsewhere. A watch resumes by itself behi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import grpc
 from aetcd import rpc
 
-from apiserver.storage.interface import RevisionCompacted, StorageUnavailable
+from apiserver.storage.interface import RevisionCompacted, StorageRefused, StorageUnavailable
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock, RealClock
@@ -43,6 +44,8 @@ _AWAY = frozenset(
         grpc.StatusCode.UNKNOWN,
     }
 )
+_REFUSED = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_NOBODYS = "/registry/\0"  # no key begins like this
 _COMPACTED = "required revision has been compacted"
 _METHODS: dict[str, tuple[Any, Any]] = {
     "KV/Range": (rpc.RangeRequest, rpc.RangeResponse),
@@ -251,6 +254,18 @@ class EtcdClient:
             await self._clock.sleep(_BACKOFF.delay(attempt))
             attempt += 1
 
+    async def oldest_revision(self) -> int:
+        """The oldest revision that etcd can list; 0 if it does not say. Only a watch from long ago learns this."""
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                async for _ in self._watch_once(_NOBODYS, 0, False):
+                    return 0
+        except RevisionCompacted as error:
+            return error.oldest
+        except (TimeoutError, grpc.aio.AioRpcError) as error:
+            log.warning("etcd at %s does not say what it has forgotten: %s", self._here.address, error)
+        return 0
+
     async def _watch_once(self, prefix: str, after: int, previous: bool) -> AsyncIterator[Sequence[Event]]:
         create = rpc.WatchCreateRequest(
             key=prefix.encode(), range_end=end_of(prefix), start_revision=after + 1, prev_kv=previous
@@ -264,7 +279,7 @@ class EtcdClient:
                     raise RevisionCompacted(answer.header.revision)
                 if answer.canceled:
                     if answer.compact_revision:
-                        raise RevisionCompacted(answer.header.revision)
+                        raise RevisionCompacted(answer.header.revision, answer.compact_revision)
                     log.warning("etcd ended the watch: %s", answer.cancel_reason)
                     return
                 if answer.events:
@@ -301,6 +316,8 @@ class EtcdClient:
     def _understand(self, error: Any) -> Exception:
         if _COMPACTED in (error.details() or ""):
             return RevisionCompacted()
+        if error.code() in _REFUSED:
+            return StorageRefused(error.details())
         if error.code() in _AWAY:
             self._go_on()
         return StorageUnavailable(f"etcd: {error.code().name}: {error.details()}")

@@ -16,7 +16,8 @@ from kubarium.apimachinery.object import Object
 __all__ = [
     "NO_CHECK", "NO_HINTS",
     "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
-    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageUnavailable", "Stored", "Taker",
+    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageRefused", "StorageUnavailable",
+    "Stored", "Taker",
     "Watch",
 ]  # fmt: skip
 
@@ -40,9 +41,10 @@ class RevisionConflict(StorageError):
 class RevisionCompacted(StorageError):
     """The revision is too old: etcd has forgotten it."""
 
-    def __init__(self, current: int = 0) -> None:
+    def __init__(self, current: int = 0, oldest: int = 0) -> None:
         super().__init__("etcdserver: mvcc: required revision has been compacted")
         self.current = current
+        self.oldest = oldest  # the first revision that is still known, if that was said
 
 
 class RevisionTooLarge(StorageError):
@@ -55,6 +57,10 @@ class RevisionTooLarge(StorageError):
 
 class StorageUnavailable(StorageError):
     """etcd does not answer."""
+
+
+class StorageRefused(StorageError):
+    """etcd has understood, and will not: the object is too large, the disk is full."""
 
 
 Predicate = Callable[[Stored], bool]

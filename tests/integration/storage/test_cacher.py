@@ -98,6 +98,54 @@ async def test_what_was_missed_and_compacted_is_listed_anew(etcd: Etcd) -> None:
         await client.close()
 
 
+async def test_a_fresh_server_knows_what_happened_before_it_came(etcd: Etcd) -> None:
+    async with cacher_over(etcd.url) as one:
+        start = (await one.create(key("a"), config_map("a", x="0"))).revision
+        await one.create(key("gone"), config_map("gone"))
+        await one.update(key("a"), set_to("1"))
+        await one.delete(key("gone"))
+        last = (await one.update(key("a"), set_to("2"))).revision
+        stranger = EtcdClient([etcd.url])
+        newest = (await stranger.create("/zoo", b"foreign")).revision
+        await stranger.close()
+        async with asyncio.timeout(20), cacher_over(etcd.url) as fresh:
+            assert await fresh.current_revision() >= newest
+            watch = await fresh.watch(MAPS, after_revision=start)
+            seen = [
+                (change.revision, change.previous is None, change.current is None) for change in watch.take()
+            ]
+            assert [(added, deleted) for _, added, deleted in seen] == [
+                (True, False),
+                (False, False),
+                (False, True),
+                (False, False),
+            ]
+            assert seen[-1][0] == last
+            past = await fresh.list(MAPS, exact_revision=start)
+            assert [item.obj["data"] for item in past.items] == [{"x": "0"}]
+            watch.close()
+
+
+async def test_a_fresh_server_looks_back_as_far_as_etcd_remembers(etcd: Etcd) -> None:
+    async with cacher_over(etcd.url) as one:
+        start = (await one.create(key("a"), config_map("a", x="0"))).revision
+        compactor = Compactor(one._etcd.client, FakeClock(), one.compacted)
+        await compactor.step()
+        middle = (await one.update(key("a"), set_to("1"))).revision
+        await compactor.step()
+        last = (await one.update(key("a"), set_to("2"))).revision
+        async with asyncio.timeout(20), cacher_over(etcd.url) as fresh:
+            watch = await fresh.watch(MAPS, after_revision=middle - 1)
+            assert [change.revision for change in watch.take()] == [middle, last]
+            watch.close()
+            with pytest.raises(RevisionCompacted):
+                await fresh.watch(MAPS, after_revision=start - 1)
+        await one._etcd.client.compact(last)  # and nobody marks it
+        async with asyncio.timeout(20), cacher_over(etcd.url) as fresh:
+            assert (await fresh.get(key("a"))).obj["data"] == {"x": "2"}
+            assert await fresh._etcd.client.oldest_revision() == last
+
+
 def _no_watch(**options: Any) -> Any:
     import grpc
 

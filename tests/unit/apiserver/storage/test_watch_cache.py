@@ -56,6 +56,17 @@ async def test_a_slow_watcher_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         await anext(slow)
 
 
+async def test_a_watcher_that_holds_too_much_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audience, "LARGEST_QUEUE", 10_000)
+    monkeypatch.setattr(audience, "_WEIGHED_EVERY", 4)
+    cache = WatchCache()
+    slow = cache.watch("/registry/pods/", 0)
+    obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web"}, "x": "x" * 1000}
+    happen(cache, *(stored("/registry/pods/default/web", at, encode(obj)) for at in range(1, 14)))
+    assert slow.ended
+    assert not slow.take()
+
+
 class Hand:
     """A taker that is free or not."""
 
