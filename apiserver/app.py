@@ -54,6 +54,7 @@ from apiserver.registry.core.service_addresses import ServiceAddresses
 from apiserver.registry.resource import Catalog, Resource
 from apiserver.registry.store import Registry
 from apiserver.request import LOOPBACK, RequestInfo, User
+from apiserver.storage import metrics
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.compaction import Compactor
 from apiserver.storage.etcd import EtcdStorage
@@ -91,6 +92,7 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     process.start("compactor", compactor.run())
     server = build(options, cacher, clock)
     server.health.add("etcd", cacher.check)
+    server.health.measure(cacher.measure)
     await cacher.filled()
     server.start(process)
     serving = process.start("serving", _serve(options, server.app))
@@ -134,6 +136,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     health = Health()
     rows = Catalog()
     rows.add(builtin.rows())
+    metrics.name({row.prefix: (row.group, row.plural) for row in rows.rows.values() if row.answer is None})
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
     authorizer, rbac = assemble_authorizers(options, informers, clock, node_rules())
     keys = _keys(options)

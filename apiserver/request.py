@@ -61,6 +61,7 @@ class RequestContext:
     source_ip: str = ""
     audit_id: str = ""
     dry_run: bool = False
+    deprecated: bool = False  # the API that was asked for will go away
     field_manager: str = ""
     field_validation: str = "Warn"  # Strict, Warn or Ignore
     impersonated_by: User | None = None

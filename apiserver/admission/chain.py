@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from apiserver.admission.expressions import Decide, Expressions
+from apiserver.admission.metrics import ADMIT, PLUGINS, STEPS, VALIDATE
 from apiserver.admission.plugin import Admission, AdmissionPlugin, Attributes
 from apiserver.admission.plugins.always import AlwaysAdmit, AlwaysDeny
 from apiserver.admission.plugins.always_pull_images import AlwaysPullImages
@@ -196,7 +198,7 @@ def build(of: Surroundings, enable: Sequence[str] = (), disable: Sequence[str] =
     return Chain(plugins(of, on.__contains__))
 
 
-_Hooks = tuple[Callable[[Attributes], Awaitable[None]], ...]
+_Hooks = tuple[tuple[str, Callable[[Attributes], Awaitable[None]]], ...]
 
 
 class Chain(Admission):
@@ -209,18 +211,15 @@ class Chain(Admission):
 
     async def admit(self, attributes: Attributes) -> None:
         """All mutating plugins, in order; once more if a webhook changed what earlier ones had seen."""
-        hooks = self._hooks(self._admitting, "admit", attributes)
-        for hook in hooks:
-            await hook(attributes)
+        hooks = self._hooks(self._admitting, ADMIT, attributes)
+        await _ask(hooks, ADMIT, attributes)
         if attributes.changed_by_webhook:
             attributes.changed_by_webhook = False
-            for hook in hooks:
-                await hook(attributes)
+            await _ask(hooks, ADMIT, attributes)
 
     async def validate(self, attributes: Attributes) -> None:
         """All validating plugins, in order."""
-        for hook in self._hooks(self._validating, "validate", attributes):
-            await hook(attributes)
+        await _ask(self._hooks(self._validating, VALIDATE, attributes), VALIDATE, attributes)
 
     def _hooks(self, known: dict[tuple[str, str, str], _Hooks], name: str, attributes: Attributes) -> _Hooks:
         resource = attributes.resource
@@ -228,10 +227,28 @@ class Chain(Admission):
         found = known.get(key)
         if found is None:
             found = known[key] = tuple(
-                getattr(plugin, name)
+                (plugin.name, getattr(plugin, name))
                 for plugin in self._plugins
                 if attributes.operation in plugin.operations
                 and (plugin.resources is None or key[1:] in plugin.resources)
                 and getattr(type(plugin), name) is not getattr(AdmissionPlugin, name)
             )
         return found
+
+
+async def _ask(hooks: _Hooks, step: str, attributes: Attributes) -> None:
+    """One after another, with a look at the clock in between."""
+    operation, name, rejected = attributes.operation, "", "true"
+    began = before = time.perf_counter()
+    try:
+        for name, hook in hooks:
+            await hook(attributes)
+            now = time.perf_counter()
+            PLUGINS.observe((name, step, operation, "false"), now - before)
+            before = now
+        rejected = "false"
+    finally:
+        now = time.perf_counter()
+        if rejected == "true":
+            PLUGINS.observe((name, step, operation, rejected), now - before)
+        STEPS.observe((step, operation, rejected), now - began)

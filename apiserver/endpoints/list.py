@@ -21,6 +21,18 @@ from apiserver.request import RequestContext
 from apiserver.storage.interface import Page, RevisionCompacted, RevisionTooLarge, StorageError
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
+from kubarium.component_base.metrics import Counts
+
+_LISTS = Counts(
+    "apiserver_cache_list_total",
+    "Number of LIST requests served from watch cache",
+    ("group", "resource", "index"),
+)
+_LISTED = Counts(
+    "apiserver_cache_list_returned_objects_total",
+    "Number of objects returned for a LIST request from watch cache",
+    ("group", "resource"),
+)
 
 
 async def handle(
@@ -33,6 +45,8 @@ async def handle(
     form = form_of(wanted, row, context, of_list=True)
     prefix = row.list_prefix(context.info.namespace)
     page = await _page(endpoints, row, prefix, options, selection)
+    _LISTS.add((row.group, row.plural, ""))
+    _LISTED.add((row.group, row.plural), len(page.items))
     head = form.list_head(_metadata(page, prefix, selection))
     parts, size = cut(head, form.items(page.items), LIST_TAIL)
     await send_bytes(scope, send, wanted, parts, size)

@@ -48,6 +48,7 @@ class Router:
             raise errors.NoSuchPath
         if row.deprecation:
             context.warn(row.deprecation)
+            context.deprecated = True
         await self._find(row, context)(self._endpoints, row, context, scope, receive, send)
 
     def _find(self, row: Resource, context: RequestContext) -> Handle:

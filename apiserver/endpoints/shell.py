@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
@@ -13,32 +12,11 @@ from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
-from kubarium.component_base.architecture import architecture
 from kubarium.component_base.health import Health
 from kubarium.component_base.serving import Page
+from kubarium.component_base.version import version_document
 
-VERSION = "v1.36.0"
 JSON = "application/json"
-
-
-def version_document() -> dict[str, str]:
-    """What `/version` says: the Kubernetes version whose API is served."""
-    major, minor = VERSION.lstrip("v").split(".")[:2]
-    return {
-        "major": major,
-        "minor": minor,
-        "emulationMajor": major,
-        "emulationMinor": minor,
-        "minCompatibilityMajor": major,
-        "minCompatibilityMinor": str(int(minor) - 1),
-        "gitVersion": VERSION,
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": f"python{platform.python_version()}",
-        "compiler": platform.python_implementation(),
-        "platform": f"{platform.system().lower()}/{architecture()}",
-    }
 
 
 def build_shell(

@@ -35,6 +35,7 @@ from apiserver.storage.interface import (
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL_EVENTS_END, MODIFIED
+from kubarium.component_base.metrics import Counts
 
 SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
 BOOKMARK_INTERVAL = 60.0  # seconds
@@ -43,6 +44,11 @@ _OPENINGS = {
     kind: b'{"type":"%s","object":' % kind.encode() for kind in (ADDED, MODIFIED, DELETED, BOOKMARK, ERROR)
 }
 _CLOSING = b"}\n"
+_EVENTS = Counts(
+    "apiserver_watch_events_total",
+    "Number of events sent in watch clients",
+    ("group", "version", "resource"),
+)
 
 
 async def handle(
@@ -100,6 +106,7 @@ class Stream:
         self._predicate = selection.predicate
         self._options = options
         self._clock = context.clock
+        self._place = (context.info.group, context.info.version, context.info.resource)
         now = self._clock.monotonic()
         self._end = now + (options.timeout or random.uniform(SHORTEST, 2 * SHORTEST))
         self._bookmark_due = now + BOOKMARK_INTERVAL
@@ -150,6 +157,7 @@ class Stream:
         watch.hand_to(self._take)
         async for batch in watch:
             if batch:
+                _EVENTS.add(self._place, len(batch))
                 body = b"".join(map(self._event, batch))
                 if body:
                     await self._pipe.write(body)
@@ -167,6 +175,7 @@ class Stream:
         if not self._pipe.ready:
             return False
         body = self._event(batch[0]) if len(batch) == 1 else b"".join(map(self._event, batch))
+        _EVENTS.add(self._place, len(batch))
         if body:
             self._pipe.write_at_once(body)
         return True

@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
+
 from apiserver.filters.priority_levels import Place, PriorityLevels
 from apiserver.filters.read_request_info import HEADERS, is_long_running
-from apiserver.filters.seats import Ticket
+from apiserver.filters.seats import Level, Ticket
 from apiserver.request import CONTEXT, RequestContext
 from kubarium.apimachinery import errors
+from kubarium.component_base.metrics import Counts, Labels, Readings, Timings
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
 RETRY_SECONDS = 1
+_WHERE = ("flow_schema", "priority_level")
+_DISPATCHED = Counts(
+    "apiserver_flowcontrol_dispatched_requests_total",
+    "Number of requests executed by API Priority and Fairness subsystem",
+    _WHERE,
+)
+_REJECTED = Counts(
+    "apiserver_flowcontrol_rejected_requests_total",
+    "Number of requests rejected by API Priority and Fairness subsystem",
+    (*_WHERE, "reason"),
+)
+_WAITS = Timings(
+    "apiserver_flowcontrol_request_wait_duration_seconds",
+    "Length of time a request spent waiting in its queue",
+    ("execute", *_WHERE),
+    (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+)
+_EXECUTING = Readings(
+    "apiserver_flowcontrol_current_executing_requests",
+    "Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and "
+    "Fairness subsystem",
+    _WHERE,
+)
+_SEATS_USED = Readings(
+    "apiserver_flowcontrol_current_executing_seats",
+    "Concurrency (number of seats) occupied by the currently executing (initial stage for a WATCH, any stage "
+    "otherwise) requests in the API Priority and Fairness subsystem",
+    _WHERE,
+)
+_IN_QUEUE = Readings(
+    "apiserver_flowcontrol_current_inqueue_requests",
+    "Number of requests currently pending in queues of the API Priority and Fairness subsystem",
+    _WHERE,
+)
+_SEATS_NOMINAL = Readings(
+    "apiserver_flowcontrol_nominal_limit_seats",
+    "Nominal number of execution seats configured for each priority level",
+    ("priority_level",),
+)
+_SEATS_LIMIT = Readings(
+    "apiserver_flowcontrol_current_limit_seats",
+    "current derived number of execution seats available to each priority level",
+    ("priority_level",),
+)
 
 
 class Fairness:
@@ -18,6 +66,14 @@ class Fairness:
     def __init__(self, app: App, levels: PriorityLevels) -> None:
         self._app = app
         self._levels = levels
+        _SEATS_NOMINAL.read = self._nominal
+        _SEATS_LIMIT.read = lambda: [((name,), float(level.seats)) for name, level in levels.levels.items()]
+        _EXECUTING.read = lambda: _summed(levels, lambda level: level.running, lambda ticket: 1)
+        _SEATS_USED.read = lambda: _summed(levels, lambda level: level.running, lambda ticket: ticket.seats)
+        _IN_QUEUE.read = lambda: _summed(levels, _waiting, lambda ticket: 1)
+
+    def _nominal(self) -> list[tuple[Labels, float]]:
+        return [((name,), float(level.range.nominal)) for name, level in self._levels.levels.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext = scope[CONTEXT]
@@ -33,12 +89,33 @@ class Fairness:
         level = place.level
         seats = self._levels.seats_for(context, level)
         ticket = Ticket(context, place.schema, place.distinguisher, seats)
-        if await level.enter(ticket):
+        began = time.perf_counter()
+        reason = await level.enter(ticket)
+        where = (place.schema, level.name)
+        if not level.exempt:
+            _WAITS.observe(("false" if reason else "true", *where), time.perf_counter() - began)
+        if reason:
+            _REJECTED.add((*where, reason))
             raise errors.TooManyRequests.after(RETRY_SECONDS)
+        _DISPATCHED.add(where)
         try:
             await self._app(scope, receive, send)
         finally:
             level.leave(ticket)
+
+
+def _waiting(level: Level) -> Iterable[Ticket]:
+    return (ticket for queue in level.queues for ticket in queue.waiting)
+
+
+def _summed(
+    levels: PriorityLevels, tickets: Callable[[Level], Iterable[Ticket]], weight: Callable[[Ticket], int]
+) -> list[tuple[Labels, float]]:
+    found: dict[Labels, float] = {}
+    for name, level in levels.levels.items():
+        for ticket in tickets(level):
+            found[ticket.schema, name] = found.get((ticket.schema, name), 0.0) + weight(ticket)
+    return [*found.items()]
 
 
 def _headers(place: Place) -> list[tuple[bytes, bytes]]:

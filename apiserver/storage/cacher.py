@@ -15,8 +15,10 @@ has a history from its first moment, and its clients go on with their watches. U
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 
+from apiserver.storage import metrics
 from apiserver.storage.compaction import SEEN_MARKER
 from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import Event
@@ -110,6 +112,12 @@ class Cacher:
         """How many objects are below a prefix, and how many bytes one of them has."""
         return self._cache.weigh(prefix)
 
+    async def measure(self) -> None:
+        """Say how much there is, for whoever looks at the metrics."""
+        metrics.read_objects(self._cache.counts())
+        with contextlib.suppress(StorageError):
+            metrics.note_size((await self._etcd.client.status()).dbSize)
+
     def compacted(self, revision: int) -> None:
         """etcd has forgotten what was before a revision: the compactor says so."""
         self._cache.compacted = max(self._cache.compacted, revision)
@@ -176,6 +184,7 @@ class Cacher:
 
     def _apply(self, event: Event) -> None:
         key, revision = event.key, event.revision
+        metrics.EVENTS.add(metrics.resource_of(key))
         current = None
         own = self._own.get(key)
         if own is not None and own[0] <= revision:

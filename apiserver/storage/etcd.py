@@ -24,6 +24,7 @@ from apiserver.storage.interface import (
     Taker,
     Watch,
 )
+from apiserver.storage.metrics import timed
 from apiserver.storage.stored import NotAnObject, encode, stored
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
@@ -47,7 +48,9 @@ class EtcdStorage:
         self._leases = Leases(client, clock or RealClock())
 
     async def get(self, key: str, *, minimum_revision: int | None = None) -> Stored:
-        return _stored_or_missing(key, (await self.client.get(key))[0])
+        with timed("get", key):
+            found, _ = await self.client.get(key)
+        return _stored_or_missing(key, found)
 
     async def list(
         self,
@@ -64,7 +67,8 @@ class EtcdStorage:
         revision = exact_revision
         while True:
             size = min(limit, PAGE_SIZE) if limit and predicate is None else PAGE_SIZE
-            answer = await self.client.range(prefix, start_key=start_key, limit=size, revision=revision)
+            with timed("list", prefix):
+                answer = await self.client.range(prefix, start_key=start_key, limit=size, revision=revision)
             revision = revision or answer.revision
             for at, kv in enumerate(answer.items):
                 if limit and len(found) == limit:
@@ -87,7 +91,9 @@ class EtcdStorage:
 
     async def create(self, key: str, obj: Object, *, ttl: int = 0) -> Stored:
         value = encode(obj)
-        outcome = await self.client.create(key, value, await self._leases.lease(ttl))
+        lease = await self._leases.lease(ttl)
+        with timed("create", key):
+            outcome = await self.client.create(key, value, lease)
         if not outcome.succeeded:
             raise KeyExists(key)
         return stored(key, outcome.revision, value)
@@ -109,7 +115,8 @@ class EtcdStorage:
                     return current
                 current, certain = newer, True
                 continue
-            outcome = await self.client.put_if(key, value, current.revision, lease)
+            with timed("update", key):
+                outcome = await self.client.put_if(key, value, current.revision, lease)
             if outcome.succeeded:
                 return stored(key, outcome.revision, value)
             current, certain = _stored_or_missing(key, outcome.current), True
@@ -123,7 +130,9 @@ class EtcdStorage:
             if await self._newer_than(known) is not None:
                 raise RevisionConflict(key)
             return known
-        outcome = await self.client.put_if(key, value, revision, await self._leases.lease(ttl))
+        lease = await self._leases.lease(ttl)
+        with timed("update", key):
+            outcome = await self.client.put_if(key, value, revision, lease)
         if outcome.succeeded:
             return stored(key, outcome.revision, value)
         _stored_or_missing(key, outcome.current)
@@ -145,7 +154,8 @@ class EtcdStorage:
                     raise
                 current, certain = newer, True
                 continue
-            outcome: Outcome = await self.client.delete_if(key, current.revision)
+            with timed("delete", key):
+                outcome: Outcome = await self.client.delete_if(key, current.revision)
             if outcome.succeeded:
                 return current.at(outcome.revision)
             current, certain = _stored_or_missing(key, outcome.current), True

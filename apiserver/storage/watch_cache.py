@@ -199,6 +199,10 @@ class WatchCache:
         self._audiences(prefix).setdefault(prefix, Audience()).add(subscription)
         return subscription
 
+    def counts(self) -> dict[str, int]:
+        """How many objects each family has."""
+        return {prefix: family.count() for prefix, family in self._families.items()}
+
     def leave(self, subscription: Subscription) -> None:
         """Forget a subscription."""
         audiences = self._audiences(subscription.prefix)

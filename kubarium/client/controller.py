@@ -74,6 +74,7 @@ class Controller:
     """
 
     name = "controller"
+    queue_name = ""  # in metrics; without one its own name, cut short
     workers = 5
     backoff = Backoff(initial=0.005, maximum=1000.0)
 
@@ -81,7 +82,8 @@ class Controller:
         self.client = client
         self.informers = informers
         self.clock = clock or RealClock()
-        self.queue: WorkQueue[ObjectKey] = WorkQueue(self.clock, self.backoff)
+        queue_name = self.queue_name or self.name.removesuffix("-controller")
+        self.queue: WorkQueue[ObjectKey] = WorkQueue(self.clock, self.backoff, queue_name)
         self._watched: list[Informer] = []
         for watch in self.watches():
             self._listen(watch)

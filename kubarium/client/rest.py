@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 
@@ -14,8 +15,20 @@ from kubarium.apimachinery import errors
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.resource import ResourceClient
 from kubarium.client.transport import Answer, NetworkTransport, Query, Transport
+from kubarium.component_base.metrics import Counts, Timings
 
 MAX_RETRIES = 10  # of answers that ask for patience (429, 503 with Retry-After)
+_REQUESTS = Counts(
+    "rest_client_requests_total",
+    "Number of HTTP requests, partitioned by status code, method, and host.",
+    ("code", "method", "host"),
+)
+_DURATIONS = Timings(
+    "rest_client_request_duration_seconds",
+    "Request latency in seconds. Broken down by verb, and host.",
+    ("verb", "host"),
+    (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0),
+)
 DEFAULT_TIMEOUT = 60.0  # seconds; watches and streams have none
 
 
@@ -32,6 +45,7 @@ class Client:
     ) -> None:
         self.config = config or ClientConfig(server="https://loopback")
         self.transport = transport or NetworkTransport(self.config.server, self.config.ssl_context())
+        self._host = urlsplit(self.config.server).netloc
         self._headers = {"Accept": "application/json", "User-Agent": user_agent, **(headers or {})}
         if self.config.impersonate:
             self._headers["Impersonate-User"] = self.config.impersonate
@@ -74,7 +88,14 @@ class Client:
         if data is not None:
             given.setdefault("Content-Type", "application/json")
         for attempt in range(MAX_RETRIES + 1):
-            answer = await self.transport.send(method, target, given, data, timeout)
+            began = time.perf_counter()
+            code = "<error>"
+            try:
+                answer = await self.transport.send(method, target, given, data, timeout)
+                code = str(answer.status)
+            finally:
+                _REQUESTS.add((code, method, self._host))
+                _DURATIONS.observe((method, self._host), time.perf_counter() - began)
             if answer.status < 400:
                 return answer
             error = error_of(answer.status, await answer.read())

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import weakref
 from collections import deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.metrics import Counts, Labels, Readings, Timings
 
 K = TypeVar("K", bound=Hashable)
 
@@ -24,10 +26,72 @@ class ShutDown(Exception):
     """The queue has been shut down and is empty."""
 
 
+_NAME = ("name",)
+_BUCKETS = (
+    1e-8,
+    1e-7,
+    1e-6,
+    9.999999999999999e-06,
+    9.999999999999999e-05,
+    0.001,
+    0.01,
+    0.1,
+    1,
+    10,
+    100,
+    1000,
+)
+_ADDS = Counts("workqueue_adds_total", "Total number of adds handled by workqueue", _NAME)
+_RETRIES = Counts("workqueue_retries_total", "Total number of retries handled by workqueue", _NAME)
+_WAITED = Timings(
+    "workqueue_queue_duration_seconds",
+    "How long in seconds an item stays in workqueue before being requested.",
+    _NAME,
+    _BUCKETS,
+)
+_WORKED = Timings(
+    "workqueue_work_duration_seconds",
+    "How long in seconds processing an item from workqueue takes.",
+    _NAME,
+    _BUCKETS,
+)
+_queues: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
+
+
+def _read(measure: Callable[[WorkQueue[Any]], float]) -> list[tuple[Labels, float]]:
+    return [(queue._labels, measure(queue)) for queue in _queues]
+
+
+Readings(
+    "workqueue_depth",
+    "Current depth of workqueue",
+    _NAME,
+    lambda: _read(lambda queue: float(len(queue))),
+)
+Readings(
+    "workqueue_unfinished_work_seconds",
+    "How many seconds of work has done that is in progress and hasn't been observed by work_duration. Large values "
+    "indicate stuck threads. One can deduce the number of stuck threads by observing the rate at which this increases.",
+    _NAME,
+    lambda: _read(lambda queue: sum(queue.ages())),
+)
+Readings(
+    "workqueue_longest_running_processor_seconds",
+    "How many seconds has the longest running processor for workqueue been running.",
+    _NAME,
+    lambda: _read(lambda queue: max(queue.ages(), default=0.0)),
+)
+
+
 class WorkQueue(Generic[K]):
     """Single-threaded: all calls come from one event loop."""
 
-    def __init__(self, clock: Clock | None = None, backoff: Backoff | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, backoff: Backoff | None = None, name: str = "") -> None:
+        self._labels = (name,) if name else ()
+        self._came: dict[K, float] = {}  # when a key was added
+        self._begun: dict[K, float] = {}  # since when it is worked on
+        if name:
+            _queues.add(self)
         self._clock = clock or RealClock()
         self._backoff = backoff or Backoff(initial=0.005, maximum=1000.0)
         self._ready: deque[K] = deque()
@@ -49,6 +113,9 @@ class WorkQueue(Generic[K]):
         if self._closed or key in self._dirty:
             return
         self._dirty.add(key)
+        if self._labels:
+            _ADDS.add(self._labels)
+            self._came[key] = self._clock.monotonic()
         if key not in self._working:
             self._ready.append(key)
             self._wake_one()
@@ -70,6 +137,8 @@ class WorkQueue(Generic[K]):
 
     def add_rate_limited(self, key: K) -> None:
         """This key failed: try again, each time later than the time before."""
+        if self._labels:
+            _RETRIES.add(self._labels)
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self.add_after(key, self._backoff.delay(failures))
@@ -98,14 +167,24 @@ class WorkQueue(Generic[K]):
         key = self._ready.popleft()
         self._dirty.discard(key)
         self._working.add(key)
+        if self._labels:
+            now = self._begun[key] = self._clock.monotonic()
+            _WAITED.observe(self._labels, now - self._came.pop(key, now))
         return key
 
     def done(self, key: K) -> None:
         """The work on this key has ended, well or badly."""
         self._working.discard(key)
+        if self._labels and key in self._begun:
+            _WORKED.observe(self._labels, self._clock.monotonic() - self._begun.pop(key))
         if key in self._dirty:
             self._ready.append(key)
             self._wake_one()
+
+    def ages(self) -> list[float]:
+        """For how long each key that is being worked on has been."""
+        now = self._clock.monotonic()
+        return [now - begun for begun in self._begun.values()]
 
     def shut_down(self) -> None:
         """Take no more keys; `get` raises ShutDown once the ready ones are gone."""

@@ -12,10 +12,30 @@ from urllib.parse import parse_qs
 
 import prometheus_client
 
+from kubarium.component_base.metrics import Counts, Readings
 from kubarium.component_base.serving import Page, Scope
 
 Check = Callable[[], Awaitable[None]]
 """Returns when all is well; raises an exception whose text says what is not."""
+
+
+_CHECKS = Counts(
+    "kubernetes_healthchecks_total",
+    "This metric records the results of all healthcheck.",
+    ("name", "status", "type"),
+)
+_results: dict[tuple[str, str], float] = {}
+Readings(
+    "kubernetes_healthcheck",
+    "This metric records the result of a single healthcheck.",
+    ("name", "type"),
+    lambda: [*_results.items()],
+)
+
+
+def _note(name: str, page: str, well: bool) -> None:
+    _CHECKS.add((name, "success" if well else "error", page))
+    _results[name, page] = float(well)
 
 
 async def always_well() -> None:
@@ -29,6 +49,11 @@ class Health:
         self._checks: dict[str, dict[str, Check]] = {
             page: {"ping": always_well} for page in ("healthz", "livez", "readyz")
         }
+        self._measuring: list[Check] = []
+
+    def measure(self, work: Check) -> None:
+        """Do something before the metrics are told."""
+        self._measuring.append(work)
 
     def add(self, name: str, check: Check, *pages: str) -> None:
         """Let a check count on these pages; on all three when none is named."""
@@ -52,8 +77,10 @@ class Health:
                 continue
             try:
                 await check()
+                _note(name, page, True)
                 lines.append(f"[+]{name} ok")
             except Exception:  # a check may fail in any way; that is what it is for
+                _note(name, page, False)
                 failed.append(name)
                 lines.append(f"[-]{name} failed: reason withheld")
         if failed:
@@ -75,7 +102,12 @@ class Health:
 
         table = {f"/{name}": page_of(name) for name in self._checks}
         table |= {f"/{name}/": page_of(name) for name in self._checks}
-        return {**table, "/metrics": metrics_page}
+        return {**table, "/metrics": self._metrics}
+
+    async def _metrics(self, scope: Scope) -> tuple[int, str, bytes]:
+        for work in self._measuring:
+            await work()
+        return await metrics_page(scope)
 
 
 async def metrics_page(scope: Scope) -> tuple[int, str, bytes]:

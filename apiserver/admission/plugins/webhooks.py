@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
+from apiserver.admission.metrics import ADMIT, FAILED_OPEN, VALIDATE, WEBHOOKS
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.webhook_client import CallFailed, Convert, WebhookClient
 from kubarium.api.admissionregistration import matching
@@ -62,6 +64,7 @@ class _Webhooks(AdmissionPlugin):
 
     operations = _OPERATIONS
     plural = ""
+    step = ""
 
     def __init__(
         self, informers: Informers, client: WebhookClient, expressions: Expressions, decide: Decide
@@ -119,11 +122,16 @@ class _Webhooks(AdmissionPlugin):
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
         request, review = await _review(call, attributes, self._client.convert)
         timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
+        began, response = time.perf_counter(), None
         try:
             answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
             response = _response(answer, request, review)
         except CallFailed as error:
-            return self._unanswered(call, error)
+            self._unanswered(call, error)
+            return None
+        finally:
+            refused = response is None or not response.get("allowed")
+            self._measure(call, attributes, refused, time.perf_counter() - began)
         self._note(call, attributes, response)
         if not response.get("allowed"):
             raise _denied(call.name, response.get("status") or {})
@@ -140,9 +148,13 @@ class _Webhooks(AdmissionPlugin):
                 return False
             raise attributes.forbidden(str(error)) from None
 
-    @staticmethod
-    def _unanswered(call: Call, error: CallFailed) -> None:
+    def _measure(self, call: Call, attributes: Attributes, refused: bool, seconds: float) -> None:
+        rejected = "true" if refused else "false"
+        WEBHOOKS.observe((call.name, self.step, attributes.operation, rejected), seconds)
+
+    def _unanswered(self, call: Call, error: CallFailed) -> None:
         if call.fails_open:
+            FAILED_OPEN.add((call.name, "mutating" if self.step == ADMIT else "validating"))
             log.warning("Failed calling webhook, failing open %s: %s", call.name, error)
             return
         raise errors.InternalError.because(f'failed calling webhook "{call.name}": {error}')
@@ -160,6 +172,7 @@ class MutatingAdmissionWebhook(_Webhooks):
 
     name = "MutatingAdmissionWebhook"
     plural = "mutatingwebhookconfigurations"
+    step = ADMIT
 
     async def admit(self, attributes: Attributes) -> None:
         """Ask each, apply its patch; a second time only those that want to see what others changed since."""
@@ -178,6 +191,7 @@ class ValidatingAdmissionWebhook(_Webhooks):
 
     name = "ValidatingAdmissionWebhook"
     plural = "validatingwebhookconfigurations"
+    step = VALIDATE
 
     async def validate(self, attributes: Attributes) -> None:
         """Ask all; the first refusal in their order is the answer."""

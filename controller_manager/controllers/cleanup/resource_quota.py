@@ -47,6 +47,7 @@ class ResourceQuotaController(Controller):
     """Writes `status.used` of every quota."""
 
     name = "resourcequota-controller"
+    queue_name = "resourcequota_primary"
 
     def __init__(
         self, client: Client, informers: Informers, clock: Clock, *, workers: int = 5, period: float = 300.0

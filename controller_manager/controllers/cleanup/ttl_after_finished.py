@@ -21,6 +21,7 @@ class TTLAfterFinishedController(Controller):
     """Deletes finished Jobs in the foreground."""
 
     name = "ttl-after-finished-controller"
+    queue_name = "ttl_jobs_to_delete"
 
     def __init__(self, client: Client, informers: Informers, clock: Clock, *, workers: int = 5) -> None:
         self.workers = workers

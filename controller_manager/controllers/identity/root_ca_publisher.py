@@ -25,6 +25,7 @@ class RootCAPublisher(Controller):
     """Makes the ConfigMap, and repairs it when somebody changes or deletes it."""
 
     name = "root-ca-certificate-publisher-controller"
+    queue_name = "root_ca_cert_publisher"
     workers = 1
 
     def __init__(self, client: Client, informers: Informers, clock: Clock, *, root_ca: str) -> None:

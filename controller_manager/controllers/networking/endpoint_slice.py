@@ -60,6 +60,7 @@ class EndpointSliceController(Controller):
     """Keeps the slices of every Service with a selector."""
 
     name = "endpointslice-controller"
+    queue_name = "endpoint_slice"
 
     def __init__(
         self,

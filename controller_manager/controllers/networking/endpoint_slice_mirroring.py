@@ -34,6 +34,7 @@ class EndpointSliceMirroringController(Controller):
     """Keeps slices that say the same as an Endpoints object."""
 
     name = "endpointslice-mirroring-controller"
+    queue_name = "endpoint_slice_mirroring"
 
     def __init__(
         self,

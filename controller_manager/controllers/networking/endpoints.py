@@ -29,6 +29,7 @@ class EndpointsController(Controller):
     """Keeps one Endpoints object beside every Service with a selector."""
 
     name = "endpoints-controller"
+    queue_name = "endpoint"
 
     def __init__(
         self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 5

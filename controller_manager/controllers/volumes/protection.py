@@ -39,6 +39,7 @@ class ClaimProtectionController(Controller):
     """Protects claims."""
 
     name = "persistentvolumeclaim-protection-controller"
+    queue_name = "pvcprotection"
     workers = 1
 
     def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
@@ -72,6 +73,7 @@ class VolumeProtectionController(Controller):
     """Protects volumes."""
 
     name = "persistentvolume-protection-controller"
+    queue_name = "pvprotection"
     workers = 1
 
     def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:

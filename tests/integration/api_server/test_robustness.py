@@ -230,4 +230,6 @@ async def test_a_request_in_chunks_has_a_limit_too(servers: tuple[ApiServer, Api
             await writer.drain()
     async with asyncio.timeout(LATE):
         assert (await reader.readline()).split()[1] == b"413"
-    writer.close()
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

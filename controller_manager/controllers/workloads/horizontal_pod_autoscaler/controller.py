@@ -78,6 +78,7 @@ class HorizontalPodAutoscalerController(Controller):
     """Scales what can be scaled."""
 
     name = "horizontal-pod-autoscaler-controller"
+    queue_name = "horizontalpodautoscaler"
     backoff = Backoff(initial=15.0, factor=1.0, maximum=15.0)
 
     def __init__(
