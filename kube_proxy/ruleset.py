@@ -91,6 +91,6 @@ def build_ruleset(
     """Put promises and endpoints together."""
     rules = []
     for port in services:
-        choice = choose(port, endpoints.get(port.name, ()), node)
+        choice = choose(endpoints.get(port.name, ()), node)
         rules.append(Rule(port, choice.cluster, choice.local, choice.anywhere))
     return Ruleset(tuple(rules))

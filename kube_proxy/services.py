@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubarium.api.core import service as noun
-from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of
+from kubarium.apimachinery.object import Object, ObjectKey, key_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,8 +36,6 @@ class ServicePort:
     internal_local: bool = False  # only endpoints of this node, for traffic from inside the cluster
     external_local: bool = False  # the same for traffic from outside
     health_check_node_port: int = 0
-    prefer_same_zone: bool = False
-    prefer_same_node: bool = False
 
 
 def ports_of(service: Object) -> tuple[ServicePort, ...]:
@@ -47,8 +45,6 @@ def ports_of(service: Object) -> tuple[ServicePort, ...]:
     spec = noun.spec_of(service)
     key = key_of(service)
     affinity = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-    distribution = spec.get("trafficDistribution") or ""
-    mode = annotations_of(service).get("service.kubernetes.io/topology-mode", "")
     return tuple(
         ServicePort(
             name=PortName(key.namespace, key.name, port.get("name") or "", port.get("protocol") or "TCP"),
@@ -64,8 +60,6 @@ def ports_of(service: Object) -> tuple[ServicePort, ...]:
             internal_local=spec.get("internalTrafficPolicy") == "Local",
             external_local=spec.get("externalTrafficPolicy") == "Local",
             health_check_node_port=spec.get("healthCheckNodePort") or 0,
-            prefer_same_zone=distribution in ("PreferClose", "PreferSameZone") or mode.lower() == "auto",
-            prefer_same_node=distribution == "PreferSameNode",
         )
         for address in noun.cluster_ips_of(service)[:1]
         for port in noun.ports_of(service)

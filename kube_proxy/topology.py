@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kube_proxy.endpoints import Endpoint
-from kube_proxy.services import ServicePort
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,12 @@ class Choice:
     anywhere: bool  # is there any usable endpoint in the whole cluster?
 
 
-def choose(port: ServicePort, endpoints: Sequence[Endpoint], node: NodeView) -> Choice:
+def choose(endpoints: Sequence[Endpoint], node: NodeView) -> Choice:
     """Ready endpoints, near ones where hints say so; serving ones that terminate when nothing else is left."""
     everywhere = usable(endpoints)
+    ready = tuple(endpoint for endpoint in everywhere if endpoint.ready)
     local = usable([endpoint for endpoint in endpoints if endpoint.node == node.name])
-    return Choice(_near(port, everywhere, node), local, anywhere=bool(everywhere))
+    return Choice(_near(ready, node) or everywhere, local, anywhere=bool(everywhere))
 
 
 def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -42,13 +42,13 @@ def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     return ready or tuple(e for e in endpoints if e.serving and e.terminating)
 
 
-def _near(port: ServicePort, endpoints: tuple[Endpoint, ...], node: NodeView) -> tuple[Endpoint, ...]:
-    """Hints are followed only if every endpoint has them and some are for us."""
-    if port.prefer_same_node and all(endpoint.node_hints for endpoint in endpoints):
+def _near(endpoints: tuple[Endpoint, ...], node: NodeView) -> tuple[Endpoint, ...]:
+    """Hints are followed only if every ready endpoint has them and some are for us, whoever has written them."""
+    if all(endpoint.node_hints for endpoint in endpoints):
         here = tuple(endpoint for endpoint in endpoints if node.name in endpoint.node_hints)
         if here:
             return here
-    if node.zone and endpoints and all(endpoint.zone_hints for endpoint in endpoints):
+    if node.zone and all(endpoint.zone_hints for endpoint in endpoints):
         here = tuple(endpoint for endpoint in endpoints if node.zone in endpoint.zone_hints)
         if here:
             return here

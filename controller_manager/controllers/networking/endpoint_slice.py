@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kubarium.api.discovery import endpoint_slice as slices
-from kubarium.apimachinery import errors, owners
+from kubarium.api.discovery import topology_hints
+from kubarium.apimachinery import conditions, errors, owners
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -25,6 +26,7 @@ from kubarium.apimachinery.object import (
     name_of,
     namespace_of,
     spec_of,
+    status_of,
 )
 from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
@@ -81,6 +83,7 @@ class EndpointSliceController(Controller):
         slice_informer.add_index("service", lambda one: [f"{namespace_of(one)}/{slices.service_of(one)}"])
         self.slices = slice_informer.lister
         self.resource = client.resource("discovery.k8s.io/v1", "endpointslices")
+        self._hinted: set[tuple[ObjectKey, str]] = set()  # Services that have hints by CPU, by address family
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -91,6 +94,7 @@ class EndpointSliceController(Controller):
             ),
             Watch("discovery.k8s.io/v1", "endpointslices", keys=_service_of_slice),
             Watch("v1", "nodes", keys=self._services_on_node, changed=_zone_changed),
+            Watch("v1", "nodes", keys=self._services_by_cpu, changed=_share_changed),
         ]
 
     def _services_of(self, pod: Object) -> Iterable[ObjectKey]:
@@ -105,6 +109,9 @@ class EndpointSliceController(Controller):
             return ()
         return [key_of(service) for service in self.services.list() if slices.selects_pods(service)]
 
+    def _services_by_cpu(self, node: Object) -> Iterable[ObjectKey]:
+        return [key_of(one) for one in self.services.list() if topology_hints.is_automatic(one)]
+
     async def reconcile(self, key: ObjectKey) -> None:
         service = self.services.get(key)
         if service is None or not slices.selects_pods(service) or is_deleting(service):
@@ -116,7 +123,30 @@ class EndpointSliceController(Controller):
             if labels_of(one).get(slices.MANAGED_BY) == slices.CONTROLLER and not is_deleting(one)
         ]
         groups = group_endpoints(service, pods, self._zones())
+        self._add_hints(service, groups)
         await self._carry_out(service, plan(service, existing, groups, self.max_endpoints))
+
+    def _add_hints(self, service: Object, groups: Sequence[Group]) -> None:
+        """Say in an event when hints by CPU come, and why they go."""
+        shares = topology_hints.shares_of(self.nodes.list()) if topology_hints.is_automatic(service) else {}
+        for family in slices.families_of(service):
+            endpoints = [one for g in groups if g.family == family for one in g.endpoints.values()]
+            problem = topology_hints.add_to(endpoints, service, shares)
+            mark = (key_of(service), family)
+            if problem:
+                self._hinted.discard(mark)
+                self._tell_hints(service, "Warning", "Disabled", f"{problem}, addressType: {family}")
+            elif topology_hints.is_automatic(service) and mark not in self._hinted:
+                self._hinted.add(mark)
+                text = f"Topology Aware Hints has been enabled, addressType: {family}"
+                self._tell_hints(service, "Normal", "Enabled", text)
+            elif not topology_hints.is_automatic(service) and mark in self._hinted:
+                self._hinted.discard(mark)
+                text = f"Topology Aware Hints has been disabled, addressType: {family}"
+                self._tell_hints(service, "Warning", "Disabled", text)
+
+    def _tell_hints(self, service: Object, type: str, how: str, text: str) -> None:
+        self.events.event(service, type, f"TopologyAwareHints{how}", text)
 
     def _zones(self) -> dict[str, str]:
         return {name_of(node): labels_of(node).get(slices.ZONE) or "" for node in self.nodes.list()}
@@ -155,6 +185,13 @@ def _zone_changed(old: Object, new: Object) -> bool:
     return labels_of(old).get(slices.ZONE) != labels_of(new).get(slices.ZONE)
 
 
+def _share_changed(old: Object, new: Object) -> bool:
+    def view(node: Object) -> tuple[object, ...]:
+        return conditions.is_true(node, "Ready"), (status_of(node).get("allocatable") or {}).get("cpu")
+
+    return view(old) != view(new)
+
+
 def group_endpoints(service: Object, pods: Iterable[Object], zones: dict[str, str]) -> list[Group]:
     """Pods become endpoints, grouped by family and ports."""
     groups: dict[tuple[str, bytes], Group] = {}
@@ -170,23 +207,9 @@ def group_endpoints(service: Object, pods: Iterable[Object], zones: dict[str, st
                 continue
             zone = zones.get(spec_of(pod).get("nodeName") or "", "")
             endpoint = slices.endpoint_for(pod, service, addresses, zone)
-            add_hints(endpoint, spec_of(service).get("trafficDistribution") or "")
             group = groups.setdefault((family, slices.ports_key(ports)), Group(family, ports))
             group.endpoints[slices.identity_of(endpoint)] = endpoint
     return list(groups.values())
-
-
-def add_hints(endpoint: Object, distribution: str) -> None:
-    """Say for whom a ready endpoint is near, where the Service asks for near traffic."""
-    if not distribution or not endpoint["conditions"]["ready"]:
-        return
-    hints: Object = {}
-    if endpoint.get("zone"):
-        hints["forZones"] = [{"name": endpoint["zone"]}]
-    if distribution == "PreferSameNode" and endpoint.get("nodeName"):
-        hints["forNodes"] = [{"name": endpoint["nodeName"]}]
-    if hints:
-        endpoint["hints"] = hints
 
 
 def plan(

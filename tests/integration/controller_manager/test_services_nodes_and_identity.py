@@ -60,6 +60,33 @@ async def test_a_service_knows_where_its_pods_are(world: World) -> None:
     await world.until(gone)
 
 
+async def test_near_traffic_is_hinted_at(world: World) -> None:
+    nodes = world.resource("v1", "nodes")
+    zone = {"topology.kubernetes.io/zone": f"zone-of-{world.namespace}"}
+    await nodes.create(
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": world.namespace, "labels": zone}}
+    )
+    try:
+        await world.create(service(selector={"app": "web"}, trafficDistribution="PreferSameNode"))
+        replicas = workload("ReplicaSet", replicas=1)
+        replicas["spec"]["template"]["spec"]["nodeName"] = world.namespace
+        await world.create(replicas)
+
+        async def hints(**wanted: object) -> bool:
+            found = await world.list("discovery.k8s.io/v1", "endpointslices")
+            endpoints = [endpoint for one in found for endpoint in one.get("endpoints") or []]
+            return [endpoint.get("hints") or {} for endpoint in endpoints] == [wanted]
+
+        for_zones, for_nodes = [{"name": f"zone-of-{world.namespace}"}], [{"name": world.namespace}]
+        await world.until(lambda: hints(forZones=for_zones, forNodes=for_nodes), kubelet=True)
+        await world.patch("v1", "services", "web", {"spec": {"trafficDistribution": "PreferSameZone"}})
+        await world.until(lambda: hints(forZones=for_zones))
+        await world.patch("v1", "services", "web", {"spec": {"trafficDistribution": None}})
+        await world.until(lambda: hints())
+    finally:
+        await nodes.delete(world.namespace)
+
+
 async def test_hand_made_endpoints_are_mirrored(world: World) -> None:
     await world.create(service())
     await world.create(
