@@ -17,6 +17,7 @@ from kubarium.component_base import logging, serving
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
 from kubelet import configuration
+from kubelet.devices.devices import Devices
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
 from kubelet.guardians import Guardians
 from kubelet.images import keyring
@@ -169,7 +170,16 @@ class Kubelet:
             host, self.client, self.runtime, self.recorder, self.clock, self.root, self.name
         )
         self.volumes = self.storage.manager
-        handlers = {Drivers.kind: self.storage.drivers}
+        self.devices = Devices(
+            self.root,
+            self.clock,
+            fetch=self.objects.fetch,
+            changed=self._devices_changed,
+            pods=self._pods_with_status,
+            active=self._active,
+            runtime_knows_cdi=lambda: self.reporter.runtime_knows_cdi,
+        )
+        handlers = {Drivers.kind: self.storage.drivers, **self.devices.handlers()}
         self.plugins = PluginWatcher(self.root / "plugins_registry", self.clock, handlers)
 
     def _build_runtime(self) -> None:
@@ -194,6 +204,7 @@ class Kubelet:
             puller=self.puller,
             volumes=self.volumes,
             cgroups=self.cgroups,
+            devices=self.devices,
             dns=ClusterDNS(self.options.cluster_dns, self.options.cluster_domain, self.options.resolv_conf),
             fetch=self.objects.fetch,
             services=self.services.lister.list,
@@ -259,6 +270,7 @@ class Kubelet:
             runtime_name=lambda: self.reporter.runtime_name,
             allocations=self.allocations,
             limits=self.manager.inputs.limits,
+            devices=self.devices,
         )
         self.workers = PodWorkers(
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
@@ -272,6 +284,7 @@ class Kubelet:
             self.runtime,
             self.volumes,
             self.cgroups,
+            self.devices,
             self.clock,
             logs=Path(self.options.pod_logs_dir),
             is_gone=self._is_gone,
@@ -337,6 +350,7 @@ class Kubelet:
             recorder=self.recorder,
             pressure=self.guardians.eviction.pressure,
             volumes_in_use=self.storage.csi.in_use,
+            devices=self.devices.plugins.amounts,
         )
         self.lease = LeaseKeeper(self.client, self.name, self.clock, self.options.node_lease_duration_seconds)
 
@@ -393,7 +407,7 @@ class Kubelet:
         process.start("lease", self.lease.run())
         process.start("pleg", self.pleg.run())
         process.start("plugins", self.plugins.run())
-        for name, work in self.storage.tasks().items():
+        for name, work in {**self.storage.tasks(), **self.devices.tasks()}.items():
             process.start(name, work)
         process.start("runtime events", self.pleg.listen())
         for number in range(SENDERS):
@@ -419,6 +433,7 @@ class Kubelet:
         await self.workers.close()
         await self.probes.close()
         await self.storage.drivers.close()
+        await self.devices.close()
 
     async def _run_loop(self) -> None:
         # The first look at the runtime comes before the first pod. The API server is not waited for: static pods
@@ -455,6 +470,18 @@ class Kubelet:
 
     def _emit(self, event: Event) -> None:
         self.loop.events.put_nowait(event)
+
+    def _devices_changed(self) -> None:
+        """The node has more or fewer of them; pods may have one that is ill now."""
+        self.reporter.look_now()
+        for uid in self.devices.pods():
+            self._emit(ContainerChanged(uid))
+
+    def _active(self) -> list[str] | None:
+        """Pods that have not given back all that they have of the node."""
+        if not self.pod_informer.has_synced:
+            return None
+        return [uid for uid in self.workers.uids() if not self.workers.has_finished(uid)]
 
     def _is_gone(self, uid: str) -> bool:
         return self.pods.by_uid(uid) is None and not self.workers.knows(uid)

@@ -1,8 +1,9 @@
 """One pass for one pod, in three functions: bring it up, take it down, clear up after it.
 
-    sync         1 look  2 report  3 deadline  4 network  5 cgroup  6 mirror  7 volumes  8 runtime  9 report again
+    sync         1 look  2 report  3 deadline  4 devices  5 network  6 cgroup  7 mirror  8 volumes  9 runtime
+                 10 report again
     terminate    1 report  2 silence probes  3 stop everything  4 make sure  5 report the end
-    clear        1 volumes  2 cgroup  3 let the API object go
+    clear        1 volumes  2 devices  3 cgroup  4 let the API object go
 
 Each may be repeated at any time and does only what is still to be done.
 """
@@ -18,6 +19,9 @@ from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, is_deleting, spec_of, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.devices.claims import NotPrepared
+from kubelet.devices.devices import Devices
+from kubelet.devices.manager import Unexpected
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import is_static
 from kubelet.probes.manager import READINESS, STARTUP, ProbeManager
@@ -72,6 +76,7 @@ class PodSyncer:
         runtime_name: Callable[[], str],
         allocations: Allocations,
         limits: Callable[[Object], Mapping[str, Mapping[str, Any]]],
+        devices: Devices,
     ) -> None:
         self._runtime = runtime
         self._statuses = statuses
@@ -87,6 +92,7 @@ class PodSyncer:
         self._runtime_name = runtime_name
         self._allocations = allocations
         self._limits = limits
+        self._devices = devices
         self._pending: dict[str, Object] = {}
 
     # -- up --------------------------------------------------------------------------------------------------------
@@ -107,24 +113,42 @@ class PodSyncer:
         if deadline is not None and deadline <= 0:
             self._give_up(pod, state)
             return Pass(terminal=True)
-        complaint = self._network_complaint()  # 4
+        if not state.running() and not await self._give_devices(pod, state):  # 4
+            return Pass(terminal=True)
+        complaint = self._network_complaint()  # 5
         if complaint and not spec_of(pod).get("hostNetwork"):
             self._recorder.event(pod, "Warning", "NetworkNotReady", f"network is not ready: {complaint}")
             raise NotReadyYet(f"network is not ready: {complaint}")
-        self._cgroups.create(pod)  # 5
-        if is_static(pod):  # 6
+        self._cgroups.create(pod)  # 6
+        if is_static(pod):  # 7
             await self._mirrors.ensure(pod, self._pods.mirror_of(pod))
-        await self._volumes.set_up(pod)  # 7
+        await self._volumes.set_up(pod)  # 8
         pod = {**pod, "status": status}
-        outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 8
+        outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 9
         if outcome.acted or outcome.errors or outcome.retry_after is not None:
             state = await self._look(pod)
-            status = self._report(pod, state)  # 9
+            status = self._report(pod, state)  # 10
             self._cgroups.apply(pod)  # a lower limit takes effect once the containers are below it
         waits = [wait for wait in (outcome.retry_after, deadline) if wait is not None]
         terminal = status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED)
         running = status["phase"] == pod_status.RUNNING
         return Pass(terminal, outcome.errors, min(waits) if waits else None, running)
+
+    async def _give_devices(self, pod: Object, state: PodState) -> bool:
+        """False when the pod cannot have what it was scheduled for: then it has failed."""
+        try:
+            await self._devices.allocate(pod)
+        except Unexpected as error:
+            self._recorder.event(pod, "Warning", error.reason, str(error))
+            status = generate.generate(pod, self._seen(pod, state, False), self._clock.now())
+            known = {**pod, "status": status}
+            self._statuses.set(pod, generate.failed(known, error.reason, str(error), self._clock.now()))
+            return False
+        except NotPrepared as error:
+            text = f"Failed to prepare dynamic resources: {error}"
+            self._recorder.event(pod, "Warning", "FailedPrepareDynamicResources", text)
+            raise NotReadyYet(text) from error
+        return True
 
     async def _look(self, pod: Object) -> PodState:
         state = await self._runtime.state(uid_of(pod))
@@ -151,6 +175,7 @@ class PodSyncer:
             runtime_name=self._runtime_name(),
             terminating=terminating,
             resize=resize,
+            device_health=lambda name: self._devices.health(uid, name),
             unsettled=unsettled,
             restarting_all=not terminating and plan.restarts_all(pod, state) is not None,
         )
@@ -192,10 +217,14 @@ class PodSyncer:
         """Nothing runs any more: give back what the pod had of the node."""
         self._statuses.look_again(uid_of(pod))  # now the final phase may be told
         await self._volumes.tear_down(uid_of(pod))  # 1
-        self._cgroups.remove(uid_of(pod))  # 2
+        try:
+            await self._devices.release(uid_of(pod))  # 2
+        except NotPrepared as error:
+            raise NotReadyYet(str(error)) from error
+        self._cgroups.remove(uid_of(pod))  # 3
         self._runtime.forget(uid_of(pod))
         self._allocations.forget(uid_of(pod))
         self._pending.pop(uid_of(pod), None)
-        self._statuses.look_again(uid_of(pod))  # 3
+        self._statuses.look_again(uid_of(pod))  # 4
         if is_deleting(pod):
             log.info("pod %s has ended", logging.name(pod))

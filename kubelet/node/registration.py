@@ -51,6 +51,7 @@ class NodeReporter:
         health: Callable[[], Awaitable[Health]],
         pressure: Callable[[], dict[str, bool]],
         volumes_in_use: Callable[[], list[str]] = list,
+        devices: Callable[[], tuple[dict[str, str], dict[str, str]]] = lambda: ({}, {}),
         recorder: Recorder,
     ) -> None:
         self._nodes = client.resource("v1", "nodes")
@@ -68,6 +69,7 @@ class NodeReporter:
         self._health = health
         self._pressure = pressure
         self._volumes_in_use = volumes_in_use
+        self._devices = devices
         self._told_in_use: set[str] = set()
         self._reported = asyncio.Event()
         self._wake = asyncio.Event()
@@ -198,10 +200,11 @@ class NodeReporter:
         )
         self._tell(present)
         extended = node_status.extended_of(node)
+        present_devices, healthy_devices = self._devices()
         status |= {
             "addresses": node_status.addresses(self._facts),
-            "capacity": extended | self.capacity,
-            "allocatable": extended | self.allocatable,
+            "capacity": extended | self.capacity | present_devices,
+            "allocatable": extended | self.allocatable | healthy_devices,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._facts.port}},
             "nodeInfo": node_status.node_info(self._facts, self._runtime_info),
             "images": node_status.images(self._images(), self._max_images),
@@ -241,6 +244,11 @@ class NodeReporter:
     def _measure(self) -> None:
         self.capacity = node_status.capacity(self._facts)
         self.allocatable = node_status.allocatable(self._facts, self.capacity)
+
+    @property
+    def runtime_knows_cdi(self) -> bool:
+        """May a container name devices of the Container Device Interface?"""
+        return self._runtime_info.knows_cdi
 
     @property
     def runtime_name(self) -> str:

@@ -9,8 +9,12 @@ from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
+from kubelet.devices.cdi import UnknownDevice
+from kubelet.devices.devices import Devices
+from kubelet.devices.edits import Edits
 from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS, resolver_of
+from kubelet.plugins.socket import PluginError
 from kubelet.pods import environment
 from kubelet.pods.environment import Fetch, Surroundings
 from kubelet.pods.merge import is_static
@@ -31,6 +35,7 @@ class Inputs:
         puller: ImagePuller,
         volumes: VolumeManager,
         cgroups: Cgroups,
+        devices: Devices,
         dns: ClusterDNS,
         fetch: Fetch,
         services: Callable[[], Iterable[Object]],
@@ -44,6 +49,7 @@ class Inputs:
         self._puller = puller
         self._volumes = volumes
         self._cgroups = cgroups
+        self._devices = devices
         self._dns = dns
         self._fetch = fetch
         self._services = services
@@ -93,6 +99,7 @@ class Inputs:
         if not self._services_known() and not is_static(pod):
             text = "services have not yet been read at least once, cannot construct envvars"
             raise StartError("CreateContainerConfigError", text)
+        devices = await self._edits(pod, container)
         ips = list(self._host_ips()) if spec_of(pod).get("hostNetwork") else list(pod_ips)
         around = Surroundings(
             self._host_ips(),
@@ -103,7 +110,7 @@ class Inputs:
         )
         variables = await environment.environment(pod, container, around, self._fetch)
         volumes = self._volumes.of_container(pod, container, dict(variables))
-        mounts: list[Mapping[str, Any]] = list(volumes.mounts())
+        mounts: list[Mapping[str, Any]] = [*volumes.mounts(), *devices.mounts]
         taken = {str(mount["container_path"]).rstrip("/") for mount in mounts}
         directory = self._volumes.pod_directory(uid_of(pod))
         if "/etc/hosts" not in taken:
@@ -116,12 +123,21 @@ class Inputs:
         return ContainerOptions(
             image_ref=image_ref,
             image=self._puller.image(image_ref),
-            environment=variables,
+            environment=[*variables, *devices.environment.items()],
             mounts=mounts,
-            devices=volumes.devices(),
+            devices=[*volumes.devices(), *devices.devices],
+            supplemental_groups=devices.groups,
+            cdi_devices=devices.cdi,
+            annotations=devices.annotations,
             resources=limits.linux_resources(pod, container, self._memory_capacity),
             termination_log=termination_log,
         )
+
+    async def _edits(self, pod: Object, container: Object) -> Edits:
+        try:
+            return await self._devices.prepare(pod, container)
+        except (PluginError, UnknownDevice) as error:
+            raise StartError("CreateContainerConfigError", str(error)) from error
 
     def _hosts_mount(
         self, pod: Object, directory: Path, ips: Sequence[str], container: Object

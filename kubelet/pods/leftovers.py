@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.devices.claims import NotPrepared
+from kubelet.devices.devices import Devices
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime import garbage
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
@@ -26,6 +28,7 @@ class Leftovers:
         runtime: Runtime,
         volumes: VolumeManager,
         cgroups: Cgroups,
+        devices: Devices,
         clock: Clock,
         *,
         logs: Path,
@@ -37,6 +40,7 @@ class Leftovers:
         self._runtime = runtime
         self._volumes = volumes
         self._cgroups = cgroups
+        self._devices = devices
         self._clock = clock
         self._logs = logs
         self._is_gone = is_gone
@@ -72,12 +76,13 @@ class Leftovers:
         """One look."""
         await garbage.collect(self._runtime, self._is_gone, self._logs)
         running = self._running()
-        for uid in {*self._volumes.pods_on_disk(), *self._cgroups.pods()}:
+        for uid in {*self._volumes.pods_on_disk(), *self._cgroups.pods(), *self._devices.pods()}:
             if self._is_gone(uid) and uid not in running:
                 try:
                     await self._volumes.tear_down(uid)
-                except VolumeError as error:
-                    log.info("volumes of pod %s are still there: %s failed: %s", uid, error.operation, error)
+                    await self._devices.release(uid)
+                except (VolumeError, NotPrepared) as error:
+                    log.info("volumes and devices of pod %s are still there: %s", uid, error)
                     continue
                 self._cgroups.remove(uid)
         await self._volumes.clear()

@@ -46,6 +46,7 @@ PULL_TIMEOUT = 3600.0
 
 # From these versions on a mount of a container may name an image.
 TAKES_IMAGES = {"containerd": (2, 1), "cri-o": (1, 31)}
+KNOWS_CDI = {"containerd": (2, 0), "cri-o": (1, 23)}
 DEFAULT_SNAPSHOTTER = "overlayfs"
 
 STATES = (interface.CREATED, interface.RUNNING, interface.EXITED, interface.UNKNOWN)
@@ -78,7 +79,6 @@ class CRIRuntime:
         self._calls: dict[str, Any] = {}
         self._info: RuntimeInfo | None = None
         self._views: Views | None = None
-        self._takes_images: bool | None = None
 
     async def close(self) -> None:
         await self._channel.close(None)
@@ -271,9 +271,7 @@ class CRIRuntime:
             return
 
     async def view_image(self, image: str, key: str) -> ImageView | None:
-        if self._takes_images is None:
-            self._takes_images = takes_images(await self.version())
-        if self._takes_images:
+        if (await self.version()).takes_images:
             return None
         views = await self._open_views()
         found = await views.view(image, key, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -369,13 +367,22 @@ def _runtime_info(version: Any, status: Any) -> RuntimeInfo:
         RuntimeHandler(one.name, one.features.recursive_read_only_mounts, one.features.user_namespaces)
         for one in status.runtime_handlers
     )
-    return RuntimeInfo(version.runtime_name, version.runtime_version, handlers, policy, sandbox_image)
+    name, number = version.runtime_name, version.runtime_version
+    return RuntimeInfo(
+        name,
+        number,
+        handlers,
+        policy,
+        sandbox_image,
+        takes_images=is_at_least(name, number, TAKES_IMAGES),
+        knows_cdi=is_at_least(name, number, KNOWS_CDI),
+    )
 
 
-def takes_images(runtime: RuntimeInfo) -> bool:
-    """May a mount of a container name an image? The runtime does not say, so its version decides."""
-    numbers = re.match(r"v?(\d+)\.(\d+)", runtime.version)
-    first = TAKES_IMAGES.get(runtime.name)
+def is_at_least(name: str, version: str, firsts: Mapping[str, tuple[int, int]]) -> bool:
+    """What a runtime does not say of itself, its version tells."""
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    first = firsts.get(name)
     return bool(numbers and first and (int(numbers[1]), int(numbers[2])) >= first)
 
 

@@ -37,6 +37,8 @@ class ContainerOptions:
     resources: Mapping[str, Any]
     devices: Sequence[Mapping[str, Any]] = ()
     supplemental_groups: Sequence[int] = ()
+    cdi_devices: Sequence[str] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
     termination_log: str = ""  # path on the node
 
 

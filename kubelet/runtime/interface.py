@@ -248,6 +248,8 @@ class RuntimeInfo:
     handlers: tuple[RuntimeHandler, ...] = ()
     supplemental_groups_policy: bool | None = None
     sandbox_image: str = ""  # the image of sandboxes themselves, which no container names
+    takes_images: bool = False  # may a mount of a container name an image?
+    knows_cdi: bool = False  # may a container name devices of the Container Device Interface?
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,7 @@ class Seen:
     resize: Sequence[Object] = ()  # conditions PodResizePending, PodResizeInProgress
     restarting_all: bool = False  # one container's end restarts all of them
     unsettled: Sequence[str] = ()  # containers whose limits are not yet what they should be
+    device_health: Callable[[str], list[Object]] = lambda name: []  # of a container
 
 
 def generate(pod: Object, seen: Seen, now: datetime) -> Object:
@@ -74,6 +75,10 @@ def generate(pod: Object, seen: Seen, now: datetime) -> Object:
         "qosClass": old.get("qosClass") or resources.qos_class(pod),
         "reason": old.get("reason"),
         "message": old.get("message"),
+        "resourceClaimStatuses": old.get(
+            "resourceClaimStatuses"
+        ),  # of the controllers: the kubelet reads them
+        "extendedResourceClaimStatus": old.get("extendedResourceClaimStatus"),
     }
     if spec.get("resources"):
         status["resources"] = spec["resources"]
@@ -147,6 +152,9 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
     status |= _resources(container, old, container["name"] in seen.unsettled)
     if container.get("volumeMounts"):
         status["volumeMounts"] = [_mount_status(mount) for mount in container["volumeMounts"]]
+    health = seen.device_health(container["name"])
+    if health:
+        status["allocatedResourcesStatus"] = health
     if newest.user is not None:
         status["user"] = {"linux": dict(newest.user)}
     return status

@@ -21,6 +21,7 @@ RESOURCES = {
     "Secret": ("v1", "secrets"),
     "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
     "PersistentVolume": ("v1", "persistentvolumes"),
+    "ResourceClaim": ("resource.k8s.io/v1", "resourceclaims"),
     "VolumeAttachment": ("storage.k8s.io/v1", "volumeattachments"),
     "ServiceAccount": ("v1", "serviceaccounts"),
 }
