@@ -39,6 +39,7 @@ from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
+from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.probes.manager import ProbeManager
 from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocations
@@ -177,7 +178,7 @@ class Kubelet:
             changed=self._devices_changed,
             pods=self._pods_with_status,
             active=self._active,
-            runtime_knows_cdi=lambda: self.reporter.runtime_knows_cdi,
+            runtime_knows_cdi=lambda: self.reporter.runtime.knows_cdi,
         )
         handlers = {Drivers.kind: self.storage.drivers, **self.devices.handlers()}
         self.plugins = PluginWatcher(self.root / "plugins_registry", self.clock, handlers)
@@ -210,6 +211,8 @@ class Kubelet:
             services=self.services.lister.list,
             services_known=lambda: self.services.has_synced,
             runtime_handler=self._runtime_handler,
+            runtime=lambda: self.reporter.runtime,
+            users=UserNamespaces(self.root / "pods", self.options.max_pods, lambda: self.reporter.runtime),
             host_ips=lambda: self.facts.ips,
             allocatable=lambda: self.reporter.allocatable,
             memory_capacity=self.facts.machine.memory,
@@ -271,6 +274,7 @@ class Kubelet:
             allocations=self.allocations,
             limits=self.manager.inputs.limits,
             devices=self.devices,
+            recursive_read_only=self._mounts_recursively_read_only,
         )
         self.workers = PodWorkers(
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
@@ -523,6 +527,12 @@ class Kubelet:
         if found is None:
             raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
         return str(found.get("handler") or "")
+
+    def _mounts_recursively_read_only(self, pod: Object) -> bool:
+        try:
+            return self.reporter.runtime.mounts_recursively_read_only(self._runtime_handler(pod))
+        except ContainerRuntimeError:
+            return False
 
     async def _sync_loop_turns(self) -> None:
         """The sync loop gets an event every two seconds at least."""

@@ -77,6 +77,7 @@ class PodSyncer:
         allocations: Allocations,
         limits: Callable[[Object], Mapping[str, Mapping[str, Any]]],
         devices: Devices,
+        recursive_read_only: Callable[[Object], bool] = lambda pod: False,
     ) -> None:
         self._runtime = runtime
         self._statuses = statuses
@@ -93,6 +94,7 @@ class PodSyncer:
         self._allocations = allocations
         self._limits = limits
         self._devices = devices
+        self._recursive_read_only = recursive_read_only
         self._pending: dict[str, Object] = {}
 
     # -- up --------------------------------------------------------------------------------------------------------
@@ -175,6 +177,7 @@ class PodSyncer:
             runtime_name=self._runtime_name(),
             terminating=terminating,
             resize=resize,
+            recursive_read_only=self._recursive_read_only(pod),
             device_health=lambda name: self._devices.health(uid, name),
             unsettled=unsettled,
             restarting_all=not terminating and plan.restarts_all(pod, state) is not None,

@@ -246,9 +246,9 @@ class NodeReporter:
         self.allocatable = node_status.allocatable(self._facts, self.capacity)
 
     @property
-    def runtime_knows_cdi(self) -> bool:
-        """May a container name devices of the Container Device Interface?"""
-        return self._runtime_info.knows_cdi
+    def runtime(self) -> RuntimeInfo:
+        """What is known of the runtime."""
+        return self._runtime_info
 
     @property
     def runtime_name(self) -> str:

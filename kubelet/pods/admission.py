@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kubarium.api.core.pod import affinity, resources
 from kubarium.api.core.pod import containers as pod_containers
@@ -61,6 +62,9 @@ def refuse(
     )
     if taint is not None:
         return Refusal("TaintToleration", "Predicate TaintToleration failed")
+    refusal = _refuse_security(pod, node)
+    if refusal is not None:
+        return refusal
     sysctl = forbidden_sysctl(pod, allowed_sysctls)
     if sysctl is not None:
         return Refusal("SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
@@ -71,6 +75,31 @@ def refuse(
             "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
         )
     return _refuse_resources(pod, others, node)
+
+
+def _refuse_security(pod: Object, node: Object) -> Refusal | None:
+    """What the kernel or the runtime would have to enforce and cannot."""
+    context = spec_of(pod).get("securityContext") or {}
+    features = status_of(node).get("features") or {}
+    strict = context.get("supplementalGroupsPolicy") == "Strict"
+    if strict and not features.get("supplementalGroupsPolicy"):
+        return Refusal(
+            "SupplementalGroupsPolicyNotSupported",
+            "SupplementalGroupsPolicy=Strict is not supported in this node",
+        )
+    contexts = [context, *((one.get("securityContext") or {}) for one in pod_containers.all_containers(pod))]
+    profiles = {(one.get("appArmorProfile") or {}).get("type", "Unconfined") for one in contexts}
+    if profiles != {"Unconfined"} and not has_apparmor():
+        return Refusal("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")
+    return None
+
+
+def has_apparmor() -> bool:
+    """Does this kernel enforce AppArmor profiles?"""
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
+    except OSError:
+        return False
 
 
 def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusal | None:

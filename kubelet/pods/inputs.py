@@ -18,10 +18,11 @@ from kubelet.plugins.socket import PluginError
 from kubelet.pods import environment
 from kubelet.pods.environment import Fetch, Surroundings
 from kubelet.pods.merge import is_static
+from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.resources import limits
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime.inputs import ContainerOptions, SandboxOptions
-from kubelet.runtime.interface import ContainerRuntimeError, SandboxConfig, StartError
+from kubelet.runtime.interface import ContainerRuntimeError, RuntimeInfo, SandboxConfig, StartError
 from kubelet.volumes.manager import VolumeManager
 from kubelet.volumes.plugin import VolumeError
 
@@ -41,6 +42,8 @@ class Inputs:
         services: Callable[[], Iterable[Object]],
         services_known: Callable[[], bool],
         runtime_handler: Callable[[Object], str],
+        runtime: Callable[[], RuntimeInfo],
+        users: UserNamespaces,
         host_ips: Callable[[], Sequence[str]],
         allocatable: Callable[[], Mapping[str, Any]],
         memory_capacity: int,
@@ -55,6 +58,8 @@ class Inputs:
         self._services = services
         self._services_known = services_known
         self._runtime_handler = runtime_handler
+        self._runtime = runtime
+        self._users = users
         self._host_ips = host_ips
         self._allocatable = allocatable
         self._memory_capacity = memory_capacity
@@ -62,13 +67,16 @@ class Inputs:
 
     async def sandbox(self, pod: Object) -> SandboxOptions:
         """Options of the pod's sandbox."""
+        handler = self._runtime_handler(pod)
         return SandboxOptions(
             hostname=environment.kernel_hostname(pod, self._dns.domain),
             log_directory=str(log_directory(self._logs, pod)),
             dns=resolver_of(pod, self._dns).as_dict(),
             cgroup_parent=self._cgroups.parent_of(pod),
             resources=limits.pod_resources(pod),
-            runtime_handler=self._runtime_handler(pod),
+            overhead=limits.overhead(pod),
+            runtime_handler=handler,
+            user_ids=self._users.ids_of(pod, handler),
         )
 
     def limits(self, pod: Object) -> dict[str, Mapping[str, Any]]:
@@ -109,8 +117,13 @@ class Inputs:
             lambda volume, path: self._volumes.read_file(uid_of(pod), volume, path),
         )
         variables = await environment.environment(pod, container, around, self._fetch)
-        volumes = self._volumes.of_container(pod, container, dict(variables))
-        mounts: list[Mapping[str, Any]] = [*volumes.mounts(), *devices.mounts]
+        handler = self._runtime_handler(pod)
+        volumes = self._volumes.of_container(
+            pod, container, dict(variables), self._runtime().mounts_recursively_read_only(handler)
+        )
+        users = self._users.ids_of(pod, handler)
+        mapped = {"uidMappings": users, "gidMappings": users} if users else {}
+        mounts: list[Mapping[str, Any]] = [*({**one, **mapped} for one in volumes.mounts()), *devices.mounts]
         taken = {str(mount["container_path"]).rstrip("/") for mount in mounts}
         directory = self._volumes.pod_directory(uid_of(pod))
         if "/etc/hosts" not in taken:
@@ -128,6 +141,7 @@ class Inputs:
             devices=[*volumes.devices(), *devices.devices],
             supplemental_groups=devices.groups,
             cdi_devices=devices.cdi,
+            user_ids=users,
             annotations=devices.annotations,
             resources=limits.linux_resources(pod, container, self._memory_capacity),
             termination_log=termination_log,

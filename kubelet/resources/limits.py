@@ -69,6 +69,18 @@ def pod_resources(pod: Object) -> dict[str, Any]:
     return found
 
 
+def overhead(pod: Object) -> dict[str, Any]:
+    """What the runtime class takes beside the containers."""
+    amounts = resources.amounts(spec_of(pod).get("overhead"))
+    found: dict[str, Any] = {}
+    if amounts.get("cpu"):
+        found |= {"cpu_shares": cpu_shares(amounts["cpu"]), "cpu_quota": cpu_quota(amounts["cpu"])}
+        found["cpu_period"] = PERIOD
+    if amounts.get("memory"):
+        found["memory_limit_in_bytes"] = amounts["memory"]
+    return found
+
+
 def oom_score_adj(pod: Object, container: Object, memory_capacity: int) -> int:
     """Who is killed first when memory runs out: those who use more than they asked for."""
     if (spec_of(pod).get("priority") or 0) >= CRITICAL_PRIORITY:

@@ -134,7 +134,7 @@ def _security(
     privileged = bool(own.get("privileged"))
     context: dict[str, Any] = {
         "privileged": privileged,
-        "namespace_options": sandbox.namespace_options(pod, target),
+        "namespace_options": sandbox.namespace_options(pod, target, options.user_ids),
         "readonly_rootfs": bool(own.get("readOnlyRootFilesystem")),
         "no_new_privs": own.get("allowPrivilegeEscalation") is False,
         "supplemental_groups": groups,
@@ -146,6 +146,10 @@ def _security(
             _profile(pod_context, own, privileged, seccomp), seccomp.directory
         ),
     }
+    context |= sandbox.selinux_options(own, pod_context)
+    apparmor = own.get("appArmorProfile") or pod_context.get("appArmorProfile")
+    if apparmor:
+        context["apparmor"] = _apparmor_profile(apparmor)
     if pod_context.get("supplementalGroupsPolicy") == "Strict":
         context["supplemental_groups_policy"] = "Strict"
     if own.get("procMount") != "Unmasked" and not privileged:
@@ -159,6 +163,13 @@ def _profile(pod_context: Object, own: Object, privileged: bool, seccomp: Seccom
         return None
     default = {"type": "RuntimeDefault"} if seccomp.restrict else None
     return own.get("seccompProfile") or pod_context.get("seccompProfile") or default
+
+
+def _apparmor_profile(profile: Object) -> dict[str, str]:
+    """A profile of the node is named, not a file of it."""
+    if profile["type"] == "Localhost":
+        return {"profile_type": "Localhost", "localhost_ref": profile["localhostProfile"]}
+    return {"profile_type": profile["type"]}
 
 
 def _user(pod_context: Object, own: Object, image: Image | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class SandboxOptions:
     resources: Mapping[str, Any] = field(default_factory=dict)
     overhead: Mapping[str, Any] = field(default_factory=dict)
     runtime_handler: str = ""
+    user_ids: Sequence[Mapping[str, int]] = ()  # of a pod with users of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ContainerOptions:
     devices: Sequence[Mapping[str, Any]] = ()
     supplemental_groups: Sequence[int] = ()
     cdi_devices: Sequence[str] = ()
+    user_ids: Sequence[Mapping[str, int]] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     termination_log: str = ""  # path on the node
 

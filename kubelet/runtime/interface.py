@@ -251,6 +251,15 @@ class RuntimeInfo:
     takes_images: bool = False  # may a mount of a container name an image?
     knows_cdi: bool = False  # may a container name devices of the Container Device Interface?
 
+    def handler(self, name: str) -> RuntimeHandler | None:
+        """One way of running containers; None when the runtime does not speak of it."""
+        return next((one for one in self.handlers if one.name == name), None)
+
+    def mounts_recursively_read_only(self, handler: str) -> bool:
+        """Can a mount be read-only with all that is mounted below it?"""
+        found = self.handler(handler)
+        return found is not None and found.recursive_read_only_mounts
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

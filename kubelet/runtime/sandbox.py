@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
@@ -37,7 +38,7 @@ def sandbox_config(pod: Object, options: SandboxOptions, attempt: int) -> Sandbo
         "annotations": dict(annotations_of(pod)),
         "linux": {
             "cgroup_parent": options.cgroup_parent,
-            "security_context": _security(pod),
+            "security_context": _security(pod, options.user_ids),
             "sysctls": {one["name"]: one["value"] for one in _pod_security(pod).get("sysctls") or []},
             "resources": dict(options.resources),
             "overhead": dict(options.overhead),
@@ -63,10 +64,10 @@ def _pod_security(pod: Object) -> Object:
     return spec_of(pod).get("securityContext") or {}
 
 
-def _security(pod: Object) -> dict[str, Any]:
+def _security(pod: Object, user_ids: Sequence[Mapping[str, int]]) -> dict[str, Any]:
     context = _pod_security(pod)
     security: dict[str, Any] = {
-        "namespace_options": namespace_options(pod),
+        "namespace_options": namespace_options(pod, user_ids=user_ids),
         "privileged": _has_privileged(pod),
         "seccomp": seccomp_profile({"type": "RuntimeDefault"}, ""),
         "supplemental_groups": list(context.get("supplementalGroups") or []),
@@ -77,12 +78,15 @@ def _security(pod: Object) -> dict[str, Any]:
         security["run_as_user"] = {"value": context["runAsUser"]}
         if context.get("runAsGroup") is not None:
             security["run_as_group"] = {"value": context["runAsGroup"]}
+    security |= selinux_options(context)
     if security["privileged"]:
         security["seccomp"] = {"profile_type": "Unconfined"}
     return security
 
 
-def namespace_options(pod: Object, target: str = "") -> dict[str, Any]:
+def namespace_options(
+    pod: Object, target: str = "", user_ids: Sequence[Mapping[str, int]] = ()
+) -> dict[str, Any]:
     """Which namespaces are the node's, the pod's or the container's own."""
     spec = spec_of(pod)
     options: dict[str, Any] = {
@@ -90,6 +94,9 @@ def namespace_options(pod: Object, target: str = "") -> dict[str, Any]:
         "ipc": "NODE" if spec.get("hostIPC") else "POD",
         "pid": "NODE" if spec.get("hostPID") else "POD" if spec.get("shareProcessNamespace") else "CONTAINER",
     }
+    if user_ids:
+        ids = [dict(one) for one in user_ids]
+        options["userns_options"] = {"mode": "POD", "uids": ids, "gids": ids}
     if target:
         options |= {"pid": "TARGET", "target_id": target}
     return options
@@ -106,6 +113,14 @@ def seccomp_profile(profile: Object | None, directory: str) -> dict[str, str]:
                 "localhost_ref": f"{directory}/{(profile or {})['localhostProfile']}",
             }
     return {"profile_type": "Unconfined"}
+
+
+def selinux_options(*contexts: Object) -> dict[str, Any]:
+    """`seLinuxOptions` of the first that has them."""
+    for context in contexts:
+        if context.get("seLinuxOptions"):
+            return {"selinux_options": dict(context["seLinuxOptions"])}
+    return {}
 
 
 def _has_privileged(pod: Object) -> bool:

@@ -50,6 +50,7 @@ class Seen:
     resize: Sequence[Object] = ()  # conditions PodResizePending, PodResizeInProgress
     restarting_all: bool = False  # one container's end restarts all of them
     unsettled: Sequence[str] = ()  # containers whose limits are not yet what they should be
+    recursive_read_only: bool = False  # can mounts be so?
     device_health: Callable[[str], list[Object]] = lambda name: []  # of a container
 
 
@@ -151,7 +152,9 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
         status["lastState"] = {"terminated": ended} if ended and is_new else old.get("lastState") or {}
     status |= _resources(container, old, container["name"] in seen.unsettled)
     if container.get("volumeMounts"):
-        status["volumeMounts"] = [_mount_status(mount) for mount in container["volumeMounts"]]
+        status["volumeMounts"] = [
+            _mount_status(mount, seen.recursive_read_only) for mount in container["volumeMounts"]
+        ]
     health = seen.device_health(container["name"])
     if health:
         status["allocatedResourcesStatus"] = health
@@ -172,10 +175,14 @@ def _resources(container: Object, old: Object | None, unsettled: bool) -> Object
     return found
 
 
-def _mount_status(mount: Object) -> Object:
+def _mount_status(mount: Object, can_be_recursive: bool) -> Object:
+    """`IfPossible` has become what was possible."""
     status: Object = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
-        status |= {"readOnly": True, "recursiveReadOnly": mount.get("recursiveReadOnly") or "Disabled"}
+        wanted = mount.get("recursiveReadOnly") or "Disabled"
+        if wanted == "IfPossible":
+            wanted = "Enabled" if can_be_recursive else "Disabled"
+        status |= {"readOnly": True, "recursiveReadOnly": wanted}
     return status
 
 

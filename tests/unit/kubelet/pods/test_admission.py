@@ -39,6 +39,24 @@ def test_refusals(wanted: dict, others: list[dict], reason: str | None) -> None:
     assert (refusal.reason if refusal else None) == reason
 
 
+@pytest.mark.parametrize(
+    ("context", "reason"),
+    [
+        ({"supplementalGroupsPolicy": "Merge"}, None),
+        ({"supplementalGroupsPolicy": "Strict"}, "SupplementalGroupsPolicyNotSupported"),
+        ({"appArmorProfile": {"type": "RuntimeDefault"}}, "AppArmor"),
+        ({"appArmorProfile": {"type": "Unconfined"}}, None),
+    ],
+)
+def test_what_nobody_here_would_enforce(
+    context: dict, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubelet.pods.admission.has_apparmor", lambda: False)
+    status = {**NODE["status"], "features": {"supplementalGroupsPolicy": False}}
+    refusal = refuse(pod(securityContext=context), [], {**NODE, "status": status})
+    assert (refusal.reason if refusal else None) == reason
+
+
 def test_the_message_is_upstreams() -> None:
     refusal = refuse(pod(cpu="600m"), [pod(cpu="500m", uid="2")], NODE)
     assert refusal is not None and refusal.message == (

@@ -87,3 +87,16 @@ def test_run_as_non_root(user: int | None, image: Image, complaint: str | None) 
     with pytest.raises(StartError) as caught:
         check_non_root(make_pod(container), container, image)
     assert caught.value.reason == "CreateContainerConfigError" and complaint in caught.value.message
+
+
+def test_security_modules() -> None:
+    container = make_container(
+        securityContext={
+            "appArmorProfile": {"type": "Localhost", "localhostProfile": "tight"},
+            "seLinuxOptions": {"level": "s0:c1"},
+        }
+    )
+    context = config(container, securityContext={"appArmorProfile": {"type": "RuntimeDefault"}})["linux"]
+    context = context["security_context"]
+    assert context["apparmor"] == {"profile_type": "Localhost", "localhost_ref": "tight"}
+    assert context["selinux_options"] == {"level": "s0:c1"}
