@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import (
     METADATA,
     SPEC,
     FieldError,
+    FieldPath,
     forbidden,
     immutable,
     invalid,
@@ -59,9 +60,7 @@ def validate(definition: Object) -> list[FieldError]:
         found.append(
             invalid(SPEC / "versions", versions, "must have exactly one version marked as storage version")
         )
-    for index, version in enumerate(versions):
-        schema = (version.get("schema") or {}).get("openAPIV3Schema")
-        at = SPEC / "versions" % index / "schema" / "openAPIV3Schema"
+    for schema, at in _schemas(versions):
         if schema is None:
             found.append(required(at, "schemas are required"))
         else:
@@ -69,6 +68,22 @@ def validate(definition: Object) -> list[FieldError]:
             found += Rules(from_openapi(schema), at).errors
     found += _conversion_errors(spec.get("conversion") or {"strategy": "None"})
     return found
+
+
+def _schemas(versions: Sequence[Object]) -> Iterator[tuple[Object | None, FieldPath]]:
+    """The schemas and where they stand: one that all versions share is told as `spec.validation`, as upstream does."""
+    found = [(version.get("schema") or {}).get("openAPIV3Schema") for version in versions]
+    if found and found[0] is not None and all(schema == found[0] for schema in found):
+        yield found[0], SPEC / "validation" / "openAPIV3Schema"
+        return
+    for index, schema in enumerate(found):
+        yield schema, SPEC / "versions" % index / "schema" / "openAPIV3Schema"
+
+
+def _is_about_cost(error: FieldError) -> bool:
+    return error.type == "FieldValueForbidden" and (
+        "rule cost" in error.body or "messageExpression cost" in error.body
+    )
 
 
 def _conversion_errors(conversion: Object) -> Iterator[FieldError]:
@@ -99,6 +114,10 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     """Group, scope and names stay once they are in use."""
     after, before = new.get("spec") or {}, old.get("spec") or {}
     found = validate(new)
+    if any(_is_about_cost(error) for error in found):
+        # What was accepted with such costs stays acceptable: limits may have changed since.
+        accepted = {str(error) for error in validate(old) if _is_about_cost(error)}
+        found = [error for error in found if str(error) not in accepted]
     for field in ("group", "scope"):
         found += immutable(SPEC / field, after.get(field), before.get(field))
     for field in ("kind", "plural"):

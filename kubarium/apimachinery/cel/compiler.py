@@ -12,10 +12,10 @@ https://kubernetes.io/docs/reference/using-api/cel/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kubarium.apimachinery.cel import access, dispatch, standard
+from kubarium.apimachinery.cel.cost_estimation import Estimator
 from kubarium.apimachinery.cel.functions import (
     CostExceeded,
     EvaluationError,
@@ -57,17 +57,26 @@ from kubarium.apimachinery.schema.structural import Structural
 
 
 def compile(
-    expression: str, variables: Mapping[str, Type | Structural], result: Type | None = None
+    expression: str,
+    variables: Mapping[str, Type | Structural],
+    result: Type | None = None,
+    *,
+    estimate: bool = False,
 ) -> Program:
-    """Check and compile an expression. `result` is the type it must have. Raises CompileError."""
+    """Check and compile an expression. `result` is the type it must have. Raises CompileError.
+
+    With `estimate` the program knows what it may cost at most.
+    """
     compiler = _Compiler(expression, variables)
     try:
-        root = compiler.visit(parse(expression))
+        tree = parse(expression)
+        root = compiler.visit(tree)
     except RecursionError:
         raise CompileError(expression, 0, f"expression recursion limit exceeded: {DEEPEST}") from None
     if result is not None and not compatible(root.type, result):
         raise CompileError(expression, 0, f"must evaluate to {result}")
-    return Program(expression, root, compiler.slots, compiler.size, compiler.estimate)
+    cost = Estimator(compiler.types).cost(tree) if estimate else 0
+    return Program(expression, root, compiler.slots, compiler.size, cost)
 
 
 class _Compiler:
@@ -77,10 +86,7 @@ class _Compiler:
         self._source = source
         self.slots = {name: slot for slot, name in enumerate(variables, 1)}
         self.size = len(variables) + 1
-        self.estimate = 0
-        """What loops and long values may cost, by the sizes that the schema allows."""
-        self.turns = 1
-        """How often the part that is being compiled may run."""
+        self.types: dict[int, Type] = {}  # of the nodes, by their `id`
         self._scope: dict[str, tuple[int, Type]] = {
             name: (self.slots[name], of_schema(kind, root=True) if isinstance(kind, Structural) else kind)
             for name, kind in variables.items()
@@ -90,6 +96,7 @@ class _Compiler:
         """Compile one node with all below it."""
         method = _VISIT[type(node)]
         typed: Typed = method(self, node)
+        self.types[id(node)] = typed.type
         return typed
 
     def error(self, node: Node, message: str) -> CompileError:
@@ -100,8 +107,6 @@ class _Compiler:
         """A value from the text."""
         value = node.value
         kind = named(standard.kind_of(value)) if value is not None else NULL
-        if isinstance(value, str | bytes):
-            kind = replace(kind, size=len(value))
         return Typed(kind, lambda env: value, 0)
 
     def ident(self, node: Ident) -> Typed:
@@ -173,16 +178,12 @@ class _Compiler:
                 node, f"found no matching overload for '{name}' applied to '{dispatch.shown(types, member)}'"
             )
         cost = sum(arg.cost for arg in args) + 1
-        if any(one.cost is not None for one, _ in fitting):
-            self.estimate += self.turns * dispatch.estimated(types)
         runs = [arg.run for arg in args]
         if len(fitting) == 1 and dispatch.is_certain(fitting[0][0], types):
             overload, result = fitting[0]
-            return Typed(dispatch.sized(result, types), dispatch.direct(overload, runs), cost)
+            return Typed(result, dispatch.direct(overload, runs), cost)
         result = join([result for _, result in fitting])
-        return Typed(
-            dispatch.sized(result, types), dispatch.dispatched([one for one, _ in fitting], runs), cost
-        )
+        return Typed(result, dispatch.dispatched([one for one, _ in fitting], runs), cost)
 
     def macro(self, node: Macro) -> Typed:
         """`has`, `cel.bind` and the loops."""
@@ -198,8 +199,7 @@ class _Compiler:
         runs, optional = [item.run for item in items], node.optional
         cost = sum(item.cost for item in items) + 10
         if not optional:
-            kind = replace(list_of(join(types)), size=len(runs))
-            return Typed(kind, lambda env: [run(env) for run in runs], cost)
+            return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
 
         def run(env: Env) -> list[Any]:
             made = []

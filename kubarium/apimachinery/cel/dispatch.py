@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kubarium.apimachinery.cel import standard
 from kubarium.apimachinery.cel.functions import Overload, accepts
 from kubarium.apimachinery.cel.program import Env, Run, spend
-from kubarium.apimachinery.cel.types import LARGEST_REQUEST, Type, most
+from kubarium.apimachinery.cel.types import Type
 
 
 def shown(types: Sequence[Type], member: bool) -> str:
@@ -17,19 +16,6 @@ def shown(types: Sequence[Type], member: bool) -> str:
     if member:
         return f"{types[0]}.({', '.join(map(str, types[1:]))})"
     return f"({', '.join(map(str, types))})"
-
-
-def estimated(types: Sequence[Type]) -> int:
-    """What a function may cost that looks at its arguments: a tenth for a character, one for an item."""
-    return sum(most(kind) if kind.kind in ("list", "map") else most(kind) // 10 for kind in types)
-
-
-def sized(result: Type, types: Sequence[Type]) -> Type:
-    """No function makes more characters or items than it is given in all."""
-    if result.size is not None or result.kind not in ("string", "bytes", "list", "map"):
-        return result
-    sizes = [most(kind) for kind in types]
-    return replace(result, size=sum(sizes)) if sum(sizes) < LARGEST_REQUEST else result
 
 
 def is_certain(overload: Overload, types: Sequence[Type]) -> bool:

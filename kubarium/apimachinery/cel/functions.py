@@ -9,7 +9,6 @@ signature. `sets::contains` is a function in a namespace, called as `sets.contai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -149,10 +148,7 @@ def join(types: Sequence[Type]) -> Type:
     first = types[0] if types else DYN
     if any(str(item) != str(first) for item in types):
         return DYN
-    sizes = {item.size for item in types}
-    if len(sizes) <= 1:
-        return first
-    return replace(first, size=None if None in sizes else max(size or 0 for size in sizes))
+    return first
 
 
 def _substitute(result: Type, bound: Mapping[str, Type]) -> Type:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from kubarium.apimachinery.cel import loops, standard
 from kubarium.apimachinery.cel.libraries.optionals import Optional
 from kubarium.apimachinery.cel.parser import CompileError, Macro, Node, Select
 from kubarium.apimachinery.cel.program import Env, Typed
-from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, most, optional_of
+from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, optional_of
 
 
 class Walk(Protocol):
     """What a macro needs of the compiler that walks through the tree."""
-
-    turns: int
-    estimate: int
 
     def visit(self, node: Node) -> Typed:
         """Compile one node with all below it."""
@@ -80,19 +76,13 @@ def _loop(walk: Walk, node: Macro) -> Typed:
         raise walk.error(node, f"expression of type '{target.type}' cannot be range of a comprehension")
     keys, values = _range(walk, node, target.type)
     types = [keys, values] if len(node.variables) == 2 else [values if target.type.kind != "map" else keys]
-    outside, size = walk.turns, most(target.type)
-    walk.turns *= size
     bodies, slots = walk.inside(node.args, node.variables, types)
-    walk.estimate += walk.turns * (sum(body.cost for body in bodies) + 3)
-    walk.turns = outside
     for body in bodies[: len(bodies) if node.name in loops.PREDICATES else len(bodies) - 1]:
         if body.type.kind not in ("bool", "dyn"):
             raise walk.error(node.args[0], f"expected type 'bool' but found '{body.type}'")
     result, run = loops.LOOPS[node.name](target.run, slots, bodies)
     if result is None:
         result = list_of(types[0]) if target.type.kind != "list" else target.type
-    if result.kind in ("list", "map"):
-        result = replace(result, size=size)
     return Typed(result, run, target.cost + 1)
 
 

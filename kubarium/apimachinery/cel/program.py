@@ -32,10 +32,10 @@ class Typed(NamedTuple):
 class Program:
     """A compiled expression. It keeps no state between evaluations, and may be used by many tasks."""
 
-    def __init__(self, source: str, root: Typed, slots: Mapping[str, int], size: int, loops: int) -> None:
+    def __init__(self, source: str, root: Typed, slots: Mapping[str, int], size: int, estimate: int) -> None:
         self.source = source
         self.result_type = root.type
-        self.estimated_cost = root.cost + loops
+        self.estimated_cost = estimate
         self._run = root.run
         self._cost = root.cost
         self._slots = slots

@@ -60,19 +60,7 @@ def map_of(key: Type, value: Type) -> Type:
 
 LARGEST_REQUEST = 3 * 1024 * 1024
 """No value is larger than the request that brings it."""
-
-
-def most(kind: Type) -> int:
-    """How many characters, items or entries a value may have, for the estimate of costs."""
-    if kind.size is not None:
-        return kind.size
-    if kind.kind in ("list", "map"):
-        return LARGEST_REQUEST // (_SMALLEST.get(kind.params[-1].kind, 2) + (1 if kind.kind == "list" else 5))
-    return LARGEST_REQUEST if kind.kind in ("string", "bytes", "dyn") else 0
-
-
-_SMALLEST = {"int": 1, "uint": 1, "double": 1, "bool": 4, "string": 2, "object": 2, "list": 2, "map": 2}
-"""The shortest JSON text of a value, in bytes."""
+_LONGEST = LARGEST_REQUEST - 2  # what is between quotes or brackets
 
 
 def optional_of(value: Type) -> Type:
@@ -92,8 +80,14 @@ def named(kind: str) -> Type:
 
 
 def of_schema(schema: Structural, *, root: bool = False) -> Type:
-    """The type of what a schema describes. Of the metadata of a custom resource's root, rules see only the names."""
-    if schema.int_or_string or (schema.preserve_unknown and not schema.properties):
+    """The type of what a schema describes. Of the metadata of a custom resource's root, rules see only the names.
+
+    Sizes are what the schema allows, or else what fits into a request: upstream's figures, because definitions are
+    refused by them. Source: staging/src/k8s.io/apiserver/pkg/cel/common/schemas.go
+    """
+    if schema.int_or_string:
+        return replace(DYN, size=_LONGEST)
+    if schema.preserve_unknown and not schema.properties:
         return DYN
     if schema.name and schema.type == "object" and not schema.properties and schema.additional is None:
         return DYN  # a built-in type that may hold anything, such as RawExtension
@@ -101,30 +95,68 @@ def of_schema(schema: Structural, *, root: bool = False) -> Type:
         return _object(schema, root)
     if schema.type == "array":
         items = of_schema(schema.items) if schema.items is not None else DYN
-        return replace(list_of(items), size=schema.source.get("maxItems"))
+        return replace(list_of(items), size=most_items(schema))
     if schema.type == "string":
-        return _FORMATS.get(schema.format) or _text(schema)
+        return _text(schema)
     return _SCALARS.get(schema.type, STRING if schema.name.endswith(".Quantity") else DYN)
 
 
 _SCALARS = {"boolean": BOOL, "integer": INT, "number": DOUBLE}
 _FORMATS = {"byte": BYTES, "date": TIMESTAMP, "date-time": TIMESTAMP, "duration": DURATION}
+_LEAST_OF_FORMAT = {"duration": 3, "date": 12, "date-time": 21}  # bytes, quotes included
+_LEAST = {"boolean": 4, "integer": 1, "number": 1}
 _NAMES = Structural(
     type="object", properties={"name": Structural(type="string"), "generateName": Structural(type="string")}
 )
 
 
+def most_items(schema: Structural) -> int:
+    """How many items a list may have, or entries a map."""
+    if schema.type == "array":
+        limit = schema.source.get("maxItems")
+        between = 1  # a comma
+        inner = schema.items
+    else:
+        limit = schema.source.get("maxProperties")
+        between = 6  # a key of no letters with its quotes, a colon, a comma
+        inner = schema.additional
+    if limit is not None:
+        return max(int(limit), 0)
+    return _LONGEST // ((least_bytes(inner) if inner is not None else 1) + between)
+
+
+def least_bytes(schema: Structural) -> int:
+    """How short the JSON text of a value can be."""
+    if schema.int_or_string or (schema.preserve_unknown and not schema.properties):
+        return 1
+    if schema.type == "object" or schema.properties:
+        needed = schema.source.get("required") or ()
+        return 2 + sum(
+            len(name) + least_bytes(child) + 4
+            for name, child in schema.properties.items()
+            if name in needed and "default" not in child.source
+        )
+    if schema.type == "string":
+        return _LEAST_OF_FORMAT.get(schema.format, 2)
+    return _LEAST.get(schema.type, 2)
+
+
 def _text(schema: Structural) -> Type:
+    kind = _FORMATS.get(schema.format, STRING)
     longest = schema.source.get("maxLength")
-    if longest is None and (choices := schema.source.get("enum")):
-        longest = max(len(str(choice)) for choice in choices)
-    return STRING if longest is None else replace(STRING, size=longest)
+    if kind is BYTES:
+        return replace(kind, size=_LONGEST if longest is None else max(longest, 0))
+    if kind is not STRING:
+        return kind
+    if longest is not None:
+        return replace(STRING, size=max(longest, 0) * 4)  # bytes of a character, at most
+    choices = schema.source.get("enum")
+    return replace(STRING, size=max(len(str(choice)) for choice in choices) if choices else _LONGEST)
 
 
 def _object(schema: Structural, root: bool) -> Type:
     if schema.additional is not None and not schema.properties:
-        values = map_of(STRING, of_schema(schema.additional))
-        return replace(values, size=schema.source.get("maxProperties"))
+        return replace(map_of(STRING, of_schema(schema.additional)), size=most_items(schema))
     properties = dict(schema.properties)
     if (root or schema.embedded) and not schema.name:
         text = Structural(type="string")

@@ -22,18 +22,26 @@ from kubarium.apimachinery.cel.compiler import (
     Program,
     compile,
 )
+from kubarium.apimachinery.cel.cost_estimation import capped
 from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
-from kubarium.apimachinery.cel.types import BOOL, STRING, Type, most, of_schema, optional_of
+from kubarium.apimachinery.cel.types import (
+    BOOL,
+    LARGEST_REQUEST,
+    STRING,
+    Type,
+    least_bytes,
+    of_schema,
+    optional_of,
+)
 from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, forbidden, invalid, required
 from kubarium.apimachinery.schema.structural import Structural
 
 KEYWORD = "x-kubernetes-validations"
 ESTIMATE_LIMIT = 10_000_000
 """What a rule may cost by the sizes that the schema allows (upstream's StaticEstimatedCostLimit)."""
-TOO_COSTLY = (
-    "estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, "
-    "maxProperties, and maxLength where arrays, maps, and strings are declared)"
-)
+_NAMED = 4  # of the dearest rules, where all together are too dear
+TOTAL_LIMIT = 100_000_000
+"""What all rules of a schema may cost together (upstream's StaticEstimatedCRDCostLimit)."""
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 _ABSENT: Any = object()
@@ -71,7 +79,9 @@ class Rules:
     def __init__(self, schema: Structural, path: FieldPath = ROOT) -> None:
         """`path` leads to the schema, for the errors."""
         self.errors: list[FieldError] = []
+        self._costs: list[tuple[int, FieldPath]] = []
         self._root = self._place(schema, path, root=True, correlatable=True, times=1)
+        self._judge_total(path)
 
     def __bool__(self) -> bool:
         """Are there any rules?"""
@@ -90,9 +100,9 @@ class Rules:
             return [*evaluation.errors, invalid(path, "", OUT_OF_BUDGET)]
 
     def _place(
-        self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool, times: int
+        self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool, times: int | None
     ) -> _Place | None:
-        """`times` is how often this node may occur in an object."""
+        """`times` is how often this node may occur in an object; None: as often as there is room for it."""
         rules = self._compiled(schema, path / KEYWORD, root, correlatable, times)
         properties = {}
         for key, child in schema.properties.items():
@@ -103,20 +113,20 @@ class Rules:
         additional = items = None
         if schema.additional is not None:
             where = path / "additionalProperties"
-            many = times * most(of_schema(schema))
+            many = _multiplied(times, schema.source.get("maxProperties"))
             additional = self._place(
                 schema.additional, where, root=False, correlatable=correlatable, times=many
             )
         if schema.items is not None:
             known = correlatable and schema.list_type == "map"
-            many = times * most(of_schema(schema))
+            many = _multiplied(times, schema.source.get("maxItems"))
             items = self._place(schema.items, path / "items", root=False, correlatable=known, times=many)
         if not (rules or properties or additional or items):
             return None
         return _Place(schema.type, rules, properties, additional, items, schema.list_keys)
 
     def _compiled(
-        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool, times: int
+        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool, times: int | None
     ) -> tuple[_Rule, ...]:
         rules = []
         documents: Sequence[Mapping[str, Any]] = schema.source.get(KEYWORD) or ()
@@ -135,12 +145,45 @@ class Rules:
             if rule.needs_old and not correlatable:
                 message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
                 self.errors.append(invalid(where / "rule", rule.text, message))
-            if rule.program.estimated_cost * times > 100 * ESTIMATE_LIMIT:
-                # Upstream refuses from the limit on. Our estimate is rougher than its own, so that only what is far
-                # beyond is refused here; while rules run, their costs are counted in any case.
-                self.errors.append(forbidden(where / "rule", TOO_COSTLY))
+            often = LARGEST_REQUEST // (least_bytes(schema) + 1) if times is None else times
+            self._judge_costs(rule, often, where)
             rules.append(rule)
         return tuple(rules)
+
+    def _judge_costs(self, rule: _Rule, often: int, path: FieldPath) -> None:
+        """What a rule and its message may cost by the sizes that the schema allows."""
+        programs = [("rule", rule.program)]
+        if rule.message_program is not None:
+            programs.append(("messageExpression", rule.message_program))
+        for field, program in programs:
+            cost = capped(program.estimated_cost * often)
+            self._costs.append((cost, path / field))
+            if cost > ESTIMATE_LIMIT:
+                text = _too_costly(f"estimated {field} cost", cost, ESTIMATE_LIMIT)
+                self.errors.append(forbidden(path / field, text))
+
+    def _judge_total(self, path: FieldPath) -> None:
+        """What all rules may cost together; the dearest are named."""
+        total = capped(sum(cost for cost, _ in self._costs))
+        if total <= TOTAL_LIMIT:
+            return
+        what = "estimated rule cost total"
+        dearest = sorted(self._costs, key=lambda pair: -pair[0])[:_NAMED]
+        text = f"contributed to {what} exceeding cost limit for entire OpenAPIv3 schema"
+        self.errors += [forbidden(where, text) for _, where in dearest]
+        text = f"x-kubernetes-validations {what} for entire OpenAPIv3 schema"
+        self.errors.append(forbidden(path, _too_costly(text, total, TOTAL_LIMIT)))
+
+
+def _multiplied(times: int | None, most: int | None) -> int | None:
+    return None if times is None or most is None else capped(times * max(most, 0))
+
+
+def _too_costly(what: str, cost: int, limit: int) -> str:
+    factor = cost / limit
+    shown = "more than 100x" if factor > 100 else f"{factor:f}x" if factor < 1.5 else f"{factor:.1f}x"
+    hint = "try simplifying the rule, or adding maxItems, maxProperties, and maxLength"
+    return f"{what} exceeds budget by factor of {shown} ({hint} where arrays, maps, and strings are declared)"
 
 
 def _compile_rule(document: Mapping[str, Any], kind: Type) -> _Rule:
@@ -150,9 +193,9 @@ def _compile_rule(document: Mapping[str, Any], kind: Type) -> _Rule:
     expression = document.get("messageExpression")
     return _Rule(
         text=text,
-        program=compile(text, variables, BOOL),
+        program=compile(text, variables, BOOL, estimate=True),
         message=(document.get("message") or "").strip(),
-        message_program=compile(expression, variables, STRING) if expression else None,
+        message_program=compile(expression, variables, STRING, estimate=True) if expression else None,
         reason=document.get("reason") or "FieldValueInvalid",
         field_path=document.get("fieldPath") or "",
         needs_old=_uses_old(text, {"self": kind}),

@@ -8,7 +8,7 @@ SCHEMA = {
             "type": "object",
             "x-kubernetes-validations": [
                 {"rule": "self.min <= self.max", "message": "min may not exceed max", "fieldPath": ".min"},
-                {"rule": "self.max < 100", "messageExpression": "'max is ' + string(self.max)"},
+                {"rule": "self.max < 100", "messageExpression": "self.max == 200 ? 'max is 200' : 'max'"},
                 {"rule": "!has(self.zzz) || self.zzz", "reason": "FieldValueForbidden"},
             ],
             "properties": {
@@ -108,7 +108,7 @@ def _nested(limit):
 
 
 def test_a_rule_that_may_cost_far_too_much_is_refused():
-    (error,) = Rules(from_openapi(_nested(None))).errors
+    error = Rules(from_openapi(_nested(None))).errors[0]
     assert str(error).startswith(
         "x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x"
     )
@@ -116,3 +116,35 @@ def test_a_rule_that_may_cost_far_too_much_is_refused():
     rules = [{"rule": "self.all(x, x != '')"}]
     simple = {"type": "array", "items": {"type": "string"}, "x-kubernetes-validations": rules}
     assert Rules(from_openapi(simple)).errors == []
+
+
+def test_costs_are_refused_in_upstreams_words():
+    def errors(items, rule):
+        schema = {
+            "type": "object",
+            "properties": {"list": {"type": "array", **items, "x-kubernetes-validations": [{"rule": rule}]}},
+        }
+        return [str(error) for error in Rules(from_openapi(schema)).errors]
+
+    numbers = {"items": {"type": "integer"}}
+    where = "properties[list].x-kubernetes-validations[0].rule: Forbidden: "
+    hint = (
+        "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings "
+        "are declared)"
+    )
+    assert errors(numbers, "self.all(x, x > 1)") == []
+    twice = "self.all(x, x > 1) && self.all(x, x > 2)"
+    assert errors(numbers, twice) == [f"{where}estimated rule cost exceeds budget by factor of 1.6x {hint}"]
+    squared = errors(numbers, "self.all(x, self.all(y, x == y))")
+    assert squared[0] == f"{where}estimated rule cost exceeds budget by factor of more than 100x {hint}"
+    assert squared[1] == (
+        f"{where}contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+    )
+    assert "x-kubernetes-validations estimated rule cost total for entire" in squared[2]
+    inner = {"items": {"type": "string", "x-kubernetes-validations": [{"rule": "self.contains('a')"}]}}
+    assert "properties[list].items.x-kubernetes-validations[0].rule" in errors(inner, "true")[0]
+    assert errors({**inner, "maxItems": 10}, "true") == []
+    assert errors(numbers, "self.filter(x, x > 1).map(x, x + 1).all(x, x < 5)") != []
+    parts = {"items": {"type": "string", "maxLength": 50}, "maxItems": 20}
+    assert errors(parts, "self.all(x, x.split('/').all(y, y.matches('^[a-z]+$')))") == []
+    assert errors(parts, "self[?0].orValue('').matches('^[a-z]+$')") == []
