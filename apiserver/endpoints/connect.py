@@ -47,10 +47,9 @@ async def handle(
         if scope["method"] != "GET":
             raise errors.MethodNotAllowed()
     else:
-        options: Object = {"kind": row.subresources[info.subresource].kind.kind, "apiVersion": "v1"}
-        attributes = attributes_of(
-            row, context, CONNECT, options, None, kind=row.subresources[info.subresource].kind
-        )
+        kind = row.subresources[info.subresource].kind
+        options = {"kind": kind.kind, "apiVersion": kind.version, **_options(row, context, scope)}
+        attributes = attributes_of(row, context, CONNECT, options, None, kind=kind)
         await endpoints.admission.admit(attributes)
         await endpoints.admission.validate(attributes)
     try:
@@ -60,6 +59,23 @@ async def handle(
         if info.subresource == "proxy":
             raise errors.ServiceUnavailable(f"error trying to reach service: {error}") from None
         raise errors.InternalError.because(f"error dialing backend: {error}") from None
+
+
+def _options(row: Resource, context: RequestContext, scope: Scope) -> Object:
+    """What the query asks for, as admission sees it: the fields of `PodExecOptions` and its relatives."""
+    query, subresource = context.query, context.info.subresource
+    if subresource == "proxy":
+        path = split_at_proxy(scope["path"], _parts_until_proxy(row))[1]
+        return {"path": path} if path else {}
+    if subresource == "portforward":
+        ports = [int(port) for text in query.get("ports", ()) for port in text.split(",") if port.isdigit()]
+        return {"ports": ports} if ports else {}
+    found: Object = {name: True for name in ("stdin", "stdout", "stderr", "tty") if is_true(query, name)}
+    if container := first(query, "container"):
+        found["container"] = container
+    if subresource == "exec" and query.get("command"):
+        found["command"] = list(query["command"])
+    return found
 
 
 def container_of(pod: Object, name: str) -> str:
@@ -177,7 +193,7 @@ async def _proxy(
 ) -> None:
     info = context.info
     raw: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-    before, _, rest = raw.partition("/proxy")
+    before, rest = split_at_proxy(raw, _parts_until_proxy(row))
     if not rest and scope["method"] in ("GET", "HEAD"):
         query = "?" + scope["query_string"].decode("latin-1") if scope["query_string"] else ""
         location = (raw + "/" + query).encode("latin-1")
@@ -190,9 +206,22 @@ async def _proxy(
         await _tunnel(backends, place, scope, target)
         return
     headers = [*_forwarded(scope, context.source_ip), (b"x-forwarded-uri", raw.encode("latin-1"))]
-    prefix = f"{before}/proxy".encode("latin-1")
+    prefix = before.encode("latin-1")
     content = await whole(receive)
     await repeat(backends.client(place), place.url, scope["method"], target, headers, content, send, prefix)
+
+
+def _parts_until_proxy(row: Resource) -> int:
+    return 8 if row.namespaced else 6  # `/api/v1/namespaces/a/pods/b/proxy`, `/api/v1/nodes/a/proxy`
+
+
+def split_at_proxy(path: str, length: int) -> tuple[str, str]:
+    """`/api/v1/nodes/one/proxy/a/b` is `/api/v1/nodes/one/proxy` of so many parts, and what the server is asked for.
+
+    Counted, because namespaces, pods, services and nodes may be called `proxy-…` themselves.
+    """
+    parts = path.split("/", length)
+    return "/".join(parts[:length]), f"/{parts[length]}" if len(parts) > length else ""
 
 
 def _forwarded(scope: Scope, source_ip: str) -> list[tuple[bytes, bytes]]:

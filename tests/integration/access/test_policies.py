@@ -239,3 +239,29 @@ async def test_an_apply_configuration_may_not_replace_atomic_lists(
                 assert "may not mutate atomic arrays, maps or structs: .subsets" in error.message
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_policies_see_what_a_connection_asks_for(
+    client: Client, namespace: str, policies: Policies
+) -> None:
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CONNECT"], "resources": ["pods/exec"]}
+    ]
+    spec = {
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [
+            {"expression": "object.container != 'main' || !object.stdin || object.command != ['rm', 'x']"}
+        ],
+    }
+    await policies.add("Validating", spec, validationActions=["Deny"])
+    place = f"/api/v1/namespaces/{namespace}/pods/none/exec?container=main&stdin=true"
+    async with asyncio.timeout(60):
+        while True:
+            with pytest.raises(errors.StatusError) as error:
+                await client.request("POST", f"{place}&command=rm&command=x")
+            if not isinstance(error.value, errors.NotFound):  # the policy has come into effect
+                break
+            await asyncio.sleep(0.01)
+    assert "denied request" in error.value.message
+    with pytest.raises(errors.NotFound):
+        await client.request("POST", f"{place}&command=ls")
