@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, namespace_of
@@ -62,31 +63,46 @@ def _endpoint(endpoint: Object, port: int) -> Endpoint:
 
 
 class EndpointTracker:
-    """All endpoints, as the API server last told them."""
+    """All endpoints, as the API server last told them; those of a port are merged again only after a change."""
 
     def __init__(self) -> None:
         self._slices: dict[ObjectKey, dict[PortName, tuple[Endpoint, ...]]] = {}
+        self._of_port: dict[PortName, dict[ObjectKey, tuple[Endpoint, ...]]] = {}
+        self._merged: dict[PortName, tuple[Endpoint, ...]] = {}
 
     def put(self, slice_: Object) -> bool:
         """Remember a slice; True if its endpoints changed."""
-        found, key = endpoints_of(slice_), key_of(slice_)
-        if self._slices.get(key) == found:
-            return False
-        self._slices[key] = found
-        return True
+        return self._replace(key_of(slice_), endpoints_of(slice_))
 
     def remove(self, slice_: Object) -> bool:
         """Forget a slice; True if it had any endpoint."""
-        return bool(self._slices.pop(key_of(slice_), None))
+        return self._replace(key_of(slice_), {})
+
+    def _replace(self, key: ObjectKey, found: dict[PortName, tuple[Endpoint, ...]]) -> bool:
+        before = self._slices.pop(key, {})
+        if found:
+            self._slices[key] = found
+        for name in before.keys() | found.keys():
+            parts = self._of_port.setdefault(name, {})
+            parts.pop(key, None)
+            if name in found:
+                parts[key] = found[name]
+            if not parts:
+                del self._of_port[name]
+            self._merged.pop(name, None)
+        return before != found
 
     def all(self) -> dict[PortName, tuple[Endpoint, ...]]:
         """Every endpoint by port, sorted; an address that stands in two slices counts once, ready wins."""
-        best: dict[PortName, dict[str, Endpoint]] = {}
-        for found in self._slices.values():
-            for name, endpoints in found.items():
-                known = best.setdefault(name, {})
-                for endpoint in endpoints:
-                    other = known.get(endpoint.address)
-                    if other is None or endpoint.ready > other.ready:
-                        known[endpoint.address] = endpoint
-        return {name: tuple(sorted(known.values())) for name, known in best.items()}
+        for name in self._of_port.keys() - self._merged.keys():
+            self._merged[name] = _merge(self._of_port[name].values())
+        return self._merged
+
+
+def _merge(parts: Iterable[tuple[Endpoint, ...]]) -> tuple[Endpoint, ...]:
+    best: dict[str, Endpoint] = {}
+    for endpoint in (endpoint for part in parts for endpoint in part):
+        other = best.get(endpoint.address)
+        if other is None or endpoint.ready > other.ready:
+            best[endpoint.address] = endpoint
+    return tuple(sorted(best.values()))

@@ -1,32 +1,31 @@
-"""A ruleset as `iptables-restore` input, with upstream's chain names, so that people find what the books describe.
+"""A ruleset as `iptables-restore` input.
 
-All chains are computed anew each time; only those whose rules differ from what was applied last are sent (a chain that
+Only those chains whose rules differ from what was applied last are sent (a chain that
 is declared to `iptables-restore --noflush` is emptied first). Base chains are never flushed: others share these tables.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-
 from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
-from kube_proxy.endpoints import Endpoint
-from kube_proxy.ruleset import Rule, Ruleset
-from kube_proxy.services import PortName
-
-Chains = dict[str, tuple[str, ...]]
-
-SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ = (
-    "KUBE-SERVICES",
-    "KUBE-NODEPORTS",
-    "KUBE-POSTROUTING",
-    "KUBE-MARK-MASQ",
+from kube_proxy.backends.iptables_rules import (
+    CANARY,
+    CANARY_TABLES,
+    EXTERNAL,
+    FIREWALL,
+    FORWARD,
+    LOOPBACK,
+    MARK_MASQ,
+    NODE_PORTS,
+    OURS,
+    POSTROUTING,
+    SERVICES,
+    Chains,
+    assemble,
+    render,
 )
-EXTERNAL, FORWARD, FIREWALL = "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-PROXY-FIREWALL"
-LOOPBACK = "KUBE-FIREWALL"
-OURS = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-")
-CANARY, CANARY_TABLES = "KUBE-PROXY-CANARY", ("mangle", "nat", "filter")  # gone: somebody flushed our rules
+from kube_proxy.backends.rendered import Rendered
+from kube_proxy.ruleset import Ruleset
 
 _NEW = "-m conntrack --ctstate NEW"
 JUMPS = {
@@ -52,27 +51,12 @@ JUMPS = {
 _WAIT = ("-w", "5")
 
 
-def chain_name(prefix: str, *parts: str) -> str:
-    """`KUBE-SVC-` and sixteen characters of a hash, as upstream computes it."""
-    digest = hashlib.sha256("".join(parts).encode()).digest()
-    return f"KUBE-{prefix}-{base64.b32encode(digest).decode()[:16]}"
-
-
-def service_chain(prefix: str, name: PortName) -> str:
-    """The chain of a Service port: SVC (cluster), SVL (local), EXT (external), FW (firewall)."""
-    return chain_name(prefix, str(name), name.protocol.lower())
-
-
-def endpoint_chain(name: PortName, endpoint: Endpoint) -> str:
-    """The chain of one endpoint of a Service port."""
-    return chain_name("SEP", str(name), name.protocol.lower(), endpoint.address)
-
-
 class IptablesBackend:
     """Remembers what it applied, so that the next time only the difference is sent."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._parts = Rendered(lambda rule: render(rule, settings))
         self._applied: dict[str, Chains] = {"nat": {}, "filter": {}}
 
     async def prepare(self) -> None:
@@ -94,10 +78,7 @@ class IptablesBackend:
         if full:
             await self.prepare()
             self._applied = {"nat": await self._existing("nat"), "filter": {}}
-        wanted = {
-            "nat": render_nat(ruleset, self._settings),
-            "filter": render_filter(ruleset, self._settings),
-        }
+        wanted = assemble(self._parts.of(ruleset.rules), self._settings)
         text = ""
         for table in ("filter", "nat"):
             part = _difference(table, self._applied[table], wanted[table])
@@ -166,218 +147,6 @@ def _hooks(table: str, saved: list[str]) -> str:
         if (chain, target) not in there:
             lines.append(" ".join(filter(None, ["-I", chain, match, "-j", target])))
     return "\n".join([f"*{table}", *lines, "COMMIT", ""]) if lines else ""
-
-
-def render_nat(ruleset: Ruleset, settings: Settings) -> Chains:
-    """Where packets go, and whose source is replaced."""
-    mark = f"{settings.masquerade_mark:#x}"
-    chains: Chains = {
-        MARK_MASQ: (f"-j MARK --or-mark {mark}",),
-        POSTROUTING: (
-            f"-m mark ! --mark {mark}/{mark} -j RETURN",
-            f"-j MARK --xor-mark {mark}",
-            '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
-        ),
-    }
-    portals: list[str] = []
-    node_ports: list[str] = []
-    for rule in ruleset.rules:
-        portals += _portals(rule)
-        node_ports += _node_port(rule)
-        chains |= _service_chains(rule, settings)
-    portals += _to_node_ports(settings)
-    return {**chains, SERVICES: tuple(portals), NODE_PORTS: tuple(node_ports)}
-
-
-def render_filter(ruleset: Ruleset, settings: Settings) -> Chains:
-    """What is refused because nobody can serve it, and what passes."""
-    mark = f"{settings.masquerade_mark:#x}"
-    services: list[str] = []
-    external: list[str] = []
-    firewall: list[str] = []
-    health: list[str] = []
-    for rule in ruleset.rules:
-        services += _refuse_internal(rule)
-        external += _refuse_external(rule)
-        firewall += _firewall(rule)
-        if rule.port.health_check_node_port:
-            comment = _comment(f"{rule.name} health check node port")
-            health.append(f"{comment} -m tcp -p tcp --dport {rule.port.health_check_node_port} -j ACCEPT")
-    invalid = () if settings.conntrack_is_liberal else ("-m conntrack --ctstate INVALID -j DROP",)
-    return {
-        SERVICES: tuple(services),
-        EXTERNAL: tuple(external),
-        NODE_PORTS: tuple(health),
-        FIREWALL: tuple(firewall),
-        LOOPBACK: _guard_loopback(settings),
-        FORWARD: (
-            *invalid,
-            f"{_comment('kubernetes forwarding rules')} -m mark --mark {mark}/{mark} -j ACCEPT",
-            f"{_comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        ),
-    }
-
-
-def _portals(rule: Rule) -> list[str]:
-    found = []
-    if rule.internal:
-        to = service_chain("SVL" if rule.port.internal_local else "SVC", rule.name)
-        found.append(
-            f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)} -j {to}"
-        )
-    if rule.anywhere:
-        to = service_chain("EXT", rule.name)
-        for address in rule.port.external_ips:
-            found.append(f"{_comment(f'{rule.name} external IP')} {_destination(rule, address)} -j {to}")
-        if rule.port.source_ranges:
-            to = service_chain("FW", rule.name)
-        for address in rule.port.load_balancer_ips:
-            found.append(f"{_comment(f'{rule.name} loadbalancer IP')} {_destination(rule, address)} -j {to}")
-    return found
-
-
-def _node_port(rule: Rule) -> list[str]:
-    if not rule.port.node_port or not rule.anywhere:
-        return []
-    protocol = rule.name.protocol.lower()
-    to = service_chain("EXT", rule.name)
-    return [f"{_comment(str(rule.name))} -m {protocol} -p {protocol} --dport {rule.port.node_port} -j {to}"]
-
-
-def _to_node_ports(settings: Settings) -> list[str]:
-    comment = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
-    if settings.node_port_addresses:
-        return [f"{comment} -d {address} -j {NODE_PORTS}" for address in settings.node_port_addresses]
-    not_loopback = "" if settings.localhost_node_ports else "! -d 127.0.0.0/8 "
-    return [f"{comment} {not_loopback}-m addrtype --dst-type LOCAL -j {NODE_PORTS}"]
-
-
-def _service_chains(rule: Rule, settings: Settings) -> Chains:
-    """SVC for all endpoints, SVL for those of this node, EXT for traffic from outside, SEP for each endpoint."""
-    chains: Chains = {}
-    strangers = _masquerade_strangers(rule, settings)
-    if rule.uses_cluster:
-        head = () if rule.port.internal_local else strangers
-        chains[service_chain("SVC", rule.name)] = (*head, *_pick(rule, rule.cluster))
-    if rule.uses_local:
-        head = strangers if rule.port.internal_local else ()
-        chains[service_chain("SVL", rule.name)] = (*head, *_pick(rule, rule.local))
-    if rule.is_reachable_from_outside and rule.anywhere:
-        chains[service_chain("EXT", rule.name)] = _external(rule, settings)
-        if rule.port.source_ranges and rule.port.load_balancer_ips:
-            chains[service_chain("FW", rule.name)] = _admit(rule)
-    for endpoint in rule.all_endpoints:
-        chains[endpoint_chain(rule.name, endpoint)] = _endpoint(rule, endpoint)
-    return chains
-
-
-def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
-    """Traffic from outside. What comes from within the cluster is spared the detour, so that Local is not for it."""
-    cluster = service_chain("SVC", rule.name)
-    if not rule.port.external_local:
-        masquerade = f"{_comment(f'masquerade traffic for {rule.name} external destinations')} -j {MARK_MASQ}"
-        return (masquerade, f"-j {cluster}")
-    rules: list[str] = []
-    if settings.local:
-        comment = _comment(f"pod traffic for {rule.name} external destinations")
-        rules.append(f"{comment} {settings.local.iptables(True)} -j {cluster}")
-    comment = _comment(f"masquerade LOCAL traffic for {rule.name} external destinations")
-    rules.append(f"{comment} -m addrtype --src-type LOCAL -j {MARK_MASQ}")
-    comment = _comment(f"route LOCAL traffic for {rule.name} external destinations")
-    rules.append(f"{comment} -m addrtype --src-type LOCAL -j {cluster}")
-    if rule.local:
-        rules.append(f"-j {service_chain('SVL', rule.name)}")
-    return tuple(rules)
-
-
-def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
-    """Traffic that does not come from a pod must come back through this node."""
-    where = f"{_comment(f'{rule.name} cluster IP')} {_destination(rule, rule.port.cluster_ip)}"
-    if settings.masquerade_all:
-        return (f"{where} -j {MARK_MASQ}",)
-    if settings.local:
-        return (f"{where} {settings.local.iptables(False)} -j {MARK_MASQ}",)
-    return ()
-
-
-def _pick(rule: Rule, endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
-    """Whoever came before goes where it was (affinity); anybody else to one endpoint at random."""
-    rules = []
-    if rule.port.affinity_seconds:
-        for endpoint in endpoints:
-            chain = endpoint_chain(rule.name, endpoint)
-            recent = f"-m recent --name {chain} --rcheck --seconds {rule.port.affinity_seconds} --reap"
-            rules.append(f"{_comment(f'{rule.name} -> {endpoint.address}')} {recent} -j {chain}")
-    for index, endpoint in enumerate(endpoints):
-        left = len(endpoints) - index
-        chance = f"-m statistic --mode random --probability {1 / left:.11f} " if left > 1 else ""
-        comment = _comment(f"{rule.name} -> {endpoint.address}")
-        rules.append(f"{comment} {chance}-j {endpoint_chain(rule.name, endpoint)}")
-    return tuple(rules)
-
-
-def _endpoint(rule: Rule, endpoint: Endpoint) -> tuple[str, ...]:
-    """A pod that reaches itself is masqueraded, or its answer would never leave it."""
-    protocol = rule.name.protocol.lower()
-    recent = (
-        f"-m recent --name {endpoint_chain(rule.name, endpoint)} --set " if rule.port.affinity_seconds else ""
-    )
-    return (
-        f"{_comment(str(rule.name))} -s {endpoint.ip} -j {MARK_MASQ}",
-        f"{_comment(str(rule.name))} {recent}-m {protocol} -p {protocol} -j DNAT --to-destination {endpoint.address}",
-    )
-
-
-def _refuse_internal(rule: Rule) -> list[str]:
-    if rule.internal:
-        return []
-    target, why = ("DROP", "no local endpoints") if rule.anywhere else ("REJECT", "no endpoints")
-    return [f"{_comment(f'{rule.name} has {why}')} {_destination(rule, rule.port.cluster_ip)} -j {target}"]
-
-
-def _refuse_external(rule: Rule) -> list[str]:
-    if rule.external:
-        return []
-    target, why = ("DROP", "no local endpoints") if rule.anywhere else ("REJECT", "no endpoints")
-    comment = _comment(f"{rule.name} has {why}")
-    found = [f"{comment} {_destination(rule, address)} -j {target}" for address in rule.external_addresses]
-    if rule.port.node_port:
-        protocol = rule.name.protocol.lower()
-        port = f"-m {protocol} -p {protocol} --dport {rule.port.node_port}"
-        found.append(f"{comment} -m addrtype --dst-type LOCAL {port} -j {target}")
-    return found
-
-
-def _firewall(rule: Rule) -> list[str]:
-    """Who may not come in by a load balancer's address still has it as destination: nobody sent it on."""
-    if not rule.port.source_ranges:
-        return []
-    comment = _comment(f"{rule.name} traffic not accepted by {service_chain('FW', rule.name)}")
-    return [f"{comment} {_destination(rule, address)} -j DROP" for address in rule.port.load_balancer_ips]
-
-
-def _admit(rule: Rule) -> tuple[str, ...]:
-    """The sources that a load balancer lets in; for the others see `_firewall`."""
-    comment, to = _comment(f"{rule.name} loadbalancer IP"), service_chain("EXT", rule.name)
-    rest = _comment(f"other traffic to {rule.name} will be dropped by {FIREWALL}")
-    return (*(f"{comment} -s {source} -j {to}" for source in rule.port.source_ranges), rest)
-
-
-def _guard_loopback(settings: Settings) -> tuple[str, ...]:
-    """NodePorts on 127.0.0.1 need route_localnet; strangers must not reach loopback by it (CVE-2020-8558)."""
-    if not settings.localhost_node_ports:
-        return ()
-    where = "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
-    return (f"{_comment('block incoming localnet connections')} {where} -j DROP",)
-
-
-def _destination(rule: Rule, address: str) -> str:
-    protocol = rule.name.protocol.lower()
-    return f"-m {protocol} -p {protocol} -d {address} --dport {rule.port.port}"
-
-
-def _comment(text: str) -> str:
-    return f'-m comment --comment "{text}"'
 
 
 def _difference(table: str, old: Chains, new: Chains) -> str:

@@ -1,7 +1,7 @@
 """A ruleset as `nft` transactions: maps from addresses to verdicts, chains per Service port and endpoint.
 
 Looking up a Service costs the same whether there are ten or ten thousand, because the kernel finds it in a map.
-All chains and elements are computed anew each time; only those that differ from what was applied last are sent, so that
+Only chains and elements that differ from what was applied last are sent, so that
 the sets which remember clients (session affinity) stay as they are for as long as their endpoint does.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from kubarium.component_base import logging
 from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
+from kube_proxy.backends.rendered import Rendered
 from kube_proxy.endpoints import Endpoint
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
@@ -52,6 +53,7 @@ class NftablesBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._parts = Rendered(lambda rule: render(rule, settings))
         self._applied: Table | None = None
 
     async def prepare(self) -> None:
@@ -59,7 +61,7 @@ class NftablesBackend:
         set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
 
     async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
-        wanted = render(ruleset, self._settings)
+        wanted = assemble(self._parts.of(ruleset.rules), self._settings)
         if full or self._applied is None:
             await self._replace(wanted)
         elif text := difference(self._applied, wanted):
@@ -160,13 +162,21 @@ def chain_of(kind: str, name: PortName) -> str:
     return f"{kind}-{digest}-{text}"[:120].rstrip("/")
 
 
-def render(ruleset: Ruleset, settings: Settings) -> Table:
-    """The table."""
+def render(rule: Rule, settings: Settings) -> Table:
+    """The part of one Service port."""
+    part = Table(chains=_chains(rule, settings), sets=_sets(rule))
+    _look_up(part.maps, rule)
+    return part
+
+
+def assemble(parts: Iterable[Table], settings: Settings) -> Table:
+    """The whole table."""
     table = Table(chains=_fixed_chains(settings))
-    for rule in ruleset.rules:
-        _look_up(table.maps, rule)
-        table.chains |= _chains(rule, settings)
-        table.sets |= _sets(rule)
+    for part in parts:
+        for name, entries in part.maps.items():
+            table.maps[name] |= entries
+        table.chains |= part.chains
+        table.sets |= part.sets
     return table
 
 
