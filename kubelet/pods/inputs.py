@@ -118,12 +118,10 @@ class Inputs:
         )
         variables = await environment.environment(pod, container, around, self._fetch)
         handler = self._runtime_handler(pod)
-        volumes = self._volumes.of_container(
-            pod, container, dict(variables), self._runtime().mounts_recursively_read_only(handler)
-        )
         users = self._users.ids_of(pod, handler)
-        mapped = {"uidMappings": users, "gidMappings": users} if users else {}
-        mounts: list[Mapping[str, Any]] = [*({**one, **mapped} for one in volumes.mounts()), *devices.mounts]
+        recursive = self._runtime().mounts_recursively_read_only(handler)
+        volumes = self._volumes.of_container(pod, container, dict(variables), recursive, users)
+        mounts: list[Mapping[str, Any]] = [*volumes.mounts(), *devices.mounts]
         taken = {str(mount["container_path"]).rstrip("/") for mount in mounts}
         directory = self._volumes.pod_directory(uid_of(pod))
         if "/etc/hosts" not in taken:

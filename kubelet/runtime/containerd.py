@@ -1,4 +1,4 @@
-"""containerd's own services, for what its CRI cannot do before version 2.1: lay an image's files onto a directory.
+"""containerd's own services, for what its CRI cannot do before version 2.2: lay an image's files onto a directory.
 
     image name ──▶ manifest ──▶ configuration ──▶ layers ──▶ their snapshot ──▶ a read-only view, mounted
 

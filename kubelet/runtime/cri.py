@@ -44,8 +44,9 @@ TASK_EVENTS = 'namespace==k8s.io,topic~="/tasks/(start|exit|oom)"'
 TIMEOUT = 120.0  # seconds; upstream's --runtime-request-timeout of 2m
 PULL_TIMEOUT = 3600.0
 
-# From these versions on a mount of a container may name an image.
-TAKES_IMAGES = {"containerd": (2, 1), "cri-o": (1, 31)}
+# From these versions on a mount of a container may name an image and a path in it (containerd 2.1 takes the image and
+# silently leaves out the path).
+TAKES_IMAGES = {"containerd": (2, 2), "cri-o": (1, 33)}
 KNOWS_CDI = {"containerd": (2, 0), "cri-o": (1, 23)}
 DEFAULT_SNAPSHOTTER = "overlayfs"
 

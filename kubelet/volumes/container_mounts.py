@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class ContainerMounts:
         directory: Path,
         environment: Mapping[str, str],
         recursive_read_only: bool = False,
+        user_ids: Sequence[Mapping[str, int]] = (),
     ) -> None:
         self._pod = pod
         self._container = container
@@ -40,6 +41,7 @@ class ContainerMounts:
         self._directory = directory
         self._environment = environment
         self._recursive_read_only = recursive_read_only
+        self._user_ids = user_ids
 
     def mounts(self) -> list[dict[str, Any]]:
         """The container's `volumeMounts`. Raises StartError."""
@@ -82,6 +84,8 @@ class ContainerMounts:
             "readonly": bool(mount.get("readOnly")) or mounted.read_only,
             "propagation": PROPAGATION.get(mount.get("mountPropagation") or "", "PROPAGATION_PRIVATE"),
         }
+        if self._user_ids and mounted.mappable:
+            made |= {"uidMappings": self._user_ids, "gidMappings": self._user_ids}
         if self._is_recursively_read_only(mount):
             made["recursive_read_only"] = True
         if mounted.image:

@@ -123,11 +123,12 @@ class VolumeManager:
         container: Object,
         environment: Mapping[str, str],
         recursive_read_only: bool = False,
+        user_ids: Sequence[Mapping[str, int]] = (),
     ) -> ContainerMounts:
         """The container's volume mounts and devices."""
         mounted = self._mounted.get(uid_of(pod), {})
         directory = self.pod_directory(uid_of(pod))
-        return ContainerMounts(pod, container, mounted, directory, environment, recursive_read_only)
+        return ContainerMounts(pod, container, mounted, directory, environment, recursive_read_only, user_ids)
 
     def read_file(self, pod_uid: str, volume: str, path: str) -> str:
         """What containers wrote into a file of a volume; links are not followed. Raises OSError."""

@@ -32,6 +32,7 @@ class Mounted:
     read_only: bool = False
     image: str = ""
     device: str = ""
+    mappable: bool = True  # can its files be those of a pod's own users?
 
 
 class VolumeHost(Protocol):

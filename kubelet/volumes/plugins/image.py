@@ -40,14 +40,14 @@ class ImageVolume(Plugin):
         place = directory / hashlib.sha256(image.encode()).hexdigest()[:16]
         view = await self._view(image, str(place))
         if view is None:
-            return Mounted(read_only=True, image=image)
+            return Mounted(read_only=True, image=image, mappable=False)
         try:
             place.mkdir(parents=True, exist_ok=True)
             if not mounts.is_mount_point(str(place)):
                 mounts.mount_with(view.kind, view.source, str(place), view.options)
         except OSError as error:
             raise VolumeError(str(error)) from error
-        return Mounted(str(place), read_only=True)
+        return Mounted(str(place), read_only=True, mappable=False)  # an overlay mount cannot be mapped
 
     async def tear_down(self, directory: Path) -> None:
         for place in directory.iterdir():
