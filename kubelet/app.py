@@ -168,7 +168,14 @@ class Kubelet:
             host_ips=lambda: self.facts.ips,
         )
         self.storage = Storage(
-            host, self.client, self.runtime, self.recorder, self.clock, self.root, self.name
+            host,
+            self.client,
+            self.runtime,
+            self.recorder,
+            self.clock,
+            self.root,
+            self.name,
+            self._pods_with_status,
         )
         self.volumes = self.storage.manager
         self.devices = Devices(
@@ -282,6 +289,7 @@ class Kubelet:
         metrics.watch(
             pods=lambda: len(self.pleg.running_pods()),
             containers=self.pleg.containers_by_state,
+            claims=self.storage.usage.claims,
             node=self.name,
         )
         self.leftovers = Leftovers(
@@ -368,6 +376,7 @@ class Kubelet:
             root=self.options.root_dir,
             cgroup=self.options.cgroup_root or "/",
             pods=self._pods_with_status,
+            volumes=self.storage.usage.of,
         )
         streams = Streams(
             self.runtime,

@@ -8,6 +8,8 @@ import prometheus_client
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from kubarium.apimachinery.object import Object
+
 RELIST_SECONDS = prometheus_client.Histogram(
     "kubelet_pleg_relist_duration_seconds",
     "Duration in seconds for relisting pods in PLEG.",
@@ -20,12 +22,23 @@ POD_START_SECONDS = prometheus_client.Histogram(
 )
 
 
+VOLUME_METRICS = (
+    ("kubelet_volume_stats_capacity_bytes", "capacityBytes", "Capacity in bytes of the volume"),
+    ("kubelet_volume_stats_available_bytes", "availableBytes", "Number of available bytes in the volume"),
+    ("kubelet_volume_stats_used_bytes", "usedBytes", "Number of used bytes in the volume"),
+    ("kubelet_volume_stats_inodes", "inodes", "Maximum number of inodes in the volume"),
+    ("kubelet_volume_stats_inodes_free", "inodesFree", "Number of free inodes in the volume"),
+    ("kubelet_volume_stats_inodes_used", "inodesUsed", "Number of used inodes in the volume"),
+)
+
+
 class _Watched(Collector):
     """Numbers that are counted when somebody asks."""
 
     def __init__(self) -> None:
         self.pods: Callable[[], int] = lambda: 0
         self.containers: Callable[[], Mapping[str, int]] = dict
+        self.claims: Callable[[], Iterable[tuple[Object, Object]]] = list
         self.node = ""
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -42,12 +55,29 @@ class _Watched(Collector):
         )
         node.add_metric([self.node], 1)
         yield node
+        yield from self._volumes()
+
+    def _volumes(self) -> Iterable[GaugeMetricFamily]:
+        found = list(self.claims())
+        for name, key, text in VOLUME_METRICS:
+            family = GaugeMetricFamily(name, text, labels=["namespace", "persistentvolumeclaim"])
+            for claim, usage in found:
+                if key in usage:
+                    family.add_metric([claim["namespace"], claim["name"]], usage[key])
+            yield family
 
 
 _watched = _Watched()
 prometheus_client.REGISTRY.register(_watched)
 
 
-def watch(*, pods: Callable[[], int], containers: Callable[[], Mapping[str, int]], node: str) -> None:
+def watch(
+    *,
+    pods: Callable[[], int],
+    containers: Callable[[], Mapping[str, int]],
+    claims: Callable[[], Iterable[tuple[Object, Object]]],
+    node: str,
+) -> None:
     """Count these from now on."""
     _watched.pods, _watched.containers, _watched.node = pods, containers, node
+    _watched.claims = claims

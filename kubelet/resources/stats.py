@@ -63,6 +63,7 @@ class Stats:
         root: str,
         cgroup: str,
         pods: Callable[[], list[Object]],
+        volumes: Callable[[str], list[Object]] = lambda uid: [],
     ) -> None:
         self._runtime = runtime
         self._clock = clock
@@ -71,6 +72,7 @@ class Stats:
         self._root = root
         self._cgroup = cgroup
         self._pods = pods
+        self._volumes = volumes
         self._started = clock.now()
 
     async def sample(self) -> None:
@@ -112,6 +114,9 @@ class Stats:
             "cpu": _sum([part["cpu"] for part in parts]),
             "memory": _sum([part["memory"] for part in parts]),
         }
+        volumes = self._volumes(metadata["uid"])
+        if volumes:
+            found["volume"] = volumes
         if network is not None:
             found["network"] = {
                 "time": self._now(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
+from kubarium.apimachinery.object import Object
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 from kubelet.runtime.inputs import Recorder
@@ -22,6 +23,7 @@ from kubelet.volumes.plugins.host_path import HostPath
 from kubelet.volumes.plugins.image import ImageVolume
 from kubelet.volumes.plugins.local import Local
 from kubelet.volumes.plugins.nfs import NFS
+from kubelet.volumes.usage import VolumeUsage
 
 
 class Storage:
@@ -36,6 +38,7 @@ class Storage:
         clock: Clock,
         root: Path,
         node: str,
+        pods: Callable[[], Iterable[Object]],
     ) -> None:
         self._csi_node = CSINodeKeeper(client, node, clock)
         self.drivers = Drivers(self._csi_node, host.csi_driver, clock)
@@ -61,7 +64,12 @@ class Storage:
             self.csi,
         ]
         self.manager = VolumeManager(root, plugins, host, recorder)
+        self.usage = VolumeUsage(self.manager, clock, pods)
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs beside the pods."""
-        return {"CSINode": self._csi_node.run(), "CSI capacity": self.drivers.run()}
+        return {
+            "CSINode": self._csi_node.run(),
+            "CSI capacity": self.drivers.run(),
+            "volume usage": self.usage.run(),
+        }

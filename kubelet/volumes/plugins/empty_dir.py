@@ -8,7 +8,7 @@ from pathlib import Path
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object
-from kubelet.volumes import mounts, ownership
+from kubelet.volumes import measure, mounts, ownership
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 
@@ -35,6 +35,11 @@ class EmptyDir(Plugin):
         except OSError as error:
             raise VolumeError(str(error)) from error
         return Mounted(str(directory))
+
+    async def usage(self, pod: Object, volume: Object, mounted: Mounted) -> Object | None:
+        if (volume.get("emptyDir") or {}).get("medium"):
+            return await measure.of_file_system(mounted.path)
+        return await measure.of_directory(mounted.path)
 
     async def tear_down(self, directory: Path) -> None:
         mounts.unmount_below(str(directory))

@@ -9,7 +9,7 @@ from pathlib import Path
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import fields
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, status_of
-from kubelet.volumes import atomic_writer, mounts, ownership
+from kubelet.volumes import atomic_writer, measure, mounts, ownership
 from kubelet.volumes.atomic_writer import Payload
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError, VolumeHost
 
@@ -53,6 +53,10 @@ class FileVolume(Plugin):
     async def files(self, pod: Object, source: Object) -> Files:
         """What the volume holds."""
         raise NotImplementedError
+
+    async def usage(self, pod: Object, volume: Object, mounted: Mounted) -> Object | None:
+        """What its files take."""
+        return await measure.of_directory(mounted.path)
 
     async def tear_down(self, directory: Path) -> None:
         """Remove the files."""

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from kubarium.apimachinery.object import Object, spec_of
-from kubelet.volumes import ownership
+from kubelet.volumes import measure, ownership
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 OPENING = "MountVolume.NewMounter initialization"
@@ -47,6 +47,9 @@ class Local(Plugin):
                 raise VolumeError(str(error)) from error
             self._owned.add(directory)
         return Mounted(str(path), read_only)
+
+    async def usage(self, pod: Object, volume: Object, mounted: Mounted) -> Object | None:
+        return await measure.of_file_system(mounted.path) if mounted.path else None
 
     async def tear_down(self, directory: Path) -> None:
         self._owned.discard(directory)

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from kubarium.apimachinery.object import Object
-from kubelet.volumes import mounts
+from kubelet.volumes import measure, mounts
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
 
 
@@ -37,6 +37,9 @@ class NFS(Plugin):
                 f"mount failed: exit status {process.returncode}\nOutput: {complaint.decode(errors='replace')}"
             )
         return Mounted(str(directory), read_only)
+
+    async def usage(self, pod: Object, volume: Object, mounted: Mounted) -> Object | None:
+        return await measure.of_file_system(mounted.path) if mounted.path else None
 
     async def tear_down(self, directory: Path) -> None:
         mounts.unmount_below(str(directory))
