@@ -155,9 +155,20 @@ class _Compiler:
             return typed
         name, args = self._resolved(node)
         typed_args = [self.visit(arg) for arg in args]
+        self._check_literals(name, args)
         return self._function(
             node, name, typed_args, member=node.target is not None and len(args) > len(node.args)
         )
+
+    def _check_literals(self, name: str, args: Sequence[Node]) -> None:
+        """Durations, timestamps and patterns that stand in the text are looked at once. Raises CompileError."""
+        check, last = _LITERALS.get(name), args[-1] if args else None
+        if check is None or not isinstance(last, Literal) or not isinstance(last.value, str):
+            return
+        try:
+            check(last.value)
+        except EvaluationError:
+            raise self.error(last, f"invalid {name} argument") from None
 
     def _resolved(self, node: Call) -> tuple[str, list[Node]]:
         """`sets.contains(a, b)` is a function in a namespace unless `sets` is a variable."""
@@ -196,6 +207,7 @@ class _Compiler:
             item.type.params[0] if index in node.optional and item.type.params else item.type
             for index, item in enumerate(items)
         ]
+        self._alike(node.items, types)
         runs, optional = [item.run for item in items], node.optional
         cost = sum(item.cost for item in items) + 10
         if not optional:
@@ -213,16 +225,26 @@ class _Compiler:
 
         return Typed(list_of(join(types)), run, cost)
 
+    def _alike(self, nodes: Sequence[Node], types: Sequence[Type]) -> None:
+        """What stands in a list or a map is of one type; `dyn()` is for those who want others. Raises CompileError."""
+        known = DYN
+        for node, kind in zip(nodes, types, strict=True):
+            if not compatible(known, kind):
+                raise self.error(node, f"expected type '{known}' but found '{kind}'")
+            if known.kind in ("dyn", "null"):
+                known = kind
+
     def make_map(self, node: MakeMap) -> Typed:
         """`{a: b}`."""
         entries = [(self.visit(key), self.visit(value), optional) for key, value, optional in node.entries]
-        keys = join([key.type for key, _, _ in entries])
-        values = join(
-            [
-                value.type.params[0] if optional and value.type.params else value.type
-                for _, value, optional in entries
-            ]
-        )
+        key_types = [key.type for key, _, _ in entries]
+        value_types = [
+            value.type.params[0] if optional and value.type.params else value.type
+            for _, value, optional in entries
+        ]
+        self._alike([key for key, _, _ in node.entries], key_types)
+        self._alike([value for _, value, _ in node.entries], value_types)
+        keys, values = join(key_types), join(value_types)
         runs = [(key.run, value.run, optional) for key, value, optional in entries]
 
         def run(env: Env) -> dict[Any, Any]:
@@ -364,6 +386,11 @@ _OPERATORS: dict[str, _Visit] = {
     "_?_:_": _Compiler.conditional,
     "_[_]": _Compiler.index,
     "_[?_]": _Compiler.optional_index,
+}
+_LITERALS: dict[str, Callable[[str], object]] = {
+    "duration": standard.parse_duration,
+    "timestamp": standard.parse_timestamp,
+    "matches": standard.compiled_pattern,
 }
 _TYPE_NAMES = frozenset(
     (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -369,7 +370,7 @@ def to_string(value: Any) -> str:
     if isinstance(value, datetime):
         return timestamp_text(value)
     if isinstance(value, timedelta):
-        return f"{double_text(value.total_seconds())}s"
+        return f"{plain_text(value.total_seconds())}s"
     return str(value)
 
 
@@ -402,17 +403,24 @@ def kind_of(value: Any) -> str:
 
 
 def double_text(number: float) -> str:
-    """A number as Go prints it: no fraction when it is whole, an exponent when it is large or small."""
+    """A number as Go's `%g` prints it: with an exponent from a million on, and when it is very small."""
     if number != number:
         return "NaN"
     if number in (float("inf"), float("-inf")):
         return "+Inf" if number > 0 else "-Inf"
-    if number == 0 or 1e-4 <= abs(number) < 1e21:
-        return str(int(number)) if number.is_integer() else repr(number)
-    mantissa, _, exponent = (
-        f"{number!r}".partition("e") if "e" in repr(number) else f"{number:e}".partition("e")
-    )
-    return f"{float(mantissa):g}e{int(exponent):+03d}"
+    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    power = len(digits) + exponent - 1
+    if number == 0 or -4 <= power < 6:
+        return plain_text(number)
+    mantissa = f"{digits[0]}" + (f".{''.join(map(str, digits[1:]))}" if len(digits) > 1 else "")
+    return f"{'-' if sign else ''}{mantissa}e{power:+03d}"
+
+
+def plain_text(number: float) -> str:
+    """A number in as many digits as it needs, never with an exponent."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # Times.

@@ -88,7 +88,7 @@ def test_another_implementation_agrees(source, expected):
         ("'hello'.replace('l', 'L', 1).substring(1, 4)", "eLl"),
         ("'hello'.indexOf('l') + 'hello'.lastIndexOf('l')", 5),
         ("' a '.trim() + 'abc'.charAt(1)", "ab"),
-        ("'%s=%d %.2f %x'.format(['a', 3, 1.5, 255])", "a=3 1.50 ff"),
+        ("'%s=%d %.2f %x'.format([dyn('a'), dyn(3), 1.5, dyn(255)])", "a=3 1.50 ff"),
         ("'a1b22'.findAll('[0-9]+')", ["1", "22"]),
         ("'a1b22'.find('[0-9]+')", "1"),
         ("[1, 2, 2].isSorted() && [1, 2].sum() == 3 && [3, 1].min() == 1 && [3, 1].max() == 3", True),
@@ -277,3 +277,21 @@ def test_an_apply_configuration_merges_into_the_object(schemas):
             },
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("[1, 'a']", "<input>:1:5: expected type 'int' but found 'string'"),
+        ("{'a': 1, 'b': 'c'}", "expected type 'int' but found 'string'"),
+        ("{1: 1, 'b': 1}", "expected type 'int' but found 'string'"),
+        ("duration('1 hour') < duration('1h')", "<input>:1:10: invalid duration argument"),
+        ("timestamp('today') == null", "invalid timestamp argument"),
+        ("'a'.matches('[')", "invalid matches argument"),
+    ],
+)
+def test_literals_are_checked_at_once(source, message):
+    with pytest.raises(CompileError) as wrong:
+        value(source)
+    assert message in str(wrong.value)
+    assert value("[dyn(1), 'a', null]") == [1, "a", None]
