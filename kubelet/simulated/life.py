@@ -85,7 +85,7 @@ class Life:
         due = self.asked_at + min(behaviour.stop, grace)
         if now < due:
             return due - now
-        code = 137 if behaviour.stop > grace else 0
+        code = 137 if behaviour.stop > grace else 143
         for run in list(self._running()):
             self._end(run, due, code)
         if self.sandbox is not None:

@@ -289,6 +289,7 @@ class JobController(Controller):
                 await self._delete(work, work.active, forgive=True)
                 work.active = []
             if self._set_condition(work, jobs.SUSPENDED, "True", "JobSuspended", "Job suspended"):
+                work.status.pop("startTime", None)  # the deadline begins anew when it goes on
                 self.events.event(work.job, "Normal", "Suspended", "Job suspended")
             return
         known = conditions.find(work.status.get("conditions"), jobs.SUSPENDED)
@@ -305,14 +306,15 @@ class JobController(Controller):
         fresh = work.fresh_successes()
         succeeded = work.ledger.total_succeeded + len(fresh)
         if jobs.is_indexed(job):
-            succeeded = len(work.ledger.completed | {i for p in fresh if (i := jobs.index_of(p)) is not None})
+            done = {i for p in fresh if (i := jobs.index_of(p)) is not None and i < (completions or 0)}
+            succeeded = len(work.ledger.completed | done)
         if completions is None:
             wanted = len(work.active) if succeeded > 0 else parallelism
         else:
             wanted = max(0, min(completions - succeeded - len(work.failed_indexes), parallelism))
         surplus = len(work.active) - wanted
         if surplus > 0:
-            victims = deletion_order.in_order(work.active, work.active, self.clock.now())[:surplus]
+            victims = self._least_useful(work)[:surplus]
             await self._delete(work, victims, forgive=True)
             work.active = [pod for pod in work.active if pod not in victims]
             return
@@ -320,6 +322,19 @@ class JobController(Controller):
         missing = min(wanted - len(work.active) - leaving, BURST)
         if missing > 0:
             await self._create(work, missing)
+
+    def _least_useful(self, work: Pass) -> list[Object]:
+        """Pods in the order in which they may go: those whose index nobody needs first."""
+        ordered = deletion_order.in_order(work.active, work.active, self.clock.now())
+        if not jobs.is_indexed(work.job):
+            return ordered
+        needed: dict[int, Object] = {}
+        for pod in reversed(ordered):  # of several with one index the most useful is needed
+            index = jobs.index_of(pod)
+            if index is not None and index < (jobs.completions_of(work.job) or 0):
+                needed.setdefault(index, pod)
+        kept = {uid_of(pod) for pod in needed.values()}
+        return sorted(ordered, key=lambda pod: uid_of(pod) in kept)
 
     async def _create(self, work: Pass, count: int) -> None:
         job, key = work.job, key_of(work.job)

@@ -39,3 +39,42 @@ async def test_a_pod_is_counted_once_although_the_cache_shows_late_that_it_was_c
     status = cluster.api.get("batch/v1", "jobs", "default", "work")["status"]
     assert status["succeeded"] == 4 and not status["uncountedTerminatedPods"]
     assert len(cluster.pods()) == 8
+
+
+def indexed(cluster: Cluster) -> dict[str, str]:
+    """Index of each pod that is not on its way out, by its phase."""
+    return {
+        pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]: pod["status"]["phase"]
+        for pod in cluster.pods()
+    }
+
+
+def change(cluster: Cluster, **spec: object) -> None:
+    stored = cluster.api.get("batch/v1", "jobs", "default", "work")
+    stored["spec"] |= spec
+    cluster.api.put(stored)
+
+
+async def test_an_indexed_job_that_shrinks_gives_up_its_last_indexes(cluster: Cluster) -> None:
+    cluster.api.put(job(completions=4, parallelism=4, completionMode="Indexed"))
+    await cluster.start("job-controller")
+    cluster.run_pods()
+    await cluster.settle()
+    change(cluster, completions=2, parallelism=2)
+    await cluster.settle()
+    cluster.run_pods()
+    await cluster.settle()
+    assert indexed(cluster) == {"0": "Running", "1": "Running"}
+    assert "failed" not in cluster.api.get("batch/v1", "jobs", "default", "work")["status"]
+
+
+async def test_a_suspended_job_has_no_start_time(cluster: Cluster) -> None:
+    cluster.api.put(job(completions=1, parallelism=1))
+    await cluster.start("job-controller")
+    assert cluster.api.get("batch/v1", "jobs", "default", "work")["status"]["startTime"]
+    change(cluster, suspend=True)
+    await cluster.settle()
+    assert "startTime" not in cluster.api.get("batch/v1", "jobs", "default", "work")["status"]
+    change(cluster, suspend=False)
+    await cluster.settle()
+    assert cluster.api.get("batch/v1", "jobs", "default", "work")["status"]["startTime"]

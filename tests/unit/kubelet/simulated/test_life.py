@@ -85,7 +85,7 @@ def test_an_unknown_image_waits_and_a_known_one_in_its_place_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs", "grace", "after", "code"), [(0.0, 30, 0.0, 0), (5.0, 30, 5.0, 0), (99.0, 2, 2.0, 137)]
+    ("needs", "grace", "after", "code"), [(0.0, 30, 0.0, 143), (5.0, 30, 5.0, 143), (99.0, 2, 2.0, 137)]
 )
 def test_a_pod_ends_politely(needs: float, grace: int, after: float, code: int) -> None:
     one, pod, behaviour = Life("u", (), 0.0), make_pod(), Behaviour(stop=needs)
