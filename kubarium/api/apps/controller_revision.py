@@ -40,9 +40,15 @@ def new(
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": metadata,
-        "data": data,
+        "data": _in_order(data),
         "revision": number,
     }
+
+
+def _in_order(data: Object) -> Object:
+    """With sorted keys, as Go writes maps: clients compare the bytes of a revision with those they would write."""
+    found: Object = orjson.loads(orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    return found
 
 
 def renamed(revision: Object, owner_name: str, collisions: int, hash_label: str = HASH_LABEL) -> Object:
