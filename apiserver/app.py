@@ -32,6 +32,7 @@ from apiserver.authorization.rbac import RBAC
 from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
+from apiserver.bootstrap.start_checks import add_start_checks
 from apiserver.endpoints.backends import Backends
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
@@ -201,10 +202,10 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     conversions = Conversions(storage, WebhookClient(client).call)
     custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions)
-    health.add("poststarthook/start-apiextensions-controllers", custom.check, "readyz", "healthz")
     bootstrap = Bootstrap(client, _facts(options), clock)
-    health.add("poststarthook/rbac/bootstrap-roles", bootstrap.check, "readyz", "healthz")
-    health.add("informer-sync", _settled(authorizer), "readyz")
+    add_start_checks(
+        health, informers=_settled(authorizer), definitions=custom.check, first_writes=bootstrap.check
+    )
     tasks: list[tuple[str, Callable[[], Any]]] = [
         ("informers", informers.run),
         ("bootstrap", bootstrap.run),

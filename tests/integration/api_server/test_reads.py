@@ -204,3 +204,26 @@ async def test_large_lists_are_compressed_for_those_who_like_it(client: Client, 
     if answer.headers.get("content-encoding") == "gzip" and content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
     assert len([i for i in orjson.loads(content)["items"] if i["metadata"]["name"] in "abc"]) == 3
+
+
+@pytest.mark.parametrize("page", ["healthz", "livez", "readyz"])
+async def test_health_names_what_was_started(client: Client, page: str) -> None:
+    """Upstream's own suite looks for these names (`test/e2e/apimachinery/health_handlers.go`)."""
+    text = await client.request("GET", f"/{page}?verbose=1")
+    names = {
+        line.removeprefix("[+]").removesuffix(" ok") for line in text.splitlines() if line.startswith("[+]")
+    }
+    hooks = """
+        start-kube-apiserver-admission-initializer generic-apiserver-start-informers start-apiextensions-informers
+        start-apiextensions-controllers crd-informer-synced bootstrap-controller start-system-namespaces-controller
+        scheduling/bootstrap-system-priority-classes start-cluster-authentication-info-controller
+        start-kube-aggregator-informers apiservice-registration-controller apiservice-status-available-controller
+        kube-apiserver-autoregistration apiservice-openapi-controller
+    """
+    wanted = {f"poststarthook/{hook}" for hook in hooks.split()} | {
+        "ping",
+        "log",
+        "etcd",
+        "autoregister-completion",
+    }
+    assert wanted <= names
