@@ -77,6 +77,7 @@ class Guardians:
             minimum_age=options.minimum_image_ttl_duration,
             maximum_age=options.image_maximum_gc_age,
             removed=image_removed,
+            mounted=volumes.images,
         )
         self.allocatable = Allocatable(
             cgroups,

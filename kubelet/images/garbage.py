@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
@@ -31,6 +31,7 @@ class ImageGarbage:
         minimum_age: float = 120.0,
         maximum_age: float = 0.0,
         removed: Callable[[str], None] = lambda image_id: None,
+        mounted: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._runtime = runtime
         self._recorder = recorder
@@ -41,6 +42,7 @@ class ImageGarbage:
         self._minimum_age = minimum_age  # seconds for which a new image is left alone
         self._maximum_age = maximum_age  # seconds after which an unused one goes in any case; 0: never
         self._removed = removed
+        self._mounted = mounted  # images that are volumes of pods
         self._first_seen: dict[str, float] = {}
         self._last_used: dict[str, float] = {}
         self._started = clock.monotonic()
@@ -65,6 +67,7 @@ class ImageGarbage:
         self.images = await self._runtime.list_images()
         used = {container.image for container in await self._runtime.list_containers()}
         used.add((await self._runtime.version()).sandbox_image)
+        used.update(self._mounted())
         for image in self.images:
             self._first_seen.setdefault(image.id, now)
             if used.intersection((image.id, *image.tags, *image.digests)):

@@ -31,6 +31,7 @@ class VolumeManager:
         self._host = host
         self._recorder = recorder
         self._mounted: dict[str, dict[str, Mounted]] = {}
+        self._images: dict[str, set[str]] = {}
         self._resolved: dict[str, dict[str, tuple[Plugin, Object]]] = {}  # as it was last set up
 
     def pod_directory(self, pod_uid: str) -> Path:
@@ -114,6 +115,11 @@ class VolumeManager:
                 reference = await pull(volume)
                 directory = self.pod_directory(uid_of(pod)) / "volumes" / "kubernetes.io~image" / name
                 self._mounted[uid_of(pod)][name] = await plugin.pulled(reference, directory)
+                self._images.setdefault(uid_of(pod), set()).add(reference)
+
+    def images(self) -> set[str]:
+        """Images that are volumes of pods here."""
+        return set().union(*self._images.values())
 
     # -- what containers get ---------------------------------------------------------------------------------------
 
@@ -181,6 +187,7 @@ class VolumeManager:
             raise failure
         self._mounted.pop(pod_uid, None)
         self._resolved.pop(pod_uid, None)
+        self._images.pop(pod_uid, None)
         await asyncio.to_thread(_remove, directory)
 
     async def clear(self) -> None:
