@@ -58,7 +58,7 @@ class Storage:
             SecretVolume(host),
             DownwardVolume(host),
             ProjectedVolume(host),
-            Local(),
+            Local(root),
             NFS(),
             ImageVolume(runtime.view_image, runtime.give_back_view),
             self.csi,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -103,3 +104,52 @@ def user(name: str, script: str) -> Any:
     made["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     made["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     return made
+
+
+@pytest.fixture
+def device(stories: Shell) -> Iterator[str]:
+    """A disk of node-1 that holds nothing yet."""
+    made = stories.on_node(
+        "node-1", "sh", "-c", "truncate -s 32M /var/disk && losetup -f --show /var/disk"
+    ).strip()
+    yield made
+    stories.on_node("node-1", "sh", "-c", f"losetup -d {made}; rm /var/disk", check=False)
+
+
+def test_a_local_device_as_a_file_system_and_as_itself(stories: Shell, namespace: str, device: str) -> None:
+    for mode, use in (("Filesystem", "volumeMounts"), ("Block", "volumeDevices")):
+        name = f"{namespace}-{mode.lower()}"
+        place = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
+        common = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeMode": mode}
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {
+                **common,
+                "capacity": {"storage": "32Mi"},
+                "local": {"path": device},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [place]}]}},
+            },
+        }
+        claim = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "disk"},
+            "spec": {**common, "volumeName": name, "resources": {"requests": {"storage": "1Mi"}}},
+        }
+        script = {
+            "Filesystem": "grep -q ' /disk ext4 ' /proc/mounts && echo kept > /disk/file",
+            "Block": "dd if=/disk bs=1024 count=2 | tail -c 968 | od -An -tx1 | grep -q '53 ef'",  # ext4's mark
+        }
+        made = pod("user", "sh", "-c", script[mode], restartPolicy="Never")
+        made["spec"]["volumes"] = [{"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}]
+        where = {"mountPath": "/disk"} if mode == "Filesystem" else {"devicePath": "/disk"}
+        made["spec"]["containers"][0][use] = [{"name": "disk", **where}]
+        stories.apply(volume, claim, made, namespace=namespace)
+        until(
+            lambda: stories.get("pod", "user", "-n", namespace)["status"]["phase"] == "Succeeded", what=mode
+        )
+        stories.kubectl("delete", "pod/user", "pvc/disk", "-n", namespace)
+        stories.kubectl("delete", "pv", name)
+    until(lambda: device not in stories.on_node("node-1", "cat", "/proc/mounts"), what="device still mounted")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from kubarium.apimachinery.object import Object
-from kubelet.volumes import measure, mounts
-from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
+from kubelet.volumes import measure, mounts, programs
+from kubelet.volumes.plugin import Mounted, Plugin
 
 
 class NFS(Plugin):
@@ -25,17 +24,7 @@ class NFS(Plugin):
         if mounts.is_mount_point(str(directory)):
             return Mounted(str(directory), read_only)
         options = [*(volume.get("mountOptions") or []), *(["ro"] if read_only else [])]
-        command = ["mount", "-t", "nfs"]
-        if options:
-            command += ["-o", ",".join(options)]
-        process = await asyncio.create_subprocess_exec(
-            *command, f"{source['server']}:{source['path']}", str(directory), stderr=asyncio.subprocess.PIPE
-        )
-        _, complaint = await process.communicate()
-        if process.returncode != 0:
-            raise VolumeError(
-                f"mount failed: exit status {process.returncode}\nOutput: {complaint.decode(errors='replace')}"
-            )
+        await programs.mount("nfs", f"{source['server']}:{source['path']}", str(directory), options)
         return Mounted(str(directory), read_only)
 
     async def usage(self, pod: Object, volume: Object, mounted: Mounted) -> Object | None:
