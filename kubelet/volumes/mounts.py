@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -27,6 +28,17 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"mount {source} on {target}: {os.strerror(number)}")
+
+
+def mount_in_memory(target: str, size: int | None = None) -> None:
+    """A file system in memory, out of reach of the swap where the kernel (6.4) can do that. Raises OSError."""
+    options = [f"size={size}"] if size else []
+    try:
+        mount("tmpfs", target, "tmpfs", options=",".join([*options, "noswap"]))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
+            raise
+        mount("tmpfs", target, "tmpfs", options=",".join(options))
 
 
 OPTIONS = {"ro": MS_RDONLY, "bind": MS_BIND, "rbind": MS_BIND | MS_REC, "rw": 0}

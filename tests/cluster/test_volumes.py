@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cluster
 
 USER, GROUP = 1000, 1001
 LOOK = """
-stat -c '%n %F %a %u %g' /empty /memory
+stat -c '%n %F %a %u %g' /empty /memory /half
 grep -q ' /memory tmpfs ' /proc/mounts && echo memory is tmpfs
 cd /files && stat -L -c '%n %a %g' page/a secret/b pod/name token
 echo $(cat page/a secret/b pod/name) $(cat /alone)
@@ -23,7 +23,8 @@ touch page/x 2>&1 || true
 """
 SEEN = f"""
 /empty directory 2777 0 {GROUP}
-/memory directory 2777 0 {GROUP}
+/memory directory 3777 0 {GROUP}
+/half directory 3777 0 {GROUP}
 memory is tmpfs
 page/a 440 {GROUP}
 secret/b 644 {GROUP}
@@ -68,6 +69,7 @@ def pod_with_all() -> Any:
         {"name": "empty", "mountPath": "/empty"},
         {"name": "empty", "mountPath": "/below", "subPath": "below"},
         {"name": "memory", "mountPath": "/memory"},
+        {"name": "memory", "mountPath": "/half", "subPath": "half"},
         {"name": "files", "mountPath": "/files"},
         {"name": "page", "mountPath": "/alone", "subPath": "a"},
     ]

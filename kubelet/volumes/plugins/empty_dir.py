@@ -28,7 +28,7 @@ class EmptyDir(Plugin):
                 directory.mkdir(parents=True)
                 directory.chmod(0o777)
             if source.get("medium") == "Memory" and not mounts.is_mount_point(str(directory)):
-                mounts.mount("tmpfs", str(directory), "tmpfs", options=_options(pod, source))
+                mounts.mount_in_memory(str(directory), _size(pod, source))
                 is_fresh = True
             if is_fresh and group is not None:
                 ownership.set_ownership(str(directory), group, read_only=False)
@@ -46,11 +46,11 @@ class EmptyDir(Plugin):
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _options(pod: Object, source: Object) -> str:
+def _size(pod: Object, source: Object) -> int | None:
     """A volume in memory may not be larger than what the pod may use."""
     sizes = [quantity.value(source["sizeLimit"])] if source.get("sizeLimit") else []
     limits = resources.limits_of(pod)
     containers = (pod.get("spec") or {}).get("containers") or []
     if all(((one.get("resources") or {}).get("limits") or {}).get("memory") for one in containers):
         sizes.append(limits["memory"])
-    return f"mode=0777,size={min(sizes)}" if sizes else "mode=0777"
+    return min(sizes, default=None)

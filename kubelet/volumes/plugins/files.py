@@ -39,7 +39,7 @@ class FileVolume(Plugin):
                 directory.mkdir(parents=True)
                 directory.chmod(0o777)
                 if self.on_tmpfs:
-                    mounts.mount("tmpfs", str(directory), "tmpfs", options="mode=0777")
+                    mounts.mount_in_memory(str(directory))
             changed = atomic_writer.write(directory, files)
             if changed and group is not None:
                 ownership.set_ownership(str(directory), group, read_only=True)
