@@ -125,6 +125,8 @@ def driver(stories: Shell, namespace: str) -> Iterator[Driver]:
     until(lambda: not made.inside("find /var/lib/kubelet -name vol_data.json"), what="volumes not given back")
     until(lambda: not made.attachments(), what="volumes not detached")
     made.stop()
+    stories.kubectl("delete", "pvc", "--all", "-n", namespace, "--no-wait")
+    stories.kubectl("delete", "pv", f"pv-{namespace}-data", "--no-wait", check=False)
     for kind in ("csidriver", "storageclass"):
         stories.kubectl("delete", kind, NAME, check=False)
     until(lambda: NAME not in json.dumps(stories.get("csinode", NODE)["spec"]))

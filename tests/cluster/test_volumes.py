@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Shell, until
-from tests.cluster.objects import pod
+from tests.cluster.objects import BUSYBOX, pod
 
 pytestmark = pytest.mark.cluster
 
@@ -19,7 +19,8 @@ grep -q ' /memory tmpfs ' /proc/mounts && echo memory is tmpfs
 cd /files && stat -L -c '%n %a %g' page/a secret/b pod/name token
 echo $(cat page/a secret/b pod/name) $(cat /alone)
 echo written > /empty/below/here && cat /below/here
-touch page/x 2>&1 || true
+ls /image/bin/busybox /tools/busybox
+touch page/x /image/x 2>&1 || true
 """
 SEEN = f"""
 /empty directory 2777 0 {GROUP}
@@ -31,7 +32,9 @@ secret/b 644 {GROUP}
 pod/name 644 {GROUP}
 token 640 {GROUP}
 1 2 all 1 written
+/image/bin/busybox /tools/busybox
 touch: page/x: Read-only file system
+touch: /image/x: Read-only file system
 """
 
 
@@ -64,6 +67,7 @@ def pod_with_all() -> Any:
         {"name": "memory", "emptyDir": {"medium": "Memory"}},
         {"name": "files", "projected": {"sources": sources}},
         {"name": "page", "configMap": {"name": "page"}},
+        {"name": "image", "image": {"reference": BUSYBOX, "pullPolicy": "IfNotPresent"}},
     ]
     made["spec"]["containers"][0]["volumeMounts"] = [
         {"name": "empty", "mountPath": "/empty"},
@@ -72,6 +76,8 @@ def pod_with_all() -> Any:
         {"name": "memory", "mountPath": "/half", "subPath": "half"},
         {"name": "files", "mountPath": "/files"},
         {"name": "page", "mountPath": "/alone", "subPath": "a"},
+        {"name": "image", "mountPath": "/image"},
+        {"name": "image", "mountPath": "/tools", "subPath": "bin"},
     ]
     return made
 
