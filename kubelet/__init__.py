@@ -18,6 +18,7 @@
                     ▼
          status/generate (pure) -> status/manager ──▶ API server (one PATCH of `status`)
 
-Beside that flow: `node/` reports the machine and keeps its Lease, `server/` answers on port 10250.
+Beside that flow: `node/` reports the machine and keeps its Lease, `server/` answers on port 10250, `plugins/` takes in
+programs of others that serve volumes (`volumes/csi`) and devices (`devices/`) here.
 What runs is never touched by a restart of the kubelet: everything it must know of containers stands in their labels.
 """
