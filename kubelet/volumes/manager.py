@@ -188,6 +188,8 @@ class VolumeManager:
         self._mounted.pop(pod_uid, None)
         self._resolved.pop(pod_uid, None)
         self._images.pop(pod_uid, None)
+        for plugin in self._plugins:
+            plugin.forget(pod_uid)
         await asyncio.to_thread(_remove, directory)
 
     async def clear(self) -> None:

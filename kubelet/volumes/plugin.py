@@ -105,6 +105,10 @@ class Plugin(Protocol):
         """Undo everything that lies in the directory. Raises VolumeError: it is tried again."""
         ...
 
+    def forget(self, pod_uid: str) -> None:
+        """The pod has ended, whether or not it ever had its volumes."""
+        return None
+
     async def clear(self) -> None:
         """Undo what is left of volumes that no pod on this node has any more."""
         return None

@@ -73,7 +73,7 @@ class CSI(Plugin):
         self._published: set[str] = (
             set()
         )  # both by this process: after a restart everything is said once more
-        self._wanted: set[str] = set()  # not mounted yet, but nobody should detach them
+        self._wanted: dict[str, set[str]] = {}  # not mounted yet, but nobody should detach them: by pods
         self._owned: set[str] = set()
 
     def supports(self, volume: Object) -> bool:
@@ -86,7 +86,7 @@ class CSI(Plugin):
             for note in [*self._places.published(), *self._places.staged()]
             if note.attachment
         }
-        return sorted(known | self._wanted)
+        return sorted(known.union(self._wanted))
 
     # -- up --------------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class CSI(Plugin):
         target = self._target(pod, directory, note)
         done = str(directory) in self._published and (note.block or mounts.is_mount_point(str(target)))
         if not done or facts.get("requiresRepublish"):
-            context = await self._attached(volume, note)  # 1
+            context = await self._attached(pod, note)  # 1
             staging = await self._stage(pod, volume, client, note, context)  # 2
             await self._publish(pod, volume, directory, client, note, context, staging, read_only, facts)  # 3
         await self._grow(pod, volume, client, note, target)  # 4
@@ -150,14 +150,14 @@ class CSI(Plugin):
     def _target(self, pod: Object, directory: Path, note: Note) -> Path:
         return self._places.device(note, uid_of(pod)) if note.block else directory / "mount"
 
-    async def _attached(self, volume: Object, note: Note) -> dict[str, str]:
+    async def _attached(self, pod: Object, note: Note) -> dict[str, str]:
         """Wait until the driver's attacher has brought the volume to this node; returns what it has to say."""
         if not note.attachment:
             return {}
         name = requests.unique_name(note.driver, note.handle)
         if name not in self._wanted:
-            self._wanted.add(name)
             self._in_use_changed()
+        self._wanted.setdefault(name, set()).add(uid_of(pod))
         await self._host.told_in_use([name])
         deadline, wait = self._clock.monotonic() + ATTACH_TIMEOUT, 0.1
         while True:
@@ -369,7 +369,6 @@ class CSI(Plugin):
                 raise VolumeError(str(error), "UnmountDevice") from error
             self._staged.discard(place)
             places.remove(place, staged, staged.parent)
-        self._wanted.discard(requests.unique_name(note.driver, note.handle))
         if note.attachment:
             self._in_use_changed()
 
@@ -379,6 +378,13 @@ class CSI(Plugin):
         except UnknownDriver as error:
             text = f"kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: {error}"
             raise VolumeError(text, operation) from error
+
+    def forget(self, pod_uid: str) -> None:
+        for name, pods in list(self._wanted.items()):
+            pods.discard(pod_uid)
+            if not pods:
+                del self._wanted[name]
+                self._in_use_changed()
 
     async def clear(self) -> None:
         """Unstage what was staged for pods that never came, or went while nobody was looking."""
