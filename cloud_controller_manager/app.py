@@ -29,7 +29,18 @@ from kubarium.component_base.process import Process
 NAME = "cloud-controller-manager"
 PROVIDERS: dict[str, Callable[[], CloudProvider]] = {"local": LocalProvider}
 
+ALIASES = {  # upstream's old names, which flags may still use
+    "cloud-node": NodeController.name,
+    "cloud-node-lifecycle": NodeLifecycleController.name,
+    "service": ServiceController.name,
+    "route": RouteController.name,
+}
+
 log = logging.get(__name__)
+
+
+class UnknownController(Exception):
+    """The flags name a controller that does not exist."""
 
 
 class UnknownProvider(Exception):
@@ -44,6 +55,7 @@ async def main(process: Process, argv: Sequence[str]) -> None:
         raise UnknownProvider(
             f'unknown cloud provider "{options.cloud_provider}", known are: {", ".join(PROVIDERS)}'
         )
+    canonical(options.controllers)
     config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
     async with Client(config, user_agent=NAME) as client:
         await start(process, options, client, PROVIDERS[options.cloud_provider](), RealClock())
@@ -57,7 +69,16 @@ async def start(
     async def lead() -> None:
         await run_controllers(client, options, provider, clock)
 
-    elector = LeaderElector(client, NAME, f"{socket.gethostname()}_{uuid.uuid4()}", clock)
+    elector = LeaderElector(
+        client,
+        options.leader_elect_resource_name,
+        f"{socket.gethostname()}_{uuid.uuid4()}",
+        clock,
+        namespace=options.leader_elect_resource_namespace,
+        lease_duration=options.leader_elect_lease_duration,
+        renew_deadline=options.leader_elect_renew_deadline,
+        retry_period=options.leader_elect_retry_period,
+    )
     process.start("controllers", elector.run(lead) if options.leader_elect else lead())
     if options.secure_port:
         process.start("pages", SecurePages(NAME, options, clock).serve())
@@ -91,16 +112,25 @@ def build_controllers(
     """Those that the flags ask for and the provider can serve."""
     found: list[Controller] = []
     if provider.instances is not None:
-        found.append(NodeController(client, informers, clock, provider.instances))
-        found.append(NodeLifecycleController(client, informers, clock, provider.instances, events))
+        frequency, period = options.node_status_update_frequency, options.node_monitor_period
+        found.append(NodeController(client, informers, clock, provider.instances, events, frequency))
+        found.append(NodeLifecycleController(client, informers, clock, provider.instances, events, period))
     if provider.load_balancers is not None:
         found.append(ServiceController(client, informers, clock, provider.load_balancers, events))
     if provider.routes is not None and options.configure_cloud_routes:
-        found.append(RouteController(client, informers, clock, provider.routes))
-    return [each for each in found if _is_wanted(each.name, options.controllers)]
+        period = options.route_reconciliation_period
+        found.append(RouteController(client, informers, clock, provider.routes, events, period))
+    wanted = canonical(options.controllers)
+    return [each for each in found if f"-{each.name}" not in wanted and ({"*", each.name} & wanted)]
 
 
-def _is_wanted(name: str, flags: Sequence[str]) -> bool:
-    if f"-{name}" in flags:
-        return False
-    return "*" in flags or name in flags
+def canonical(flags: Sequence[str]) -> set[str]:
+    """The flag `--controllers` with old names replaced. Raises UnknownController."""
+    found = set()
+    for flag in flags:
+        name = flag.removeprefix("-")
+        full = ALIASES.get(name, name)
+        if full not in (*ALIASES.values(), "*"):
+            raise UnknownController(f'"{name}" is not in the list of known controllers')
+        found.add(flag.replace(name, full))
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cloud_controller_manager.provider import LoadBalancers
 from kubarium.api.core import service as services
+from kubarium.api.core import taints
 from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import (
     Object,
@@ -27,6 +28,14 @@ from kubarium.component_base.clock import Clock
 
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
+TOLD = (  # reason of the event, field of the wish
+    ("Type", "type"),
+    ("LoadBalancerSourceRanges", "loadBalancerSourceRanges"),
+    ("LoadbalancerIP", "loadBalancerIP"),
+    ("ExternalTrafficPolicy", "externalTrafficPolicy"),
+    ("HealthCheckNodePort", "healthCheckNodePort"),
+)
+TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
 
 
 class ServiceController(Controller):
@@ -43,6 +52,7 @@ class ServiceController(Controller):
         events: EventRecorder,
     ) -> None:
         self._balancers, self._events = balancers, events
+        self._served: dict[ObjectKey, list[str]] = {}  # the nodes behind each load balancer
         super().__init__(client, informers, clock)
         self._services = self.informer("v1", "services").lister
         self._nodes = self.informer("v1", "nodes").lister
@@ -50,7 +60,7 @@ class ServiceController(Controller):
 
     def watches(self) -> Sequence[Watch]:
         return [
-            Watch("v1", "services"),
+            Watch("v1", "services", on_update=self._tell_changes),
             Watch("v1", "nodes", keys=self._all_balanced, changed=_serves_differently),
         ]
 
@@ -68,6 +78,10 @@ class ServiceController(Controller):
             self._events.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
             for other in filter(wants_load_balancer, self._services.list()):
                 self._balancers.remember(other)
+        elif not nodes:
+            text = "There are no available nodes for LoadBalancer"
+            self._events.event(service, "Warning", "UnAvailableLoadBalancer", text)
+        names = sorted(name_of(node) for node in nodes)
         try:
             address = await self._balancers.ensure(service, nodes)
         except ConnectionError as error:
@@ -75,6 +89,19 @@ class ServiceController(Controller):
             self._events.event(service, "Warning", "SyncLoadBalancerFailed", why)
             raise
         await self._publish(service, address)
+        if self._served.setdefault(key, names) != names:
+            self._served[key] = names
+            text = "Updated load balancer with new hosts"
+            self._events.event(service, "Normal", "UpdatedLoadBalancer", text)
+
+    def _tell_changes(self, old: Object, new: Object) -> None:
+        """Events about what a user changed, for those who look at the load balancer."""
+        if not (wants_load_balancer(old) or wants_load_balancer(new)):
+            return
+        for reason, field in TOLD:
+            before, after = (spec_of(each).get(field) for each in (old, new))
+            if before != after:
+                self._events.event(new, "Normal", reason, f"{_shown(before)} -> {_shown(after)}")
 
     async def _publish(self, service: Object, address: str) -> None:
         wanted = [{"ip": address, "ipMode": "VIP"}]
@@ -89,6 +116,7 @@ class ServiceController(Controller):
         if FINALIZER not in finalizers_of(service):
             return
         self._events.event(service, "Normal", "DeletingLoadBalancer", "Deleting load balancer")
+        self._served.pop(key_of(service), None)
         await self._balancers.delete(service)
         if _ingress_of(service):
             patch = {"status": {"loadBalancer": {"ingress": None}}}
@@ -118,7 +146,15 @@ def wants_load_balancer(service: Object) -> bool:
 
 def can_serve(node: Object) -> bool:
     """May load balancers send traffic to this node?"""
-    return EXCLUDE not in labels_of(node) and conditions.is_true(node, "Ready") and not is_deleting(node)
+    leaving = is_deleting(node) or taints.has(node, TO_BE_DELETED, taints.NO_SCHEDULE)
+    return EXCLUDE not in labels_of(node) and conditions.is_true(node, "Ready") and not leaving
+
+
+def _shown(value: object) -> str:
+    """A value in an event, as Go prints it."""
+    if isinstance(value, list):
+        return f"[{' '.join(map(str, value))}]"
+    return "" if value is None else str(value)
 
 
 def _serves_differently(old: Object, new: Object) -> bool:
