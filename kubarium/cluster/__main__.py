@@ -181,14 +181,18 @@ def node() -> None:
 @node.command("add")
 @name_option
 @click.argument("node_name", metavar="NAME", required=False, callback=checked_name)
-def node_add(name: str, node_name: str | None) -> None:
+@click.option(
+    "--set", "settings", multiple=True, metavar="PROGRAM:FLAG=VALUE", help="A flag of this node's programs."
+)
+def node_add(name: str, node_name: str | None, settings: tuple[str, ...]) -> None:
     """Plug in one more node."""
     cluster = known(name)
     new_name = node_name or f"node-{cluster.free_index()}"
     progress = terminal.TerminalProgress()
 
     async def work() -> None:
-        await waiting.wait_ready(await launcher.add_node(cluster, new_name), progress)
+        made = await launcher.add_node(cluster, new_name, parse_settings(settings))
+        await waiting.wait_ready(made, progress)
 
     with state.locked(cluster.home / f"{name}.lock"):
         run(work())
@@ -214,6 +218,17 @@ def node_kill(name: str, node_name: str) -> None:
     cluster = known(name)
     with state.locked(cluster.home / f"{name}.lock"):
         run(launcher.switch(cluster, node_name, on=False))
+    terminal.console.print(f"{node_name} is off.")
+
+
+@node.command("shutdown")
+@name_option
+@click.argument("node_name", metavar="NAME")
+def node_shutdown(name: str, node_name: str) -> None:
+    """Shut a node down: the kubelet ends its pods in order of priority, then the power goes off."""
+    cluster = known(name)
+    with state.locked(cluster.home / f"{name}.lock"):
+        run(launcher.shut_down(cluster, node_name))
     terminal.console.print(f"{node_name} is off.")
 
 

@@ -7,6 +7,7 @@ looks at what is there instead of remembering what was done.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import sys
@@ -34,6 +35,7 @@ from kubarium.cluster.shell import succeeds
 from kubarium.cluster.state import Cluster, Node
 from kubarium.cluster.waiting import admin_client, gone, until
 
+SHUTDOWN_SECONDS = 45.0  # the kubelet promises 30
 DOWN_SECONDS = 45.0
 
 
@@ -149,8 +151,8 @@ def wipe(cluster: Cluster) -> None:
     shutil.rmtree(cluster.dir)
 
 
-async def add_node(cluster: Cluster, name: str) -> Cluster:
-    """Plug in one more node."""
+async def add_node(cluster: Cluster, name: str, extra: dict[str, dict[str, str]] | None = None) -> Cluster:
+    """Plug in one more node; `extra` are flags of its programs."""
     if cluster.node(name) is not None:
         raise LaunchError(f"node {name!r} is there already")
     machine.check_machine()
@@ -159,7 +161,8 @@ async def add_node(cluster: Cluster, name: str) -> Cluster:
             "the cluster was made without real nodes: make another one with kubarium up --nodes 1"
         )
     member = Node(name, cluster.free_index())
-    cluster = cluster.with_node(member)
+    own = {f"{name}/{program}": flags for program, flags in (extra or {}).items()}
+    cluster = replace(cluster.with_node(member), extra={**cluster.extra, **own})
     pki.make_node(cluster, member, pki.authority(cluster))
     await node_disk.prepare(cluster, member, await images.prepared_root(cluster.cache))
     state.save(cluster)
@@ -172,7 +175,8 @@ async def remove_node(cluster: Cluster, name: str) -> Cluster:
     """Switch a node off, take it out of the API, and throw its disk away."""
     member = known_node(cluster, name)
     await switch(cluster, name, on=False)
-    cluster = cluster.without_node(name)
+    kept = {key: flags for key, flags in cluster.extra.items() if not key.startswith(f"{name}/")}
+    cluster = replace(cluster.without_node(name), extra=kept)
     state.save(cluster)
     tell_keeper(cluster)
     async with admin_client(cluster) as client:
@@ -201,6 +205,23 @@ async def switch(cluster: Cluster, name: str, on: bool) -> Cluster:
             break
         await asyncio.sleep(0.05)
     return cluster
+
+
+async def shut_down(cluster: Cluster, name: str) -> Cluster:
+    """Let the kubelet end its pods in order, as before the end of any machine, then power the node off."""
+    member = known_node(cluster, name)
+    report = next((one for one in processes.reports(cluster) if one.name == f"{name}/kubelet"), None)
+    inner = processes.node_pid(cluster, member)
+    if report is None or not report.pid or inner is None:
+        return await switch(cluster, name, on=False)
+    told = Path(f"/proc/{inner}/root/var/lib/kubelet/graceful_node_shutdown_state")
+    told.unlink(missing_ok=True)
+    processes.kill(report.pid, signal.SIGPWR)
+    for _ in range(int(SHUTDOWN_SECONDS / 0.2)):
+        if told.exists() and json.loads(told.read_text() or "{}").get("endTime"):
+            break
+        await asyncio.sleep(0.2)
+    return await switch(cluster, name, on=False)
 
 
 async def load(cluster: Cluster, archive: Path) -> dict[str, list[str]]:

@@ -94,9 +94,9 @@ def node_programs(cluster: Cluster, node: Node) -> list[Program]:
     logs = cluster.node_dir(node) / "logs"
     containerd = ["containerd", "--config", "/etc/containerd/config.toml"]
     return [
-        _program(cluster, "containerd", containerd, {}, rank=1, logs=logs),
-        _python(cluster, "kubelet", "kubelet", kubelet(cluster, node), rank=2, logs=logs),
-        _python(cluster, "kube-proxy", "kube_proxy", kube_proxy(cluster, node), rank=2, logs=logs),
+        _program(cluster, "containerd", containerd, {}, rank=1, logs=logs, node=node),
+        _python(cluster, "kubelet", "kubelet", kubelet(cluster, node), rank=2, logs=logs, node=node),
+        _python(cluster, "kube-proxy", "kube_proxy", kube_proxy(cluster, node), rank=2, logs=logs, node=node),
         _python(cluster, "network-policy", "addons.network_policy", policies(node), rank=2, logs=logs),
     ]
 
@@ -235,6 +235,8 @@ def kubelet(cluster: Cluster, node: Node) -> Flags:
         "cgroup-root": f"{cluster.cgroup}/{node.name}",
         "pod-manifest-path": "/etc/kubernetes/manifests",
         "provider-id": f"local://{cluster.name}/{node.name}",
+        "shutdown-grace-period": "30s",
+        "shutdown-grace-period-critical-pods": "10s",
     }
 
 
@@ -270,15 +272,30 @@ def _control_loop(cluster: Cluster, name: str) -> Flags:
 
 
 def _python(
-    cluster: Cluster, name: str, module: str, flags: Flags, rank: int, logs: Path | None = None
+    cluster: Cluster,
+    name: str,
+    module: str,
+    flags: Flags,
+    rank: int,
+    logs: Path | None = None,
+    node: Node | None = None,
 ) -> Program:
-    return _program(cluster, name, [sys.executable, "-m", module], flags, rank, logs)
+    return _program(cluster, name, [sys.executable, "-m", module], flags, rank, logs, node)
 
 
 def _program(
-    cluster: Cluster, name: str, command: list[str], flags: Flags, rank: int, logs: Path | None = None
+    cluster: Cluster,
+    name: str,
+    command: list[str],
+    flags: Flags,
+    rank: int,
+    logs: Path | None = None,
+    node: Node | None = None,
 ) -> Program:
+    """Flags that were set win, those for one node (`node-2/kubelet`) over those for all."""
     chosen = flags | cluster.extra.get(name, {})
+    if node is not None:
+        chosen |= cluster.extra.get(f"{node.name}/{name}", {})
     argv = (*command, *(f"--{flag}={value}" for flag, value in chosen.items()))
     return Program(name, argv, str((logs or cluster.logs) / f"{name}.log"), _environment(cluster), rank)
 
