@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery.object import Object, spec_of, status_of
+from kubarium.apimachinery.object import Object, spec_of, status_of, uid_of
 from kubarium.client import kubeconfig
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
@@ -34,14 +34,14 @@ from kubelet.pleg import PLEG
 from kubelet.plugins.watcher import PluginWatcher
 from kubelet.pod_workers import PodWorkers
 from kubelet.pods import source_api
-from kubelet.pods.inputs import Inputs
+from kubelet.pods.inputs import Inputs, log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.probes.manager import ProbeManager
-from kubelet.resources import metrics
+from kubelet.resources import local_storage, metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
@@ -49,6 +49,7 @@ from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 from kubelet.runtime.manager import RuntimeManager
+from kubelet.server import log_files
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
@@ -377,6 +378,12 @@ class Kubelet:
             cgroup=self.options.cgroup_root or "/",
             pods=self._pods_with_status,
             volumes=self.storage.usage.of,
+            storage=lambda pod: local_storage.measure(
+                pod,
+                self.volumes.pod_directory(uid_of(pod)),
+                log_directory(Path(self.options.pod_logs_dir), pod),
+            ),
+            processes=self.cgroups.processes,
         )
         streams = Streams(
             self.runtime,
@@ -400,6 +407,8 @@ class Kubelet:
             pods=self._pods_with_status,
             running_pods=self._running_pods,
             configuration=lambda: configuration.as_configuration(self.options),
+            machine=(self.facts.machine.cpus, self.facts.machine.memory),
+            log_files=log_files.ROOT if self.options.enable_system_log_handler else None,
         )
 
     # -- running ---------------------------------------------------------------------------------------------------

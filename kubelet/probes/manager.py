@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod.resources import is_restartable_init
-from kubarium.apimachinery.object import Object, uid_of
+from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet.probes import actions
 from kubelet.probes.actions import Answer
 from kubelet.probes.worker import Subject, Worker
+from kubelet.resources import metrics
 from kubelet.runtime import interface
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import Runtime
@@ -25,6 +26,7 @@ log = logging.get(__name__)
 LIVENESS, READINESS, STARTUP = "liveness", "readiness", "startup"
 KINDS = {LIVENESS: "livenessProbe", READINESS: "readinessProbe", STARTUP: "startupProbe"}
 INITIAL = {LIVENESS: None, READINESS: False, STARTUP: None}
+RESULTS = {True: "successful", False: "failed", None: "unknown"}
 TITLES = {LIVENESS: "Liveness", READINESS: "Readiness", STARTUP: "Startup"}
 
 
@@ -34,6 +36,7 @@ class _PodProbes:
     subjects: dict[str, Subject] = field(default_factory=dict)  # by container name
     tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
     workers: dict[tuple[str, str], Worker] = field(default_factory=dict)
+    counted: set[tuple[str, ...]] = field(default_factory=set)  # what the metrics show of it
 
 
 class ProbeManager:
@@ -103,6 +106,7 @@ class ProbeManager:
 
     def _worker(self, probes: _PodProbes, container: Object, kind: str, spec: Object) -> Worker:
         name, uid = container["name"], uid_of(probes.pod)
+        owner = (name_of(probes.pod), namespace_of(probes.pod), uid)
 
         def held_back(subject: Subject) -> bool:
             """Startup decides first; afterwards only the others count. What is being stopped is left in peace."""
@@ -114,7 +118,11 @@ class ProbeManager:
             return started if kind == STARTUP else not started
 
         async def ask(subject: Subject) -> Answer:
-            return await actions.probe(self._runtime, container, subject.container_id, subject.pod_ip, spec)
+            answer = await actions.probe(self._runtime, container, subject.container_id, subject.pod_ip, spec)
+            counted = (TITLES[kind], RESULTS[answer.healthy], name, *owner)
+            metrics.PROBE_TOTAL.labels(*counted).inc()
+            probes.counted.add(counted)
+            return answer
 
         def report(container_id: str, healthy: bool) -> None:
             if self.results[kind].get(container_id) is not healthy:
@@ -165,6 +173,8 @@ class ProbeManager:
             task.cancel()
         for subject in probes.subjects.values():
             self._drop(subject.container_id)
+        for labels in probes.counted:
+            metrics.PROBE_TOTAL.remove(*labels)
 
     async def close(self) -> None:
         """Stop all probes."""

@@ -32,6 +32,20 @@ VOLUME_METRICS = (
 )
 
 
+PROBES = prometheus_client.CollectorRegistry()
+PROBE_TOTAL = prometheus_client.Counter(
+    "prober_probe",
+    "Cumulative number of a liveness, readiness or startup probe for a container by result.",
+    ["probe_type", "result", "container", "pod", "namespace", "pod_uid"],
+    registry=PROBES,
+)
+
+
+def probes_page() -> bytes:
+    """`/metrics/probes`."""
+    return prometheus_client.generate_latest(PROBES)
+
+
 class _Watched(Collector):
     """Numbers that are counted when somebody asks."""
 

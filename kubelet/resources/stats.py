@@ -5,9 +5,9 @@ A rate needs two samples: the CPU rate is taken between this look and the one be
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-import time as stdlib_time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -17,6 +17,8 @@ from typing import Any
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
+from kubelet.node import machine
+from kubelet.resources.local_storage import LocalStorage, Size
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerUsage, Runtime, SandboxUsage
 
@@ -64,9 +66,13 @@ class Stats:
         cgroup: str,
         pods: Callable[[], list[Object]],
         volumes: Callable[[str], list[Object]] = lambda uid: [],
+        storage: Callable[[Object], LocalStorage] = lambda pod: LocalStorage(),
+        processes: Callable[[Object], int] = lambda pod: 0,
     ) -> None:
         self._runtime = runtime
         self._clock = clock
+        self._storage = storage
+        self._processes = processes
         self._rates = Rates(clock)
         self._node_name = node_name
         self._root = root
@@ -94,8 +100,35 @@ class Stats:
         for pod in self._pods():
             uid = pod["metadata"]["uid"]
             if uid in by_pod:
-                pods.append(self._pod(pod, by_pod[uid], network.get(uid)))
+                found = self._pod(pod, by_pod[uid], network.get(uid))
+                found |= await self._disk_of_pod(pod, by_pod[uid], found["containers"])
+                pods.append(found)
         return {"node": await self._node(), "pods": pods}
+
+    async def _disk_of_pod(self, pod: Object, usage: list[ContainerUsage], parts: list[Object]) -> Object:
+        """All that the pod fills of the node's own disk; each container gets its logs."""
+        storage = await asyncio.to_thread(self._storage, pod)
+        node = self._disk(self._root)
+        shared = {
+            key: node.get(key, 0) for key in ("availableBytes", "capacityBytes", "inodes", "inodesFree")
+        }
+        for part in parts:
+            log = storage.logs.get(part["name"], Size())
+            moment = {"time": part["cpu"]["time"]}
+            part["logs"] = {**moment, **shared, "usedBytes": log.bytes, "inodesUsed": log.inodes}
+            part["rootfs"] = {**shared, **part["rootfs"]}
+        used = storage.total + Size(
+            sum(one.filesystem_used for one in usage), sum(one.inodes_used for one in usage)
+        )
+        return {
+            "ephemeral-storage": {
+                "time": self._now(),
+                **shared,
+                "usedBytes": used.bytes,
+                "inodesUsed": used.inodes,
+            },
+            "process_stats": {"process_count": self._processes(pod)},
+        }
 
     async def _containers(self) -> list[ContainerUsage]:
         usage = await self._runtime.container_usage()
@@ -106,7 +139,12 @@ class Stats:
 
     def _pod(self, pod: Object, containers: list[ContainerUsage], network: SandboxUsage | None) -> Object:
         metadata = pod["metadata"]
-        parts = [self._container(one) for one in containers]
+        began = {
+            one["name"]: ((one.get("state") or {}).get("running") or {}).get("startedAt")
+            for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+            for one in (pod.get("status") or {}).get(key) or []
+        }
+        parts = [self._container(one, began.get(one.name)) for one in containers]
         found: Object = {
             "podRef": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
             "startTime": (pod.get("status") or {}).get("startTime"),
@@ -129,21 +167,24 @@ class Stats:
             }
         return found
 
-    def _container(self, one: ContainerUsage) -> Object:
+    def _container(self, one: ContainerUsage, began: str | None) -> Object:
         moment = _moment(one.timestamp) or self._now()
         cpu: Object = {"time": moment, "usageCoreNanoSeconds": one.cpu_nanoseconds}
         rate = self._rates.rate(one.id, one.cpu_nanoseconds, one.timestamp / 1e9)
         cpu["usageNanoCores"] = rate or 0
         return {
             "name": one.name,
-            "startTime": time.format_time(self._started),
+            "startTime": began or time.format_time(self._started),
             "cpu": cpu,
             "memory": {
                 "time": moment,
                 "workingSetBytes": one.memory_working_set,
                 "usageBytes": one.memory_usage or one.memory_working_set,
                 "rssBytes": one.memory_rss,
+                "pageFaults": 0,
+                "majorPageFaults": 0,
             },
+            "swap": {"time": moment, "swapUsageBytes": 0},
             "rootfs": {"time": moment, "usedBytes": one.filesystem_used, "inodesUsed": one.inodes_used},
         }
 
@@ -151,6 +192,7 @@ class Stats:
         whole, used = _node_memory(self._cgroup)
         total = self._node_cpu()
         place, image_bytes, image_inodes = await self._runtime.image_filesystem()
+        most, present = machine.processes()
         return {
             "nodeName": self._node_name,
             "startTime": time.format_time(self._started),
@@ -166,6 +208,7 @@ class Stats:
                 "workingSetBytes": used,
                 "rssBytes": used,
             },
+            "rlimit": {"time": self._now(), "maxpid": most, "curproc": present},
             "fs": self._disk(self._root),
             "runtime": {
                 "imageFs": {
@@ -198,55 +241,6 @@ class Stats:
 
     def _now(self) -> str:
         return time.format_time(self._clock.now())
-
-    async def resource_metrics(self) -> str:
-        """`/metrics/resource` in Prometheus' text form."""
-        summary = await self.summary()
-        lines: dict[str, list[str]] = {name: [] for name in METRICS}
-        stamp = int(stdlib_time.time() * 1000)
-        node = summary["node"]
-        lines["node_cpu_usage_seconds_total"].append(
-            f"{node['cpu']['usageCoreNanoSeconds'] / 1e9:.6f} {stamp}"
-        )
-        lines["node_memory_working_set_bytes"].append(f"{node['memory']['workingSetBytes']} {stamp}")
-        lines["resource_scrape_error"].append("0")
-        for pod in summary["pods"]:
-            labels = f'namespace="{pod["podRef"]["namespace"]}",pod="{pod["podRef"]["name"]}"'
-            for container in pod["containers"]:
-                own = f'{{container="{container["name"]}",{labels}}}'
-                seconds = container["cpu"]["usageCoreNanoSeconds"] / 1e9
-                lines["container_cpu_usage_seconds_total"].append(f"{own} {seconds:.6f} {stamp}")
-                bytes_used = container["memory"]["workingSetBytes"]
-                lines["container_memory_working_set_bytes"].append(f"{own} {bytes_used} {stamp}")
-            seconds = pod["cpu"].get("usageCoreNanoSeconds", 0) / 1e9
-            lines["pod_cpu_usage_seconds_total"].append(f"{{{labels}}} {seconds:.6f} {stamp}")
-            lines["pod_memory_working_set_bytes"].append(
-                f"{{{labels}}} {pod['memory'].get('workingSetBytes', 0)} {stamp}"
-            )
-        return "".join(_metric(name, lines[name]) for name in METRICS)
-
-
-METRICS = {
-    "container_cpu_usage_seconds_total": (
-        "counter",
-        "Cumulative cpu time consumed by the container in core-seconds",
-    ),
-    "container_memory_working_set_bytes": ("gauge", "Current working set of the container in bytes"),
-    "node_cpu_usage_seconds_total": ("counter", "Cumulative cpu time consumed by the node in core-seconds"),
-    "node_memory_working_set_bytes": ("gauge", "Current working set of the node in bytes"),
-    "pod_cpu_usage_seconds_total": ("counter", "Cumulative cpu time consumed by the pod in core-seconds"),
-    "pod_memory_working_set_bytes": ("gauge", "Current working set of the pod in bytes"),
-    "resource_scrape_error": (
-        "gauge",
-        "1 if there was an error while getting container metrics, 0 otherwise",
-    ),
-}
-
-
-def _metric(name: str, lines: list[str]) -> str:
-    kind, help = METRICS[name]
-    body = "".join(f"{name}{'' if line.startswith('{') else ' '}{line}\n" for line in lines)
-    return f"# HELP {name} [STABLE] {help}\n# TYPE {name} {kind}\n{body}"
 
 
 def _sum(parts: list[dict[str, Any]]) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import orjson
 
@@ -11,14 +12,17 @@ from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page
 from kubarium.component_base.serving import Receive, Scope, Send, respond
+from kubelet.resources import exposition, metrics
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
+from kubelet.server import log_files
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Refused, Streams, parts_of
 
 log = logging.get(__name__)
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Server:
@@ -34,6 +38,8 @@ class Server:
         pods: Callable[[], list[Object]],
         running_pods: Callable[[], Awaitable[list[Object]]],
         configuration: Callable[[], Object],
+        machine: tuple[int, int] = (0, 0),
+        log_files: Path | None = None,
     ) -> None:
         self._door = door
         self._streams = streams
@@ -42,6 +48,8 @@ class Server:
         self._pods = pods
         self._running_pods = running_pods
         self._configuration = configuration
+        self._machine = machine  # processors, bytes of memory
+        self._log_files = log_files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,15 +84,17 @@ class Server:
             case ["metrics"]:
                 await respond(send, *await metrics_page(scope))
             case ["metrics", "resource"]:
-                await respond(
-                    send, 200, "text/plain; version=0.0.4", (await self._stats.resource_metrics()).encode()
-                )
+                text = exposition.resource_metrics(await self._stats.summary())
+                await respond(send, 200, METRICS, text.encode())
             case ["metrics", "cadvisor"]:
-                await respond(
-                    send, 200, "text/plain; version=0.0.4", (await self._stats.resource_metrics()).encode()
-                )
+                text = exposition.cadvisor_metrics(await self._stats.summary(), *self._machine)
+                await respond(send, 200, METRICS, text.encode())
             case ["metrics", "probes"]:
-                await respond(send, 200, "text/plain; version=0.0.4", b"")
+                await respond(send, 200, METRICS, metrics.probes_page())
+            case ["logs", *parts] if self._log_files is not None:
+                await self._log_file(scope, send, "/".join(parts))
+            case ["checkpoint", namespace, name, container]:
+                await self._checkpoint(scope, send, namespace, name, container)
             case ["stats", "summary"]:
                 await respond(send, 200, JSON, orjson.dumps(await self._stats.summary()))
             case ["pods"]:
@@ -107,6 +117,37 @@ class Server:
                 await self._streams.run(scope, send, namespace, name, container)
             case _:
                 await respond(send, 404, TEXT, b"404 page not found\n")
+
+    async def _log_file(self, scope: Scope, send: Send, relative: str) -> None:
+        assert self._log_files is not None
+        try:
+            found = log_files.find(relative, self._log_files)
+            if found.is_dir():
+                await respond(send, 200, "text/html; charset=utf-8", log_files.listing(found))
+                return
+            parts = log_files.content(found)
+            first = await anext(parts, b"")
+        except log_files.NotThere:
+            await respond(send, 404, TEXT, b"404 page not found\n")
+            return
+        headers = [(b"content-type", TEXT.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _checkpoint(self, scope: Scope, send: Send, namespace: str, name: str, container: str) -> None:
+        """No runtime behind the CRI that we speak can checkpoint; upstream answers the same for such a runtime."""
+        if scope["method"] != "POST":
+            await respond(send, 405, TEXT, b"405: Method Not Allowed")
+            return
+        self._streams.check(namespace, name, container)
+        text = (
+            f"checkpointing of {namespace}/{name}/{container} failed (rpc error: code = Unimplemented desc = "
+        )
+        text += "unknown method CheckpointContainer for service runtime.v1.RuntimeService)"
+        await respond(send, 404, TEXT, text.encode())
 
 
 def _list(pods: list[Object]) -> bytes:

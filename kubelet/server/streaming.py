@@ -204,6 +204,11 @@ class Streams:
             raise Refused(404, f'pod "{name}" does not exist')
         return pod
 
+    def check(self, namespace: str, name: str, container: str) -> None:
+        """Is there such a container? Raises Refused."""
+        if pod_containers.find(self._pod(namespace, name), container) is None:
+            raise Refused(404, f"container {container} not found in pod {name}")
+
     async def _running(self, pod: Object, name: str) -> ContainerStatus:
         found = await state.read(self._runtime, uid_of(pod))
         name = name or annotations_of(pod).get(DEFAULT_CONTAINER, "") or _first(pod)

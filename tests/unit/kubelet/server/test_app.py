@@ -43,11 +43,22 @@ class Pages:
             pods=self.pods.all,
             running_pods=none,
             configuration=lambda: {"maxPods": 110},
+            machine=(2, 1 << 30),
+            log_files=tmp_path / "var-log",
         )
+        (tmp_path / "var-log/deep").mkdir(parents=True)
+        (tmp_path / "var-log/deep/a.log").write_text("said")
+        (tmp_path / "var-log/away").symlink_to("/etc/passwd")
 
-    async def get(self, target: str, certificate: Any = None) -> tuple[int, bytes]:
+    async def get(self, target: str, certificate: Any = None, method: str = "GET") -> tuple[int, bytes]:
         path, _, query = target.partition("?")
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [],
+        }
         sent: list[Any] = []
 
         async def receive() -> Any:
@@ -72,6 +83,25 @@ async def test_pages(pages: Pages) -> None:
     assert orjson.loads((await pages.get("/stats/summary"))[1])["node"]["nodeName"] == "n"
     assert b"node_cpu_usage_seconds_total" in (await pages.get("/metrics/resource"))[1]
     assert (await pages.get("/none"))[0] == 404
+    assert b"machine_cpu_cores 2" in (await pages.get("/metrics/cadvisor"))[1]
+    assert (await pages.get("/metrics/probes"))[1].startswith(b"# HELP prober_probe_total")
+
+
+async def test_the_nodes_own_logs(pages: Pages) -> None:
+    assert b'<a href="deep/">deep/</a>' in (await pages.get("/logs/"))[1]
+    assert await pages.get("/logs/deep/a.log") == (200, b"said")
+    for target in ("/logs/none", "/logs/away", "/logs/../x"):
+        assert (await pages.get(target))[0] == 404
+
+
+async def test_no_runtime_makes_checkpoints(pages: Pages) -> None:
+    assert (await pages.get("/checkpoint/default/web/main"))[0] == 405
+    status, text = await pages.get("/checkpoint/default/web/main", method="POST")
+    assert status == 404 and b"code = Unimplemented" in text
+    assert await pages.get("/checkpoint/default/none/main", method="POST") == (
+        404,
+        b'pod "none" does not exist',
+    )
 
 
 @pytest.mark.parametrize(
