@@ -20,6 +20,7 @@ from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
 from scheduler import journal as journals
 from scheduler import profiles as profile_table
+from scheduler import resource_metrics
 from scheduler.cache import Cache
 from scheduler.configuration import Configuration
 from scheduler.event_handlers import LIVING_PODS, EventHandlers, without_managed_fields
@@ -88,6 +89,7 @@ class SchedulerApp:
         )
         handlers = EventHandlers(self.cache, self.queue, self.nodes.counts, self.profiles)
         handlers.register(self.informers)
+        self.pods = self.informers.informer("v1", "pods", field_selector=LIVING_PODS)
         self.journal = Journal(self.nodes, clock) if keep_journal else None
         self.scheduler = Scheduler(
             client=client,
@@ -96,10 +98,11 @@ class SchedulerApp:
             queue=self.queue,
             profiles=self.profiles,
             extenders=self.extenders,
-            pods=self.informers.informer("v1", "pods", field_selector=LIVING_PODS),
+            pods=self.pods,
             journal=self.journal,
             bindings=configuration.parallelism,
         )
+        metrics.evaluations.frameworks = list(self.profiles.values())
         metrics.cache_size.labels("nodes").set_function(lambda: self.nodes.count)
         metrics.cache_size.labels("pods").set_function(lambda: self.cache.pod_count)
         metrics.cache_size.labels("assumed_pods").set_function(lambda: self.cache.assumed_count)
@@ -198,6 +201,7 @@ def _pages(options: Options, configuration: Configuration, app: SchedulerApp) ->
 
     pages.health.add("informer-sync", informers_synced, "readyz")
     pages.show_configuration("kubescheduler.config.k8s.io", lambda: document_of(options, configuration))
+    pages.add("/metrics/resources", resource_metrics.page_of(app.pods.lister.list))
     pages.add("/debug/decisions", app_decisions(app))
     pages.add("/debug/decisions/", app_decisions(app))
     return pages

@@ -5,7 +5,12 @@ Source: https://kubernetes.io/docs/reference/instrumentation/metrics/
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 
 def _doubling(first: float, count: int) -> list[float]:
@@ -84,3 +89,29 @@ goroutines = Gauge(
 cache_size = Gauge(
     "scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.", ["type"]
 )
+
+
+class Evaluations(Collector):
+    """How often plugins were asked: too often for counters of the library, so that frameworks keep plain numbers."""
+
+    frameworks: list[Any]
+
+    def __init__(self) -> None:
+        self.frameworks = []
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The numbers of all profiles."""
+        family = CounterMetricFamily(
+            "scheduler_plugin_evaluation",
+            "Number of attempts to schedule pods by each plugin and the extension point (available only in PreFilter, "
+            "Filter, PreScore, and Score).",
+            labels=["extension_point", "plugin", "profile"],
+        )
+        for framework in self.frameworks:
+            for (point, plugin), number in framework.evaluations.items():
+                family.add_metric([point, plugin, framework.name], number)
+        yield family
+
+
+evaluations = Evaluations()
+REGISTRY.register(evaluations)

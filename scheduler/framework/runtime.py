@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -78,6 +79,7 @@ class Framework:
         self.pre_bind_plugins = at("preBind", PreBindPlugin)
         self.bind_plugins = at("bind", BindPlugin)
         self.post_bind_plugins = at("postBind", PostBindPlugin)
+        self.evaluations: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._cycles = 0
         self._measured = False  # is this one of the cycles whose plugins are timed?
         self._point_metrics: dict[tuple[str, str], Any] = {}
@@ -124,6 +126,7 @@ class Framework:
         for plugin in self.pre_filter_plugins:
             status = plugin.pre_filter(state, pod, nodes)
             if status is None:
+                self.evaluations["PreFilter", plugin.name] += 1
                 continue
             if status.code is Code.SKIP:
                 state.skip_filter.add(plugin.name)
@@ -172,6 +175,7 @@ class Framework:
         for plugin in self.filter_plugins:
             if plugin.name in state.skip_filter or (only_pods and not plugin.depends_on_pods):
                 continue
+            self.evaluations["Filter", plugin.name] += 1
             before: Mask | None = None
             started = time.perf_counter() if self._measured else 0.0
             for refusal in plugin.filter(state, pod, nodes):
@@ -214,6 +218,7 @@ class Framework:
         for plugin in self.score_plugins:
             if plugin.name in state.skip_score:
                 continue
+            self.evaluations["Score", plugin.name] += 1
             begun = time.perf_counter() if measured else 0.0
             scores = plugin.normalize(state, plugin.score(state, pod, nodes, feasible), feasible)
             if measured:
