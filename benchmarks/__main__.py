@@ -2,7 +2,7 @@
 
 Without words: a whole cluster, then the API server, alone and with many objects. `cluster` measures the cluster alone,
 `sizes` the API server with 1,000, 10,000 and 50,000 pods, the names of its works (`get`, `list`, `watch` …) only these,
-`simulated` a cluster of simulated nodes.
+`scheduler` the scheduler, its decisions alone and with an API server, `simulated` a cluster of simulated nodes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import compileall
 import json
 import sys
 
-from benchmarks import api_server, cluster, simulated_nodes, sizes
+from benchmarks import api_server, cluster, scheduler_decision, scheduler_end_to_end, simulated_nodes, sizes
+from benchmarks.scheduler_shapes import SHAPES
 
 PORT = 25300
 PACKAGES = ("apiserver", "scheduler", "controller_manager", "kubelet", "kube_proxy", "addons", "kubarium")
@@ -27,7 +28,12 @@ def main(words: list[str]) -> None:
         found += cluster.measure()
         for work, result in found:
             print(f"{work:45s} {result}", flush=True)
-    if not words or not {"cluster", "sizes"}.issuperset(words):
+    if not words or "scheduler" in words:
+        found += scheduler_decision.measure_all(scheduler_decision.SIZES, 1000, list(SHAPES))
+        for nodes in scheduler_decision.SIZES:
+            command = [sys.executable, "-m", "scheduler"]
+            found += asyncio.run(scheduler_end_to_end.measure(nodes, 3000, command))
+    if not words or not {"cluster", "scheduler", "sizes"}.issuperset(words):
         found += asyncio.run(api_server.measure(PORT, tuple(words)))
     if not words or "sizes" in words:
         found += asyncio.run(sizes.measure(PORT))
