@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 CACHED_RESULTS = 2048
 FOLLOWED_RESULTS = 256
+FEW_CHANGES = 4
 FIRST_PLACES = 64
 
 Places = slice | npt.NDArray[np.intp]
@@ -201,10 +202,13 @@ class Nodes:
         self._cache[key] = (stamp, value)
         return value
 
-    def followed(self, key: Hashable, compute: Callable[[Places], Any]) -> Any:
+    def followed(
+        self, key: Hashable, compute: Callable[[Places], Any], one: Callable[[int], Any] | None = None
+    ) -> Any:
         """Per node, what follows from its own resources and pods; computed again only where those have changed.
 
-        `compute` gets places (all of them, or a few) and returns their values. Read the answer, do not keep it.
+        `compute` gets places (all of them, or some) and returns their values; `one` does the same for a single place
+        with plain numbers, which is faster for the one node that got the last pod. Read the answer, do not keep it.
         """
         known = self._followed.pop(key, None)
         if known is None or known.epoch != self._changes_epoch or len(known.values) != self.length:
@@ -212,9 +216,13 @@ class Nodes:
                 self._followed.pop(next(iter(self._followed)))
             known = _Followed(compute(slice(None)), self._changes_epoch, len(self._changes))
         elif known.seen < len(self._changes):
-            changed = np.array(list(set(self._changes[known.seen :])))
-            if len(changed) * 8 < self.length:
-                known.values[changed] = compute(changed)
+            changed = set(self._changes[known.seen :])
+            if one is not None and len(changed) <= FEW_CHANGES:
+                for place in changed:
+                    known.values[place] = one(place)
+            elif len(changed) * 8 < self.length:
+                places = np.array(list(changed))
+                known.values[places] = compute(places)
             else:
                 known.values = compute(slice(None))
             known.seen = len(self._changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,7 +46,9 @@ class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
         for name in use:
             nodes.resource(name)
         found: Scores = nodes.followed(
-            (self.name, tuple(use.items())), lambda places: _balance(use, nodes, places)
+            (self.name, tuple(use.items())),
+            lambda places: _balance(use, nodes, places),
+            (lambda place: _balance_at(use, nodes, place)) if len(use) == 2 else None,
         )
         return found
 
@@ -66,6 +69,18 @@ def _balance(use: Mapping[str, int], nodes: Nodes, places: Places) -> Scores:
         deviation = _deviation(np.array(fractions), np.array(offered))
     found: Scores = np.floor((1.0 - deviation) * MAX_SCORE)
     return found
+
+
+def _balance_at(use: Mapping[str, int], nodes: Nodes, place: int) -> float:
+    """The same for one node and two resources."""
+    shares = []
+    for name, number in use.items():
+        resource = nodes.resource(name)
+        allocatable = resource.allocatable.item(place)
+        if allocatable <= 0:
+            return MAX_SCORE
+        shares.append(min((resource.requested.item(place) + number) / max(allocatable, 1.0), 1.0))
+    return float(math.floor((1.0 - abs(shares[0] - shares[1]) / 2) * MAX_SCORE))
 
 
 def _deviation(fractions: Scores, offered: Mask) -> Scores:

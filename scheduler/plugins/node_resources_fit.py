@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
@@ -67,7 +68,11 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         # What devices can stand for is DynamicResources' affair on nodes that do not offer it themselves.
         devices = frozenset(n for n in wanted if "/" in n and self.handle.devices.class_for(n))
         shape = ("room", tuple(wanted.items()), devices)
-        room: Mask = nodes.followed(shape, lambda places: _has_room(wanted, devices, nodes, places))
+        room: Mask = nodes.followed(
+            shape,
+            lambda places: _has_room(wanted, devices, nodes, places),
+            lambda place: _has_room_at(wanted, devices, nodes, place),
+        )
         if (room | ~nodes.valid).all():
             return
         yield Refusal(nodes.pod_count + 1 > nodes.pod_limit, "Too many pods")
@@ -107,7 +112,11 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         for name in named:
             nodes.resource(name)
         found: Scores = nodes.followed(
-            (id(self), tuple(use.items())), lambda places: self._rank_all(named, use, nodes, places)
+            (id(self), tuple(use.items())),
+            lambda places: self._rank_all(named, use, nodes, places),
+            (lambda place: _least_allocated_at(named, use, nodes, place))
+            if self._strategy == "LeastAllocated"
+            else None,
         )
         return found
 
@@ -152,6 +161,33 @@ def _has_room(wanted: Mapping[str, int], devices: Container[str], nodes: Nodes, 
         fits = resource.requested[places] + number <= resource.allocatable[places]
         room &= fits | (resource.allocatable[places] == 0) if name in devices else fits
     return room
+
+
+def _has_room_at(wanted: Mapping[str, int], devices: Container[str], nodes: Nodes, place: int) -> bool:
+    """The same for one node."""
+    if nodes.pod_count.item(place) + 1 > nodes.pod_limit.item(place):
+        return False
+    for name, number in wanted.items():
+        resource = nodes.resource(name)
+        allocatable = resource.allocatable.item(place)
+        fits = resource.requested.item(place) + number <= allocatable
+        if not fits and not (name in devices and allocatable == 0):
+            return False
+    return True
+
+
+def _least_allocated_at(
+    weights: Mapping[str, float], use: Mapping[str, int], nodes: Nodes, place: int
+) -> float:
+    """`_rank_all` for one node, with the default strategy."""
+    total = weight_sum = 0.0
+    for name, weight in weights.items():
+        allocatable = nodes.resource(name).allocatable.item(place)
+        if allocatable > 0:
+            free = max(max(allocatable, 1.0) - (_requested(name, nodes).item(place) + use[name]), 0.0)
+            total += math.floor(free * 100 / max(allocatable, 1.0)) * weight
+            weight_sum += weight
+    return float(math.floor(total / max(weight_sum, 1e-9) + 1e-9))
 
 
 def _expected(name: str, pod: PodInfo) -> int:

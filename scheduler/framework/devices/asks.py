@@ -5,6 +5,7 @@ Asks of the same shape get the same answer from the same devices: `shape` is the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +53,7 @@ class Ask:
     tolerations: tuple[Object, ...]
     capacity: dict[str, int] = field(default_factory=dict)  # nano, by name as it was written
 
-    @property
+    @functools.cached_property
     def expressions(self) -> tuple[str, ...]:
         """What its answers about a device hang on."""
         return tuple(selector.program.source for selector in self.selectors)

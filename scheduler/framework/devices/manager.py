@@ -18,6 +18,9 @@ IMPLICIT = "deviceclass.resource.kubernetes.io/"
 """Every class is an extended resource under this prefix, whether or not it names one of its own."""
 
 
+OWNER = "owner"
+
+
 class Devices:
     """What the DynamicResources plugin works with."""
 
@@ -26,6 +29,7 @@ class Devices:
         self.inventory = Inventory(nodes, self._touch)
         self.ledger = Ledger(self._device_changed)
         self._claims = informers.informer(API_VERSION, "resourceclaims")
+        self._claims.add_index(OWNER, _owners)
         self._classes = informers.informer(API_VERSION, "deviceclasses")
         slices = informers.informer(API_VERSION, "resourceslices")
         slices.add_handler(
@@ -58,7 +62,7 @@ class Devices:
 
     def claim_for_extended_resources(self, pod: Object) -> Object | None:
         """The claim that an earlier attempt left behind."""
-        mine = self._claims.lister.list(pod["metadata"]["namespace"])
+        mine = self._claims.lister.by_index(OWNER, uid_of(pod))
         return next((claim for claim in mine if is_for_extended_resources(claim, pod)), None)
 
     def device_class(self, name: str) -> Object | None:
@@ -110,3 +114,7 @@ class Devices:
             self._touch(device.local)
         if not device.local or device.consumes:
             self.inventory.taken_version += 1
+
+
+def _owners(claim: Object) -> list[str]:
+    return [owner["uid"] for owner in claim["metadata"].get("ownerReferences") or ()]
