@@ -105,7 +105,7 @@ class SchedulerProcess:
         """How long an attempt takes, decision and binding; from the buckets of its histogram."""
         text = await self._get("/metrics")
         found = re.findall(
-            r'^scheduler_scheduling_attempt_duration_seconds_bucket\{(?=.*result="scheduled").*le="([^"]+)".*\} '
+            r'^scheduler_scheduling_attempt_duration_seconds_bucket\{(?=.*result="scheduled")(?:.*,)?le="([^"]+)".*\} '
             r"([\d.e+]+)",
             text,
             re.M,
