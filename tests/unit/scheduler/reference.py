@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from kubarium.api.core.pod import affinity, resources
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.object import Object, labels_of
 
+ZONE = "topology.kubernetes.io/zone"
+
 Placed = list[tuple[Object, Object]]
 """Pods with their nodes."""
 
 
-def refusal(pod: Object, node: Object, nodes: Sequence[Object], placed: Placed) -> str:
+@dataclass
+class Volumes:
+    """Claims that have their volumes, and how many volumes of a driver a node takes."""
+
+    claims: dict[str, Object] = field(default_factory=dict)  # by name, all in the namespace `default`
+    volumes: dict[str, Object] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)  # by node
+
+    def of(self, pod: Object) -> list[tuple[Object, Object]]:
+        """The pod's claims with their volumes."""
+        names = [
+            v["persistentVolumeClaim"]["claimName"] for v in pod["spec"].get("volumes") or () if _is_claim(v)
+        ]
+        found = [self.claims[name] for name in names]
+        return [(claim, self.volumes[claim["spec"]["volumeName"]]) for claim in found]
+
+
+def refusal(
+    pod: Object, node: Object, nodes: Sequence[Object], placed: Placed, volumes: Volumes | None = None
+) -> str:
     """The plugin that rules the node out first, or nothing."""
+    volumes = volumes or Volumes()
+    here = [p for p, n in placed if n is node]
     checks = {
         "NodeUnschedulable": _unschedulable(pod, node),
         "TaintToleration": _tainted(pod, node),
         "NodeAffinity": not affinity.node_selector_accepts(pod, node),
-        "NodePorts": _port_taken(pod, [p for p, n in placed if n is node]),
-        "NodeResourcesFit": _full(pod, node, [p for p, n in placed if n is node]),
+        "NodePorts": _port_taken(pod, here),
+        "NodeResourcesFit": _full(pod, node, here),
+        "VolumeRestrictions": _volume_in_use(pod, here, volumes),
+        "NodeVolumeLimits": _too_many_volumes(pod, node, here, volumes),
+        "VolumeBinding": any(not _reaches(node, volume) for _, volume in volumes.of(pod)),
+        "VolumeZone": any(_is_in_other_zone(node, volume) for _, volume in volumes.of(pod)),
         "PodTopologySpread": _skewed(pod, node, nodes, placed),
         "InterPodAffinity": _unfriendly(pod, node, placed),
     }
@@ -38,12 +66,63 @@ def _tainted(pod: Object, node: Object) -> bool:
     )
 
 
-def _ports(pod: Object) -> set[int]:
-    return {port["hostPort"] for c in pod["spec"]["containers"] for port in c.get("ports") or ()}
+def _ports(pod: Object) -> set[tuple[str, str, int]]:
+    return {
+        (port.get("protocol", "TCP"), port.get("hostIP") or "0.0.0.0", port["hostPort"])
+        for c in pod["spec"]["containers"]
+        for port in c.get("ports") or ()
+    }
 
 
 def _port_taken(pod: Object, others: list[Object]) -> bool:
-    return any(_ports(pod) & _ports(other) for other in others)
+    return any(
+        mine[0] == theirs[0]
+        and mine[2] == theirs[2]
+        and (mine[1] == theirs[1] or "0.0.0.0" in (mine[1], theirs[1]))
+        for mine in _ports(pod)
+        for other in others
+        for theirs in _ports(other)
+    )
+
+
+def _is_claim(volume: Object) -> bool:
+    return "persistentVolumeClaim" in volume
+
+
+def _disks(pod: Object) -> list[Object]:
+    volumes = pod["spec"].get("volumes") or ()
+    return [volume["gcePersistentDisk"] for volume in volumes if "gcePersistentDisk" in volume]
+
+
+def _volume_in_use(pod: Object, others: list[Object], volumes: Volumes) -> bool:
+    for mine in _disks(pod):
+        for theirs in (disk for other in others for disk in _disks(other)):
+            both_read = mine.get("readOnly") and theirs.get("readOnly")
+            if mine["pdName"] == theirs["pdName"] and not both_read:
+                return True
+    lonely = [claim for claim, _ in volumes.of(pod) if "ReadWriteOncePod" in claim["spec"]["accessModes"]]
+    return any(claim in [c for c, _ in volumes.of(other)] for claim in lonely for other in others)
+
+
+def _handles(pod: Object, volumes: Volumes) -> set[str]:
+    return {volume["spec"]["csi"]["volumeHandle"] for _, volume in volumes.of(pod)}
+
+
+def _too_many_volumes(pod: Object, node: Object, others: list[Object], volumes: Volumes) -> bool:
+    limit = volumes.limits.get(node["metadata"]["name"])
+    there = set[str]().union(*(_handles(other, volumes) for other in others))
+    new = _handles(pod, volumes) - there
+    return limit is not None and bool(new) and len(new) + len(there) > limit
+
+
+def _reaches(node: Object, volume: Object) -> bool:
+    terms = volume["spec"].get("nodeAffinity", {}).get("required", {}).get("nodeSelectorTerms")
+    return terms is None or any(affinity.term_accepts(term, node) for term in terms)
+
+
+def _is_in_other_zone(node: Object, volume: Object) -> bool:
+    wanted, has = labels_of(volume).get(ZONE), labels_of(node)
+    return wanted is not None and ZONE in has and has[ZONE] not in wanted.split("__")
 
 
 def _full(pod: Object, node: Object, others: list[Object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from scheduler.app import SchedulerApp
 from scheduler.configuration import Configuration
 from scheduler.framework.interface import CycleState
 from scheduler.framework.pod_info import PodInfo
-from tests.unit.scheduler import reference
+from tests.unit.scheduler import reference, reference_scores
 from tests.unit.scheduler.builders import make_node, make_pod
 
 ZONE, HOSTNAME = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+DRIVER = "csi.example.com"
+CLAIMS = ["data", "logs", "cache"]
+EXAMPLES = int(os.environ.get("EXAMPLES", "150"))  # EXAMPLES=5000 pytest ... looks at more clusters
 KEYS = st.sampled_from([ZONE, HOSTNAME, "rack"])
 APPS = st.sampled_from(["a", "b", "c"])
 
@@ -64,6 +68,18 @@ def nodes(draw: st.DrawFn, name: str) -> Object:
         labels=labels,
         taints=taints if draw(st.booleans()) else [],
         unschedulable=draw(st.integers(0, 9)) == 0,
+        images=draw(
+            st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "names": st.sampled_from([["busybox:1.36"], ["nginx:1"]]),
+                        "sizeBytes": st.sampled_from([10, 50_000_000, 900_000_000, 3_000_000_000]),
+                    }
+                ),
+                max_size=2,
+                unique_by=lambda image: image["names"][0],
+            )
+        ),
     )
 
 
@@ -78,6 +94,10 @@ def pods(draw: st.DrawFn, name: str) -> Object:
         values = {"In": ["1", "2"], "NotIn": ["1"], "Gt": ["1"], "Lt": ["3"]}.get(operator, [])
         expression = {"key": draw(st.sampled_from([ZONE, "rack"])), "operator": operator, "values": values}
         wanted["nodeAffinity"] = {required: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+        weights = st.fixed_dictionaries(
+            {"weight": st.integers(1, 100), "preference": st.just({"matchExpressions": [expression]})}
+        )
+        wanted["nodeAffinity"][preferred] = draw(st.lists(weights, max_size=2))
     for kind in ("podAffinity", "podAntiAffinity"):
         if draw(st.integers(0, 2)) == 0:
             wanted[kind] = {
@@ -91,7 +111,7 @@ def pods(draw: st.DrawFn, name: str) -> Object:
             {
                 "topologyKey": KEYS,
                 "maxSkew": st.integers(1, 2),
-                "whenUnsatisfiable": st.just("DoNotSchedule"),
+                "whenUnsatisfiable": st.sampled_from(["DoNotSchedule", "ScheduleAnyway"]),
                 "labelSelector": selectors(),
                 "minDomains": st.integers(1, 3),
                 "nodeAffinityPolicy": st.sampled_from(["Honor", "Ignore"]),
@@ -102,15 +122,56 @@ def pods(draw: st.DrawFn, name: str) -> Object:
     if draw(st.booleans()):
         spec["tolerations"] = [{"key": draw(APPS), "operator": "Exists"}]
     if draw(st.integers(0, 4)) == 0:
-        spec["ports"] = [{"containerPort": 80, "hostPort": draw(st.sampled_from([80, 81]))}]
+        port = {"containerPort": 80, "hostPort": draw(st.sampled_from([80, 81]))}
+        port |= draw(
+            st.sampled_from([{}, {"protocol": "UDP"}, {"hostIP": "10.0.0.1"}, {"hostIP": "10.0.0.2"}])
+        )
+        spec["ports"] = [port]
+    namespace = draw(st.sampled_from(["default", "other"]))
+    if draw(st.integers(0, 3)) == 0:
+        disk = {"pdName": draw(APPS), "readOnly": draw(st.booleans())}
+        spec["volumes"] = [{"name": "disk", "gcePersistentDisk": disk}]
+    if namespace == "default" and draw(st.integers(0, 2)) == 0:
+        names = draw(st.lists(st.sampled_from(CLAIMS), min_size=1, max_size=2, unique=True))
+        more = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
+        spec["volumes"] = [*spec.get("volumes", []), *more]
+    if draw(st.booleans()):
+        spec["image"] = "nginx:1"
     return make_pod(
         name,
-        namespace=draw(st.sampled_from(["default", "other"])),
+        namespace=namespace,
         cpu=draw(st.sampled_from(["", "100m", "500m"])),
         memory=draw(st.sampled_from(["", "100Mi", "1Gi"])),
         labels={"app": draw(APPS)},
         **spec,
     )
+
+
+@st.composite
+def volumes(draw: st.DrawFn) -> reference.Volumes:
+    """Claims that are bound, to volumes that not every node can reach; some nodes take few volumes."""
+    found = reference.Volumes()
+    for name in CLAIMS:
+        mode = draw(st.sampled_from(["ReadWriteOnce", "ReadWriteOncePod"]))
+        spec: Object = {"csi": {"driver": DRIVER, "volumeHandle": draw(st.sampled_from([name, "shared"]))}}
+        if draw(st.integers(0, 2)) == 0:
+            expression = {"key": "rack", "operator": "In", "values": ["1", "2"]}
+            spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+        zone = draw(st.sampled_from(["", "1", "2__3"]))
+        metadata = {"name": f"pv-{name}", "labels": {ZONE: zone} if zone else {}}
+        found.volumes[f"pv-{name}"] = {"metadata": metadata, "spec": spec}
+        annotations = {"pv.kubernetes.io/bind-completed": "yes"}
+        found.claims[name] = {
+            "metadata": {"name": name, "namespace": "default", "annotations": annotations},
+            "spec": {"volumeName": f"pv-{name}", "accessModes": [mode]},
+        }
+    found.limits = {f"n{number}": 1 for number in range(6) if draw(st.integers(0, 3)) == 0}
+    return found
+
+
+def csi_node(name: str, limit: int) -> Object:
+    drivers = [{"name": DRIVER, "nodeID": name, "allocatable": {"count": limit}}]
+    return {"metadata": {"name": name}, "spec": {"drivers": drivers}}
 
 
 @st.composite
@@ -125,11 +186,56 @@ async def _build() -> SchedulerApp:
     return SchedulerApp(FakeAPI().client(), Configuration(), FakeClock())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(clusters(), st.randoms(use_true_random=False))
-def test_all_at_once_equals_one_by_one(cluster: Any, random: Any) -> None:
+def show(app: SchedulerApp, disks: reference.Volumes) -> None:
+    """Put the objects about volumes into the informers."""
+    for version, plural, objects in (
+        ("v1", "persistentvolumes", disks.volumes.values()),
+        ("v1", "persistentvolumeclaims", disks.claims.values()),
+        ("storage.k8s.io/v1", "csinodes", [csi_node(*entry) for entry in disks.limits.items()]),
+    ):
+        informer = app.informers.informer(version, plural)
+        for obj in objects:
+            informer._change(obj)
+
+
+def agree_on_ranks(
+    framework: Any,
+    state: CycleState,
+    info: PodInfo,
+    feasible: Any,
+    table: Any,
+    found: list[Object],
+    where: reference.Placed,
+) -> None:
+    """The normalized scores of the plugins that rank; where one skips, all nodes must be equal to it."""
+    left = [node for node in found if feasible[table.index[node["metadata"]["name"]]]]
+    _, parts = framework.score(state, info, table, feasible)
+    expected = {
+        "TaintToleration": reference_scores.taints(info.pod, left),
+        "NodeAffinity": reference_scores.node_affinity(info.pod, left),
+        "ImageLocality": reference_scores.images(info.pod, left, found),
+        "PodTopologySpread": reference_scores.spread(info.pod, left, found, where),
+    }
+    for plugin, wanted in expected.items():
+        if plugin not in parts:
+            assert len(set(wanted)) == 1, plugin
+            continue
+        got = [
+            parts[plugin][table.index[node["metadata"]["name"]]] / framework.weights[plugin] for node in left
+        ]
+        assert all(abs(one - other) <= 1 for one, other in zip(got, wanted, strict=True)), (
+            plugin,
+            got,
+            wanted,
+        )
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(clusters(), volumes())
+def test_all_at_once_equals_one_by_one(cluster: Any, disks: reference.Volumes) -> None:
     found, placed, new = cluster
     app = asyncio.run(_build())
+    show(app, disks)
     framework, table = app.profiles["default-scheduler"], app.nodes
     # Ask once while the cluster is empty, so that counters exist and must keep up with what follows.
     for node in found:
@@ -147,13 +253,14 @@ def test_all_at_once_equals_one_by_one(cluster: Any, random: Any) -> None:
     where = [(pod, found[number]) for pod, number in placed]
     for node in found:
         place = table.index[node["metadata"]["name"]]
-        expected = reference.refusal(new, node, found, where)
+        expected = reference.refusal(new, node, found, where, disks)
         refused_by = {entry.plugin for entry in verdict.refused if entry.nodes[place]}
         assert refused_by == ({expected} if expected else set()), node["metadata"]["name"]
         assert bool(verdict.feasible[place]) == (not expected)
     if np.count_nonzero(verdict.feasible) < 2:
         return
 
+    agree_on_ranks(framework, state, info, verdict.feasible, table, found, where)
     plugins = {plugin.name: plugin for plugin in framework.score_plugins}
     _, parts = framework.score(state, info, table, verdict.feasible)
     for node in found:
