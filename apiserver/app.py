@@ -51,6 +51,7 @@ from apiserver.filters.priority_levels import PriorityLevels, Weigh
 from apiserver.filters.reviewer import Reviewer
 from apiserver.options import Options
 from apiserver.registry import catalog as builtin
+from apiserver.registry.core import component_status
 from apiserver.registry.core.service_addresses import ServiceAddresses
 from apiserver.registry.resource import Catalog, Resource
 from apiserver.registry.store import Registry
@@ -74,7 +75,7 @@ from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
 from kubarium.component_base import garbage, logging
 from kubarium.component_base.clock import Clock, RealClock
-from kubarium.component_base.health import Health
+from kubarium.component_base.health import Health, always_well
 from kubarium.component_base.process import STOP_SECONDS, Process
 from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
 
@@ -149,6 +150,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     authentication = assemble_authenticators(options, tokens, client, clock)
     weigh = storage.weigh if isinstance(storage, Cacher) else None
+    storage_check = storage.check if isinstance(storage, Cacher) else always_well
     storage = ConvertingStorage(storage)
     registry = Registry(
         storage,
@@ -158,6 +160,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         issue_token=TokenRequests(issuer).issue if issuer is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),
+        observe=lambda: component_status.look(storage_check),
     )
     schemas = _schemas(options)
     admission = _admission(options, client, informers, clock, authorizer, rbac, rows, schemas)

@@ -182,10 +182,13 @@ async def read_object(
     scope: Scope,
     receive: Receive,
     gvk: GroupVersionKind | None = None,
+    also_reads: Sequence[str] = (),
 ) -> Object:
     """The body as an object of the row's kind (or of another one, for subresources)."""
     wanted = gvk or row.gvk
     obj, problems = decode(await read(receive), content_type(scope), wanted.kind, wanted.api_version)
+    if obj.get("apiVersion") in also_reads:
+        obj["apiVersion"] = wanted.api_version
     check_type(obj, wanted)
     return normalized(endpoints, row, context, obj, wanted, problems)
 

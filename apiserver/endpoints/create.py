@@ -66,7 +66,9 @@ async def act(
     """Binding, eviction, token: the body says what to do, and the answer what came of it."""
     if subresource.handle is None:
         raise errors.MethodNotAllowed()
-    obj = await body.read_object(endpoints, row, context, scope, receive, subresource.kind)
+    obj = await body.read_object(
+        endpoints, row, context, scope, receive, subresource.kind, subresource.also_reads
+    )
     check_place(row, context, obj)
     if name_of(obj) and name_of(obj) != context.info.name:
         text = f"the name of the object ({name_of(obj)}) does not match the name on the URL ({context.info.name})"

@@ -12,7 +12,8 @@ from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.registry.resource import Resource
 from apiserver.registry.store import raise_translated
 from apiserver.request import RequestContext, first
-from apiserver.storage.interface import RevisionTooLarge, StorageError
+from apiserver.storage.interface import KeyNotFound, RevisionTooLarge, StorageError, Stored
+from kubarium.apimachinery.object import name_of
 
 
 async def handle(
@@ -24,7 +25,10 @@ async def handle(
     minimum = revision_in(first(context.query, "resourceVersion")) if context.query else None
     key = row.key(info.namespace if row.namespaced else "", info.name)
     try:
-        stored = await endpoints.storage.get(key, minimum_revision=minimum)
+        if row.observed:
+            stored = await _looked_at(endpoints, row, info.name)
+        else:
+            stored = await endpoints.storage.get(key, minimum_revision=minimum)
     except RevisionTooLarge as error:
         raise too_large(error) from None
     except StorageError as error:
@@ -37,3 +41,10 @@ async def handle(
     else:
         body = form_of(form, row, context).one(stored)
     await send_bytes(scope, send, form, [body], len(body))
+
+
+async def _looked_at(endpoints: Endpoints, row: Resource, name: str) -> Stored:
+    for one in await endpoints.registry.observed(row):
+        if name_of(one.obj) == name:
+            return one
+    raise KeyNotFound(name)

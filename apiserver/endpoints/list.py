@@ -44,7 +44,10 @@ async def handle(
     selection = selection_of(row, context.info)
     form = form_of(wanted, row, context, of_list=True)
     prefix = row.list_prefix(context.info.namespace)
-    page = await _page(endpoints, row, prefix, options, selection)
+    if row.observed:
+        page = await _looked_at(endpoints, row, selection)
+    else:
+        page = await _page(endpoints, row, prefix, options, selection)
     _LISTS.add((row.group, row.plural, ""))
     _LISTED.add((row.group, row.plural), len(page.items))
     head = form.list_head(_metadata(page, prefix, selection))
@@ -74,6 +77,12 @@ async def _page(
     except StorageError as error:
         raise_translated(row, "", error)
         raise
+
+
+async def _looked_at(endpoints: Endpoints, row: Resource, selection: Selection) -> Page:
+    found = await endpoints.registry.observed(row)
+    chosen = [one for one in found if selection.predicate is None or selection.predicate(one)]
+    return Page(chosen, await endpoints.storage.current_revision())
 
 
 def _metadata(page: Page, prefix: str, selection: Selection) -> Object:

@@ -85,6 +85,7 @@ def _core() -> list[Resource]:
     return [
         _row(v1, "Binding", "bindings", verbs=("create",), answer=pod_binding.bind_by_collection),
         _row(v1, "ComponentStatus", "componentstatuses", short="cs", cluster=True, verbs=("get", "list"),
+             observed=True,
              deprecation="v1 ComponentStatus is deprecated in v1.19+"),
         _row(v1, "ConfigMap", "configmaps", simple.CONFIG_MAP, short="cm"),
         _row(v1, "Endpoints", "endpoints", simple.ENDPOINTS, short="ep", storage_prefix="services/endpoints",
@@ -105,7 +106,8 @@ def _core() -> list[Resource]:
              Subresource("binding", GroupVersionKind("", v1, "Binding"), ("create",), pod_binding.bind),
              part("ephemeralcontainers", v1, "Pod", pod.prepare_ephemeral_containers,
                   update_rules.validate_ephemeral_containers),
-             Subresource("eviction", GroupVersionKind("policy", v1, "Eviction"), ("create",), pod_eviction.evict),
+             Subresource("eviction", GroupVersionKind("policy", v1, "Eviction"), ("create",), pod_eviction.evict,
+                         also_reads=("policy/v1beta1",)),
              stream("exec", v1, "PodExecOptions", ("create", "get")),
              stream("log", v1, "Pod", ("get",)),
              stream("portforward", v1, "PodPortForwardOptions", ("create", "get")),

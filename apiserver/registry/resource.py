@@ -32,6 +32,7 @@ class Subresource:
     validate_update: Callable[[Object, Object], Sequence[FieldError]] | None = None
     view: Callable[[Object], Object] | None = None  # what a GET shows instead of the object
     merge: Callable[[Object, Object], Object] | None = None  # (stored, window) -> new object
+    also_reads: tuple[str, ...] = ()  # older versions of the body, which look the same
     connects: bool = False  # handed to the kubelet or a pod as a stream
 
 
@@ -54,6 +55,7 @@ class Resource:
     to_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # convert between versions
     from_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
+    observed: bool = False  # looked at when somebody asks, never stored: ComponentStatus
     deprecation: str = ""  # every client is told so in a `Warning:`
     custom: Any = None  # for custom resources: what `extensions/` needs to know (schema, columns)
 

@@ -72,6 +72,7 @@ class Registry:
     clock: Clock
     addresses: Any = None  # of Services: a `core.service_addresses.ServiceAddresses`
     reviewer: Any = None  # answers token and access reviews: a `reviews.Reviewer`
+    observe: Callable[[], Awaitable[list[Object]]] | None = None  # ComponentStatuses
     event_seconds: int = 0  # how long events are kept; 0: for ever
     issue_token: Callable[..., Awaitable[Object]] | None = None  # for serviceaccounts/token
     resources: Callable[[str, str], Resource] = field(default=lambda group, plural: _no_row(group, plural))
@@ -84,6 +85,12 @@ class Registry:
         """One object; any cached state will do unless the newest is asked for."""
         with _translated(row, name):
             return await self.storage.get(row.key(namespace, name), minimum_revision=None if newest else 0)
+
+    async def observed(self, row: Resource) -> list[Stored]:
+        """All objects of a kind that is looked at instead of kept, in the form of kept ones."""
+        found = await self.observe() if self.observe is not None else []
+        head = orjson.dumps({"kind": row.kind, "apiVersion": row.api_version})[:-1] + b","
+        return [Stored(row.key("", name_of(obj)), 0, head, orjson.dumps(obj)[1:]) for obj in found]
 
     async def create(self, row: Resource, context: RequestContext, obj: Object, judge: Judge) -> Shown:
         """Keep a new object. A generated name that is taken is generated anew."""

@@ -56,6 +56,10 @@ class _Field(NamedTuple):
 _Reader = dict[int, _Field]
 
 
+SAME_MESSAGE = {("policy/v1beta1", "Eviction"): "policy/v1"}
+"""Kinds of versions that are not served any more but still read, field by field like a newer one."""
+
+
 def is_protobuf(body: bytes) -> bool:
     """Does the body begin as Kubernetes' protobuf does?"""
     return body[:4] == MAGIC
@@ -89,7 +93,7 @@ def _decode(body: bytes, api_version: str, kind: str) -> Object:
     if content_type == "application/json":
         decoded: Object = orjson.loads(raw)
         return decoded
-    name = _message_name(api_version, kind)
+    name = _message_name(SAME_MESSAGE.get((api_version, kind), api_version), kind)
     if name is None:
         raise BadRequest(f'no kind "{kind}" is registered for version "{api_version}"')
     return {"kind": kind, "apiVersion": api_version, **_read(raw, _reader(name))}

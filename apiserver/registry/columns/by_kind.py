@@ -8,6 +8,7 @@ from apiserver.registry.columns import core, others, workloads
 from apiserver.registry.strategy import Column
 
 COLUMNS: dict[str, Sequence[Column]] = {
+    "ComponentStatus": core.COMPONENT_STATUS,
     "ConfigMap": core.CONFIG_MAP,
     "Endpoints": core.ENDPOINTS,
     "Event": core.EVENT,

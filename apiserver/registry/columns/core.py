@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -339,6 +340,24 @@ def _event_source(event: Object) -> str:
     return ", ".join(part for part in found if part)
 
 
+def _health(field: str) -> Callable[[Object], str]:
+    def show(status: Object) -> str:
+        found = next((one for one in status.get("conditions") or () if one.get("type") == "Healthy"), None)
+        if found is None:
+            return "Unknown" if field == "status" else ""
+        if field == "status":
+            return "Healthy" if found.get("status") == "True" else "Unhealthy"
+        return str(found.get(field) or "")
+
+    return show
+
+
+COMPONENT_STATUS = (
+    NAME,
+    cell("Status", _health("status")),
+    cell("Message", _health("message")),
+    cell("Error", _health("error")),
+)
 EVENT = (
     Column("Last Seen", _last_seen, needs_now=True),
     text("Type", "type"),

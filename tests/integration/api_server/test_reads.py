@@ -227,3 +227,15 @@ async def test_health_names_what_was_started(client: Client, page: str) -> None:
         "autoregister-completion",
     }
     assert wanted <= names
+
+
+async def test_components_are_looked_at(client: Client) -> None:
+    found = await client.request("GET", "/api/v1/componentstatuses")
+    names = [one["metadata"]["name"] for one in found["items"]]
+    assert names == ["controller-manager", "etcd-0", "scheduler"]
+    etcd = await client.request("GET", "/api/v1/componentstatuses/etcd-0")
+    assert etcd["conditions"] == [{"type": "Healthy", "status": "True", "message": "ok"}]
+    table = await client.request("GET", "/api/v1/componentstatuses/etcd-0", headers=TABLE)
+    assert table["rows"][0]["cells"] == ["etcd-0", "Healthy", "ok", ""]
+    with pytest.raises(errors.NotFound, match='componentstatuses "nobody" not found'):
+        await client.request("GET", "/api/v1/componentstatuses/nobody")
