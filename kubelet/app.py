@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 from kubelet.runtime.manager import RuntimeManager
+from kubelet.runtime.restart_backoff import RestartBackoff
 from kubelet.server import log_files
 from kubelet.server.app import Server
 from kubelet.server.authorization import Door
@@ -98,6 +100,8 @@ async def main(process: Process) -> None:
             # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
             work = credentials.rotate(client, Path(options.cert_dir), options.node_name, clock, process.stop)
             process.start("certificate rotation", work)
+        if options.server_tls_bootstrap and not options.tls_cert_file:
+            process.start("serving certificate", kubelet.rotate_serving(process.stop))
         try:
             await process.stopped()
         finally:
@@ -112,6 +116,11 @@ def open_runtime(endpoint: str) -> Runtime:
     from kubelet.runtime.docker import DockerRuntime  # only now: few need it
 
     return DockerRuntime(endpoint)
+
+
+def _backoff(longest: float) -> RestartBackoff:
+    """Waits of containers that keep ending, as long as configured (crashLoopBackOff)."""
+    return RestartBackoff(min(10.0, longest), longest) if longest else RestartBackoff()
 
 
 class Kubelet:
@@ -236,6 +245,7 @@ class Kubelet:
             self.clock,
             seccomp=SeccompDefaults(str(self.root / "seccomp"), self.options.seccomp_default),
             on_kill=self.probes.killed,
+            backoff=_backoff(self.options.max_container_restart_period),
         )
 
     def _providers(self) -> keyring.NodeLogins:
@@ -463,13 +473,28 @@ class Kubelet:
         await self.pleg.ready()
         await self.loop.run()
 
+    async def rotate_serving(self, renewed: Callable[[], None]) -> None:
+        """Renew the serving certificate; a new one needs a new start, which pods do not notice."""
+        from kubelet.node import credentials
+
+        directory, names = Path(self.options.cert_dir), [self.name, *self.facts.ips]
+        await credentials.serving(self.client, directory, self.name, names, self.clock)
+        await credentials.rotate(
+            self.client, directory, self.name, self.clock, renewed, credentials.SERVING, names
+        )
+
     async def _serve(self) -> None:
         options = self.options
         pair = options.tls_cert_file, options.tls_private_key_file
+        names = [self.name, *self.facts.ips]
         if not options.tls_cert_file:
             from kubelet.node import credentials  # only now: what it stands on costs ten megabytes
 
-            pair = credentials.self_signed(Path(options.cert_dir), [self.name, *self.facts.ips])
+            directory = Path(options.cert_dir)
+            if options.server_tls_bootstrap:
+                pair = await credentials.serving(self.client, directory, self.name, names, self.clock)
+            else:
+                pair = credentials.self_signed(directory, names)
         tls = serving.TLS(*pair, options.client_ca_file or None)
         await serving.serve(
             self.server, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"

@@ -191,6 +191,12 @@ def expires(cert_pem: bytes) -> datetime:
     return x509.load_pem_x509_certificate(cert_pem).not_valid_after_utc
 
 
+def lifetime(cert_pem: bytes) -> tuple[datetime, datetime]:
+    """From when to when the first certificate of a PEM file holds."""
+    found = x509.load_pem_x509_certificate(cert_pem)
+    return found.not_valid_before_utc, found.not_valid_after_utc
+
+
 def subject(cert_pem: bytes) -> tuple[str, list[str]]:
     """User name and groups of a client certificate."""
     name = x509.load_pem_x509_certificate(cert_pem).subject

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kubarium.apimachinery import errors
@@ -24,10 +24,13 @@ from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
-SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
-USAGES = ["digital signature", "client auth"]
-CURRENT = "kubelet-client-current.pem"
+CURRENT, SERVING = "kubelet-client-current.pem", "kubelet-server-current.pem"
+SIGNERS = {  # file -> who signs it, and for what
+    CURRENT: ("kubernetes.io/kube-apiserver-client-kubelet", ["digital signature", "client auth"]),
+    SERVING: ("kubernetes.io/kubelet-serving", ["digital signature", "server auth"]),
+}
 POLL = 1.0  # seconds
+RETRY = 10.0  # seconds
 PATIENCE = 900.0  # seconds for which a request may stay unanswered
 
 
@@ -52,9 +55,12 @@ async def bootstrap(
     log.info("node %s has its own certificate", node)
 
 
-async def request(client: Client, directory: Path, node: str, clock: Clock) -> None:
-    """Ask for a client certificate and write it, with its key, into one file. Raises Denied."""
-    pair = certificates.certificate_request(f"system:node:{node}", ["system:nodes"])
+async def request(
+    client: Client, directory: Path, node: str, clock: Clock, file: str = CURRENT, names: Sequence[str] = ()
+) -> None:
+    """Ask for a certificate and write it, with its key, into one file. Raises Denied."""
+    pair = certificates.certificate_request(f"system:node:{node}", ["system:nodes"], names)
+    signer, usages = SIGNERS[file]
     requests = client.resource("certificates.k8s.io/v1", "certificatesigningrequests")
     name = (
         "node-csr-"
@@ -68,8 +74,8 @@ async def request(client: Client, directory: Path, node: str, clock: Clock) -> N
             "metadata": {"name": name},
             "spec": {
                 "request": base64.b64encode(pair.cert_pem).decode(),
-                "signerName": SIGNER,
-                "usages": USAGES,
+                "signerName": signer,
+                "usages": usages,
             },
         }
     )
@@ -78,7 +84,7 @@ async def request(client: Client, directory: Path, node: str, clock: Clock) -> N
         certificate = _answer(await requests.get(name))
         if certificate:
             directory.mkdir(parents=True, exist_ok=True)
-            certificates.write_private(directory / CURRENT, certificate + pair.key_pem)
+            certificates.write_private(directory / file, certificate + pair.key_pem)
             return
         await clock.sleep(POLL)
         waited += POLL
@@ -94,17 +100,38 @@ def _answer(found: Object) -> bytes:
     return base64.b64decode(status_of(found).get("certificate") or "")
 
 
+async def serving(
+    client: Client, directory: Path, node: str, names: Sequence[str], clock: Clock
+) -> tuple[str, str]:
+    """The serving certificate that the cluster signed; waited for until somebody approves the request."""
+    pem = directory / SERVING
+    while not pem.exists() or certificates.expires(pem.read_bytes()) <= clock.now():
+        try:
+            await request(client, directory, node, clock, SERVING, names)
+        except (Denied, errors.StatusError, OSError) as error:
+            log.warning("no serving certificate yet: %s", error)
+            await clock.sleep(RETRY)
+    return str(pem), str(pem)
+
+
 async def rotate(
-    client: Client, directory: Path, node: str, clock: Clock, renewed: Callable[[], None]
+    client: Client,
+    directory: Path,
+    node: str,
+    clock: Clock,
+    renewed: Callable[[], None],
+    file: str = CURRENT,
+    names: Sequence[str] = (),
 ) -> None:
     """Renew the certificate when most of its life is over; `renewed` makes connections use it."""
     while True:
-        pem = (directory / CURRENT).read_bytes()
-        left = (certificates.expires(pem) - clock.now()).total_seconds()
-        # Somewhere between 70 and 90 percent of a year, so that not all nodes ask at once.
-        await clock.sleep(max(60.0, left - 365 * 86400 * random.uniform(0.1, 0.3)))
+        pem = (directory / file).read_bytes()
+        begun, ends = certificates.lifetime(pem)
+        # Somewhere between 70 and 90 percent of its life, so that not all nodes ask at once.
+        due = begun + (ends - begun) * random.uniform(0.7, 0.9)
+        await clock.sleep(max(1.0, (due - clock.now()).total_seconds()))
         try:
-            await request(client, directory, node, clock)
+            await request(client, directory, node, clock, file, names)
             renewed()
         except (Denied, errors.StatusError, OSError) as error:
             log.warning("certificate not renewed: %s", error)

@@ -1,0 +1,69 @@
+"""The programs of a node die again and again while pods come and go: nothing runs twice, is lost or is left behind."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Shell, until
+from tests.cluster.objects import BUSYBOX, pod
+
+pytestmark = pytest.mark.cluster
+
+NODE = "node-1"
+ROUNDS = 2
+
+
+def with_init(name: str) -> Any:
+    made = pod(name, "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done", nodeName=NODE)
+    init = {"name": "first", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "0.3"]}
+    made["spec"] |= {"initContainers": [init], "volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}]}
+    return made
+
+
+def runs(stories: Shell, name: str, namespace: str) -> list[tuple[str, int]]:
+    status = stories.get("pod", name, "-n", namespace)["status"]
+    both = status["initContainerStatuses"] + status["containerStatuses"]
+    return [(one["containerID"], one["restartCount"]) for one in both]
+
+
+def ready(stories: Shell, name: str, namespace: str) -> None:
+    stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=120s", "-n", namespace)
+
+
+def left_behind(stories: Shell, uids: set[str]) -> list[str]:
+    """Uids of pods that are gone and of which the node still has something."""
+    script = (
+        "ls /var/lib/kubelet/pods; grep -o 'kubelet/pods/[0-9a-f-]*' /proc/self/mountinfo | cut -d/ -f3; "
+    )
+    script += "find /sys/fs/cgroup -type d -name 'pod*-*' | grep /node-1/ | sed 's,.*/pod,,'"
+    return [uid for uid in uids if uid in stories.on_node(NODE, "sh", "-c", script, check=False)]
+
+
+def test_a_node_whose_programs_die(stories: Shell, namespace: str) -> None:
+    chance = random.Random(7)
+    stories.apply(with_init("steady"), namespace=namespace)
+    ready(stories, "steady", namespace)
+    before = runs(stories, "steady", namespace)
+    gone: set[str] = set()
+    for number in range(ROUNDS):
+        stories.apply(with_init(f"stays-{number}"), with_init(f"goes-{number}"), namespace=namespace)
+        program = chance.choice(["kubelet", "containerd"])
+        stories.kubarium("kill", f"{NODE}/{program}")
+        ready(stories, f"goes-{number}", namespace)
+        gone.add(stories.get("pod", f"goes-{number}", "-n", namespace)["metadata"]["uid"])
+        stories.kubectl("delete", "pod", f"goes-{number}", "--no-wait", "-n", namespace)
+        stories.kubarium("kill", f"{NODE}/kubelet")
+    kept = {"steady", *(f"stays-{number}" for number in range(ROUNDS))}
+    for name in kept:
+        ready(stories, name, namespace)
+        assert all(count == 0 for _, count in runs(stories, name, namespace)), name
+    assert runs(stories, "steady", namespace) == before
+    until(
+        lambda: {one["metadata"]["name"] for one in stories.get("pods", "-n", namespace)["items"]} == kept,
+        120,
+        "deleted pods are gone",
+    )
+    until(lambda: not left_behind(stories, gone), 120, "nothing is left behind")
