@@ -158,11 +158,13 @@ async def fill(plane: ControlPlane, path: str, bodies: Iterator[bytes]) -> None:
 
 async def wait_for(scheduler: SchedulerProcess, count: int) -> None:
     """Return when so many pods are scheduled."""
-    deadline = time.monotonic() + 60
-    while await scheduler.scheduled() < count:
+    deadline = time.monotonic() + 300
+    while (left := count - await scheduler.scheduled()) > 0:
         if time.monotonic() > deadline:
             raise TimeoutError
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(
+            max(0.1, min(2.0, left / 1000))
+        )  # each look costs the scheduler some milliseconds
 
 
 async def measure(nodes: int, pods: int, command: list[str]) -> list[tuple[str, str]]:

@@ -239,6 +239,48 @@ async def test_an_important_pod_takes_the_place_of_others(world: World, client: 
     await classes.delete(world.namespace)
 
 
+async def test_a_pod_gets_the_device_that_it_claims(world: World, client: Client) -> None:
+    v1 = "resource.k8s.io/v1"
+    classes, slices = client.resource(v1, "deviceclasses"), client.resource(v1, "resourceslices")
+    claims = client.resource(v1, "resourceclaims")
+    name, driver = world.namespace, f"{world.namespace}.example.com"
+    for node in ("a", "b"):
+        await world.add_node(f"{name}-{node}")
+    selector = {"cel": {"expression": f'device.driver == "{driver}" && device.attributes["{driver}"].fast'}}
+    await classes.create(
+        {
+            "apiVersion": v1,
+            "kind": "DeviceClass",
+            "metadata": {"name": name},
+            "spec": {"selectors": [selector]},
+        }
+    )
+    devices = [{"name": f"d-{n}", "attributes": {"fast": {"bool": n == 1}}} for n in range(2)]
+    pool = {"name": f"{name}-b", "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": driver, "nodeName": f"{name}-b", "pool": pool, "devices": devices}
+    await slices.create({"apiVersion": v1, "kind": "ResourceSlice", "metadata": {"name": name}, "spec": spec})
+    request = {"name": "r", "exactly": {"deviceClassName": name}}
+    for claim in ("first", "second"):
+        body = {"metadata": {"name": claim, "namespace": name}, "spec": {"devices": {"requests": [request]}}}
+        await claims.create({"apiVersion": v1, "kind": "ResourceClaim", **body})
+    for claim in ("first", "second"):
+        wanted = [{"name": "d", "resourceClaimName": claim}]
+        await world.add_pod(claim, cpu="100m", resourceClaims=wanted)
+        if claim == "first":
+            assert await eventually(lambda: world.node_of("first")) == f"{name}-b"
+    found = (await claims.get("first", name))["status"]
+    assert found["allocation"]["devices"]["results"][0]["device"] == "d-1"
+    assert [user["name"] for user in found["reservedFor"]] == ["first"]
+    await eventually(lambda: world.objection("second", "2 cannot allocate all claims"))
+    found = await claims.get("first", name)
+    for key in ("allocation", "reservedFor"):
+        found["status"].pop(key)
+    await claims.update_status(found)
+    await eventually(lambda: world.node_of("second"))
+    await slices.delete(name)
+    await classes.delete(name)
+
+
 async def test_gates_and_foreign_schedulers_hold_pods(world: World) -> None:
     await world.add_node(f"{world.namespace}-a")
     await world.add_pod("gated", schedulingGates=[{"name": "example.com/wait"}])
