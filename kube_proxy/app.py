@@ -24,7 +24,7 @@ from kubarium.component_base.process import Process
 from kubarium.component_base.serving import Page, Scope, pages, serve
 from kube_proxy import configuration, kernel, local_traffic, own_node
 from kube_proxy import options as flags
-from kube_proxy.backends.backend import Backend, Settings
+from kube_proxy.backends.backend import Backend, BackendError, Settings
 from kube_proxy.backends.iptables import IptablesBackend
 from kube_proxy.backends.nftables import NftablesBackend
 from kube_proxy.conntrack import Conntrack
@@ -131,6 +131,7 @@ async def start(
     watch_own_node(informers, proxier, health, process, options, own_node.pod_cidrs_of(node))
     recorder = EventRecorder(client, "kube-proxy", options.node_name, clock)
 
+    await clean_up_after_others(options.mode, settings)
     await backend.prepare()
     process.start("informers", informers.run())
     process.start("events", recorder.run())
@@ -140,6 +141,16 @@ async def start(
     log.info("proxying in mode %s on node %s", options.mode, options.node_name)
     await process.stopped()
     await proxier.close()
+
+
+async def clean_up_after_others(mode: str, settings: Settings) -> None:
+    """Whoever comes from another mode finds its rules, which would still apply. A mode that is missing left none."""
+    for name, other in BACKENDS.items():
+        if name != mode:
+            try:
+                await other(settings).clean_up()
+            except BackendError as error:
+                log.debug("no rules of mode %s to clean up: %s", name, error)
 
 
 async def _own_node(client: Client, options: Options, clock: Clock) -> Object:

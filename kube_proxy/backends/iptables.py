@@ -91,17 +91,18 @@ class IptablesBackend:
 
     async def clean_up(self) -> None:
         for table, jumps in JUMPS.items():
-            for chain, target, match in jumps:
-                await self._try("iptables", *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target)
             fixed = {MARK_MASQ, NODE_PORTS, CANARY, *(target for _, target, _ in jumps)}
             chains = [name for name in await self._names(table) if name in fixed or name.startswith(OURS)]
-            if chains:
-                lines = [
-                    f"*{table}",
-                    *(f":{chain} - [0:0]" for chain in chains),
-                    *(f"-X {chain}" for chain in chains),
-                ]
-                await run(["iptables-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
+            if not chains:
+                continue
+            for chain, target, match in jumps:
+                await self._try("iptables", *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target)
+            lines = [
+                f"*{table}",
+                *(f":{chain} - [0:0]" for chain in chains),
+                *(f"-X {chain}" for chain in chains),
+            ]
+            await run(["iptables-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
         for table in set(CANARY_TABLES) - JUMPS.keys():
             await self._try("iptables", *_WAIT, "-t", table, "-X", CANARY)
         self._applied = {"nat": {}, "filter": {}}

@@ -61,6 +61,13 @@ async def main():
 asyncio.run(main())
 """
 
+CLEAN_UP = """
+import asyncio, sys
+from kube_proxy.app import clean_up_after_others
+from kube_proxy.backends.backend import Settings
+asyncio.run(clean_up_after_others(sys.argv[1], Settings(None, 0x4000)))
+"""
+
 
 class Node:
     """A namespace that plays the node, with a bridge and two namespaces that play pods."""
@@ -83,6 +90,12 @@ class Node:
         self.mode = backend
         self.backend = self._start_backend()
         stack.callback(lambda: self._end(self.backend))
+
+    def clean_up_after_others(self, mode: str) -> None:
+        """What kube-proxy does when it starts in a mode."""
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        words = ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", CLEAN_UP, mode]
+        subprocess.run(words, check=True, env=environment)
 
     def _start_backend(self) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -276,3 +289,11 @@ def test_nothing_is_left_after_a_clean_up(node: Node) -> None:
     node.clean_up()
     left = node.run("iptables-save") + node.run("nft list ruleset")
     assert "KUBE-" not in left and "kube-proxy" not in left and "table ip somebody" in left
+
+
+def test_whoever_starts_in_another_mode_cleans_up(node: Node) -> None:
+    node.apply(WEB)
+    node.clean_up_after_others(node.mode)
+    assert node.intact()
+    node.clean_up_after_others("nftables" if node.mode == "iptables" else "iptables")
+    assert not node.intact() and node.get("http://10.96.0.20/").startswith("failed")
