@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from kubarium.apimachinery import errors, time
-from kubarium.client.rest import DEFAULT_TIMEOUT, Client
-from kubarium.client.transport import Answer, Query, Transport
+from kubarium.client.rest import Client
+from kubarium.client.transport import Transport
 from kubarium.component_base.clock import Clock
 
 NAMESPACE = "kube-system"
@@ -85,20 +84,10 @@ class AccountClient(Client):
     def headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**super().headers(more), "Authorization": f"Bearer {self._account.token}"}
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query | None = None,
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
-    ) -> Answer:
+    async def identify(self) -> None:
         await self._account.refresh()
-        try:
-            return await super().send(method, path, query=query, body=body, headers=headers, timeout=timeout)
-        except errors.Unauthorized:  # the account was deleted and made again, or keys were rotated
-            self._account.drop()
-            await self._account.refresh()
-            return await super().send(method, path, query=query, body=body, headers=headers, timeout=timeout)
+
+    def forget_identity(self) -> bool:
+        """The account was deleted and made again, or keys were rotated."""
+        self._account.drop()
+        return True

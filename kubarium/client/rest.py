@@ -71,6 +71,13 @@ class Client:
             found["Authorization"] = f"Bearer {token}"
         return found
 
+    async def identify(self) -> None:
+        """Have what `headers` needs to say who we are; asked for before each request."""
+
+    def forget_identity(self) -> bool:
+        """The server does not know us (any more): is there another identity to be had?"""
+        return False
+
     async def send(
         self,
         method: str,
@@ -83,6 +90,7 @@ class Client:
     ) -> Answer:
         """Send a request; its answer when that is a success. Raises StatusError, ConnectionError, TimeoutError."""
         target = path + _query_text(query)
+        await self.identify()
         given = self.headers(headers)
         data = body if isinstance(body, bytes) else None if body is None else orjson.dumps(body)
         if data is not None:
@@ -99,6 +107,10 @@ class Client:
             if answer.status < 400:
                 return answer
             error = error_of(answer.status, await answer.read())
+            if error.code == 401 and attempt == 0 and self.forget_identity():
+                await self.identify()
+                given |= self.headers(headers)
+                continue
             patience = _patience(answer, error)
             if patience is None or attempt == MAX_RETRIES:
                 raise error

@@ -15,15 +15,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
-from controller_manager.expectations import Expectations
+from controller_manager.adoption import candidates
 from controller_manager.pod_control import (
     BURST,
-    PodControl,
     failures_in,
     is_namespace_terminating,
     slow_start,
 )
+from controller_manager.pod_owner import PodOwner
 from kubarium.api.apps import replica_set as replica_sets
 from kubarium.api.core.pod import deletion_order
 from kubarium.api.core.pod import status as pod_status
@@ -40,7 +39,6 @@ from kubarium.apimachinery.object import (
     status_of,
     uid_of,
 )
-from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -75,7 +73,7 @@ class ReplicaSets:
         return replica_sets.selector_of(obj)
 
 
-class ReplicaSetController(Controller):
+class ReplicaSetController(PodOwner):
     """Keeps as many pods as each ReplicaSet asks for."""
 
     def __init__(
@@ -88,40 +86,22 @@ class ReplicaSetController(Controller):
         kind: Kind | None = None,
         workers: int = 5,
     ) -> None:
-        self.kind: Kind = kind or ReplicaSets()
-        self.name = self.kind.controller
-        self.workers = workers
-        self.expectations = Expectations(clock)
-        self.sets = informers.informer(self.kind.api_version, self.kind.plural).lister
-        self.pods = index_by_controller(informers.informer("v1", "pods"))
-        self.resource = client.resource(self.kind.api_version, self.kind.plural)
-        pods = client.resource("v1", "pods")
-        self.adoption = Adoption(self.resource, pods, self.kind.api_version, self.kind.kind)
-        self.control = PodControl(pods, events, self.kind.api_version, self.kind.kind)
-        super().__init__(client, informers, clock)
+        self.noun: Kind = kind or ReplicaSets()
+        self.name = self.noun.controller
+        self.api_version, self.plural, self.kind = self.noun.api_version, self.noun.plural, self.noun.kind
+        super().__init__(client, informers, clock, events, workers=workers)
 
-    def watches(self) -> Sequence[Watch]:
-        keys = dependent_keys(self.kind.kind, self.sets, self.kind.selector_of)
-        return [
-            Watch(self.kind.api_version, self.kind.plural),
-            Watch(
-                "v1",
-                "pods",
-                keys=keys,
-                on_add=self._pod_appeared,
-                on_update=self._pod_changed,
-                on_delete=self._pod_went,
-            ),
-        ]
+    def selector_of(self, owner: Object) -> Selector:
+        return self.noun.selector_of(owner)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
-        replica_set = self.sets.get(key)
+        replica_set = self.owners.get(key)
         if replica_set is None:
             self.expectations.forget(key)
             return None
         may_act = self.expectations.met(key)
         claimed = await self.adoption.claim(
-            replica_set, self.kind.selector_of(replica_set), self._unfinished_pods(replica_set)
+            replica_set, self.selector_of(replica_set), self._unfinished_pods(replica_set)
         )
         active = [pod for pod in claimed if pod_status.is_active(pod)]
         failure: Exception | None = None
@@ -148,7 +128,7 @@ class ReplicaSetController(Controller):
 
     async def _create(self, replica_set: Object, count: int) -> Exception | None:
         key = key_of(replica_set)
-        log.debug("%s %s: creating %d pods", self.kind.kind, key, count)
+        log.debug("%s %s: creating %d pods", self.kind, key, count)
         self.expectations.expect(key, creations=count)
 
         async def create_one(_: int) -> None:
@@ -168,7 +148,7 @@ class ReplicaSetController(Controller):
         key = key_of(replica_set)
         related = self._related_pods(replica_set)
         victims = deletion_order.in_order(active, related, self.clock.now())[:count]
-        log.debug("%s %s: deleting %d pods", self.kind.kind, key, count)
+        log.debug("%s %s: deleting %d pods", self.kind, key, count)
         self.expectations.expect(key, deletions=[uid_of(pod) for pod in victims])
 
         async def delete_one(pod: Object) -> None:
@@ -188,7 +168,7 @@ class ReplicaSetController(Controller):
         controller = owners.controller_of(replica_set)
         family = {uid_of(replica_set)}
         if controller is not None:
-            for one in self.sets.list(replica_set["metadata"]["namespace"]):
+            for one in self.owners.list(replica_set["metadata"]["namespace"]):
                 if (owners.controller_of(one) or {}).get("uid") == controller["uid"]:
                     family.add(uid_of(one))
         return [pod for uid in family for pod in self.pods.by_index("controller", uid)]
@@ -198,25 +178,7 @@ class ReplicaSetController(Controller):
             return
         changed = copy(replica_set)
         changed["status"] = status
-        await self.resource.update_status(changed)
-
-    def _pod_appeared(self, pod: Object) -> None:
-        owner = owner_of(pod, self.kind.kind, self.sets)
-        if owner is None:
-            return
-        if is_deleting(pod):
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
-        else:
-            self.expectations.creation_observed(key_of(owner))
-
-    def _pod_changed(self, old: Object, new: Object) -> None:
-        if is_deleting(new) and not is_deleting(old):
-            self._pod_went(new)
-
-    def _pod_went(self, pod: Object) -> None:
-        owner = owner_of(pod, self.kind.kind, self.sets)
-        if owner is not None:
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
+        await self.owner_client.update_status(changed)
 
 
 def next_status(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery import conditions
+import pytest
+
+from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import Object, annotations_of, labels_of, name_of
 from tests.integration.controller_manager.world import World, template, workload
 
@@ -352,6 +354,108 @@ async def test_a_budget_says_how_many_pods_may_go(world: World) -> None:
     assert (status["expectedPods"], status["desiredHealthy"]) == (3, 2)
     await world.patch("apps/v1", "deployments", "web", {"spec": {"replicas": 2}})
     await world.until(lambda: allows(1, 2), kubelet=True)
+
+
+async def test_an_eviction_waits_for_the_budget(world: World) -> None:
+    budget = {"minAvailable": 2, "selector": {"matchLabels": {"app": "web"}}}
+    await world.create(
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "web"},
+            "spec": budget,
+        }
+    )
+
+    async def says(reason: str, allowed: int) -> bool:
+        found = await world.get("policy/v1", "poddisruptionbudgets", "web")
+        status = found.get("status") or {}
+        condition = conditions.find(status.get("conditions"), "DisruptionAllowed")
+        is_new = status.get("observedGeneration") == found["metadata"]["generation"]
+        return bool(
+            is_new and condition and condition["reason"] == reason and status["disruptionsAllowed"] == allowed
+        )
+
+    await world.until(lambda: says("InsufficientPods", 0))
+    await world.create(workload("ReplicaSet", replicas=2))
+
+    async def healthy() -> bool:
+        status = (await world.get("policy/v1", "poddisruptionbudgets", "web"))["status"]
+        return bool(status["currentHealthy"] == 2)
+
+    await world.until(healthy, kubelet=True)
+    victim = name_of((await world.pods())[0])
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim}}
+
+    async def evict() -> None:
+        pods = world.resource("v1", "pods")
+        await pods.create(eviction, world.namespace, name=victim, subresource="eviction")
+
+    with pytest.raises(errors.StatusError) as refused:
+        await evict()
+    assert refused.value.message == "Cannot evict pod as it would violate the pod's disruption budget."
+    (cause,) = refused.value.causes()
+    assert cause["message"] == "The disruption budget web needs 2 healthy pods and has 2 currently"
+    await world.patch("policy/v1", "poddisruptionbudgets", "web", {"spec": {"minAvailable": 1}})
+    await world.until(lambda: says("SufficientPods", 1))
+    await evict()
+
+    async def gone() -> bool:
+        return victim not in map(name_of, await world.pods())
+
+    await world.until(gone, kubelet=True)
+
+
+async def test_stateful_pods_count_from_where_they_are_told_and_are_available_after_a_while(
+    world: World,
+) -> None:
+    ordinals = {"serviceName": "db", "minReadySeconds": 2, "ordinals": {"start": 3}}
+    await world.create(workload("StatefulSet", "db", 1, **ordinals))
+
+    async def status(*names: str, ready: int, available: int) -> bool:
+        found = (await world.get("apps/v1", "statefulsets", "db")).get("status") or {}
+        counts = found.get("readyReplicas", 0), found.get("availableReplicas", 0)
+        return counts == (ready, available) and sorted(map(name_of, await world.pods())) == list(names)
+
+    await world.until(lambda: status("db-3", ready=1, available=0), kubelet=True)
+    await world.until(lambda: status("db-3", ready=1, available=1), kubelet=True)
+    await world.patch("apps/v1", "statefulsets", "db", {"spec": {"ordinals": {"start": 2}}})
+    await world.until(lambda: status("db-2", ready=1, available=1), kubelet=True)
+
+
+async def test_jobs_of_others_are_left_alone(world: World) -> None:
+    await world.create(job("theirs", managedBy="example.com/queue"))
+    await world.create(job("ours"))
+
+    async def done() -> bool:
+        return conditions.is_true(await world.get("batch/v1", "jobs", "ours"), "Complete")
+
+    await world.until(done, kubelet=True, finish="Succeeded")
+    assert not (await world.get("batch/v1", "jobs", "theirs")).get("status")
+    assert not await world.pods("batch.kubernetes.io/job-name=theirs")
+
+
+async def test_a_job_succeeds_when_enough_indexes_do(world: World) -> None:
+    policy = {"rules": [{"succeededCount": 1}]}
+    await world.create(job(completions=2, parallelism=2, completionMode="Indexed", successPolicy=policy))
+
+    async def made() -> bool:
+        return len(await world.pods()) == 2
+
+    await world.until(made)
+    first, second = await world.pods()
+
+    async def done() -> bool:
+        return conditions.is_true(await world.get("batch/v1", "jobs", "work"), "Complete")
+
+    def one_ends(pod: Object) -> str:
+        return "Succeeded" if name_of(pod) == name_of(first) else ""
+
+    await world.until(done, kubelet=True, finish=one_ends)
+    status = (await world.get("batch/v1", "jobs", "work"))["status"]
+    assert status["succeeded"] == 1 and status["terminating"] == status["ready"] == 0
+    assert conditions.find(status["conditions"], "Complete")["reason"] == "SuccessPolicy"  # type: ignore[index]
+    assert name_of(second) not in map(name_of, await world.pods())
 
 
 async def test_claims_go_when_the_retention_policy_says_so(world: World) -> None:

@@ -9,8 +9,9 @@ from controller_manager.credentials import AccountClient
 from controller_manager.expectations import TIMEOUT, Expectations
 from controller_manager.options import Options
 from controller_manager.pod_control import slow_start
-from kubarium.apimachinery.object import ObjectKey
-from kubarium.client.fake import FakeAPI
+from kubarium.apimachinery import errors
+from kubarium.apimachinery.object import Object, ObjectKey
+from kubarium.client.fake import Action, FakeAPI
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.component_base.clock import FakeClock
@@ -90,3 +91,19 @@ async def test_a_controller_acts_as_its_account(clock: FakeClock) -> None:
     client = AccountClient(api.client(), LoopbackTransport(api), "job-controller", clock)
     await client.resource("v1", "pods").list()
     assert client.headers()["Authorization"] == "Bearer token-of-job-controller"
+
+
+async def test_a_token_that_is_not_believed_any_more_is_asked_for_anew(clock: FakeClock) -> None:
+    metadata = {"name": "job-controller", "namespace": "kube-system"}
+    api = FakeAPI({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, clock=clock)
+    client = AccountClient(api.client(), LoopbackTransport(api), "job-controller", clock)
+    tokens = Action("create", "serviceaccounts", "kube-system", "job-controller", "token")
+    disbelief = [errors.Unauthorized("Unauthorized")]
+
+    def refuse_once(action: Action, obj: Object | None) -> errors.StatusError | None:
+        return disbelief.pop() if action.resource == "configmaps" and disbelief else None
+
+    api.refuse = refuse_once
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    await client.resource("v1", "configmaps").create(config_map, "default")
+    assert api.actions.count(tokens) == 2

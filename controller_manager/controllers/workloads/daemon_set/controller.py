@@ -10,16 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
+from controller_manager.adoption import candidates
 from controller_manager.controllers.workloads.daemon_set import update
-from controller_manager.expectations import Expectations
 from controller_manager.pod_control import (
     BURST,
-    PodControl,
     failures_in,
     is_namespace_terminating,
     slow_start,
 )
+from controller_manager.pod_owner import PodOwner
 from controller_manager.revisions import Revisions, belongs_to, ordered
 from kubarium.api.apps import daemon_set as daemons
 from kubarium.api.apps.controller_revision import REVISION_LABEL
@@ -27,6 +26,7 @@ from kubarium.api.core import taints
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.core.pod.template import generate_name_for, pod_from
 from kubarium.apimachinery import errors, owners
+from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -41,7 +41,7 @@ from kubarium.apimachinery.object import (
     status_of,
     uid_of,
 )
-from kubarium.client.controller import Controller, Watch
+from kubarium.client.controller import Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -63,50 +63,38 @@ class Wanted:
     again_after: float | None = None  # seconds
 
 
-class DaemonSetController(Controller):
+class DaemonSetController(PodOwner):
     """Keeps one pod on each node that fits."""
 
     name = "daemonset-controller"
+    api_version, plural, kind = "apps/v1", "daemonsets", "DaemonSet"
 
     def __init__(
         self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 2
     ) -> None:
-        self.workers, self.events = workers, events
-        self.expectations = Expectations(clock)
-        self.sets = informers.informer("apps/v1", "daemonsets").lister
-        self.pods = index_by_controller(informers.informer("v1", "pods"))
         self.nodes = informers.informer("v1", "nodes").lister
         self.history = informers.informer("apps/v1", "controllerrevisions").lister
-        self.set_client = client.resource("apps/v1", "daemonsets")
-        self.pod_client = client.resource("v1", "pods")
-        self.adoption = Adoption(self.set_client, self.pod_client, "apps/v1", "DaemonSet")
-        self.control = PodControl(self.pod_client, events, "apps/v1", "DaemonSet")
         self.revisions = Revisions(
-            client.resource("apps/v1", "controllerrevisions"), "apps/v1", "DaemonSet", REVISION_LABEL
+            client.resource("apps/v1", "controllerrevisions"), self.api_version, self.kind, REVISION_LABEL
         )
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}  # (set uid, node) -> count, since
-        super().__init__(client, informers, clock)
+        super().__init__(client, informers, clock, events, workers=workers)
+
+    def selector_of(self, owner: Object) -> Selector:
+        return daemons.selector_of(owner)
 
     def watches(self) -> Sequence[Watch]:
         return [
-            Watch("apps/v1", "daemonsets"),
-            Watch(
-                "v1",
-                "pods",
-                keys=dependent_keys("DaemonSet", self.sets, daemons.selector_of),
-                on_add=self._pod_appeared,
-                on_update=self._pod_changed,
-                on_delete=self._pod_went,
-            ),
+            *super().watches(),
             Watch("v1", "nodes", keys=self._everyone, changed=_node_changed),
             Watch("apps/v1", "controllerrevisions", keys=lambda revision: ()),
         ]
 
     def _everyone(self, node: Object) -> Iterable[ObjectKey]:
-        return [key_of(one) for one in self.sets.list()]
+        return [key_of(one) for one in self.owners.list()]
 
     async def reconcile(self, key: ObjectKey) -> float | None:
-        daemon_set = self.sets.get(key)
+        daemon_set = self.owners.get(key)
         if daemon_set is None:
             self.expectations.forget(key)
             return None
@@ -293,27 +281,9 @@ class DaemonSetController(Controller):
         if status != status_of(daemon_set):
             changed = copy(daemon_set)
             changed["status"] = status
-            await self.set_client.update_status(changed)
+            await self.owner_client.update_status(changed)
 
     # ---- expectations
-
-    def _pod_appeared(self, pod: Object) -> None:
-        owner = owner_of(pod, "DaemonSet", self.sets)
-        if owner is None:
-            return
-        if is_deleting(pod):
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
-        else:
-            self.expectations.creation_observed(key_of(owner))
-
-    def _pod_changed(self, old: Object, new: Object) -> None:
-        if is_deleting(new) and not is_deleting(old):
-            self._pod_went(new)
-
-    def _pod_went(self, pod: Object) -> None:
-        owner = owner_of(pod, "DaemonSet", self.sets)
-        if owner is not None:
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
 
 
 def next_status(

@@ -15,22 +15,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from controller_manager.adoption import Adoption, candidates, dependent_keys, index_by_controller, owner_of
+from controller_manager.adoption import candidates
 from controller_manager.controllers.workloads.job import finalizers, indexes, policies
 from controller_manager.controllers.workloads.job.finalizers import Ledger
-from controller_manager.expectations import Expectations
 from controller_manager.pod_control import (
     BURST,
-    PodControl,
     failures_in,
     is_namespace_terminating,
     slow_start,
 )
+from controller_manager.pod_owner import PodOwner
 from kubarium.api.batch import job as jobs
 from kubarium.api.core.pod import deletion_order
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.core.pod.template import pod_from
 from kubarium.apimachinery import conditions, errors, owners, time
+from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -46,7 +46,6 @@ from kubarium.apimachinery.object import (
     status_of,
     uid_of,
 )
-from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -96,50 +95,26 @@ class Pass:
         return [pod for pod in self.waiting if jobs.has_succeeded(pod) and uid_of(pod) not in listed]
 
 
-class JobController(Controller):
+class JobController(PodOwner):
     """Runs pods to their end."""
 
     name = "job-controller"
+    api_version, plural, kind = "batch/v1", "jobs", "Job"
+    finalizer = jobs.TRACKING_FINALIZER
 
     def __init__(
         self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 5
     ) -> None:
-        self.workers, self.events = workers, events
-        self.expectations = Expectations(clock)
-        self.jobs = informers.informer("batch/v1", "jobs").lister
-        self.pods = index_by_controller(informers.informer("v1", "pods"))
-        self.job_client = client.resource("batch/v1", "jobs")
-        self.pod_client = client.resource("v1", "pods")
-        self.adoption = Adoption(
-            self.job_client, self.pod_client, "batch/v1", "Job", finalizer=jobs.TRACKING_FINALIZER
-        )
-        self.control = PodControl(self.pod_client, events, "batch/v1", "Job")
         self._released: dict[ObjectKey, set[str]] = {}  # uids whose finalizer we took off
         self._written: dict[ObjectKey, int] = {}  # the revision of our last write of each job
         self._setbacks: dict[ObjectKey, tuple[int, float]] = {}  # failures since the last success, last when
-        super().__init__(client, informers, clock)
+        super().__init__(client, informers, clock, events, workers=workers)
 
-    def watches(self) -> Sequence[Watch]:
-        return [
-            Watch("batch/v1", "jobs"),
-            Watch(
-                "v1",
-                "pods",
-                keys=self._keys_of_pod,
-                on_add=self._pod_appeared,
-                on_update=self._pod_changed,
-                on_delete=self._pod_went,
-            ),
-        ]
-
-    def _keys_of_pod(self, pod: Object) -> Iterable[ObjectKey]:
-        owner = owners.controller_of(pod)
-        if owner is not None and owner.get("kind") == "Job":
-            return (ObjectKey(namespace_of(pod), owner["name"]),)
-        return dependent_keys("Job", self.jobs, jobs.selector_of)(pod)
+    def selector_of(self, owner: Object) -> Selector:
+        return jobs.selector_of(owner)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
-        job = self.jobs.get(key)
+        job = self.owners.get(key)
         if job is None:
             self.expectations.forget(key)
             self._released.pop(key, None)
@@ -491,7 +466,7 @@ class JobController(Controller):
             return job
         changed = copy(job)
         changed["status"] = status
-        written = await self.job_client.update_status(changed)
+        written = await self.owner_client.update_status(changed)
         self._written[key_of(job)] = int(resource_version_of(written))
         return written
 
@@ -562,30 +537,20 @@ class JobController(Controller):
         new["lastProbeTime"] = time.format_time(self.clock.now())
         return conditions.set_condition(listed, new, self.clock.now())
 
-    # ---- expectations
+    # ---- what the cache shows
 
-    def _pod_appeared(self, pod: Object) -> None:
-        owner = owner_of(pod, "Job", self.jobs)
-        if owner is None:
-            return
-        if is_deleting(pod):
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
-        else:
-            self.expectations.creation_observed(key_of(owner))
-
-    def _pod_changed(self, old: Object, new: Object) -> None:
-        owner = owner_of(new, "Job", self.jobs)
-        if owner is None:
-            return
-        if is_deleting(new) and not is_deleting(old):
-            self.expectations.deletion_observed(key_of(owner), uid_of(new))
+    def pod_changed(self, old: Object, new: Object) -> None:
+        super().pod_changed(old, new)
         if not jobs.is_tracked(new):
-            self._released.get(key_of(owner), set()).discard(uid_of(new))
+            self._forget_released(new)
 
-    def _pod_went(self, pod: Object) -> None:
-        owner = owner_of(pod, "Job", self.jobs)
+    def pod_went(self, pod: Object) -> None:
+        super().pod_went(pod)
+        self._forget_released(pod)
+
+    def _forget_released(self, pod: Object) -> None:
+        owner = self.owner_of(pod)
         if owner is not None:
-            self.expectations.deletion_observed(key_of(owner), uid_of(pod))
             self._released.get(key_of(owner), set()).discard(uid_of(pod))
 
 
