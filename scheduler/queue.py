@@ -136,9 +136,9 @@ class SchedulingQueue:
         if queued.where != UNSCHEDULABLE:
             return
         if queued.gated_by:
-            if self._pre_enqueue(info) is None:
-                self._leave(queued)
-                queued.gated_by = ""
+            status = self._pre_enqueue(info)
+            if status is None or status.plugin != queued.gated_by:
+                self._leave(queued)  # it may go, or now waits for what another plugin wants to see
                 self._activate(queued, "PodSchedulingGatesEliminated")
             return
         event = ClusterEvent("UnscheduledPod", _what_changed(old, info.pod), "UnscheduledPodUpdate")

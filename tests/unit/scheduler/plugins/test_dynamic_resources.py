@@ -97,6 +97,19 @@ async def test_a_pod_is_not_tried_before_its_claim_is_made(start: Any) -> None:
         await cluster.until(lambda: cluster.node_of("web") == "a")
 
 
+async def test_a_pod_behind_a_gate_waits_for_its_claim_afterwards(start: Any) -> None:
+    pod = claimant("web", "gpu", schedulingGates=[{"name": "example.com/wait"}])
+    async with start(make_node("a"), make_class(), gpus("a", "x"), pod, make_pod("plain")) as cluster:
+        await cluster.until(lambda: cluster.node_of("plain"))
+        opened = copy(cluster.pod("web"))
+        del opened["spec"]["schedulingGates"]
+        cluster.api.put(opened)
+        cluster.api.put(make_pod("later"))
+        await cluster.until(lambda: cluster.node_of("later"))
+        cluster.api.put(make_claim("gpu"))
+        await cluster.until(lambda: cluster.node_of("web") == "a")
+
+
 async def test_pods_share_a_claim_on_its_node(start: Any) -> None:
     objects = [make_node("a"), make_node("b"), make_class(), make_claim("gpu"), gpus("a", "x")]
     pods = [claimant(f"web-{number}", "gpu") for number in range(3)]
