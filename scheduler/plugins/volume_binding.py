@@ -181,6 +181,8 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
             reference = offer.get("claimRef")
             if reference and (reference.get("namespace"), reference.get("name")) != tuple(key):
                 continue
+            if reference and reference.get("uid") not in (None, "", claim["metadata"].get("uid")):
+                continue  # it holds what an earlier claim of that name left
             if not reference and (volume.get("status") or {}).get("phase") != "Available":
                 continue
             if (

@@ -102,6 +102,26 @@ async def test_the_smallest_free_volume_is_promised_before_the_pod_is_bound(star
         await cluster.until(lambda: cluster.node_of("web") == "b")
 
 
+async def test_what_an_earlier_claim_of_that_name_left_is_given_to_nobody(start: Any) -> None:
+    old = {"namespace": "default", "name": "data", "uid": "of-the-earlier-one"}
+    objects = [
+        make_class("local"),
+        make_volume("v", "a", claimRef=old),
+        make_claim("data"),
+        mounting("web", "data"),
+    ]
+    async with start(make_node("a"), *objects) as cluster:
+        await cluster.until(lambda: cluster.condition("web"))
+        assert "didn't find available persistent volumes to bind" in cluster.condition("web")["message"]
+        assert cluster.api.get("v1", "persistentvolumes", "", "v")["spec"]["claimRef"] == old
+        mine = make_volume(
+            "mine", "a", claimRef={"namespace": "default", "name": "data", "uid": "claim-data"}
+        )
+        cluster.api.put(mine)
+        cluster.api.put(make_claim("data", volume="mine"))
+        await cluster.until(lambda: cluster.node_of("web") == "a")
+
+
 async def test_a_provisioner_is_told_the_node(start: Any) -> None:
     objects = [
         make_class("dynamic", provisioner="example.com/disk"),
