@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dnslib import CLASS, EDNS0, OPCODE, QTYPE, RCODE, DNSError, DNSRecord
@@ -24,8 +25,18 @@ log = logging.get(__name__)
 PLAIN_UDP = 512  # bytes of an answer by UDP unless the client says that it takes more (RFC 6891)
 LARGEST_UDP = 4096
 PACKED = 10_000  # answers
+ORDERS = 8  # in which the records of one answer are kept
 CHASE = 8  # names of names of names
 IDLE_SECONDS = 30.0  # for which a TCP connection may say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Answers to one question that differ in the order of their records; complete when there are as many as wanted."""
+
+    answers: list[bytes]
+    wanted: int
+    count: Callable[[], None]
 
 
 class Server:
@@ -34,7 +45,7 @@ class Server:
     def __init__(self, zone: Zone, forwarder: Forwarder, clock: Clock | None = None) -> None:
         self._zone, self._forwarder = zone, forwarder
         self._foreign = Cache(clock or RealClock())
-        self._packed: dict[bytes, tuple[bytes, Callable[[], None]]] = {}
+        self._packed: dict[bytes, _Packed] = {}
         self._generation = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,11 +75,10 @@ class Server:
             self._packed.clear()
             self._generation = self._zone.generation
         known = self._packed.get(question[2:])
-        if known is None:
+        if known is None or len(known.answers) < known.wanted:
             return None
-        answer, count = known
-        count()
-        return question[:2] + answer
+        known.count()
+        return question[:2] + random.choice(known.answers)
 
     async def answer(self, question: bytes, *, tcp: bool) -> bytes | None:
         """The packed answer; None for what is no question at all."""
@@ -112,9 +122,11 @@ class Server:
         code = str(RCODE.get(found.code))
         metrics.RESPONSES.labels(code, "kubernetes").inc()
         packed = _pack(reply, request, tcp)
-        stays = not (tcp or found.chase or several) and self._generation == self._zone.generation
+        stays = not (tcp or found.chase) and self._generation == self._zone.generation
         if stays and len(self._packed) < PACKED:
-            self._packed[question[2:]] = packed[2:], _counter(kind, code)
+            wanted = ORDERS if several else 1
+            known = self._packed.setdefault(question[2:], _Packed([], wanted, _counter(kind, code)))
+            known.answers.append(packed[2:])
         return packed
 
     async def _forward(self, question: bytes, request: DNSRecord, tcp: bool) -> bytes:

@@ -97,6 +97,18 @@ async def test_what_does_not_fit_is_cut_unless_the_client_takes_more() -> None:
     assert len(DNSRecord.parse(await server.answer(question(), tcp=True) or b"").rr) == 100
 
 
+async def test_the_order_of_several_addresses_changes_also_when_they_are_remembered() -> None:
+    zone = make_zone(4)
+    server = Server(zone, Forwarder([]))
+    asked = question()
+    while server.packed(asked) is None:
+        await server.answer(asked, tcp=False)
+    orders = {tuple(map(str, DNSRecord.parse(server.packed(asked) or b"").rr)) for _ in range(200)}
+    assert len(orders) > 1 and len({tuple(sorted(order)) for order in orders}) == 1
+    zone.put_namespace({"metadata": {"name": "new"}})
+    assert server.packed(asked) is None, "something has changed"
+
+
 async def test_bad_questions_are_told_so() -> None:
     server = Server(make_zone(), Forwarder([]))
 
