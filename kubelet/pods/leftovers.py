@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +88,10 @@ class Leftovers:
                     continue
                 self._cgroups.remove(uid)
         await self._volumes.clear()
+        for directory in self._logs.glob("*_*_*"):  # a kubelet that died meanwhile could not remove them
+            uid = directory.name.rpartition("_")[2]
+            if self._is_gone(uid) and uid not in running:
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     async def free_disk(self) -> None:
         """The disk is full: keep no dead container, not even the newest."""

@@ -302,3 +302,12 @@ async def test_a_resize_that_never_fits_is_infeasible(node: Node) -> None:
 
     await node.until(lambda: reason() == "Infeasible")
     assert node.first()["allocatedResources"] == {"cpu": "100m"}
+
+
+async def test_logs_of_pods_that_are_gone_go(node: Node, tmp_path: Path) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    gone = tmp_path / "logs/default_gone_uid-of-old"
+    gone.mkdir()
+    await node.until(lambda: not gone.exists(), 150)
+    assert [entry.name for entry in (tmp_path / "logs").iterdir()] == ["default_web_uid-1"]
