@@ -46,7 +46,6 @@ def with_identity(pod: Object, stateful_set: Object, ordinal: int) -> None:
             "name": name,
             "persistentVolumeClaim": {
                 "claimName": sets.claim_name(one, stateful_set, ordinal),
-                "readOnly": False,
             },
         }
         for name, one in claimed.items()

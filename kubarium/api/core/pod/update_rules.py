@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kubarium.api.core.pod import validation
 from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
 from kubarium.apimachinery.object import Object, copy
+
+_TELLING = frozenset(
+    {
+        "allowPrivilegeEscalation", "automountServiceAccountToken", "defaultMode", "enableServiceLinks",
+        "expirationSeconds", "fsGroup", "hostUsers", "mode", "optional", "priority", "privileged",
+        "readOnlyRootFilesystem", "runAsGroup", "runAsNonRoot", "runAsUser", "setHostnameAsFQDN",
+        "shareProcessNamespace", "terminationGracePeriodSeconds", "tolerationSeconds",
+    }
+)  # fmt: skip
+"""Fields (pointers in Go) where `false` or `0` says something else than nothing at all."""
 
 FORBIDDEN = (
     "pod updates may not change fields other than `spec.containers[*].image`,"
@@ -93,5 +105,13 @@ def _allow_narrowing(after: Object, before: Object) -> None:
         before.setdefault("affinity", {})["nodeAffinity"] = new_affinity
 
 
-def _bare(spec: Object) -> Object:
-    return {key: value for key, value in spec.items() if value not in (None, [], {}, "", False)}
+def _bare(value: Any) -> Any:
+    """Without what says nothing: typed clients leave out `false`, `0` and empty text where absence means the same."""
+    if isinstance(value, dict):
+        found = {name: _bare(inner) for name, inner in value.items()}
+        return {name: inner for name, inner in found.items() if not _says_nothing(inner, name)}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _says_nothing(value: Any, key: str) -> bool:
+    return not value and (key not in _TELLING or value is None)
