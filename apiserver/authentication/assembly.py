@@ -78,7 +78,14 @@ def _by_certificate(options: Options, clock: Clock) -> list[Authenticator]:
 
 def _webhook(options: Options, clock: Clock) -> TokenWebhook:
     remote, path = configuration.remote(options.authentication_token_webhook_config_file)
-    return TokenWebhook(remote, path, options.authentication_token_webhook_version, audiences(options))
+    return TokenWebhook(
+        remote,
+        clock,
+        path,
+        options.authentication_token_webhook_version,
+        audiences(options),
+        options.authentication_token_webhook_cache_ttl,
+    )
 
 
 def _trusted(options: Options, clock: Clock) -> tuple[TrustedIssuers | None, trusts.Anonymous]:

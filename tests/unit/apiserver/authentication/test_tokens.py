@@ -10,6 +10,7 @@ from apiserver.authentication.client_certificates import ClientCertificates, use
 from apiserver.authentication.service_account_tokens import Issuer, Keys, ServiceAccountTokens, key_id
 from apiserver.authentication.token_cache import TokenCache
 from apiserver.authentication.token_requests import EXTENDED_SECONDS, TokenRequests
+from apiserver.authentication.webhook import TokenWebhook
 from apiserver.request import ANONYMOUS, User
 from kubarium.apimachinery import errors
 from kubarium.client.fake import FakeAPI
@@ -115,3 +116,24 @@ async def test_certificates_expire_on_open_connections(clock: FakeClock) -> None
     await clock.advance(61)
     assert await found.authenticate(credentials) is None
     assert user_of({"subject": ((("organizationName", "a"),),)}) is None
+
+
+async def test_what_a_webhook_says_of_a_token_is_remembered() -> None:
+    class Remote:
+        asked = 0
+
+        async def request(self, method: str, path: str, *, body: Any) -> Any:
+            self.asked += 1
+            known = body["spec"]["token"] == "sesame"
+            return {"status": {"authenticated": known, "user": {"username": "ali"}}}
+
+    remote, clock = Remote(), FakeClock()
+    webhook = TokenWebhook(remote, clock, "/", seconds=60.0)  # type: ignore[arg-type]
+    sesame, other = (Credentials({"authorization": f"Bearer {token}"}) for token in ("sesame", "other"))
+    for _ in range(2):
+        assert await webhook.authenticate(sesame) == User("ali")
+        assert await webhook.authenticate(other) is None
+    assert remote.asked == 2
+    await clock.advance(61.0)
+    await webhook.authenticate(sesame)
+    assert remote.asked == 3
