@@ -184,11 +184,12 @@ def _autoscalers(c: Context) -> Runnable:
 
 
 def _csr_signer(c: Context) -> Runnable | None:
-    if not c.options.cluster_signing_cert_file or not c.options.cluster_signing_key_file:
+    files = c.options.signing_files()
+    if not files:
         return None
-    authority = Authority.read(c.options.cluster_signing_cert_file, c.options.cluster_signing_key_file)
+    authorities = {signer: Authority.read(*pair) for signer, pair in files.items()}
     longest = timedelta(seconds=c.options.cluster_signing_duration)
-    return certificate_signing.CertificateSigner(*c.parts(), authority=authority, longest=longest)
+    return certificate_signing.CertificateSigner(*c.parts(), authorities=authorities, longest=longest)
 
 
 def _token_secrets(c: Context) -> Runnable | None:

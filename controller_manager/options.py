@@ -13,6 +13,10 @@ NODES = "Node flags"
 CERTIFICATES = "Certificate flags"
 
 
+def _signs(what: str, signer: str) -> str:
+    return f"The same ({what}) for the signer kubernetes.io/{signer} alone; then none of them may be for all."
+
+
 @dataclass(frozen=True)
 class Options(SecureServing):
     """How this controller manager was started."""
@@ -53,6 +57,30 @@ class Options(SecureServing):
     )
     cluster_signing_cert_file: str = flag("", "Certificate of the authority that signs.", group=CERTIFICATES)
     cluster_signing_key_file: str = flag("", "Key of the authority that signs.", group=CERTIFICATES)
+    cluster_signing_kubelet_serving_cert_file: str = flag(
+        "", _signs("cert", "kubelet-serving"), group=CERTIFICATES
+    )
+    cluster_signing_kubelet_serving_key_file: str = flag(
+        "", _signs("key", "kubelet-serving"), group=CERTIFICATES
+    )
+    cluster_signing_kubelet_client_cert_file: str = flag(
+        "", _signs("cert", "kube-apiserver-client-kubelet"), group=CERTIFICATES
+    )
+    cluster_signing_kubelet_client_key_file: str = flag(
+        "", _signs("key", "kube-apiserver-client-kubelet"), group=CERTIFICATES
+    )
+    cluster_signing_kube_apiserver_client_cert_file: str = flag(
+        "", _signs("cert", "kube-apiserver-client"), group=CERTIFICATES
+    )
+    cluster_signing_kube_apiserver_client_key_file: str = flag(
+        "", _signs("key", "kube-apiserver-client"), group=CERTIFICATES
+    )
+    cluster_signing_legacy_unknown_cert_file: str = flag(
+        "", _signs("cert", "legacy-unknown"), group=CERTIFICATES
+    )
+    cluster_signing_legacy_unknown_key_file: str = flag(
+        "", _signs("key", "legacy-unknown"), group=CERTIFICATES
+    )
     cluster_signing_duration: Duration = flag(
         365 * 24 * 3600.0, "The longest validity of signed certificates.", group=CERTIFICATES
     )
@@ -107,6 +135,9 @@ class Options(SecureServing):
     pvclaimbinder_sync_period: Duration = flag(15.0, "How often claims are looked at again.")
     attach_detach_reconcile_sync_period: Duration = flag(60.0, "How often attachments are checked.")
     enable_garbage_collector: bool = flag(True, "Collect objects whose owners are gone.")
+    enable_hostpath_provisioner: bool = flag(
+        False, "Accepted; an add-on provisions local volumes for claims of the default class."
+    )
     enable_dynamic_provisioning: bool = flag(True, "Provision volumes for claims.")
 
     horizontal_pod_autoscaler_sync_period: Duration = flag(15.0, "How often autoscalers look.")
@@ -123,6 +154,33 @@ class Options(SecureServing):
     legacy_service_account_token_clean_up_period: Duration = flag(
         365 * 24 * 3600.0, "How long a token secret must be unused before it is cleaned up."
     )
+
+    def signing_files(self) -> dict[str, tuple[str, str]]:
+        """Certificate and key for each signer that has both named. Raises ValueError where the flags contradict."""
+        own = {
+            "kubernetes.io/kubelet-serving": (
+                self.cluster_signing_kubelet_serving_cert_file,
+                self.cluster_signing_kubelet_serving_key_file,
+            ),
+            "kubernetes.io/kube-apiserver-client-kubelet": (
+                self.cluster_signing_kubelet_client_cert_file,
+                self.cluster_signing_kubelet_client_key_file,
+            ),
+            "kubernetes.io/kube-apiserver-client": (
+                self.cluster_signing_kube_apiserver_client_cert_file,
+                self.cluster_signing_kube_apiserver_client_key_file,
+            ),
+            "kubernetes.io/legacy-unknown": (
+                self.cluster_signing_legacy_unknown_cert_file,
+                self.cluster_signing_legacy_unknown_key_file,
+            ),
+        }
+        for_all = self.cluster_signing_cert_file, self.cluster_signing_key_file
+        if not any(map(any, own.values())):
+            return dict.fromkeys(own, for_all) if all(for_all) else {}
+        if all(for_all):
+            raise ValueError("cannot specify default and per controller certs at the same time")
+        return {signer: files for signer, files in own.items() if any(files)}
 
     def mask_size(self, family: int) -> int:
         """Bits of a node's range, of the family 4 or 6."""

@@ -11,7 +11,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/certificate-sign
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,7 +35,6 @@ KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 API_CLIENT = "kubernetes.io/kube-apiserver-client"
 LEGACY = "kubernetes.io/legacy-unknown"
-SIGNERS = frozenset({KUBELET_CLIENT, KUBELET_SERVING, API_CLIENT, LEGACY})
 
 SKEW = timedelta(minutes=5)  # certificates are valid from a little before they are made
 CLIENT_USAGES = (
@@ -211,9 +210,16 @@ class CertificateSigner(Controller):
     name = "certificatesigningrequest-signing-controller"
 
     def __init__(
-        self, client: Client, informers: Informers, clock: Clock, *, authority: Authority, longest: timedelta
+        self,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        *,
+        authorities: Mapping[str, Authority],
+        longest: timedelta,
     ) -> None:
-        self.authority, self.longest = authority, longest
+        """`authorities`: who signs for which signer; requests for others are left alone."""
+        self.authorities, self.longest = authorities, longest
         self.requests = informers.informer(*API).lister
         self.resource = client.resource(*API)
         super().__init__(client, informers, clock)
@@ -225,7 +231,8 @@ class CertificateSigner(Controller):
         request = self.requests.get(key)
         if request is None or not is_approved(request) or status_of(request).get("certificate"):
             return
-        if spec_of(request).get("signerName") not in SIGNERS or conditions.is_true(request, "Failed"):
+        authority = self.authorities.get(spec_of(request).get("signerName") or "")
+        if authority is None or conditions.is_true(request, "Failed"):
             return
         changed = copy(request)
         try:
@@ -244,7 +251,7 @@ class CertificateSigner(Controller):
             )
         else:
             lifetime = lifetime_of(request, self.longest)
-            signed = self.authority.sign_request(
+            signed = authority.sign_request(
                 base64.b64decode(spec_of(request)["request"]),
                 usages=extended_usages(asked),
                 lifetime=lifetime,

@@ -107,3 +107,18 @@ async def test_a_token_that_is_not_believed_any_more_is_asked_for_anew(clock: Fa
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     await client.resource("v1", "configmaps").create(config_map, "default")
     assert api.actions.count(tokens) == 2
+
+
+def test_each_signer_may_have_an_authority_of_its_own() -> None:
+    assert Options().signing_files() == {}
+    for_all = Options(cluster_signing_cert_file="ca.crt", cluster_signing_key_file="ca.key")
+    assert (
+        set(for_all.signing_files().values()) == {("ca.crt", "ca.key")} and len(for_all.signing_files()) == 4
+    )
+    own = {
+        "cluster_signing_legacy_unknown_cert_file": "old.crt",
+        "cluster_signing_legacy_unknown_key_file": "old.key",
+    }
+    assert Options(**own).signing_files() == {"kubernetes.io/legacy-unknown": ("old.crt", "old.key")}
+    with pytest.raises(ValueError, match="cannot specify default and per controller certs at the same time"):
+        Options(cluster_signing_cert_file="ca.crt", cluster_signing_key_file="ca.key", **own).signing_files()
