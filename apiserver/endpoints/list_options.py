@@ -20,6 +20,7 @@ from kubarium.apimachinery.object import Object
 
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
 TOKEN_VERSION = "meta.k8s.io/v1"
+_LONGEST = 64  # digits: nobody shall make us read a number of a million of them
 _MATCH = FieldPath("resourceVersionMatch")
 _INITIAL_EVENTS = FieldPath("sendInitialEvents")
 
@@ -146,10 +147,12 @@ def revision_in(text: str) -> int | None:
     """A `resourceVersion` as a number; None when nothing is said. Raises BadRequest."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
-        problem = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else -1
+    if not 0 <= number < 1 << 64:
+        why = "value out of range" if text.isascii() and text.isdigit() else "invalid syntax"
+        problem = f'strconv.ParseUint: parsing "{text}": {why}'
         raise errors.BadRequest(f'resourceVersion: Invalid value: "{text}": {problem}')
-    return int(text)
+    return number
 
 
 def integer_in(query: Mapping[str, list[str]], name: str) -> int:

@@ -95,6 +95,7 @@ async def test_items_of_typed_lists_do_not_repeat_their_kind(client: Client, nam
         ({"labelSelector": "a=="}, 0, ""),
         ({"labelSelector": "a in b"}, 400, "expected: '('"),
         ({"resourceVersion": "x"}, 400, "invalid syntax"),
+        ({"resourceVersion": "99999999999999999999"}, 400, "value out of range"),
         ({"resourceVersion": "999999999"}, 504, "Too large resource version: 999999999, current: "),
         ({"watch": "1", "sendInitialEvents": "true"}, 422, "requires setting resourceVersionMatch to NotOlderThan"),
         ({"watch": "1", "resourceVersionMatch": "NotOlderThan"}, 422, "forbidden for watch unless sendInitialEvents"),
