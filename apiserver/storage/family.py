@@ -227,5 +227,6 @@ def _reader(label: str) -> Reader:
 
 
 def _size_of(change: Change) -> int:
-    """About what a change adds to memory: its previous state is the current one of an earlier change."""
-    return CHANGE_SIZE + (len(change.current.tail) if change.current is not None else 0)
+    """About what a change keeps in memory; the state before an update is mostly kept by another change as well."""
+    newest = change.current if change.current is not None else change.previous
+    return CHANGE_SIZE + (len(newest.tail) if newest is not None else 0)

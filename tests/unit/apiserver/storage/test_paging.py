@@ -152,8 +152,17 @@ def test_history_is_bounded_in_bytes_and_forgotten_when_nothing_happens(
         obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web"}, "x": "x" * 1000}
         cache.apply(revision, PODS + "a/web", stored(PODS + "a/web", revision, encode(obj)))
         cache.advance(revision)
+    for at in range(40, 80, 2):
+        obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": f"p{at}"}, "x": "x" * 1000}
+        cache.apply(at, f"{PODS}a/p{at}", stored(f"{PODS}a/p{at}", at, encode(obj)))
+    for at in range(40, 80, 2):  # what was deleted is kept by its deletion
+        cache.apply(at + 100, f"{PODS}a/p{at}", None)
     pods = cache._family(PODS)
+    held = {
+        id(one): len(one.tail) for change in pods.history for one in (change.current, change.previous) if one
+    }
+    assert sum(held.values()) < 10_000
     assert 5 <= len(pods.history) <= 7 and pods.size <= 10_000
     pods.forget(pods.times[-1] + family.FRESH + 1)
     assert len(pods.history) == 1
-    assert pods.forgotten == 38
+    assert pods.forgotten == 176
