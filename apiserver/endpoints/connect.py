@@ -14,7 +14,7 @@ from yarl import URL
 from apiserver.admission.plugin import CONNECT
 from apiserver.endpoints import websocket
 from apiserver.endpoints.backends import Backends, Place
-from apiserver.endpoints.passing import repeat, upgrade_of, whole
+from apiserver.endpoints.passing import repeat, upgrade_of, whole, why_not_reached
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource
@@ -57,8 +57,10 @@ async def handle(
     except (OSError, aiohttp.ClientError) as error:
         log.info("cannot reach what is behind %s: %s", info.path, error)
         if info.subresource == "proxy":
-            raise errors.ServiceUnavailable(f"error trying to reach service: {error}") from None
-        raise errors.InternalError.because(f"error dialing backend: {error}") from None
+            raise errors.ServiceUnavailable(
+                f"error trying to reach service: {why_not_reached(error)}"
+            ) from None
+        raise errors.InternalError.because(f"error dialing backend: {why_not_reached(error)}") from None
 
 
 def _options(row: Resource, context: RequestContext, scope: Scope) -> Object:

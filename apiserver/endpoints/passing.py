@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -83,6 +84,13 @@ async def repeat(
         async for part in body:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+def why_not_reached(error: BaseException) -> str:
+    """Why a server could not be reached, in the words that upstream's clients know."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"dial tcp {error.host}:{error.port}: connect: {os.strerror(error.os_error.errno).lower()}"
+    return str(error) or type(error).__name__
 
 
 def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:

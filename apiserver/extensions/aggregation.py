@@ -20,7 +20,7 @@ import aiohttp
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
 from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.openapi_merging import ForeignSchemas
-from apiserver.endpoints.passing import open_session, repeat, upgrade_of, whole
+from apiserver.endpoints.passing import open_session, repeat, upgrade_of, whole, why_not_reached
 from apiserver.extensions.foreign import BadAnswer, Door, read_group, read_schemas
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User
@@ -301,7 +301,9 @@ class Aggregation(Controller):
                          server_name=upstream.server_name)  # fmt: skip
         except (aiohttp.ClientError, OSError) as error:
             log.info("cannot pass %s on: %s", context.info.path, error)
-            raise errors.ServiceUnavailable(f"error trying to reach service: {error}") from None
+            raise errors.ServiceUnavailable(
+                f"error trying to reach service: {why_not_reached(error)}"
+            ) from None
 
     @staticmethod
     async def _tunnel(
