@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from controller_manager import metrics
 from kubarium.api.core import taints
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, errors, time
@@ -313,9 +314,7 @@ class NodeLifecycleController(Controller):
             zone.waiting.setdefault(name, None)
 
     def _zone(self, node: Object) -> Zone:
-        labels = labels_of(node)
-        region, zone = labels.get(REGION) or "", labels.get(ZONE) or ""
-        key = f"{region}:\x00:{zone}" if region or zone else ""
+        key = zone_name(node)
         if key not in self._zones:
             self._zones[key] = Zone(rate=self.settings.eviction_rate, filled=self.clock.monotonic())
         return self._zones[key]
@@ -362,7 +361,15 @@ class NodeLifecycleController(Controller):
         key = {"False": taints.NOT_READY, "Unknown": taints.UNREACHABLE}.get(taints.ready_status(node))
         if key is not None and not taints.has(node, key, taints.NO_EXECUTE):
             log.info("tainting node %s with %s", name, key)
+            metrics.NODE_EVICTIONS.add((zone_name(node),))
             await self._write_taints(node, taints.with_no_execute(node, key, self.clock.now()))
+
+
+def zone_name(node: Object) -> str:
+    """Upstream's name of the zone in which a node is."""
+    labels = labels_of(node)
+    region, zone = labels.get(REGION) or "", labels.get(ZONE) or ""
+    return f"{region}:\x00:{zone}" if region or zone else ""
 
 
 def zone_state(ready: Iterable[str], threshold: float) -> str:

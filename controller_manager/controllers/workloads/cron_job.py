@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from controller_manager import metrics
 from kubarium.api.batch import cron_job as crons
 from kubarium.api.batch import job as jobs
 from kubarium.apimachinery import conditions, errors, owners, time
@@ -196,6 +197,7 @@ class CronJobController(Controller):
             raise
         else:
             self.events.event(cron, "Normal", "SuccessfulCreate", f"Created job {name_of(created)}")
+            metrics.CRON_JOB_SKEW.observe((), (self.clock.now() - due).total_seconds())
         _note_started(cron, created, due)
 
 

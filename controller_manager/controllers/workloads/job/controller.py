@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from controller_manager import metrics
 from controller_manager.adoption import candidates
 from controller_manager.controllers.workloads.job import finalizers, indexes, policies
 from controller_manager.controllers.workloads.job.finalizers import Ledger
@@ -131,6 +132,17 @@ class JobController(PodOwner):
             return None
         if not spec_of(job).get("selector"):
             return None
+        began, result = self.clock.monotonic(), "error"
+        try:
+            again = await self._sync(key, job)
+            result = "success"
+            return again
+        finally:
+            labels = (_mode(job), result, "reconciling")
+            metrics.JOB_SYNCS.add(labels)
+            metrics.JOB_SYNC_SECONDS.observe(labels, self.clock.monotonic() - began)
+
+    async def _sync(self, key: ObjectKey, job: Object) -> float | None:
         work = await self._look(job)
         may_act = self.expectations.met(key)
         self._judge(work)
@@ -438,6 +450,9 @@ class JobController(PodOwner):
         key = key_of(work.job)
         release = finalizers.enter(work.ledger, work.job, work.waiting, work.ignored, fail_all=stopped)
         self._note_setbacks(key, work.ledger)
+        for sort, pods in (("succeeded", work.ledger.new_succeeded), ("failed", work.ledger.new_failed)):
+            if pods:
+                metrics.JOB_PODS_FINISHED.add((_mode(work.job), sort), len(pods))
         if work.outcome is not None:
             self._set_condition(work, work.outcome.type, "True", work.outcome.reason, work.outcome.message)
         job = await self._write(work, work.job)
@@ -523,10 +538,12 @@ class JobController(PodOwner):
         if outcome.type == jobs.FAILURE_TARGET:
             self._set_condition(work, jobs.FAILED, "True", outcome.reason, outcome.message)
             self.events.event(work.job, "Warning", outcome.reason, outcome.message)
+            metrics.JOBS_FINISHED.add((_mode(work.job), "failed", outcome.reason))
         else:
             self._set_condition(work, jobs.COMPLETE, "True", outcome.reason, outcome.message)
             work.status["completionTime"] = time.format_time(self.clock.now())
             self.events.event(work.job, "Normal", "Completed", "Job completed")
+            metrics.JOBS_FINISHED.add((_mode(work.job), "succeeded", ""))
 
     def _set_condition(self, work: Pass, type: str, status: str, reason: str, message: str) -> bool:
         listed = work.status.setdefault("conditions", [])
@@ -552,6 +569,10 @@ class JobController(PodOwner):
         owner = self.owner_of(pod)
         if owner is not None:
             self._released.get(key_of(owner), set()).discard(uid_of(pod))
+
+
+def _mode(job: Object) -> str:
+    return "Indexed" if jobs.is_indexed(job) else "NonIndexed"
 
 
 def _add_index_variable(spec: Object) -> None:

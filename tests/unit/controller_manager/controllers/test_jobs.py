@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller_manager import metrics
 from kubarium.apimachinery.object import Object
 from kubarium.client.fake import Action
 from tests.unit.controller_manager.cluster import Cluster, template
@@ -78,3 +79,17 @@ async def test_a_suspended_job_has_no_start_time(cluster: Cluster) -> None:
     change(cluster, suspend=False)
     await cluster.settle()
     assert cluster.api.get("batch/v1", "jobs", "default", "work")["status"]["startTime"]
+
+
+async def test_what_jobs_do_is_measured(cluster: Cluster) -> None:
+    finished = ("NonIndexed", "succeeded", "")
+    before = metrics.JOBS_FINISHED.value(finished)
+    counted = metrics.JOB_PODS_FINISHED.value(("NonIndexed", "succeeded"))
+    cluster.api.put(job(completions=2, parallelism=2))
+    await cluster.start("job-controller")
+    for pod in cluster.pods():
+        cluster.set_pod(pod, "Succeeded")
+    await cluster.settle()
+    assert metrics.JOBS_FINISHED.value(finished) == before + 1
+    assert metrics.JOB_PODS_FINISHED.value(("NonIndexed", "succeeded")) == counted + 2
+    assert metrics.JOB_SYNCS.value(("NonIndexed", "success", "reconciling")) > 0
