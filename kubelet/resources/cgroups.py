@@ -126,8 +126,11 @@ class Cgroups:
             self._write_pids(path, self._pod_pids)
 
     def remove(self, pod_uid: str) -> None:
-        """Remove the cgroup of a pod of whatever class, when nothing runs in it any more."""
-        for hierarchy in self._hierarchies():
+        """Remove the cgroup of a pod of whatever class, when nothing runs in it any more.
+
+        Beside the controllers of v1 there may be a hierarchy of v2 without any: runc makes directories there, too.
+        """
+        for hierarchy in [*self._hierarchies(), self._mount / "unified"]:
             for directory in QOS_DIRECTORY.values():
                 path = hierarchy / self._base.lstrip("/") / directory / f"pod{pod_uid}"
                 if path.is_dir():

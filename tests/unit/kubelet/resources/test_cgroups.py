@@ -88,3 +88,11 @@ def test_what_pods_use_on_v2(v2: Path) -> None:
     (v2 / "kubepods/memory.current").write_text("1000\n")
     (v2 / "kubepods/memory.stat").write_text("anon 5\ninactive_file 300\n")
     assert cgroups.working_set() == 700
+
+
+def test_nothing_of_a_pod_stays(v1: Path) -> None:
+    cgroups = Cgroups("/", v1)
+    for hierarchy in ("cpu", "unified"):  # runc makes both
+        (v1 / hierarchy / "kubepods/burstable/podu1/container").mkdir(parents=True)
+    cgroups.remove("u1")
+    assert not list(v1.glob("*/kubepods/burstable/podu1"))
