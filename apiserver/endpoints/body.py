@@ -13,7 +13,7 @@ from apiserver.request import RequestContext, first
 from kubarium.apimachinery import codec, errors, protobuf
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object
-from kubarium.apimachinery.schema import builtin
+from kubarium.apimachinery.schema import builtin, zeros
 
 LIMIT = 3 * 1024 * 1024  # bytes of one request body
 MEDIA_TYPES = (codec.JSON, codec.YAML, codec.PROTOBUF)
@@ -150,13 +150,20 @@ def normalized(
     obj: Object,
     gvk: GroupVersionKind,
     problems: list[str] | None = None,
+    *,
+    whole: bool = True,
 ) -> Object:
-    """The object as the typed original would have decoded it; unknown fields are refused, reported or ignored."""
+    """The object as the typed original would have decoded it; unknown fields are refused, reported or ignored.
+
+    Zeros that say nothing are dropped from a `whole` object, not from one that is applied: there they are a wish.
+    """
     found = list(problems or ())
     if row.custom is not None and gvk == row.gvk:
         found += row.custom.normalize(obj)
     else:
         obj, unknown = builtin.normalize_builtin(obj, gvk, endpoints.schemas)
+        if whole:
+            zeros.drop(obj, gvk, endpoints.schemas)
         # Upstream's decoder tells of unknown and repeated keys as they come, and most unknown ones come early;
         # its YAML reader notices repeated keys before anything is decoded.
         early = [problem for problem in found if not problem.startswith("duplicate field")]

@@ -25,7 +25,7 @@ from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.object import Object, copy, metadata_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
-from kubarium.apimachinery.schema import builtin
+from kubarium.apimachinery.schema import builtin, zeros
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
 JSON_PATCH = "application/json-patch+json"
@@ -144,6 +144,8 @@ class _Patching:
             for key in ("resourceVersion", "uid"):  # what the client demands of the current state
                 if metadata_of(sent).get(key):
                     metadata_of(merged)[key] = metadata_of(sent)[key]
+            if self._row.custom is None:
+                zeros.drop(merged, body.type_of(merged), self._endpoints.schemas)
             self._row.strategy.defaults(merged)
             return await self._writing.admit(merged, current)
 
@@ -196,7 +198,9 @@ class _Patching:
             builtin.normalize_metadata(config, self._kind, self._endpoints.schemas)
             body.report(self._context, self._kind, problems)
         else:
-            config = body.normalized(self._endpoints, self._row, self._context, config, self._kind, problems)
+            config = body.normalized(
+                self._endpoints, self._row, self._context, config, self._kind, problems, whole=False
+            )
         if metadata_of(config).get("managedFields"):
             raise errors.BadRequest("metadata.managedFields must be nil")
         check_name(self._context, config)

@@ -13,6 +13,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-en
 from __future__ import annotations
 
 import base64
+import re
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -406,6 +407,24 @@ def _line_of(name: str) -> str | None:
             return line
         alias = table.shared.get(alias, "")
     return None
+
+
+_DEFINITION = re.compile(r"io\.k8s\.(?:.*\.)?(?:api|apis)\.([a-z]+)\.(v[a-z0-9]+)\.(\w+)")
+
+
+def fields_without_zeros(definition: str) -> frozenset[str]:
+    """Fields of a published definition in which `false`, `0` and `""` are the same as nothing, and never written.
+
+    `io.k8s.api.core.v1.PodSpec` -> hostNetwork, nodeName, …; empty where the definition is not known.
+    """
+    match = _DEFINITION.fullmatch(definition)
+    if match is None:
+        return frozenset()
+    package, version, message = match.groups()
+    names = (f"{package}.{message}", f"{package}_{version}.{message}")
+    line = next((line for name in reversed(names) if (line := _line_of(name)) is not None), "")
+    entries = (entry.split(":", 2) for entry in line.split())
+    return frozenset(field for _, field, kind in entries if kind in ("s", "i", "b"))
 
 
 @lru_cache(None)

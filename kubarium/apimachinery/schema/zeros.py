@@ -1,0 +1,101 @@
+"""What typed structs do not write: a `false`, a `0` or a `""` that says no more than nothing.
+
+In Go such a field is a plain value that is omitted when it is empty; where zero means something of its own, the
+field is a pointer. Clients in Go therefore never send these zeros back, so that an object must not be kept with them.
+Which fields are of which sort is known from the table of protobuf fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kubarium.apimachinery.group_version import GroupVersionKind
+from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.protobuf import fields_without_zeros
+from kubarium.apimachinery.schema.catalog import Catalog
+from kubarium.apimachinery.schema.structural import Structural
+
+Walk = Callable[[Any], None]
+"""Takes a struct, a list or a map and drops what is below it, in place."""
+
+
+def drop(obj: Object, gvk: GroupVersionKind, catalog: Catalog) -> None:
+    """Take the zeros that say nothing out of an object of a built-in kind, in place."""
+    name = catalog.definition_name(gvk)
+    if name is not None:
+        walk = _walk_of(catalog, catalog.definition(name))
+        if walk is not None:
+            walk(obj)
+
+
+# The walks of each catalog by the names of definitions; None where there is nothing to be dropped.
+_known: dict[int, tuple[Catalog, dict[str, Walk | None]]] = {}
+
+
+def _walk_of(catalog: Catalog, node: Structural) -> Walk | None:
+    if not node.name:
+        return _made(catalog, node)
+    walks = _known.setdefault(id(catalog), (catalog, {}))[1]
+    if node.name not in walks:
+
+        def later(value: Any) -> None:
+            """Stands in until the real one is made, because a definition may contain itself."""
+            walk = walks[node.name]
+            if walk is not None:
+                walk(value)
+
+        walks[node.name] = later
+        walks[node.name] = _made(catalog, node)
+    return walks[node.name]
+
+
+def _made(catalog: Catalog, node: Structural) -> Walk | None:
+    if node.properties:
+        below = ((key, _walk_of(catalog, child)) for key, child in node.properties.items())
+        return _struct(
+            fields_without_zeros(node.name), {key: walk for key, walk in below if walk is not None}
+        )
+    item = node.additional or node.items
+    walk = _walk_of(catalog, item) if item is not None else None
+    if walk is None:
+        return None
+    return _each_value(walk) if node.additional is not None else _each_item(walk)
+
+
+def _struct(zeros: frozenset[str], deep: dict[str, Walk]) -> Walk | None:
+    if not zeros and not deep:
+        return None
+    walk_of = deep.get
+
+    def walk(value: Any) -> None:
+        if type(value) is not dict:
+            return
+        dropped: list[str] | None = None
+        for key, child in value.items():
+            if child:
+                step = walk_of(key)
+                if step is not None:
+                    step(child)
+            elif key in zeros:
+                dropped = [*(dropped or ()), key]
+        for key in dropped or ():
+            del value[key]
+
+    return walk
+
+
+def _each_item(walk: Walk) -> Walk:
+    def each(value: Any) -> None:
+        for item in value:
+            walk(item)
+
+    return each
+
+
+def _each_value(walk: Walk) -> Walk:
+    def each(value: Any) -> None:
+        for item in value.values():
+            walk(item)
+
+    return each
