@@ -127,8 +127,15 @@ class Bootstrap:
         wanted = _config_map("extension-apiserver-authentication", self._authentication_facts())
         config_maps = self._client.resource("v1", "configmaps")
         found = await self._ensure("v1", "configmaps", [wanted])
-        if found and (found[0].get("data") or {}) != wanted["data"]:
-            await config_maps.patch(name_of(wanted), {"data": wanted["data"]}, "kube-system")
+        if found:
+            there = found[0].get("data") or {}
+            data = wanted["data"] | {
+                key: joined_bundles(there.get(key) or "", wanted["data"][key])
+                for key in _BUNDLES
+                if key in wanted["data"]
+            }
+            if there != data:
+                await config_maps.patch(name_of(wanted), {"data": data}, "kube-system")
 
     def _authentication_facts(self) -> dict[str, str]:
         """What extension API servers need to recognise clients and this server's proxy."""
@@ -214,3 +221,13 @@ def _place(obj: Object) -> tuple[str, str]:
 def _config_map(name: str, data: dict[str, str]) -> Object:
     metadata = {"name": name, "namespace": "kube-system"}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+_BUNDLES = ("client-ca-file", "requestheader-client-ca-file")
+_END = "-----END CERTIFICATE-----"
+
+
+def joined_bundles(known: str, own: str) -> str:
+    """Two bundles of certificates as one, each once: API servers of a cluster may each trust other authorities."""
+    certificates = [part.strip() for bundle in (known, own) for part in bundle.split(_END)]
+    return "".join(f"{certificate}\n{_END}\n" for certificate in dict.fromkeys(certificates) if certificate)

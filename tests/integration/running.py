@@ -5,7 +5,9 @@ python -m tests.integration.running /tmp/somewhere      runs until Ctrl-C and sa
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,10 +30,16 @@ ADMIN = ("kubernetes-admin", ("system:masters",))
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on right now, and that no connection gets by chance.
+
+    From below the range in which the kernel chooses: else somebody who asks again and again whether the port answers
+    could be connected to himself.
+    """
+    while True:
+        port = random.randrange(15000, 30000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Child:
