@@ -89,8 +89,8 @@ class Provider:
         """Any document as text. Raises ProviderError."""
         client, path = self._door(url)
         try:
-            answer = await client.send("GET", path, headers=headers, timeout=_SECONDS)
-            return (await answer.read()).decode()
+            answer = await client.fetch("GET", path, headers=headers, timeout=_SECONDS)
+            return answer.content.decode()
         except (errors.StatusError, ConnectionError, TimeoutError, ValueError) as error:
             raise ProviderError(f'Get "{url}": {error}') from None
 

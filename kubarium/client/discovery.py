@@ -62,11 +62,10 @@ class Discovery:
     async def _read(self, path: str) -> Object:
         tag, document = self._documents.get(path, ("", {}))
         headers = {"Accept": ACCEPT, **({"If-None-Match": tag} if tag else {})}
-        answer = await self._client.send("GET", path, headers=headers)
-        body = await answer.read()
+        answer = await self._client.fetch("GET", path, headers=headers)
         if answer.status == 304:
             return document
-        fresh: Object = orjson.loads(body)
+        fresh: Object = orjson.loads(answer.content)
         self._documents[path] = (answer.headers.get("etag") or "", fresh)
         return fresh
 

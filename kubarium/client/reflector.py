@@ -6,6 +6,7 @@ Steps between two lists may be missed, which is why nobody may depend on single 
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -110,9 +111,10 @@ class Reflector:
             timeout_seconds=seconds,
             headers=self._headers,
         )
-        async for event in events:
-            if event.type == DELETED:
-                self._remove(event.obj)
-            elif event.type != BOOKMARK:
-                self._change(event.obj)
-            self._revision = resource_version_of(event.obj)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if event.type == DELETED:
+                    self._remove(event.obj)
+                elif event.type != BOOKMARK:
+                    self._change(event.obj)
+                self._revision = resource_version_of(event.obj)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -88,8 +88,11 @@ class ResourceClient:
         send_initial_events: bool = False,
         timeout_seconds: int | None = None,
         headers: dict[str, str] | None = None,
-    ) -> AsyncIterator[WatchEvent]:
-        """Events until the server ends the watch. An ERROR event is raised as its StatusError."""
+    ) -> AsyncGenerator[WatchEvent]:
+        """Events until the server ends the watch. An ERROR event is raised as its StatusError.
+
+        Who leaves before the end closes it (`contextlib.aclosing`): it holds a connection.
+        """
         query: Query = {
             "watch": True,
             "resourceVersion": resource_version,

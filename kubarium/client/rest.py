@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -30,6 +31,15 @@ _DURATIONS = Timings(
     (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0),
 )
 DEFAULT_TIMEOUT = 60.0  # seconds; watches and streams have none
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer that has come whole; nothing of it is left on the connection."""
+
+    status: int
+    headers: Mapping[str, str]  # case-insensitive, or names in lower case
+    content: bytes
 
 
 class Client:
@@ -78,7 +88,7 @@ class Client:
         """The server does not know us (any more): is there another identity to be had?"""
         return False
 
-    async def send(
+    async def _send(
         self,
         method: str,
         path: str,
@@ -88,7 +98,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> Answer:
-        """Send a request; its answer when that is a success. Raises StatusError, ConnectionError, TimeoutError."""
+        """An answer that is a success. It holds a connection until it is read or closed, hence is nobody else's."""
         target = path + _query_text(query)
         await self.identify()
         given = self.headers(headers)
@@ -117,6 +127,20 @@ class Client:
             await asyncio.sleep(patience)
         raise AssertionError("unreachable")
 
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Received:
+        """Send a request; its answer as it came. Raises StatusError, ConnectionError, TimeoutError."""
+        answer = await self._send(method, path, query=query, body=body, headers=headers, timeout=timeout)
+        return Received(answer.status, answer.headers, await answer.read())
+
     async def request(
         self,
         method: str,
@@ -128,18 +152,17 @@ class Client:
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> Any:
         """Send a request; the decoded JSON answer, or its text when it is something else."""
-        answer = await self.send(method, path, query=query, body=body, headers=headers, timeout=timeout)
-        content = await answer.read()
-        if "json" in answer.headers.get("content-type", ""):
-            return orjson.loads(content)
-        return content.decode(errors="replace")
+        found = await self.fetch(method, path, query=query, body=body, headers=headers, timeout=timeout)
+        if "json" in found.headers.get("content-type", ""):
+            return orjson.loads(found.content)
+        return found.content.decode(errors="replace")
 
     @contextlib.asynccontextmanager
     async def stream(
         self, method: str, path: str, *, query: Query | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[Answer]:
         """An answer whose body goes on and on: watches, followed logs."""
-        answer = await self.send(method, path, query=query, headers=headers, timeout=None)
+        answer = await self._send(method, path, query=query, headers=headers, timeout=None)
         try:
             yield answer
         finally:

@@ -39,8 +39,8 @@ from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_ses
 async def get(session: Session, words: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> None:
     """Display one or many resources."""
     if flags["raw"]:
-        answer = await session.client.send("GET", flags["raw"])
-        click.echo((await answer.read()).decode(errors="replace"), nl=False)
+        answer = await session.client.fetch("GET", flags["raw"])
+        click.echo(answer.content.decode(errors="replace"), nl=False)
         return
     targets = await _targets(session, words, files)
     if flags["watch"] or flags["watch_only"]:

@@ -59,7 +59,7 @@ async def test_metrics_have_upstreams_names_types_and_labels(client: Client, nam
     await maps.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "measured"}}, namespace)
     with contextlib.suppress(errors.NotFound):
         await client.resource("v1", "endpoints").get("kubernetes", "default")
-    await client.send("GET", "/readyz")
+    await client.request("GET", "/readyz")
     text = await client.request("GET", "/metrics")
     found = {}
     for family in text_string_to_metric_families(text):

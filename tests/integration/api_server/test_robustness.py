@@ -145,7 +145,7 @@ async def test_etcd_may_die_under_watches(own_etcd: Etcd, clients: tuple[Client,
         assert await watch.revisions(20) == written
         await watch.close()
     assert revision_of(await one.request("GET", f"{MAPS}/kept")) == written[-1]
-    await one.send("GET", "/readyz")
+    assert await one.request("GET", "/readyz") == "ok"
 
 
 async def until_it_works(client: Client, name: str, value: str) -> str:

@@ -307,10 +307,10 @@ async def test_writes_that_name_no_revision_never_conflict(client: Client, names
 
 async def test_remarks_come_as_warnings(client: Client, namespace: str) -> None:
     """A deprecated resource says so on every request, an odd object when it is made."""
-    listed = await client.send("GET", f"/api/v1/namespaces/{namespace}/endpoints")
+    listed = await client.fetch("GET", f"/api/v1/namespaces/{namespace}/endpoints")
     remark = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
     assert listed.headers["warning"] == f'299 - "{remark}"'
     odd = deployment("odd")
     odd["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "gitRepo": {"repository": "r"}}]
-    made = await client.send("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body=odd)
+    made = await client.fetch("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body=odd)
     assert made.headers["warning"] == '299 - "spec.template.spec.volumes[0].gitRepo: deprecated in v1.11"'
