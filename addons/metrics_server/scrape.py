@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-import aiohttp
-
 from addons.metrics_server.samples import Samples, parse
 from kubarium.apimachinery.object import Object, annotations_of, name_of, status_of
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.lister import Lister
 from kubarium.client.rest import Client
 from kubarium.component_base import logging

@@ -11,6 +11,7 @@ import prometheus_client
 from addons.network_policy import plan
 from addons.network_policy.members import Members
 from addons.network_policy.nft import Kernel, KernelError
+from addons.network_policy.nodes import Namespaces, Nodes, OneNode
 from addons.network_policy.options import Options
 from kubarium.apimachinery.object import Object, ObjectKey, key_of
 from kubarium.client.informer import Informers
@@ -30,7 +31,7 @@ SYNC_SECONDS = prometheus_client.Histogram(
 )
 POLICIES = prometheus_client.Gauge("network_policy_policies", "NetworkPolicies in the cluster")
 ISOLATED = prometheus_client.Gauge(
-    "network_policy_isolated_pods", "Isolated pods of this node", ["direction"]
+    "network_policy_isolated_pods", "Isolated pods of a node", ["node", "direction"]
 )
 
 log = logging.get(__name__)
@@ -40,19 +41,23 @@ async def main(process: Process, argv: Sequence[str]) -> None:
     """Read flags, then enforce until stopped; the rules stay, so that a restart opens nothing."""
     options = parse(Options, argv, NAME)
     logging.setup(NAME, options.verbosity)
+    name = options.hostname_override or socket.gethostname().lower()
+    nodes = Namespaces(options.node_netns) if options.node_netns else OneNode(name, Kernel())
     if options.cleanup:
-        await Kernel().clean_up()
+        for kernel in nodes.present().values():
+            await kernel.clean_up()
         return
     config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
     async with Client(config, user_agent=NAME) as client:
-        await start(process, options, client, Kernel(), RealClock())
+        await start(process, options, client, nodes, RealClock())
 
 
-async def start(process: Process, options: Options, client: Client, kernel: Kernel, clock: Clock) -> None:
+async def start(process: Process, options: Options, client: Client, nodes: Nodes, clock: Clock) -> None:
     """Build every part and run until the process is asked to stop."""
-    kernel.prepare()
+    for kernel in nodes.present().values():
+        await kernel.prepare()
     informers = Informers(client, clock)
-    agent = Agent(options.hostname_override or socket.gethostname().lower(), kernel, clock)
+    agent = Agent(nodes, clock)
     agent.follow(informers)
     process.start("informers", informers.run())
     if options.metrics_bind_address:
@@ -60,16 +65,15 @@ async def start(process: Process, options: Options, client: Client, kernel: Kern
     await informers.synced()
     process.start("agent", agent.run(options.min_sync_period))
     process.start("guard", agent.look_after_rules(options.sync_period))
-    log.info("enforcing network policies on node %s", agent.node)
+    log.info("enforcing network policies on %s", ", ".join(nodes.present()) or "nodes to come")
     await process.stopped()
 
 
 class Agent:
-    """Knows policies and pods, and brings the kernel in line with them."""
+    """Knows policies and pods, and brings the kernel of every node in line with them."""
 
-    def __init__(self, node: str, kernel: Kernel, clock: Clock) -> None:
-        self.node = node
-        self._kernel, self._clock = kernel, clock
+    def __init__(self, nodes: Nodes, clock: Clock) -> None:
+        self._nodes, self._clock = nodes, clock
         self._policies: dict[ObjectKey, Object] = {}
         self._members = Members()
         self._wanted = asyncio.Event()
@@ -109,23 +113,24 @@ class Agent:
             await self._clock.sleep(minimum_interval)
 
     async def sync(self) -> None:
-        """Plan (pure), then one transaction."""
-        with SYNC_SECONDS.time():
-            wanted = plan.build(self._policies.values(), self._members, self.node)
-            changed = await self._kernel.apply(wanted)
+        """Plan (pure), then one transaction a node."""
         POLICIES.set(len(self._policies))
-        ISOLATED.labels(plan.INGRESS).set(len(wanted.ingress))
-        ISOLATED.labels(plan.EGRESS).set(len(wanted.egress))
-        if changed:
-            log.debug("%d chains for %d policies", len(wanted.chains), len(self._policies))
+        with SYNC_SECONDS.time():
+            for node, kernel in self._nodes.present().items():
+                wanted = plan.build(self._policies.values(), self._members, node)
+                ISOLATED.labels(node, plan.INGRESS).set(len(wanted.ingress))
+                ISOLATED.labels(node, plan.EGRESS).set(len(wanted.egress))
+                if await kernel.apply(wanted):
+                    log.debug("%s: %d chains for %d policies", node, len(wanted.chains), len(self._policies))
 
     async def look_after_rules(self, interval: float) -> None:
         """Somebody may flush all rules (a firewall that is loaded again): then they are written anew."""
         while True:
             await self._clock.sleep(interval)
-            if not await self._kernel.intact():
-                log.warning("our rules are gone, writing them anew")
-                self._changed(True)
+            for node, kernel in self._nodes.present().items():
+                if not await kernel.intact():
+                    log.warning("no rules of ours on %s, writing them", node)
+                    self._changed(True)
 
     def _put_policy(self, policy: Object) -> None:
         self._policies[key_of(policy)] = policy

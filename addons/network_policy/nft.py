@@ -18,62 +18,66 @@ log = logging.get(__name__)
 TABLE = "kubarium-network-policy"
 ADDRESS = {INGRESS: "saddr", EGRESS: "daddr"}  # where the other end of the connection is written
 # Without this, packets between two pods of a node pass the bridge unseen.
-BRIDGE_SYSCTL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+BRIDGE_SYSCTL = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
 
 class KernelError(Exception):
-    """`nft` is missing, or refused."""
+    """A program is missing, or refused."""
 
 
 class Kernel:
-    """The door to the kernel."""
+    """The door to the kernel, in the network namespace of one node; its own one if none is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, netns: Path | None = None) -> None:
+        self._inside = () if netns is None else ("nsenter", f"--net={netns}")
         self._applied = ""
+        self._prepared = False
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Let the bridge show its packets to us. Raises KernelError."""
         if shutil.which("nft") is None:
             raise KernelError("nft: not found")
         try:
-            BRIDGE_SYSCTL.write_text("1")
-        except OSError as error:
-            log.warning("pods of this node may reach each other whatever policies say: %s", error)
+            await self._run("tee", BRIDGE_SYSCTL, text="1")
+        except KernelError as error:
+            log.warning("pods of one node may reach each other whatever policies say: %s", error)
+        self._prepared = True
 
     async def apply(self, plan: Plan) -> bool:
         """Make the kernel do exactly this; False if it does already. Raises KernelError."""
         text = render(plan)
         if text == self._applied:
             return False
-        await _nft("-f", "-", text=text)
+        if not self._prepared:
+            await self.prepare()
+        await self._run("nft", "-f", "-", text=text)
         self._applied = text
         return True
 
     async def intact(self) -> bool:
         """Is our table still there? If not, the next `apply` writes it."""
         try:
-            await _nft("list", "chain", "ip", TABLE, "forward")
+            await self._run("nft", "list", "chain", "ip", TABLE, "forward")
         except KernelError:
             self._applied = ""
         return bool(self._applied)
 
     async def clean_up(self) -> None:
         """Leave nothing behind."""
-        await _nft("-f", "-", text=f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
+        await self._run("nft", "-f", "-", text=f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
         self._applied = ""
 
-
-async def _nft(*words: str, text: str = "") -> None:
-    process = await asyncio.create_subprocess_exec(
-        "nft",
-        *words,
-        stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, problems = await process.communicate(text.encode() if text else None)
-    if process.returncode:
-        raise KernelError(problems.decode(errors="replace").strip())
+    async def _run(self, *command: str, text: str = "") -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self._inside,
+            *command,
+            stdin=asyncio.subprocess.PIPE if text else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, problems = await process.communicate(text.encode() if text else None)
+        if process.returncode:
+            raise KernelError(problems.decode(errors="replace").strip())
 
 
 def render(plan: Plan) -> str:

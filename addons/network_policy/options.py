@@ -15,6 +15,10 @@ class Options:
     hostname_override: str = flag(
         "", "The name of this node as the API server knows it; the host's if empty."
     )
+    node_netns: str = flag(
+        "",
+        "Serve several nodes of this machine: the path of their network namespaces, with * for the node's name.",
+    )
     min_sync_period: Duration = flag(
         Duration(0.1), "Changes that come within this time are applied together."
     )

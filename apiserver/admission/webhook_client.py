@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 import yarl
 
@@ -24,6 +23,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionResource
 from kubarium.apimachinery.object import Object, spec_of
 from kubarium.client.kubeconfig import ClientConfig
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client
 
 MAX_ANSWER = 8 << 20  # bytes

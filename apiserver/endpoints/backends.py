@@ -7,12 +7,11 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import aiohttp
-
 from apiserver.endpoints.passing import open_session
 from apiserver.registry.store import Registry
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, spec_of, status_of
+from kubarium.client.lean_aiohttp import aiohttp
 
 KUBELET_PORT = 10250
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-import aiohttp
 from yarl import URL
 
 from apiserver.admission.plugin import CONNECT
@@ -21,6 +20,7 @@ from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first, is_true
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, annotations_of, name_of, spec_of
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.component_base import logging
 from kubarium.component_base.tunnel import open_tunnel
 

@@ -7,10 +7,10 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterable
 
-import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.component_base.serving import Receive, Scope, Send
 
 CONNECT_SECONDS = 30.0

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
-import aiohttp
-
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
 from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.openapi_merging import ForeignSchemas
@@ -28,6 +26,7 @@ from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import Object, ObjectKey, copy, labels_of, name_of, spec_of, status_of
 from kubarium.client.controller import Controller, Watch
 from kubarium.client.informer import Informers
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
 import orjson
 from multidict import CIMultiDict
 from yarl import URL
@@ -15,6 +14,7 @@ from yarl import URL
 from apiserver.endpoints import discovery, openapi_merging
 from apiserver.endpoints.discovery import RemoteGroup
 from apiserver.endpoints.openapi_merging import ForeignSchemas
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.component_base import logging
 
 log = logging.get(__name__)

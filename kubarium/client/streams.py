@@ -12,12 +12,12 @@ import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import orjson
 import yarl
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client, error_of
 from kubarium.client.transport import NetworkTransport, Query
 

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import aiohttp
 import yarl
+
+from kubarium.client.lean_aiohttp import aiohttp
 
 
 class Answer(Protocol):
@@ -119,7 +120,7 @@ class NetworkTransport:
         """The session, also for WebSockets."""
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
-                ssl=self._context if self._context is not None else True,
+                ssl=self._context or ssl.create_default_context(),
                 limit=self._connections,
                 ttl_dns_cache=60,
             )

@@ -7,8 +7,8 @@ It may import the libraries below it and never a component: components are other
     (commands)       │      ──▶  host_network, cgroups      the kernel's part
                      │      ──▶  programs                   which program runs with which flags
                      ▼
-                  keeper (host) ── etcd, kube-apiserver, kube-controller-manager, kube-scheduler, …
+                  keeper (host) ── etcd, kube-apiserver, kube-controller-manager, kube-scheduler, node-network, …
                      │
                      └─ node ── keeper (pid 1 of the node's namespaces)
-                                  └─ containerd, kubelet, kube-proxy, network-policy
+                                  └─ containerd, kubelet, kube-proxy
 """

@@ -93,7 +93,7 @@ def become_node(name: str) -> None:
         replace(program, log=f"/var/log/kubarium/{program.name}.log")
         for program in programs.node_programs(known, member)
     ]
-    table.append(_network_program(known, name))
+    table += [_network_program(known, name), _policy_program(known, name)]
     table.append(_import_program())
     keeper.write_programs(orders, table, Path("/run/kubarium/reports"))
     plan = node.Plan(name=name, programs=str(orders), cgroup=f"{known.cgroup}/{name}", own_root=False)
@@ -128,6 +128,13 @@ def _network_program(known: Cluster, name: str) -> keeper.Program:
     argv = (sys.executable, "-m", "kubarium.cluster.node_network", f"--kubeconfig={known.dir}/proxy.conf")
     return keeper.Program(
         "node-network", (*argv, f"--node-name={name}"), "/var/log/kubarium/node-network.log"
+    )
+
+
+def _policy_program(known: Cluster, name: str) -> keeper.Program:
+    argv = (sys.executable, "-m", "addons.network_policy", f"--kubeconfig={known.dir}/network-policy.conf")
+    return keeper.Program(
+        "network-policy", (*argv, f"--hostname-override={name}"), "/var/log/kubarium/network-policy.log"
     )
 
 

@@ -29,11 +29,8 @@ COMPONENT_USERS = {
     "cloud-controller-manager": "system:cloud-controller-manager",
     "scheduler": "system:kube-scheduler",
     "proxy": "system:kube-proxy",
-    "simulated-nodes": "kubarium:simulated-nodes",
-}
-NODE_USERS = {  # those whose programs run on every node, beside the kubelet
-    "kube-proxy": COMPONENT_USERS["proxy"],
     "network-policy": "kubarium:network-policy",
+    "simulated-nodes": "kubarium:simulated-nodes",
 }
 
 
@@ -63,8 +60,7 @@ def make_node(cluster: Cluster, node: Node, ca: Authority) -> None:
     if _must_make(serving[0], names):
         ca.server(user, names, organizations=["system:nodes"]).write(*serving)
     _kubeconfig(cluster, ca, etc / "kubelet.conf", user, ["system:nodes"], cluster.server)
-    for program, name in NODE_USERS.items():
-        _kubeconfig(cluster, ca, etc / f"{program}.conf", name, [], cluster.server)
+    _kubeconfig(cluster, ca, etc / "kube-proxy.conf", COMPONENT_USERS["proxy"], [], cluster.server)
 
 
 def _make_etcd(cluster: Cluster) -> None:

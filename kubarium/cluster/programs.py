@@ -23,9 +23,10 @@ HOST_PROGRAMS = (
     "kube-scheduler",
     "cloud-controller-manager",
     "node-network",
+    "network-policy",
     "simulated-nodes",
 )
-NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy", "network-policy")
+NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 CLUSTER_MARK = "KUBARIUM_CLUSTER"  # in the environment of every process of a cluster
 PORTS = {
     "apiserver": 6443,
@@ -35,6 +36,7 @@ PORTS = {
     "cloud-controller-manager": 10258,
     "scheduler": 10259,
     "simulated-nodes": 10246,
+    "network-policy": 10254,
 }
 SIMULATED = "kubarium.io/simulated"  # label and taint of nodes on which nothing really runs
 CRI_SOCKET = "/run/containerd/containerd.sock"
@@ -61,6 +63,8 @@ def host_programs(cluster: Cluster) -> list[Program]:
     if cluster.nodes:
         flags = node_network(cluster)
         table.append(_python(cluster, "node-network", "kubarium.cluster.node_network", flags, rank=3))
+        flags = network_policy(cluster)
+        table.append(_python(cluster, "network-policy", "addons.network_policy", flags, rank=3))
     if cluster.simulated:
         flags = simulated_nodes(cluster)
         table.append(_python(cluster, "simulated-nodes", "kubelet.simulated", flags, rank=4))
@@ -97,7 +101,6 @@ def node_programs(cluster: Cluster, node: Node) -> list[Program]:
         _program(cluster, "containerd", containerd, {}, rank=1, logs=logs, node=node),
         _python(cluster, "kubelet", "kubelet", kubelet(cluster, node), rank=2, logs=logs, node=node),
         _python(cluster, "kube-proxy", "kube_proxy", kube_proxy(cluster, node), rank=2, logs=logs, node=node),
-        _python(cluster, "network-policy", "addons.network_policy", policies(node), rank=2, logs=logs),
     ]
 
 
@@ -199,6 +202,15 @@ def node_network(cluster: Cluster) -> Flags:
     return {"kubeconfig": str(cluster.dir / "proxy.conf"), "cluster": str(cluster.dir / "cluster.json")}
 
 
+def network_policy(cluster: Cluster) -> Flags:
+    """Who keeps pods apart as NetworkPolicies say, on all nodes of this machine."""
+    return {
+        "kubeconfig": str(cluster.dir / "network-policy.conf"),
+        "node-netns": f"/run/netns/{cluster.netns_prefix}*",
+        "metrics-bind-address": f"127.0.0.1:{cluster.ports['network-policy']}",
+    }
+
+
 def simulated_nodes(cluster: Cluster) -> Flags:
     """All nodes on which nothing really runs. Beside real ones they are tainted, so that no real work goes there."""
     flags = {
@@ -249,11 +261,6 @@ def kube_proxy(cluster: Cluster, node: Node) -> Flags:
         "iptables-min-sync-period": "100ms",  # a small cluster: nobody shall wait a second for a Service
         "cluster-cidr": cluster.pod_cidr,
     }
-
-
-def policies(node: Node) -> Flags:
-    """Who keeps pods of a node apart, as NetworkPolicies say."""
-    return {"kubeconfig": "/etc/kubernetes/network-policy.conf", "hostname-override": node.name}
 
 
 def _control_loop(cluster: Cluster, name: str) -> Flags:

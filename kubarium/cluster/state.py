@@ -136,7 +136,12 @@ class Cluster:
 
     def netns(self, node: Node) -> str:
         """Name of a node's network namespace."""
-        return f"kb{self.network}-{node.name}"
+        return f"{self.netns_prefix}{node.name}"
+
+    @property
+    def netns_prefix(self) -> str:
+        """What the names of the nodes' network namespaces begin with."""
+        return f"kb{self.network}-"
 
     def veth(self, node: Node) -> str:
         """The host's end of a node's cable."""

@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
-
+from kubarium.client.lean_aiohttp import aiohttp
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerRuntimeError
 

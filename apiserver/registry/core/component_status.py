@@ -10,9 +10,8 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
-import aiohttp
-
 from kubarium.apimachinery.object import Object
+from kubarium.client.lean_aiohttp import aiohttp
 
 Check = Callable[[], Awaitable[None]]
 

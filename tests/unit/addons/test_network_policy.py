@@ -1,11 +1,13 @@
 """From policies and pods to the rules of one node."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from addons.network_policy.members import Members, pod_of
 from addons.network_policy.nft import render
+from addons.network_policy.nodes import Namespaces
 from addons.network_policy.plan import Plan, Rule, build, ranges_of
 from kubarium.api.networking import network_policy
 
@@ -151,3 +153,16 @@ def test_the_table_says_what_the_plan_says(members: Members) -> None:
     )
     assert "counter drop" in text and "elements = { 10.0.0.1 . 10.0.0.1 }" in text
     assert "elements = { 10.0.0.1 : jump ingress-" in text
+
+
+def test_a_node_that_is_made_anew_has_no_rules_yet(tmp_path: Path) -> None:
+    nodes = Namespaces(f"{tmp_path}/kb0-*")
+    for name in ("kb0-node-1", "kb0-node-2", "kb1-node-1"):
+        (tmp_path / name).touch()
+    before = nodes.present()
+    assert before.keys() == {"node-1", "node-2"} and nodes.present() == before
+    (tmp_path / "new").touch()
+    (tmp_path / "new").rename(tmp_path / "kb0-node-1")
+    (tmp_path / "kb0-node-2").unlink()
+    after = nodes.present()
+    assert after.keys() == {"node-1"} and after["node-1"] is not before["node-1"]
