@@ -109,10 +109,13 @@ def apply(
         entries = _entries_before_first_apply(live, writer, schema)
     mine = _Manager(writer.manager, "Apply", "", writer.subresource)
     last = entries.get(mine)
-    applied = _ownable(field_set.of_object(config, schema), reset)
+    named = field_set.of_object(config, schema)
+    applied = _ownable(named, reset)
     merged: Object = merging.merge(before, config, schema)  # 2
     if last is not None:
-        merged = _remove_unowned(merged, schema, entries, mine, applied)  # 3
+        # Its name is nobody's field, but whoever names it wants its metadata to stay.
+        wanted = _without_reset(named, reset)
+        merged = _remove_unowned(merged, schema, entries, mine, wanted)  # 3
     difference = _without(merging.compare(before, merged, schema), reset)
     taken = field_set.union(difference.added, difference.modified)
     _raise_conflicts(entries, mine, taken, before, schema, force)  # 4
@@ -209,10 +212,14 @@ _NOT_OWNED: list[Path] = [
 
 
 def _ownable(fields: FieldSet, reset: Sequence[tuple[str, ...]]) -> FieldSet:
-    fields = field_set.without(fields, [*_NOT_OWNED, *(field_set.field_path(*names) for names in reset)])
+    fields = field_set.without(_without_reset(fields, reset), _NOT_OWNED)
     if fields.get("f:metadata") == {}:
         return {step: node for step, node in fields.items() if step != "f:metadata"}
     return fields
+
+
+def _without_reset(fields: FieldSet, reset: Sequence[tuple[str, ...]]) -> FieldSet:
+    return field_set.without(fields, [field_set.field_path(*names) for names in reset])
 
 
 def _take_away(entries: _Entries, mine: _Manager, taken: FieldSet, removed: FieldSet) -> None:

@@ -270,3 +270,14 @@ def test_custom_resources_follow_their_schema():
     assert two["spec"]["tags"] == ["a", "c", "b"]
     three = managed_fields.apply(two, {"spec": {"plain": ["a"]}}, Writer("one", "e/v1", NOON), schema)
     assert three["spec"] == {"tags": ["c", "b"], "plain": ["a"]}
+
+
+def test_metadata_outlives_the_last_label_that_was_applied(deployments):
+    config = copy(CONFIG)
+    config["metadata"] = {"name": "d", "namespace": "n"}
+    labelled = copy(config)
+    labelled["metadata"]["labels"] = {"a": "b"}
+    live = apply(None, labelled, deployments)
+    live["metadata"]["uid"] = "1"
+    without = apply(live, config, deployments)
+    assert {key for key in without["metadata"] if key != "managedFields"} == {"name", "namespace", "uid"}
