@@ -95,6 +95,9 @@ class _Patching:
         self._writing = writing
         self._window = subresource is not None and subresource.merge is not None
         self._kind = subresource.kind if subresource is not None and self._window else row.gvk
+        self._declared: Structural | None = (
+            row.custom.schema if row.custom is not None else endpoints.schemas.schema(self._kind)
+        )
 
     def changing(self, media_type: str, content: bytes) -> Change:
         """A JSON, merge or strategic merge patch."""
@@ -190,22 +193,28 @@ class _Patching:
     def _config(self, content: bytes) -> Object:
         """The applied configuration, decoded but not defaulted: what is not in it is not owned.
 
-        Unknown fields of custom resources stay, because merging refuses them with their path.
+        Unknown fields are refused whatever the client says about field validation: nobody could own them.
         """
         config, problems = codec.decode_yaml_strict(content)
         body.check_type(config, self._kind)
+        if not self._window:
+            managed_fields.check_config(config, self._declared or ANY)
         if self._row.custom is not None and not self._window:
             builtin.normalize_metadata(config, self._kind, self._endpoints.schemas)
-            body.report(self._context, self._kind, problems)
         else:
             config = body.normalized(
-                self._endpoints, self._row, self._context, config, self._kind, problems, whole=False
+                self._endpoints, self._row, self._context, config, self._kind, whole=False
             )
-        if metadata_of(config).get("managedFields"):
-            raise errors.BadRequest("metadata.managedFields must be nil")
+        self._report_repeated(problems)
         check_name(self._context, config)
         check_place(self._row, self._context, config)
         return config
+
+    def _report_repeated(self, problems: list[str]) -> None:
+        if problems and self._context.field_validation == body.STRICT:
+            text = "error converting YAML to JSON: yaml: unmarshal errors:\n  " + "\n  ".join(problems)
+            raise errors.BadRequest(f"error strict decoding YAML: {text}")
+        body.report(self._context, self._kind, problems)
 
     async def _through_window(self, current: Object, sent: Object) -> Object:
         """A Scale is applied like an update of the one field that it shows."""

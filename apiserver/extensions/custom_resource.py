@@ -41,6 +41,8 @@ _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 class CustomStrategy(Strategy):
     """The generation counts every change outside metadata (and status, where that is written apart)."""
 
+    finalizers_with_domain: bool = False
+
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         if self.has_status:
             obj.pop("status", None)
@@ -346,9 +348,28 @@ def _has_defaults(schema: Structural) -> bool:
 
 
 def _whole(own: Structural, schemas: Schemas) -> Structural:
-    text = Structural(type="string")
-    metadata = schemas.definition(_META + "ObjectMeta")
-    return replace(own, properties={**own.properties, "apiVersion": text, "kind": text, "metadata": metadata})
+    type_meta = {
+        "apiVersion": Structural(type="string"),
+        "kind": Structural(type="string"),
+        "metadata": schemas.definition(_META + "ObjectMeta"),
+    }
+    whole = _with_type_meta(own, type_meta)
+    return replace(whole, properties={**whole.properties, **type_meta})
+
+
+def _with_type_meta(node: Structural, type_meta: dict[str, Structural]) -> Structural:
+    """The node with what every object has in all objects that are embedded, as `_embed` publishes it."""
+    properties = {name: _with_type_meta(child, type_meta) for name, child in node.properties.items()}
+    items = node.items and _with_type_meta(node.items, type_meta)
+    additional = node.additional and _with_type_meta(node.additional, type_meta)
+    same = all(properties[name] is child for name, child in node.properties.items())
+    if same and items is node.items and additional is node.additional and not node.embedded:
+        return node
+    if node.embedded:
+        properties |= type_meta
+    return replace(
+        node, properties=properties, items=items, additional=additional, embedded=False, check=None
+    )
 
 
 def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:

@@ -27,7 +27,11 @@ _IMMUTABLE = ("name", "namespace", *_KEPT)
 
 
 def errors_of(
-    metadata: Object, *, namespaced: bool, name_errors: Callable[[str], list[str]]
+    metadata: Object,
+    *,
+    namespaced: bool,
+    name_errors: Callable[[str], list[str]],
+    finalizers_with_domain: bool = True,
 ) -> list[FieldError]:
     """Everything that is wrong with the metadata of a new object."""
     found: list[FieldError] = []
@@ -51,10 +55,10 @@ def errors_of(
             ]
     elif namespace:
         found.append(forbidden(METADATA / "namespace", "not allowed on this type"))
-    return found + _common_errors(metadata)
+    return found + _common_errors(metadata, finalizers_with_domain)
 
 
-def _common_errors(metadata: Object) -> list[FieldError]:
+def _common_errors(metadata: Object, finalizers_with_domain: bool) -> list[FieldError]:
     found: list[FieldError] = []
     generation = metadata.get("generation")
     if generation is not None and generation < 0:
@@ -67,7 +71,7 @@ def _common_errors(metadata: Object) -> list[FieldError]:
     if owners := metadata.get("ownerReferences"):
         found += owner_errors(owners, METADATA / "ownerReferences")
     if finalizers := metadata.get("finalizers"):
-        found += finalizer_errors(finalizers, METADATA / "finalizers")
+        found += finalizer_errors(finalizers, METADATA / "finalizers", finalizers_with_domain)
     return found
 
 
@@ -126,13 +130,17 @@ def owner_errors(owners: list[Object], path: FieldPath) -> list[FieldError]:
     return found
 
 
-def finalizer_errors(finalizers: list[str], path: FieldPath) -> list[FieldError]:
-    """Qualified names; the two standard deletion modes exclude each other."""
+def finalizer_errors(finalizers: list[str], path: FieldPath, with_domain: bool = True) -> list[FieldError]:
+    """Qualified names, mostly with a domain; the two standard deletion modes exclude each other.
+
+    Upstream asks for a domain only where a kind is validated with the core group's rules (`ValidateObjectMeta` of
+    pkg/apis/core/validation), not where it is with those of any API server (k8s.io/apimachinery).
+    """
     found: list[FieldError] = []
     for index, name in enumerate(finalizers):
         here = path % index
         problems = [invalid(here, name, text) for text in names.qualified_name_errors(name)]
-        if not problems and "/" not in name and name not in STANDARD_FINALIZERS:
+        if with_domain and not problems and "/" not in name and name not in STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
             problems = [invalid(here, name, text)]
         found += problems
@@ -150,7 +158,7 @@ def carry_over(new: Object, old: Object) -> None:
     new.pop("selfLink", None)
 
 
-def update_errors(new: Object, old: Object) -> list[FieldError]:
+def update_errors(new: Object, old: Object, *, finalizers_with_domain: bool = True) -> list[FieldError]:
     """What an update does to the metadata that it must not do. `carry_over` ran before."""
     found: list[FieldError] = []
     if old.get("deletionTimestamp") and (more := new.get("finalizers")):
@@ -168,7 +176,7 @@ def update_errors(new: Object, old: Object) -> list[FieldError]:
         if _or_none(new.get(field_name)) != _or_none(old.get(field_name)):
             found.append(invalid(METADATA / field_name, new.get(field_name), "field is immutable"))
     if new.get("labels") is not old.get("labels") or new.get("annotations") is not old.get("annotations"):
-        found += _common_errors(new)
+        found += _common_errors(new, finalizers_with_domain)
     return found
 
 

@@ -9,7 +9,12 @@ from kubarium.api.policy import pod_disruption_budget
 from kubarium.api.rbac import defaults, roles
 from kubarium.apimachinery import names
 
-DISRUPTION_BUDGET = of_noun(pod_disruption_budget, has_generation=True, allow_unconditional_update=False)
+DISRUPTION_BUDGET = of_noun(
+    pod_disruption_budget,
+    has_generation=True,
+    allow_unconditional_update=False,
+    finalizers_with_domain=False,
+)
 _RBAC = Strategy(has_status=False, allow_create_on_update=True, name_errors=names.path_segment_errors)
 ROLE = CLUSTER_ROLE = replace(_RBAC, validate=roles.validate_role, validate_update=roles.validate_role_update)
 ROLE_BINDING = CLUSTER_ROLE_BINDING = replace(

@@ -26,6 +26,7 @@ class DefinitionStrategy(Strategy):
 
     has_generation: bool = True
     allow_unconditional_update: bool = False
+    finalizers_with_domain: bool = False
 
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         super().prepare_for_create(context, obj)
@@ -63,5 +64,6 @@ API_SERVICE = of_noun(
     api_service,
     allow_unconditional_update=False,
     name_errors=names.path_segment_errors,
+    finalizers_with_domain=False,
     status_keeps=METADATA_OF_THE_WISH,
 )  # `v1.` is the name for the core group

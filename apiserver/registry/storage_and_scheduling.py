@@ -99,11 +99,14 @@ MUTATING_WEBHOOK = VALIDATING_WEBHOOK = WebhookStrategy(
     has_status=False,
     has_generation=True,
     allow_unconditional_update=False,
+    finalizers_with_domain=False,
     defaults=admission.fill_webhooks,
     validate=judging.validate_webhooks,
     validate_update=judging.validate_webhooks_update,
 )
-_POLICY = Strategy(has_status=False, has_generation=True, allow_unconditional_update=False)
+_POLICY = Strategy(
+    has_status=False, has_generation=True, allow_unconditional_update=False, finalizers_with_domain=False
+)
 MUTATING_BINDING = replace(
     _POLICY,
     defaults=admission.fill_policy_binding,

@@ -194,7 +194,12 @@ class Registry:
 
     def _creation_errors(self, row: Resource, obj: Object) -> list[FieldError]:
         strategy = row.strategy
-        found = meta.errors_of(obj["metadata"], namespaced=row.namespaced, name_errors=strategy.name_errors)
+        found = meta.errors_of(
+            obj["metadata"],
+            namespaced=row.namespaced,
+            name_errors=strategy.name_errors,
+            finalizers_with_domain=strategy.finalizers_with_domain,
+        )
         return [*found, *strategy.validate(obj)]
 
     async def _keep(self, row: Resource, context: RequestContext, obj: Object) -> Shown:
@@ -250,7 +255,9 @@ class Registry:
         metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
         if new == old:
             return old
-        found = meta.update_errors(metadata, old["metadata"])
+        found = meta.update_errors(
+            metadata, old["metadata"], finalizers_with_domain=strategy.finalizers_with_domain
+        )
         if _differ_outside_metadata(new, old):
             found += judged(new, old)
         raise_invalid(row, new, found)

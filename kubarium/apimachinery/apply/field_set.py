@@ -189,7 +189,7 @@ def is_atomic(value: Any, schema: Structural) -> bool:
             return True
         # An object of which nothing is known is atomic, unless the schema says that anything may stand there.
         opaque = schema.type == "object" and not schema.properties and schema.additional is None
-        return opaque and not (schema.preserve_unknown or schema.embedded)
+        return opaque and not schema.preserve_unknown
     if isinstance(value, list):
         return schema.list_type == "atomic"
     return True

@@ -242,7 +242,7 @@ def undeclared(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> li
                 problems += undeclared(child, known, step)
             elif not path and key in ("apiVersion", "kind", "metadata"):
                 continue  # every object has these, whatever its schema says
-            elif schema.properties and not schema.preserve_unknown and not schema.embedded:
+            elif schema.properties and not schema.preserve_unknown:
                 problems.append(f"{path_text(step)}: field not declared in schema")
     elif isinstance(value, list) and schema.items is not None:
         problems += _list_problems(value, schema, path)

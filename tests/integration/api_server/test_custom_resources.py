@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from kubarium.apimachinery import conditions, errors, names
@@ -152,6 +153,20 @@ async def test_applied_configurations_own_no_defaults(client: Client, group: str
     with pytest.raises(errors.StatusError, match=r"\.spec\.unknown: field not declared in schema"):
         await cron_tabs.apply(
             {**wanted, "spec": {"schedule": "* * * * *", "unknown": 1}}, field_manager="one"
+        )
+    metadata = {**wanted["metadata"], "finalizers": ["mine"]}  # only kinds of the core want a domain in it
+    assert await cron_tabs.apply({**wanted, "metadata": metadata}, field_manager="one")
+    await cron_tabs.apply(wanted, field_manager="one")
+    with pytest.raises(errors.StatusError, match=r"\.metadata\.unknown: field not declared in schema"):
+        await cron_tabs.apply({**wanted, "metadata": {**metadata, "unknown": 1}}, field_manager="one")
+    path = f"/apis/{group}/v1/namespaces/{namespace}/crontabs/my?fieldManager=one&fieldValidation=Strict"
+    repeated = orjson.dumps(wanted).replace(b'"kind":', b'"kind":"Other",\n"kind":')
+    with pytest.raises(
+        errors.BadRequest,
+        match=r'^error strict decoding YAML: error converting .*\n  line 2: key "kind" already',
+    ):
+        await client.request(
+            "PATCH", path, body=repeated, headers={"Content-Type": "application/apply-patch+yaml"}
         )
 
 

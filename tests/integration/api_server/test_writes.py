@@ -204,6 +204,12 @@ async def test_unknown_fields_are_refused_reported_or_ignored(client: Client, na
         await client.request("POST", path + "?fieldValidation=Strict", body=sent)
     made = await client.request("POST", path + "?fieldValidation=Ignore", body=sent)
     assert "unknownField" not in made["spec"]
+    # Applied, they are always refused: nobody could own them.
+    with pytest.raises(
+        errors.StatusError, match=r"Kind=Deployment\): \.spec\.unknownField: field not declared"
+    ):
+        sent["metadata"]["namespace"] = namespace
+        await client.resource("apps/v1", "deployments").apply(sent, field_manager="one")
 
 
 async def test_apply_creates_merges_and_conflicts(client: Client, namespace: str) -> None:
