@@ -7,9 +7,11 @@ cache can be trusted. Expectations are a delay, never a lock: after five minutes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import ObjectKey
 from kubarium.component_base.clock import Clock
 
@@ -45,6 +47,17 @@ class Expectations:
         expected = self._expected.get(key)
         if expected is not None:
             expected.deletions.discard(uid)
+
+    @contextlib.contextmanager
+    def deleting(self, key: ObjectKey, uid: str) -> Iterator[None]:
+        """Around the request: one that fails is not waited for, and what is gone already needs none."""
+        try:
+            yield
+        except errors.NotFound:
+            self.deletion_observed(key, uid)
+        except BaseException:
+            self.deletion_observed(key, uid)
+            raise
 
     def pending_deletions(self, key: ObjectKey) -> set[str]:
         """The uids whose deletion has been asked for but not yet been seen."""

@@ -91,7 +91,8 @@ class Bootstrap:
                 await step()
                 return
             except Exception as error:  # the edge of the loop: storage may not be there yet
-                log.warning("bootstrap step %s: %s", getattr(step, "__name__", step), error)
+                name, surprising = getattr(step, "__name__", step), errors.is_surprising(error)
+                log.warning("bootstrap step %s: %s", name, error, exc_info=surprising)
                 await self._clock.sleep(RETRY_SECONDS)
 
     async def _retire(self) -> None:

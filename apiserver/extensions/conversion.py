@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apiserver.admission.webhook_client import CallFailed
 from apiserver.storage.interface import (
     NO_CHECK,
     NO_HINTS,
@@ -67,7 +68,7 @@ class ConversionWebhook:
                 {"kind": "ConversionReview", "apiVersion": version, "request": request},
                 TIMEOUT_SECONDS,
             )
-        except Exception as error:  # the edge: whatever went wrong on the way
+        except CallFailed as error:
             raise _failed(what, str(error).removeprefix("failed to call webhook: ")) from error
         response = answer.get("response") or {}
         result = response.get("result") or {}

@@ -20,12 +20,14 @@ from apiserver.storage.interface import (
     Page,
     Predicate,
     RevisionConflict,
+    StorageError,
     Stored,
     Taker,
     Watch,
 )
 from apiserver.storage.metrics import timed
 from apiserver.storage.stored import NotAnObject, encode, stored
+from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
@@ -104,7 +106,7 @@ class EtcdStorage:
         while True:
             try:
                 wanted = modify(current.decode(), current.revision)
-            except Exception:
+            except (StatusError, StorageError):
                 if certain or (newer := await self._newer_than(current)) is None:
                     raise
                 current, certain = newer, True
@@ -149,7 +151,7 @@ class EtcdStorage:
         while True:
             try:
                 check(current)
-            except Exception:
+            except (StatusError, StorageError):
                 if certain or (newer := await self._newer_than(current)) is None:
                     raise
                 current, certain = newer, True

@@ -15,10 +15,9 @@ from kubarium.apimachinery.object import Object
 
 __all__ = [
     "NO_CHECK", "NO_HINTS",
-    "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "RevisionCompacted",
-    "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageRefused", "StorageUnavailable",
-    "Stored", "Taker",
-    "Watch",
+    "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "Refused",
+    "RevisionCompacted", "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageRefused",
+    "StorageUnavailable", "Stored", "Taker", "Watch",
 ]  # fmt: skip
 
 
@@ -61,6 +60,10 @@ class StorageUnavailable(StorageError):
 
 class StorageRefused(StorageError):
     """etcd has understood, and will not: the object is too large, the disk is full."""
+
+
+class Refused(StorageError):
+    """Whoever was to change an object will not, as it is now; for a `modify` that has no `StatusError` to raise."""
 
 
 Predicate = Callable[[Stored], bool]
@@ -152,12 +155,12 @@ class Watch(Protocol):
 Modify = Callable[[Object, int], "Object | None"]
 """Gets a copy of the stored object (with `resourceVersion`) and its revision; returns what to keep, or None.
 
-May raise whatever it likes; it is called again with the newer object after a conflict.
+It may refuse with a StatusError or a StorageError; if the object was not the newest one, it is asked again.
 """
 
 
 Check = Callable[[Stored], None]
-"""Looks at an object before it is deleted; raises to refuse. Asked again about a newer state after a conflict."""
+"""Looks at an object before it is deleted; refuses as a `Modify` does, and is asked again as one."""
 
 
 def NO_CHECK(stored: Stored) -> None:

@@ -75,6 +75,11 @@ class StatusError(Exception):
         return (self.details or {}).get("causes") or []
 
 
+def is_surprising(error: BaseException) -> bool:
+    """Is it worth a traceback? A refusal or a lost connection explains itself."""
+    return not isinstance(error, StatusError | ConnectionError | TimeoutError)
+
+
 def _details(name: str = "", group: str = "", kind: str = "", uid: str = "", **more: Any) -> Object:
     found = {"name": name, "group": group, "kind": kind, "uid": uid, **more}
     return {key: value for key, value in found.items() if value}

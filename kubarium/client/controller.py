@@ -167,10 +167,9 @@ class Controller:
             except (ConnectionError, TimeoutError) as error:
                 log.debug("%s: %s: no connection: %s", self.name, key, error)
                 self.queue.add_rate_limited(key)
-            except (
-                Exception
-            ) as error:  # the edge of the loop: whatever went wrong with one key, the next one gets its turn
-                log.warning("%s: cannot reconcile %s: %s", self.name, key, error, exc_info=_surprising(error))
+            except Exception as error:  # the edge of the loop: the next key gets its turn
+                surprising = errors.is_surprising(error)
+                log.warning("%s: cannot reconcile %s: %s", self.name, key, error, exc_info=surprising)
                 self.queue.add_rate_limited(key)
             else:
                 self.queue.forget(key)
@@ -178,7 +177,3 @@ class Controller:
                     self.queue.add_after(key, again)
             finally:
                 self.queue.done(key)
-
-
-def _surprising(error: Exception) -> bool:
-    return not isinstance(error, errors.StatusError)

@@ -24,7 +24,7 @@ from kubarium.client.informer import Informer, Informers
 from kubarium.client.rest import Client
 from kubarium.cluster import processes, state
 from kubarium.cluster.programs import SIMULATED
-from kubarium.cluster.shell import run
+from kubarium.cluster.shell import CommandError, run
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.options import flag, parse
@@ -135,9 +135,7 @@ class NodeNetwork:
             self._changed.clear()
             try:
                 await self._sync()
-            except (
-                Exception
-            ) as error:  # the edge of this loop: a node that is being switched off may fail anyhow
+            except (CommandError, OSError) as error:  # a node that is being switched off
                 log.warning("sync failed, trying again: %s", error)
                 await self._clock.sleep(1.0)
                 continue

@@ -281,8 +281,10 @@ class FileWatch:
             await self._clock.sleep(self._seconds)
             try:
                 await self.look()
-            except Exception as error:  # the edge of this loop: half-written files are read again next time
+            except (OSError, ValueError) as error:  # half-written files are read again next time
                 log.warning("reload of %s failed, the old content stays in use: %s", self._paths[0], error)
+            except Exception:  # the edge of this loop
+                log.exception("reload of %s failed, the old content stays in use", self._paths[0])
 
     async def look(self) -> bool:
         """Compare once; returns whether the callback was called."""

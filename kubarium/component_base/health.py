@@ -12,8 +12,11 @@ from urllib.parse import parse_qs
 
 import prometheus_client
 
+from kubarium.component_base import logging
 from kubarium.component_base.metrics import Counts, Readings
 from kubarium.component_base.serving import Page, Scope
+
+log = logging.get(__name__)
 
 Check = Callable[[], Awaitable[None]]
 """Returns when all is well; raises an exception whose text says what is not."""
@@ -79,7 +82,8 @@ class Health:
                 await check()
                 _note(name, page, True)
                 lines.append(f"[+]{name} ok")
-            except Exception:  # a check may fail in any way; that is what it is for
+            except Exception:  # the edge of this loop: a check may fail in any way, that is what it is for
+                log.debug("%s check of %s failed", name, page, exc_info=True)
                 _note(name, page, False)
                 failed.append(name)
                 lines.append(f"[-]{name} failed: reason withheld")

@@ -188,7 +188,7 @@ class DevicePlugins:
                 self._changed()
         except PluginError as error:
             log.info("device plugin of %s ended: %s", endpoint.resource, error)
-        except Exception:
+        except Exception:  # the edge of this task
             log.exception("device plugin of %s not heard any more", endpoint.resource)
         finally:
             endpoint.stopped_at = self._clock.monotonic()

@@ -171,7 +171,7 @@ class Logind:
         if self._bus is not None:
             bus, self._bus = self._bus, None
             bus.disconnect()
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(EOFError, OSError):
                 await bus.wait_for_disconnect()
             bus._sock.close()
 

@@ -97,10 +97,7 @@ class PluginWatcher:
 
     async def _leave(self, kind: str, name: str, endpoint: str) -> None:
         log.info("plugin %s (%s) has gone", name, kind)
-        try:
-            await self._handlers[kind].deregister(name, endpoint)
-        except Exception:
-            log.exception("plugin %s not deregistered", name)
+        await self._handlers[kind].deregister(name, endpoint)
 
     async def _register(self, path: Path) -> tuple[str, str, str]:
         socket = PluginSocket(f"unix://{path}", MESSAGES, SERVICE)

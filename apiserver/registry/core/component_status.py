@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 
+from apiserver.storage.interface import StorageError
 from kubarium.apimachinery.object import Object
 from kubarium.client.lean_aiohttp import aiohttp
 
@@ -35,7 +36,7 @@ async def _observed(name: str, work: Awaitable[None]) -> Object:
     try:
         async with asyncio.timeout(PATIENCE):
             await work
-    except Exception as error:  # a component may fail in any way; that is what is asked
+    except (StorageError, aiohttp.ClientError, OSError) as error:
         healthy = {"type": "Healthy", "status": "False", "message": str(error) or type(error).__name__}
     return {"metadata": {"name": name}, "conditions": [healthy]}
 

@@ -38,11 +38,11 @@ _STATIC_DIVISOR, _STATIC_MINIMUM, _STATIC_MAXIMUM = (
 REPAIR_SECONDS = 180.0
 
 
-class Full(Exception):
+class Full(storage_errors.Refused):
     """No address or port is left."""
 
 
-class Taken(Exception):
+class Taken(storage_errors.Refused):
     """The asked address or port belongs to somebody else."""
 
 
@@ -234,7 +234,8 @@ class ServiceAddresses:
             try:
                 await self.repair()
             except Exception as error:  # the edge of this loop: the next round tries again
-                log.warning("cannot repair service addresses: %s", error)
+                surprising = not isinstance(error, storage_errors.StorageError)
+                log.warning("cannot repair service addresses: %s", error, exc_info=surprising)
             await self._clock.sleep(REPAIR_SECONDS)
 
     async def repair(self) -> None:

@@ -180,7 +180,7 @@ class NodeLifecycleController(Controller):
             try:
                 await self.look_at_all()
             except Exception as error:  # the edge of the loop
-                log.warning("cannot look at the nodes: %s", error)
+                log.warning("cannot look at the nodes: %s", error, exc_info=errors.is_surprising(error))
             await self.clock.sleep(self.settings.monitor_period)
 
     async def look_at_all(self) -> None:
@@ -349,7 +349,8 @@ class NodeLifecycleController(Controller):
                 try:
                     await self._taint(name)
                 except Exception as error:  # the edge of the loop
-                    log.warning("cannot taint node %s: %s", name, error)
+                    surprising = errors.is_surprising(error)
+                    log.warning("cannot taint node %s: %s", name, error, exc_info=surprising)
                     zone.waiting[name] = None
             await self.clock.sleep(0.1)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery import conditions, int_or_string, labels, owners, time
+from kubarium.apimachinery import conditions, errors, int_or_string, labels, owners, time
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -158,7 +158,7 @@ class DisruptionController(Controller):
         resource = self.root.resource(owner["apiVersion"], plural)
         try:
             scale = await resource.get(owner["name"], namespace, subresource="scale")
-        except Exception as error:
+        except errors.StatusError as error:
             text = (
                 f"{plural}.{owner['apiVersion'].rpartition('/')[0]} does not implement the scale subresource"
             )

@@ -152,13 +152,8 @@ class ReplicaSetController(PodOwner):
         self.expectations.expect(key, deletions=[uid_of(pod) for pod in victims])
 
         async def delete_one(pod: Object) -> None:
-            try:
+            with self.expectations.deleting(key, uid_of(pod)):
                 await self.control.delete(replica_set, pod)
-            except errors.NotFound:
-                self.expectations.deletion_observed(key, uid_of(pod))
-            except Exception:
-                self.expectations.deletion_observed(key, uid_of(pod))
-                raise
 
         results = await asyncio.gather(*map(delete_one, victims), return_exceptions=True)
         return next(iter(failures_in(results)), None)

@@ -7,6 +7,7 @@ import contextlib
 
 import click
 
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client import streams
 from kubarium.kubectl.pods import pod_of
@@ -53,7 +54,7 @@ async def _carry(
     path = session.client.resource("v1", "pods").path(namespace_of(pod), name_of(pod), "portforward")
     try:
         stream = await streams.open_stream(session.client, path, {"ports": str(port)}, ("v4.channel.k8s.io",))
-    except Exception as error:  # one connection's failure must not end the others
+    except (errors.StatusError, OSError) as error:  # one connection's failure must not end the others
         warn(f"error forwarding port {port}: {error}")
         writer.close()
         return

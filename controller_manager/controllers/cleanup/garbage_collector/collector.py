@@ -120,7 +120,8 @@ class GarbageCollector:
                 self.watcher.look_soon()
                 queue.add_rate_limited(uid)
             except Exception as error:  # the edge of the loop
-                log.warning("cannot collect %s: %s", self._name_of(uid), error)
+                surprising = errors.is_surprising(error)
+                log.warning("cannot collect %s: %s", self._name_of(uid), error, exc_info=surprising)
                 queue.add_rate_limited(uid)
             else:
                 queue.forget(uid)

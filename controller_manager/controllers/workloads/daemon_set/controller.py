@@ -227,13 +227,8 @@ class DaemonSetController(PodOwner):
             self.expectations.creation_observed(key)
 
         async def remove(pod: Object) -> None:
-            try:
+            with self.expectations.deleting(key, uid_of(pod)):
                 await self.control.delete(daemon_set, pod)
-            except errors.NotFound:
-                self.expectations.deletion_observed(key, uid_of(pod))
-            except Exception:
-                self.expectations.deletion_observed(key, uid_of(pod))
-                raise
 
         failures = failures_in(await asyncio.gather(*map(remove, delete), return_exceptions=True))
         return failure or (failures[0] if failures else None)

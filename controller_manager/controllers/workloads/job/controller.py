@@ -429,15 +429,10 @@ class JobController(PodOwner):
         self.expectations.expect(key, deletions=[uid_of(pod) for pod in victims])
 
         async def delete(pod: Object) -> None:
-            try:
+            with self.expectations.deleting(key, uid_of(pod)):
                 if forgive and jobs.is_tracked(pod):
                     await self._release(key, pod)
                 await self.control.delete(work.job, pod)
-            except errors.NotFound:
-                self.expectations.deletion_observed(key, uid_of(pod))
-            except Exception:
-                self.expectations.deletion_observed(key, uid_of(pod))
-                raise
 
         failures = failures_in(await asyncio.gather(*map(delete, victims), return_exceptions=True))
         work.terminating += len(victims) - len(failures)
