@@ -25,7 +25,7 @@ async def collect(
     sandboxes = await runtime.list_sandboxes()
     doomed = superfluous(containers, is_gone, keep)
     for container in doomed:
-        await _try(runtime.remove_container, container.id)
+        await remove_container(runtime, container.id)
     removed = {container.id for container in doomed}
     occupied = {container.sandbox_id for container in containers if container.id not in removed}
     newest: dict[str, int] = defaultdict(int)
@@ -42,13 +42,28 @@ async def collect(
                 )
 
 
+async def remove_container(runtime: Runtime, id: str) -> None:
+    """Remove a dead container with its log and what the rotation has left of it."""
+    try:
+        log_path = Path((await runtime.container_status(id)).log_path)
+        if log_path.name:
+            for file in log_path.parent.glob(f"{log_path.name}*"):
+                file.unlink(missing_ok=True)
+        await runtime.remove_container(id)
+    except (ContainerRuntimeError, OSError) as error:
+        log.warning("container %s not removed: %s", id, error)
+
+
 def superfluous(
     containers: Collection[Container], is_gone: Callable[[str], bool], keep: int
 ) -> list[Container]:
     """Dead containers beyond the newest `keep` of each name, and all of pods that are gone."""
     dead: dict[tuple[str, str], list[Container]] = defaultdict(list)
     for container in containers:
-        if container.state in (interface.EXITED, interface.UNKNOWN):
+        is_unstarted = container.state == interface.CREATED  # of a pod that went while it was being started
+        if container.state in (interface.EXITED, interface.UNKNOWN) or (
+            is_unstarted and is_gone(container.pod_uid)
+        ):
             dead[container.pod_uid, container.name].append(container)
     doomed = []
     for (pod_uid, _), group in dead.items():

@@ -153,6 +153,15 @@ class ContainerStatus:
         return int(text) if text.isdigit() else self.attempt
 
     @property
+    def was_started(self) -> bool:
+        """Has its process run, or has the runtime given up to start it?
+
+        What a kubelet or a runtime made just before it was killed was not; a runtime that lost it meanwhile calls its
+        state unknown.
+        """
+        return self.state in (RUNNING, EXITED) or (self.state == UNKNOWN and self.started_at > 0)
+
+    @property
     def hash(self) -> str:
         """The fingerprint of the container's definition when it was made."""
         return self.annotations.get(CONTAINER_HASH, "")

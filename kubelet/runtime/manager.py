@@ -2,7 +2,7 @@
 
     1  kill the whole pod, when its sandbox is no good or everything in it is done
     2  kill single containers: changed, unhealthy; give running ones new limits
-    3  remove what is left of earlier runs of the init container that comes next
+    3  remove what was made and never started, and old runs of the init container that comes next
     4  make the sandbox and learn its addresses
     5  start ephemeral containers
     6  start the next init container, or restart sidecars
@@ -25,7 +25,7 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
 from kubelet.runtime import container as container_module
-from kubelet.runtime import interface, plan, sandbox
+from kubelet.runtime import garbage, interface, plan, sandbox
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.hooks import HookError, Hooks
 from kubelet.runtime.inputs import ContainerInputs, Recorder
@@ -122,7 +122,8 @@ class RuntimeManager:
             await self._resize(pod, steps.update, done)
         if steps.reset:
             return await self._reset(pod, steps.reset, done)
-        await self._prune_init(state, steps.start_init)  # 3
+        await self._discard_unstarted(state, steps.starts)  # 3
+        await self._prune_init(state, steps.start_init)
         if not steps.starts and not steps.create_sandbox:
             return done.outcome()
         due = [name for name in steps.starts if self._is_due(pod, name, state, done)]
@@ -274,15 +275,19 @@ class RuntimeManager:
         return container_id
 
     def _restart_count(self, container: Object, state: PodState, log_directory: str) -> int:
-        last = state.latest(container["name"])
+        runs = state.all_of(container["name"])
+        last = next((one for one in runs if one.was_started), None)
         if last is not None:
             return last.restart_count + 1
-        # All containers may have been removed (a node that was rebuilt); the logs still tell.
+        if runs:
+            return runs[0].restart_count
+        # All containers may have been removed (a node that was rebuilt); the logs still tell. An empty one tells
+        # nothing: the runtime opens it before the container starts.
         logs = Path(log_directory) / container["name"]
         numbers = [
             int(log.name.partition(".")[0])
-            for log in logs.glob("*.log")
-            if log.name.partition(".")[0].isdigit()
+            for log in logs.glob("*.log*")
+            if log.name.partition(".")[0].isdigit() and log.stat().st_size
         ]
         return max(numbers) + 1 if numbers else 0
 
@@ -341,18 +346,22 @@ class RuntimeManager:
             except ContainerRuntimeError as error:
                 done.errors.append(f"resize of {update.name} failed: {error}")
 
+    async def _discard_unstarted(self, state: PodState, names: Sequence[str]) -> None:
+        """Whoever made it was killed before it could be started: it is made again, under the same number.
+
+        When the runtime refuses, because it is just starting it after all, the next pass will find it running.
+        """
+        for name in names:
+            for one in state.all_of(name):
+                if not one.was_started:
+                    await self.runtime.remove_container(one.id)
+
     async def _prune_init(self, state: PodState, names: Sequence[str]) -> None:
         """Keep only the newest dead one of an init container that is about to run again."""
         for name in names:
             dead = [one for one in state.all_of(name) if one.state == interface.EXITED]
             for old in dead[1:]:
-                await self._try_remove(old.id)
-
-    async def _try_remove(self, container_id: str) -> None:
-        try:
-            await self.runtime.remove_container(container_id)
-        except ContainerRuntimeError as error:
-            log.warning("container %s not removed: %s", container_id, error)
+                await garbage.remove_container(self.runtime, old.id)
 
     async def kill_pod(self, pod: Object, state: PodState, grace: int | None = None) -> None:
         """Stop all containers, then the sandboxes. `grace` overrides what the pod says.

@@ -287,6 +287,7 @@ def _plan_init_containers(pod: Object, state: PodState, probed: Probed, sandbox_
 def _plan_init_container(pod: Object, container: Object, status: ContainerStatus | None, plan: _Init) -> bool:
     """True when this one has done its work."""
     if status is None or status.state in (interface.UNKNOWN, interface.CREATED):
+        plan.kill += _kill_of_unknown(status, "Init container")
         plan.start.append(container["name"])
         return False
     if status.state == interface.RUNNING:
@@ -303,6 +304,7 @@ def _plan_init_container(pod: Object, container: Object, status: ContainerStatus
 def _plan_sidecar(container: Object, status: ContainerStatus | None, probed: Probed, plan: _Init) -> bool:
     """True when this one runs and has started, so that the next may begin."""
     if status is None or status.state != interface.RUNNING:
+        plan.kill += _kill_of_unknown(status, "Init container")
         plan.start.append(container["name"])
         return False
     kill = _reason_to_kill(container, status, probed)
@@ -321,6 +323,7 @@ def _plan_containers(pod: Object, state: PodState, probed: Probed) -> tuple[list
         status = state.latest(container["name"])
         if status is None or status.state != interface.RUNNING:
             if _runs_again(pod, container, status):
+                kill += _kill_of_unknown(status, "Container")
                 start.append(container["name"])
             continue
         reason = _reason_to_kill(container, status, probed)
@@ -331,6 +334,14 @@ def _plan_containers(pod: Object, state: PodState, probed: Probed) -> tuple[list
         if reason.reason == DEFINITION or pod_containers.should_restart(pod, container, 137):
             start.append(container["name"])
     return start, kill, kept
+
+
+def _kill_of_unknown(status: ContainerStatus | None, what: str) -> list[Kill]:
+    """The runtime has lost track of it: it may run, and it must not run twice."""
+    if status is None or status.state != interface.UNKNOWN:
+        return []
+    message = f'{what} is in "unknown" state, try killing it before restart'
+    return [Kill(status.id, status.name, UNKNOWN_STATE, message)]
 
 
 def _reason_to_kill(container: Object, status: ContainerStatus, probed: Probed) -> Kill | None:

@@ -22,6 +22,7 @@ from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus, StartError
 from kubelet.runtime.state import PodState
 
+NEVER = "1970-01-01T00:00:00Z"  # as upstream says it of a container that ended before it had started
 READY_TO_START = "PodReadyToStartContainers"
 ALL_RESTARTING = "AllContainersRestarting"
 RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
@@ -194,7 +195,7 @@ def _state(run: ContainerStatus, runtime_name: str) -> Object:
     terminated: Object = {
         "exitCode": run.exit_code if run.state == interface.EXITED else 137,
         "reason": run.reason or ("Completed" if run.exit_code == 0 else "Error"),
-        "startedAt": _moment(run.started_at),
+        "startedAt": _moment(run.started_at) or NEVER,
         "finishedAt": _moment(run.finished_at),
         "containerID": f"{runtime_name}://{run.id}",
     }

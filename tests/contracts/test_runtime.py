@@ -255,6 +255,17 @@ async def test_a_container_ends_by_itself(runtime: Runtime) -> None:
     assert (status.exit_code, status.reason) == (0, "Completed")
 
 
+async def test_what_was_made_and_not_started_can_be_made_again(runtime: Runtime) -> None:
+    sandbox, config = sandbox_config(), container_config("sleep", "60")
+    sandbox_id = await runtime.run_sandbox(sandbox)
+    first = await runtime.create_container(sandbox_id, config, sandbox)
+    status = await runtime.container_status(first)
+    assert status.state == interface.CREATED and not status.was_started
+    await runtime.remove_container(first)
+    second = await runtime.create_container(sandbox_id, config, sandbox)
+    assert [one.id for one in await runtime.list_containers("uid-1")] == [second]
+
+
 async def test_what_cannot_be_started_has_ended(runtime: Runtime) -> None:
     if isinstance(runtime, FakeRuntime):
         pytest.skip("everything can be started in memory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from kubelet.pods.source_files import FileSource
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime import interface
 from kubelet.runtime.fake import FakeRuntime
-from kubelet.runtime.interface import ContainerRuntimeError, ExecResult
+from kubelet.runtime.interface import ContainerRuntimeError, ExecResult, Unavailable
 from tests.unit.kubelet.making import make_container, make_pod
 
 
@@ -255,6 +256,55 @@ async def test_another_kubelet_takes_over_what_runs(node: Node, tmp_path: Path) 
         await second.until(lambda: not node.runtime._containers)
     finally:
         await second.stop()
+
+
+@pytest.mark.parametrize("state", [interface.CREATED, interface.UNKNOWN])
+@pytest.mark.parametrize("init", [[], [make_container("i")]])
+async def test_what_was_made_and_never_started_is_no_run(node: Node, state: str, init: list[Object]) -> None:
+    def lose() -> None:
+        for one in node.runtime._containers.values():
+            one.status = dataclasses.replace(one.status, state=state)
+
+    node.runtime.failures["start_container"] = Unavailable("the runtime was killed")
+    node.api.put(make_pod(initContainers=init))
+    await node.until(lambda: node.calls("start_container"))
+    lose()
+    await node.until(lambda: len(node.calls("start_container")) == 2)
+    if init:
+        node.runtime.finish("uid-1", "i")
+    await node.until(node.is_ready)
+    both = [*node.status().get("initContainerStatuses", []), node.first()]
+    assert [one["restartCount"] for one in both] == [0] * len(both)
+    assert len(node.runtime._containers) == len(both)
+
+
+async def test_a_container_that_the_runtime_has_lost_does_not_run_twice(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    (lost,) = node.runtime._containers.values()
+    lost.status = dataclasses.replace(lost.status, state=interface.UNKNOWN)
+    await node.until(lambda: node.first()["restartCount"] == 1 and node.is_ready())
+    assert node.calls("stop_container")[0][1] == lost.status.id
+    await node.until(lambda: "Killing" in node.events())
+
+
+async def test_a_pod_that_goes_while_it_is_being_started_leaves_nothing(node: Node) -> None:
+    node.runtime.failures["start_container"] = Unavailable("the runtime was killed")
+    node.api.put(make_pod())
+    await node.until(lambda: node.calls("start_container"))
+    await node.client.resource("v1", "pods").delete("web", "default", grace_period_seconds=0)
+    await node.until(lambda: not node.runtime._containers and not node.runtime._sandboxes)
+
+
+async def test_the_log_of_a_run_goes_with_it(node: Node, tmp_path: Path) -> None:
+    node.api.put(make_pod())
+    logs = tmp_path / "logs/default_web_uid-1/main"
+    for count in range(3):
+        await node.until(lambda count=count: len(node.calls("start_container")) == count + 1, 100)
+        for name in (f"{count}.log", f"{count}.log.20260101-120000"):
+            (logs / name).touch()
+        node.runtime.finish("uid-1", "main")
+    await node.until(lambda: {file.name[0] for file in logs.iterdir()} == {"2"}, 150)
 
 
 async def test_power_off_and_on(node: Node) -> None:
