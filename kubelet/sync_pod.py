@@ -25,9 +25,9 @@ from kubelet.devices.manager import Unexpected
 from kubelet.pods.manager import MirrorClient, PodManager
 from kubelet.pods.merge import is_static
 from kubelet.probes.manager import READINESS, STARTUP, ProbeManager
-from kubelet.resources import allocation
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
+from kubelet.resources.resizing import Resizes
 from kubelet.runtime import plan
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.manager import RuntimeManager
@@ -95,18 +95,16 @@ class PodSyncer:
         self._limits = limits
         self._devices = devices
         self._recursive_read_only = recursive_read_only
-        self._pending: dict[str, Object] = {}
+        self._resizes = Resizes(recorder)
 
     # -- up --------------------------------------------------------------------------------------------------------
 
     async def sync(self, pod: Object) -> Pass:
         """Make the runtime's containers those of the pod."""
-        promised = self._allocations.allocate(self._statuses.with_status(pod))
+        pod = self._statuses.with_status(pod)
+        promised = self._allocations.allocate(pod)
+        self._resizes.decided(pod, promised)
         pod = promised.pod
-        if promised.pending is not None:
-            self._pending[uid_of(pod)] = promised.pending
-        else:
-            self._pending.pop(uid_of(pod), None)
         state = await self._look(pod)  # 1
         status = self._report(pod, state)  # 2
         if status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED):
@@ -127,6 +125,7 @@ class PodSyncer:
         await self._volumes.set_up(pod)  # 8
         pod = {**pod, "status": status}
         outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 9
+        self._resizes.tried(pod, outcome.resize_error)
         if outcome.acted or outcome.errors or outcome.retry_after is not None:
             state = await self._look(pod)
             status = self._report(pod, state)  # 10
@@ -165,9 +164,6 @@ class PodSyncer:
     def _seen(self, pod: Object, state: PodState, terminating: bool) -> Seen:
         uid = uid_of(pod)
         unsettled = [one["name"] for one, _, _ in plan.resizes(pod, state, self._limits(pod))]
-        resize = [self._pending[uid]] if uid in self._pending else []
-        if unsettled:
-            resize.append(allocation.in_progress(pod))
         return Seen(
             state=state,
             reasons={name: error for (owner, name), error in self._runtime.reasons.items() if owner == uid},
@@ -176,7 +172,7 @@ class PodSyncer:
             host_ips=self._host_ips(),
             runtime_name=self._runtime_name(),
             terminating=terminating,
-            resize=resize,
+            resize=self._resizes.conditions(pod, unsettled),
             recursive_read_only=self._recursive_read_only(pod),
             device_health=lambda name: self._devices.health(uid, name),
             unsettled=unsettled,
@@ -227,7 +223,7 @@ class PodSyncer:
         self._cgroups.remove(uid_of(pod))  # 3
         self._runtime.forget(uid_of(pod))
         self._allocations.forget(uid_of(pod))
-        self._pending.pop(uid_of(pod), None)
+        self._resizes.forget(uid_of(pod))
         self._statuses.look_again(uid_of(pod))  # 4
         if is_deleting(pod):
             log.info("pod %s has ended", logging.name(pod))

@@ -37,7 +37,7 @@ from apiserver.registry.core import (
 from apiserver.registry.resource import ALL_VERBS, Resource, Subresource
 from apiserver.registry.strategy import Strategy
 from apiserver.registry.subresources import part, scale, status, stream
-from kubarium.api.core.pod import update_rules
+from kubarium.api.core.pod import resize_rules, update_rules
 from kubarium.apimachinery.group_version import GroupVersionKind
 
 NOT_IN_BULK = tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
@@ -112,7 +112,7 @@ def _core() -> list[Resource]:
              stream("log", v1, "Pod", ("get",)),
              stream("portforward", v1, "PodPortForwardOptions", ("create", "get")),
              stream("proxy", v1, "PodProxyOptions"),
-             part("resize", v1, "Pod", pod.prepare_resize, pod.resize_errors),
+             part("resize", v1, "Pod", pod.prepare_resize, resize_rules.validate_resize),
              short="po", categories=ALL),
         _row(v1, "PodTemplate", "podtemplates", simple.POD_TEMPLATE),
         _row(v1, "ReplicationController", "replicationcontrollers", apps.REPLICATION_CONTROLLER,

@@ -38,6 +38,8 @@ class Allocated:
 
     pod: Object
     pending: Object | None = None
+    lacks: str = ""  # what the node has too little of, if the wish is only deferred
+    resized: bool = False  # just now
 
 
 class Allocations:
@@ -64,8 +66,9 @@ class Allocations:
         if refusal is None:
             log.info("resize of %s allocated", logging.name(pod))
             self._promise(uid, wished)
-            return Allocated(pod)
-        return Allocated(self.as_promised(pod), refusal)
+            return Allocated(pod, resized=True)
+        condition, lacks = refusal
+        return Allocated(self.as_promised(pod), condition, lacks)
 
     def as_promised(self, pod: Object) -> Object:
         """The pod with the resources that it has been promised."""
@@ -88,7 +91,7 @@ class Allocations:
         if self._promised.pop(uid, None) is not None:
             self._save()
 
-    def _refuse(self, pod: Object) -> Object | None:
+    def _refuse(self, pod: Object) -> tuple[Object, str] | None:
         allocatable = resources.amounts(self._allocatable())
         wanted = resources.requests_of({**pod, "status": {}})
         used: resources.Amounts = {}
@@ -99,7 +102,7 @@ class Allocations:
             amount, whole = wanted.get(resource, 0), allocatable.get(resource, 0)
             if amount > whole:
                 text = f"Node didn't have enough capacity: {resource}, requested: {amount}, capacity: {whole}"
-                return _pending(pod, INFEASIBLE, text)
+                return _pending(pod, INFEASIBLE, text), ""
         for resource in ("cpu", "memory"):
             amount, whole = wanted.get(resource, 0), allocatable.get(resource, 0)
             if amount > whole - used.get(resource, 0):
@@ -107,7 +110,7 @@ class Allocations:
                     f"Node didn't have enough resource: {resource}, requested: {amount}, "
                     f"used: {used.get(resource, 0)}, capacity: {whole}"
                 )
-                return _pending(pod, DEFERRED, text)
+                return _pending(pod, DEFERRED, text), f"OutOf{resource}"
         return None
 
     def _promise(self, uid: str, wished: dict[str, Any]) -> None:
@@ -143,10 +146,4 @@ def _resources(pod: Object) -> dict[str, Any]:
 
 def _pending(pod: Object, reason: str, message: str) -> Object:
     condition = {"type": PENDING, "status": "True", "reason": reason, "message": message}
-    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
-
-
-def in_progress(pod: Object) -> Object:
-    """The condition while the runtime has not yet done what is promised."""
-    condition: Object = {"type": IN_PROGRESS, "status": "True"}
     return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition

@@ -325,6 +325,7 @@ class FakeRuntime:
                 timestamp=self._now(),
                 cpu_nanoseconds=(self._now() - one.status.started_at) // 100,
                 memory_working_set=10 << 20,
+                memory_usage=10 << 20,
             )
             for one in self._containers.values()
             if one.status.state == interface.RUNNING

@@ -58,6 +58,7 @@ class Outcome:
     acted: bool = False
     errors: tuple[str, ...] = ()
     retry_after: float | None = None
+    resize_error: str = ""
 
 
 @dataclass(slots=True)
@@ -65,9 +66,11 @@ class _Pass:
     acted: bool = False
     errors: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    resize_error: str = ""
 
     def outcome(self) -> Outcome:
-        return Outcome(self.acted, tuple(self.errors), min(self.waits) if self.waits else None)
+        wait = min(self.waits) if self.waits else None
+        return Outcome(self.acted, tuple(self.errors), wait, self.resize_error)
 
 
 class RuntimeManager:
@@ -119,7 +122,7 @@ class RuntimeManager:
             state = PodState(state.uid, (), state.containers)
         else:
             await self._kill_some(pod, state, steps.kill, done)  # 2
-            await self._resize(pod, steps.update, done)
+            await self._resize(state, steps.update, done)
         if steps.reset:
             return await self._reset(pod, steps.reset, done)
         await self._discard_unstarted(state, steps.starts)  # 3
@@ -336,7 +339,11 @@ class RuntimeManager:
         done.waits.append(0.01)
         return done.outcome()
 
-    async def _resize(self, pod: Object, updates: Sequence[plan.Update], done: _Pass) -> None:
+    async def _resize(self, state: PodState, updates: Sequence[plan.Update], done: _Pass) -> None:
+        done.resize_error = await self._over_use(plan.memory_cuts(state, updates))
+        if done.resize_error:
+            done.errors.append(done.resize_error)
+            return
         for update in updates:
             # No limit is said as -1: 0 would leave the old one.
             wanted = {"cpu_quota": -1, "memory_limit_in_bytes": -1, **update.resources}
@@ -344,7 +351,19 @@ class RuntimeManager:
                 await self.runtime.update_container_resources(update.id, wanted)
                 done.acted = True
             except ContainerRuntimeError as error:
-                done.errors.append(f"resize of {update.name} failed: {error}")
+                done.resize_error = f"resize of {update.name} failed: {error}"
+                done.errors.append(done.resize_error)
+
+    async def _over_use(self, cuts: Sequence[plan.Update]) -> str:
+        """Memory limits are not lowered below what is used: the kernel would kill. The answer says which would be."""
+        if not cuts:
+            return ""
+        used = {one.id: one.memory_usage for one in await self.runtime.container_usage()}
+        return "; ".join(
+            f'attempting to set container "{cut.name}" memory limit ({limit}) below current usage ({used[cut.id]})'
+            for cut in cuts
+            if (limit := cut.resources["memory_limit_in_bytes"]) < used.get(cut.id, 0)
+        )
 
     async def _discard_unstarted(self, state: PodState, names: Sequence[str]) -> None:
         """Whoever made it was killed before it could be started: it is made again, under the same number.

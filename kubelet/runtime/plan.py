@@ -12,7 +12,7 @@ Source: the contract of upstream's computePodActions
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,6 +197,18 @@ def resizes(
         difference = {RESOURCE_OF[key] for key in RESOURCE_OF if wanted.get(key, 0) != _limit(status, key)}
         if difference:
             found.append((container, status, difference))
+    return found
+
+
+def memory_cuts(state: PodState, updates: Sequence[Update]) -> list[Update]:
+    """Those updates that lower a limit of memory, or set the first one."""
+    found = []
+    for update in updates:
+        status = state.latest(update.name)
+        wanted = update.resources.get("memory_limit_in_bytes", 0)
+        present = _limit(status, "memory_limit_in_bytes") if status is not None else 0
+        if wanted and (not present or wanted < present):
+            found.append(update)
     return found
 
 

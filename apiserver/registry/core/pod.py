@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
-from kubarium.api.core.pod import affinity, defaults, resources, update_rules, validation, warnings
-from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
+from kubarium.api.core.pod import (
+    affinity,
+    defaults,
+    resize_rules,
+    resources,
+    update_rules,
+    validation,
+    warnings,
+)
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
 
@@ -95,23 +102,29 @@ def prepare_ephemeral_containers(context: RequestContext, new: Object, old: Obje
 
 
 def prepare_resize(context: RequestContext, new: Object, old: Object) -> None:
-    """Only resources of the pod and its containers, and their resize policies, come from the request."""
+    """Only resources of the pod and its containers, and their resize policies, come from the request.
+
+    Containers with other names are left as they were asked for: validation refuses them.
+    """
+    if not resize_rules.same_containers(new, old):
+        return
     wanted = spec_of(new)
     _restore(new, old)
-    if wanted.get("resources") and new["spec"].get("resources"):
-        new["spec"]["resources"] = wanted["resources"]
+    _take(new["spec"], wanted, "resources")
     for list_name in ("containers", "initContainers"):
-        asked = {container.get("name"): container for container in wanted.get(list_name) or ()}
-        for container in new["spec"].get(list_name) or ():
-            source = asked.get(container.get("name"))
-            if source is None:
-                continue
+        for container, asked in zip(
+            new["spec"].get(list_name) or (), wanted.get(list_name) or (), strict=True
+        ):
             for field_name in ("resources", "resizePolicy"):
-                if field_name in source:
-                    container[field_name] = source[field_name]
-                else:
-                    container.pop(field_name, None)
+                _take(container, asked, field_name)
     _count(new, old)
+
+
+def _take(target: Object, source: Object, field_name: str) -> None:
+    if field_name in source:
+        target[field_name] = source[field_name]
+    else:
+        target.pop(field_name, None)
 
 
 def _restore(new: Object, old: Object) -> None:
@@ -121,15 +134,6 @@ def _restore(new: Object, old: Object) -> None:
 
 def _count(new: Object, old: Object) -> None:
     metadata_of(new)["generation"] = generation_of(old) + (new.get("spec") != old.get("spec"))
-
-
-def resize_errors(new: Object, old: Object) -> Sequence[FieldError]:
-    """A resize keeps the quality of service class."""
-    before = status_of(old).get("qosClass") or resources.qos_class(old)
-    if resources.qos_class(new) != before:
-        text = "Pod QOS Class may not change as a result of resizing"
-        return [invalid(SPEC, resources.qos_class(new), text)]
-    return []
 
 
 STRATEGY = PodStrategy(

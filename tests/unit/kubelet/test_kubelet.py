@@ -338,6 +338,25 @@ async def test_a_running_pod_is_resized(node: Node) -> None:
     known = node.kubelet.statuses.get("uid-1") or {}
     kinds = {condition["type"] for condition in known["conditions"]}
     assert not kinds & {"PodResizePending", "PodResizeInProgress"}
+    told = [(event["reason"], event["message"]) for event in node.api.objects("v1", "events")]
+    summary = '{"containers":[{"name":"main","resources":{"limits":{"cpu":"300m"'
+    for reason, what in (("ResizeStarted", "started"), ("ResizeCompleted", "completed")):
+        assert any(one == reason and text.startswith(f"Pod resize {what}: {summary}") for one, text in told)
+
+
+async def test_memory_is_not_cut_below_what_is_used(node: Node) -> None:
+    node.api.put(make_pod(make_container(resources={"limits": {"memory": "64Mi"}})))
+    await node.until(node.is_ready)
+    change = {"spec": {"containers": [make_container(resources={"limits": {"memory": "1Mi"}})]}}
+    await node.client.resource("v1", "pods").patch("web", change, "default")
+
+    def in_progress() -> dict:
+        return conditions.find(node.status()["conditions"], "PodResizeInProgress") or {}
+
+    await node.until(lambda: in_progress().get("reason") == "Error")
+    text = 'attempting to set container "main" memory limit (1048576) below current usage (10485760)'
+    assert in_progress()["message"] == text
+    assert node.first()["resources"] == {"limits": {"memory": "64Mi"}}
 
 
 async def test_a_resize_that_never_fits_is_infeasible(node: Node) -> None:

@@ -78,6 +78,8 @@ def _validate_container(
     resources = container.get("resources") or {}
     found += validate_resources(resources, path / "resources")
     found += _validate_claims(resources, spec, path / "resources" / "claims")
+    if field != "ephemeralContainers":
+        found += _validate_resize_policies(container, path / "resizePolicy", field, spec)
     found += _validate_restarts(container, path, field)
     found += validate_container_security(
         container.get("securityContext") or {}, path / "securityContext", spec
@@ -220,6 +222,28 @@ def _validate_claims(resources: Object, spec: Object, path: FieldPath) -> list[F
 
 _RESTART_POLICIES = ("Always", "Never", "OnFailure")
 MOST_RESTART_RULES, MOST_EXIT_CODES = 20, 255
+
+
+def _validate_resize_policies(
+    container: Object, path: FieldPath, field: str, spec: Object
+) -> list[FieldError]:
+    """What a resize does to the container, for cpu and for memory."""
+    policies = container.get("resizePolicy") or []
+    found: list[FieldError] = []
+    seen: set[str] = set()
+    for index, policy in enumerate(policies):
+        name, action = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
+        if name in seen:
+            found.append(duplicate(path % index, name))
+        seen.add(name)
+        found += rules.one_of(path, name, ("cpu", "memory"))
+        found += rules.one_of(path, action, ("NotRequired", "RestartContainer"))
+        if spec.get("restartPolicy") == "Never" and action != "NotRequired":
+            text = "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            found.append(invalid(path, action, text))
+    if policies and field == "initContainers" and container.get("restartPolicy") != "Always":
+        found.append(invalid(path, policies, "must not be set for init containers"))
+    return found
 
 
 def _validate_restarts(container: Object, path: FieldPath, field: str) -> list[FieldError]:

@@ -6,6 +6,7 @@ being filled in, for nobody else fills them.
 
 from __future__ import annotations
 
+from kubarium.api.core.pod import resources
 from kubarium.apimachinery.object import Object
 
 DEFAULT_MODE = 0o644
@@ -18,11 +19,12 @@ def fill(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     fill_spec(spec)
     spec.setdefault("enableServiceLinks", True)
+    if spec["terminationGracePeriodSeconds"] < 0:  # of a pod only: templates keep what they were given
+        spec["terminationGracePeriodSeconds"] = 1
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         _requests_from_limits(container.get("resources") or {})
-        _fill_resize_policy(container)
     if spec.get("resources"):
-        _requests_from_limits(spec["resources"])
+        _fill_pod_level(spec)
 
 
 def fill_template(template: Object | None) -> None:
@@ -140,25 +142,32 @@ def _fill_field_ref(reference: Object | None) -> None:
         _default(reference, "apiVersion", "v1")
 
 
-def _requests_from_limits(resources: Object) -> None:
+def _requests_from_limits(wanted: Object) -> None:
     """A limit without a request is also the request."""
-    for name, quantity in (resources.get("limits") or {}).items():
-        requests = resources.get("requests")
+    for name, quantity in (wanted.get("limits") or {}).items():
+        requests = wanted.get("requests")
         if requests is None:
-            requests = resources["requests"] = {}
+            requests = wanted["requests"] = {}
         requests.setdefault(name, quantity)
 
 
-def _fill_resize_policy(container: Object) -> None:
-    resources = container.get("resources") or {}
-    named = {name for part in ("requests", "limits") for name in resources.get(part) or {}}
-    policies = container.get("resizePolicy") or []
-    stated = {policy.get("resourceName") for policy in policies}
-    for name in ("cpu", "memory"):
-        if name in named and name not in stated:
-            policies.append({"resourceName": name, "restartPolicy": "NotRequired"})
-    if policies:
-        container["resizePolicy"] = policies
+def _fill_pod_level(spec: Object) -> None:
+    """What a pod with limits of its own asks for: what its containers do, else as much as its limits.
+
+    Source: https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/2837-pod-level-resource-spec
+    """
+    whole = spec["resources"]
+    inner = {key: value for key, value in spec.items() if key not in ("resources", "overhead")}
+    if whole.get("limits") or whole.get("requests"):
+        for name, text in resources.quantities_of(inner, "limits").items():
+            if name.startswith("hugepages-") and name not in (whole.get("requests") or {}):
+                whole.setdefault("limits", {}).setdefault(name, text)
+    if not whole.get("limits"):
+        return
+    for name, text in resources.quantities_of(inner, "requests").items():
+        if name in ("cpu", "memory"):
+            whole.setdefault("requests", {}).setdefault(name, text)
+    _requests_from_limits(whole)
 
 
 def _default(target: Object, field: str, value: str) -> None:

@@ -54,6 +54,18 @@ def limits_of(pod: Object) -> Amounts:
     return _effective(pod.get("spec") or {}, "limits", {})
 
 
+def quantities_of(spec: Object, side: str) -> dict[str, str]:
+    """The sum over all containers as texts, each in the format that its first container uses."""
+    formats: dict[str, quantity.Format] = {}
+    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
+        for name, text in ((container.get("resources") or {}).get(side) or {}).items():
+            formats.setdefault(name, quantity.parse(text).format)
+    return {
+        name: (quantity.of_milli if name == "cpu" else quantity.of_value)(number, formats[name])
+        for name, number in _effective(spec, side, {}).items()
+    }
+
+
 def is_restartable_init(container: Object) -> bool:
     """Is this init container a sidecar, which runs beside the containers until the pod ends?"""
     return container.get("restartPolicy") == "Always"
