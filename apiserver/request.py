@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from kubarium.apimachinery import fields
@@ -62,6 +63,8 @@ class RequestContext:
     audit_id: str = ""
     dry_run: bool = False
     deprecated: bool = False  # the API that was asked for will go away
+    only_protobuf: bool = False  # the client accepts nothing else
+    translated: bool = False  # the answer is JSON that becomes what the client accepts
     field_manager: str = ""
     field_validation: str = "Warn"  # Strict, Warn or Ignore
     impersonated_by: User | None = None
@@ -74,6 +77,20 @@ class RequestContext:
         if text not in self.warnings:
             self.warnings.append(text)
 
+
+@lru_cache(maxsize=256)
+def accepts_only_protobuf(accept: bytes) -> bool:
+    """Does an Accept header name Kubernetes' protobuf, and nothing that people could read?"""
+    found = set()
+    for clause in accept.decode("latin-1").split(","):
+        media_type, *parameters = (part.strip().lower() for part in clause.split(";"))
+        if not {"q=0", "q=0.0"} & set(parameters):
+            found.add(media_type)
+    return _PROTOBUF in found and found.isdisjoint(_READABLE)
+
+
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+_READABLE = ("application/json", "application/yaml", "application/*", "*/*")
 
 CONTEXT = "kubarium.request"
 """Where a filter finds the `RequestContext` in an ASGI scope."""

@@ -10,9 +10,10 @@ import orjson
 from apiserver.endpoints.server import Endpoints, Receive, Scope
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first
-from kubarium.apimachinery import codec, errors, protobuf
+from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.protobuf import decoding
 from kubarium.apimachinery.schema import builtin, zeros
 
 LIMIT = 3 * 1024 * 1024  # bytes of one request body
@@ -61,7 +62,7 @@ def decode(
     if media_type == codec.YAML:
         return codec.decode_yaml_strict(body, kind)
     if media_type == codec.PROTOBUF:
-        return protobuf.decode(body, api_version, kind), []
+        return decoding.decode(body, api_version, kind), []
     accepted = ", ".join(MEDIA_TYPES)
     raise errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {accepted}"

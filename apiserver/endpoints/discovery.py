@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from apiserver.registry.resource import Catalog, Resource, Subresource
-from kubarium.apimachinery import errors
+from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.group_version import GroupVersionKind, join, version_priority
 from kubarium.apimachinery.object import Object
 
@@ -209,7 +209,9 @@ def _accepted(accept: str, aggregated: bool) -> str:
                     return wanted["v"]
                 continue
             return JSON
-    raise errors.NotAcceptable(f"only the following media types are accepted: {JSON}, application/yaml")
+    raise errors.NotAcceptable(
+        f"only the following media types are accepted: {codec.JSON}, {codec.YAML}, {codec.PROTOBUF}"
+    )
 
 
 def storage_version_hash(row: Resource) -> str:

@@ -1,7 +1,7 @@
 """Accept: in which form does the client want the answer?
 
-`application/json;as=Table;v=v1;g=meta.k8s.io,application/json` is what kubectl sends. Protobuf is never answered: a
-clause that asks for it is passed over, and every client that prefers it names a second choice.
+`application/json;as=Table;v=v1;g=meta.k8s.io,application/json` is what kubectl sends. A clause that asks for protobuf
+is passed over: clients in Go name a second choice. For those that name none, JSON is translated on its way out.
 """
 
 from __future__ import annotations
@@ -65,6 +65,17 @@ def accepted(
     return found
 
 
+def as_json(scope: Scope) -> Scope:
+    """The request of a client that wants protobuf only, as one for JSON that somebody is going to translate."""
+    headers = [
+        (name, value.replace(codec.PROTOBUF.encode(), codec.JSON.encode()) if name == b"accept" else value)
+        for name, value in scope["headers"]
+        if name != b"accept-encoding"
+    ]
+    # Without the connection: nothing may be written past the translator.
+    return {**scope, "headers": headers, "state": {**(scope.get("state") or {}), "protocol": None}}
+
+
 @lru_cache(maxsize=256)
 def negotiate(accept: str, stream: bool = False, transforms: bool = True) -> Accepted:
     """The first clause, best quality first, that can be served. Raises NotAcceptable."""
@@ -81,7 +92,8 @@ def negotiate(accept: str, stream: bool = False, transforms: bool = True) -> Acc
             continue
         pretty = parameters.get("pretty", "0") not in ("0", "false")
         return Accepted(media_type, transform, parameters.get("v", "v1") if transform else "v1", pretty)
-    raise errors.NotAcceptable(f"only the following media types are accepted: {', '.join(offered)}", {})
+    listed = ", ".join(f"{name};stream=watch" if stream else name for name in (*offered, codec.PROTOBUF))
+    raise errors.NotAcceptable(f"only the following media types are accepted: {listed}", {})
 
 
 def _is_known(transform: str, parameters: dict[str, str]) -> bool:

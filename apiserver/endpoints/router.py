@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apiserver.endpoints import connect, create, delete, get, list, patch, update, watch
+from apiserver.endpoints.negotiation import as_json
 from apiserver.endpoints.server import Endpoints, Handle, Receive, Scope, Send
 from apiserver.registry.resource import Resource
 from apiserver.request import CONTEXT, RequestContext
@@ -35,7 +36,7 @@ class Router:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext | None = scope.get(CONTEXT)
         if context is None or not context.info.is_resource:
-            await self._shell(scope, receive, send)
+            await self._shell(_in_json(context, scope), receive, send)
             return
         info = context.info
         row = self._endpoints.catalog.find(info.group, info.version, info.resource)
@@ -49,7 +50,10 @@ class Router:
         if row.deprecation:
             context.warn(row.deprecation)
             context.deprecated = True
-        await self._find(row, context)(self._endpoints, row, context, scope, receive, send)
+        handle = self._find(row, context)
+        if handle is not connect.handle:
+            scope = _in_json(context, scope)
+        await handle(self._endpoints, row, context, scope, receive, send)
 
     def _find(self, row: Resource, context: RequestContext) -> Handle:
         """The module for the verb. Raises NotFound or MethodNotAllowed."""
@@ -69,6 +73,14 @@ class Router:
         ):
             raise errors.MethodNotAllowed()
         return VERBS[info.verb]
+
+
+def _in_json(context: RequestContext | None, scope: Scope) -> Scope:
+    """What we answer ourselves is JSON first, whatever the client accepts."""
+    if context is None or not context.only_protobuf:
+        return scope
+    context.translated = True
+    return as_json(scope)
 
 
 _MANY = frozenset({"list", "watch", "deletecollection"})  # may name one object by their field selector

@@ -13,6 +13,7 @@ from apiserver.filters.fairness import Fairness
 from apiserver.filters.impersonation import Impersonation
 from apiserver.filters.metrics import Metrics
 from apiserver.filters.priority_levels import PriorityLevels
+from apiserver.filters.protobuf_answers import ProtobufAnswers
 from apiserver.filters.read_request_info import ReadRequestInfo
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import App
@@ -38,5 +39,6 @@ def build_chain(
     inner = Authentication(inner, authenticator)  # 401
     inner = Deadline(inner, request_timeout)  # 504
     inner = Errors(inner)  # an exception becomes a Status
+    inner = ProtobufAnswers(inner)
     inner = Metrics(inner, clock)
     return ReadRequestInfo(inner, clock)  # URL -> verb, resource, name

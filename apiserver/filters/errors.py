@@ -43,6 +43,8 @@ class Errors:
             context = scope.get(CONTEXT)
             log.warning("answer to %s broke off: %s", context.info.path if context else scope["path"], error)
             return
+        if context := scope.get(CONTEXT):
+            context.translated = True
         body = error.plain_text.encode() or orjson.dumps(error.status()) + b"\n"
         media_type = b"text/plain; charset=utf-8" if error.plain_text else b"application/json"
         headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]

@@ -11,6 +11,7 @@ from apiserver.request import (
     CONTEXT,
     RequestContext,
     RequestInfo,
+    accepts_only_protobuf,
     parse_query,
     parse_request,
 )
@@ -56,9 +57,12 @@ class ReadRequestInfo:
         raw = scope.get("query_string")
         query = parse_query(raw) if raw else _NO_QUERY
         user_agent = audit_id = ""
+        accept = b""
         for name, value in scope["headers"]:
             if name == b"user-agent":
                 user_agent = value.decode("latin-1")
+            elif name == b"accept":
+                accept = b"%b,%b" % (accept, value) if accept else value
             elif name == b"audit-id":
                 audit_id = value.decode("latin-1")[:64]
         client = scope.get("client")
@@ -70,6 +74,7 @@ class ReadRequestInfo:
             user_agent=user_agent,
             source_ip=client[0] if client else "",
             audit_id=audit_id or _fresh_id(),
+            only_protobuf=accepts_only_protobuf(accept),
         )
 
 

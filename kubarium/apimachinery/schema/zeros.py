@@ -12,7 +12,7 @@ from typing import Any
 
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object
-from kubarium.apimachinery.protobuf import fields_without_zeros
+from kubarium.apimachinery.protobuf.table import fields_without_zeros
 from kubarium.apimachinery.schema.catalog import Catalog
 from kubarium.apimachinery.schema.structural import Structural
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from kubarium.apimachinery import errors
+from kubarium.apimachinery.protobuf import decoding
 from kubarium.client.rest import Client
 
 Object = dict[str, Any]
@@ -192,9 +193,34 @@ async def test_forms(client: Client, namespace: str) -> None:
     assert "kind: ConfigMap\n" in text
     preferred = {"Accept": "application/vnd.kubernetes.protobuf, */*"}
     assert (await client.request("GET", path(namespace, "a"), headers=preferred))["kind"] == "ConfigMap"
-    with pytest.raises(errors.NotAcceptable):
-        only = {"Accept": "application/vnd.kubernetes.protobuf"}
-        await client.request("GET", path(namespace, "a"), headers=only)
+
+
+async def test_protobuf_for_those_who_accept_nothing_else(client: Client, namespace: str) -> None:
+    await make(client, namespace, "a")
+    only = {"Accept": "application/vnd.kubernetes.protobuf"}
+
+    async def read(where: str, accept: dict[str, str] = only) -> Object:
+        answer = await client.fetch("GET", where, headers=accept)
+        assert answer.headers["content-type"].startswith(only["Accept"])
+        return decoding.decode(answer.content)
+
+    assert await read(path(namespace, "a")) == await client.request("GET", path(namespace, "a"))
+    listed = await read(path(namespace))
+    assert "a" in [item["metadata"]["name"] for item in listed["items"]]
+    metadata = {"Accept": only["Accept"] + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    assert (await read(path(namespace), metadata))["kind"] == "PartialObjectMetadataList"
+    assert (await read("/apis/apps/v1"))["kind"] == "APIResourceList"
+    query = {"watch": "1", "fieldSelector": "metadata.name=a"}
+    async with client.stream("GET", path(namespace), query=query, headers=only) as answer:
+        assert answer.headers["content-type"] == "application/vnd.kubernetes.protobuf;stream=watch"
+        frame = await anext(answer.chunks())
+        assert frame[4:11] == b"\x0a\x05ADDED"
+    refused = await client.transport.send("GET", path(namespace, "none"), client.headers(only), None, 60.0)
+    status = decoding.decode(await refused.read())
+    assert (refused.status, status["kind"], status["reason"]) == (404, "Status", "NotFound")
+    table = {"Accept": only["Accept"] + ";as=Table;g=meta.k8s.io;v=v1"}
+    refused = await client.transport.send("GET", path(namespace, "a"), client.headers(table), None, 60.0)
+    assert (refused.status, decoding.decode(await refused.read())["reason"]) == (406, "NotAcceptable")
 
 
 async def test_large_lists_are_compressed_for_those_who_like_it(client: Client, namespace: str) -> None:

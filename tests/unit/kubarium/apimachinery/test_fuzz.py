@@ -5,12 +5,14 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubarium.apimachinery import codec, protobuf, quantity
+from kubarium.apimachinery import codec, quantity
 from kubarium.apimachinery.cel.compiler import CompileError, CostExceeded, EvaluationError, compile
 from kubarium.apimachinery.cel.types import DYN
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
+from kubarium.apimachinery.protobuf import decoding
+from kubarium.apimachinery.protobuf.table import MAGIC
 from kubarium.apimachinery.schema.builtin import normalize_builtin
 
 POD = GroupVersionKind("", "v1", "Pod")
@@ -38,7 +40,7 @@ def test_bodies(body):
 def test_protobuf(body):
     for kind in ("Pod", "DeleteOptions", "Nothing"):
         with contextlib.suppress(StatusError):
-            protobuf.decode(protobuf.MAGIC + body, "v1", kind)
+            decoding.decode(MAGIC + body, "v1", kind)
 
 
 @given(st.binary(max_size=60), st.integers(0, 3000))
@@ -46,7 +48,7 @@ def test_broken_protobuf_messages(noise, place):
     whole = bytes([0x0A, 0x05, 0x0A, 0x03]) + b"a\xff" + noise
     raw = b"\x12" + bytes([len(whole) & 0x7F]) + whole
     with contextlib.suppress(StatusError):
-        protobuf.decode(protobuf.MAGIC + raw[: place % (len(raw) + 1)], "v1", "Pod")
+        decoding.decode(MAGIC + raw[: place % (len(raw) + 1)], "v1", "Pod")
 
 
 @given(st.text(max_size=20))

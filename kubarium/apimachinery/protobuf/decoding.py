@@ -1,33 +1,24 @@
-"""Kubernetes' protobuf envelope -> the same dict as from JSON. Reading only: answers are JSON, which every client
-accepts.
+"""Kubernetes' protobuf envelope -> the same dict as from JSON.
 
-    6b 38 73 00 | runtime.Unknown { typeMeta { apiVersion, kind }, raw: the object's message }
-
-The field numbers stand in `protobuf_fields.txt`; a message's reader is a dict from tags to fields, made when the
-message is first met. Upstream's encoder writes every plain field, zero or not, so that the zeros that JSON would
-omit are dropped.
-
-Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
+A message's reader is a dict from numbers to fields, made when the message is first met. Upstream's encoder writes
+every plain field, zero or not, so that the zeros that JSON would omit are dropped.
 """
 
 from __future__ import annotations
 
 import base64
-import re
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from importlib import resources
 from typing import Any, NamedTuple
 
 import orjson
 
 from kubarium.apimachinery.errors import BadRequest
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.protobuf.table import MAGIC, SAME_MESSAGE, fields_of, message_of
 from kubarium.apimachinery.time import format_micro_time, format_time
-
-MAGIC = b"k8s\x00"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ABSENT = object()
@@ -55,10 +46,6 @@ class _Field(NamedTuple):
 
 
 _Reader = dict[int, _Field]
-
-
-SAME_MESSAGE = {("policy/v1beta1", "Eviction"): "policy/v1"}
-"""Kinds of versions that are not served any more but still read, field by field like a newer one."""
 
 
 def is_protobuf(body: bytes) -> bool:
@@ -94,7 +81,7 @@ def _decode(body: bytes, api_version: str, kind: str) -> Object:
     if content_type == "application/json":
         decoded: Object = orjson.loads(raw)
         return decoded
-    name = _message_name(SAME_MESSAGE.get((api_version, kind), api_version), kind)
+    name = message_of(SAME_MESSAGE.get((api_version, kind), api_version), kind)
     if name is None:
         raise BadRequest(f'no kind "{kind}" is registered for version "{api_version}"')
     return {"kind": kind, "apiVersion": api_version, **_read(raw, _reader(name))}
@@ -356,95 +343,16 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "schemaOrStringArray": _schema_or_strings,
 }
 
-# The table.
-
-
-class _Table(NamedTuple):
-    """`alias.Message` -> its line; apiVersion -> alias; alias -> the alias whose messages it shares."""
-
-    lines: dict[str, str]
-    aliases: dict[str, str]
-    shared: dict[str, str]
-
-
-@lru_cache(1)
-def _table() -> _Table:
-    lines: dict[str, str] = {}
-    aliases: dict[str, str] = {}
-    shared: dict[str, str] = {}
-    alias = ""
-    text = resources.files(__package__).joinpath("protobuf_fields.txt").read_text()
-    for line in text.splitlines():
-        if line.startswith("["):
-            alias, api_version, *other = line.strip("[]").split()
-            aliases[api_version] = alias
-            if other:
-                shared[alias] = other[0]
-        elif line and not line.startswith("#"):
-            name, _, fields = line.partition(" ")
-            lines[f"{alias}.{name}"] = fields
-    return _Table(lines, aliases, shared)
-
-
-def _message_name(api_version: str, kind: str) -> str | None:
-    """The message of a kind; options, Status and WatchEvent are served in every group."""
-    alias = _table().aliases.get(api_version)
-    candidates = [f"{alias}.{kind}"] if alias else []
-    candidates.append(f"meta.{kind}")
-    return next((name for name in candidates if _line_of(name) is not None), None)
-
-
-def _line_of(name: str) -> str | None:
-    """A message's line, from its own package or the one that it shares; lists follow from their items."""
-    table = _table()
-    alias, _, message = name.partition(".")
-    item = message.removesuffix("List")
-    while alias:
-        line = table.lines.get(f"{alias}.{message}")
-        if line is None and item != message and f"{alias}.{item}" in table.lines:
-            line = f"1:metadata:meta.ListMeta 2:items:*{item}"
-        if line is not None:
-            return line
-        alias = table.shared.get(alias, "")
-    return None
-
-
-_DEFINITION = re.compile(r"io\.k8s\.(?:.*\.)?(?:api|apis)\.([a-z]+)\.(v[a-z0-9]+)\.(\w+)")
-
-
-def fields_without_zeros(definition: str) -> frozenset[str]:
-    """Fields of a published definition in which `false`, `0` and `""` are the same as nothing, and never written.
-
-    `io.k8s.api.core.v1.PodSpec` -> hostNetwork, nodeName, …; empty where the definition is not known.
-    """
-    match = _DEFINITION.fullmatch(definition)
-    if match is None:
-        return frozenset()
-    package, version, message = match.groups()
-    names = (f"{package}.{message}", f"{package}_{version}.{message}")
-    line = next((line for name in reversed(names) if (line := _line_of(name)) is not None), "")
-    entries = (entry.split(":", 2) for entry in line.split())
-    return frozenset(field for _, field, kind in entries if kind in ("s", "i", "b"))
-
 
 @lru_cache(None)
 def _reader(name: str) -> _Reader:
-    alias = name.partition(".")[0]
-    line = _line_of(name)
-    if line is None:
-        raise KeyError(name)
-    reader: _Reader = {}
-    for entry in line.split():
-        number, field, kind = entry.split(":", 2)
-        shape = kind[0] if kind[0] in "*%^" else ""
-        kind = kind.removeprefix(shape)
-        reader[int(number)] = _Field(field, shape, _READ.get(kind) or _message(alias, kind))
-    return reader
+    return {
+        field.number: _Field(field.name, field.shape, _READ.get(field.kind) or _message(field.kind))
+        for field in fields_of(name)
+    }
 
 
-def _message(alias: str, kind: str) -> Callable[[Any], Any]:
-    name = kind if "." in kind else f"{alias}.{kind}"
-
+def _message(name: str) -> Callable[[Any], Any]:
     def read(payload: bytes) -> Object:
         return _read(payload, _reader(name))
 
