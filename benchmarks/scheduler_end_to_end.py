@@ -180,7 +180,8 @@ async def measure(nodes: int, pods: int, command: list[str]) -> list[tuple[str, 
             await scheduler.start()
             await fill(plane, path, (pod(number) for number in range(100)))
             await wait_for(scheduler, 100)
-            server, own = plane.cpu_seconds("apiserver"), scheduler.cpu_seconds()
+            server, etcd = plane.cpu_seconds("apiserver"), plane.cpu_seconds("etcd")
+            own = scheduler.cpu_seconds()
             begun = time.perf_counter()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fill(plane, path, (pod(number) for number in range(100, 100 + pods))))
@@ -190,12 +191,13 @@ async def measure(nodes: int, pods: int, command: list[str]) -> list[tuple[str, 
             work = f"create and schedule, {nodes} nodes"
             own = 1e6 * (scheduler.cpu_seconds() - own) / pods
             server = 1e6 * (plane.cpu_seconds("apiserver") - server) / pods
+            etcd = 1e6 * (plane.cpu_seconds("etcd") - etcd) / pods
             p50, p99 = await scheduler.attempt_quantiles()
             return [
                 (work, f"{pods / seconds:.0f} pods/s"),
                 (f"{work}: attempt", f"p50 {1e3 * p50:.1f} ms, p99 {1e3 * p99:.1f} ms"),
                 (f"{work}: scheduler", f"{scheduler.memory_mib():.0f} MiB, {own:.0f} us CPU a pod"),
-                (f"{work}: API server", f"{server:.0f} us CPU a pod"),
+                (f"{work}: API server, etcd", f"{server:.0f} us, {etcd:.0f} us CPU a pod"),
             ]
         finally:
             await scheduler.stop()

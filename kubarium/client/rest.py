@@ -54,7 +54,9 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.config = config or ClientConfig(server="https://loopback")
-        self.transport = transport or NetworkTransport(self.config.server, self.config.ssl_context())
+        self.transport = transport or NetworkTransport(
+            self.config.server, self.config.ssl_context(), server_name=self.config.tls_server_name
+        )
         self._host = urlsplit(self.config.server).netloc
         self._headers = {"Accept": "application/json", "User-Agent": user_agent, **(headers or {})}
         if self.config.impersonate:
