@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubarium.api.core.pod import validation
+from kubarium.api.core.pod import spec_text, validation
 from kubarium.apimachinery.field_path import SPEC, FieldError, forbidden, invalid
 from kubarium.apimachinery.object import Object, copy
 
@@ -36,19 +36,30 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     found += _deadline(after, before)
     found += _tolerations(after, before)
     found += _gates(after, before)
-    for spec in (after, before):
-        for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
-            spec.pop(field, None)
-        for field in ("containers", "initContainers"):
-            for container in spec.get(field) or []:
-                container.pop("image", None)
-    if before.get("terminationGracePeriodSeconds", 0) < 0 and after.get("terminationGracePeriodSeconds") == 1:
-        after["terminationGracePeriodSeconds"] = before["terminationGracePeriodSeconds"]
-    if (old.get("spec") or {}).get("schedulingGates"):
-        _allow_narrowing(after, before)
+    if before.get("schedulingGates"):
+        found += _narrowing(after, before)
+    _keep_what_may_change(after, before)
     if _bare(after) != _bare(before):
-        found.append(forbidden(SPEC, FORBIDDEN))
+        found.append(forbidden(SPEC, f"{FORBIDDEN}\n{spec_text.difference(before, after)}"))
     return found
+
+
+def _keep_what_may_change(after: Object, before: Object) -> None:
+    """Put the old values into the new spec, so that only what may not change differs."""
+    for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
+        _keep(after, before, field)
+    for field in ("containers", "initContainers"):
+        for container, old in zip(after.get(field) or (), before.get(field) or (), strict=True):
+            _keep(container, old, "image")
+    if before.get("terminationGracePeriodSeconds", 0) < 0 and after.get("terminationGracePeriodSeconds") == 1:
+        _keep(after, before, "terminationGracePeriodSeconds")
+
+
+def _keep(after: Object, before: Object, field: str) -> None:
+    if field in before:
+        after[field] = before[field]
+    else:
+        after.pop(field, None)
 
 
 def validate_ephemeral_containers(new: Object, old: Object) -> list[FieldError]:
@@ -89,20 +100,67 @@ def _tolerations(after: Object, before: Object) -> list[FieldError]:
 
 def _gates(after: Object, before: Object) -> list[FieldError]:
     old = [gate.get("name") for gate in before.get("schedulingGates") or []]
-    added = [gate.get("name") for gate in after.get("schedulingGates") or [] if gate.get("name") not in old]
-    why = f"only deletion is allowed, but found new scheduling gate '{added[0]}'" if added else ""
-    return [forbidden(SPEC / "schedulingGates", why)] if added else []
+    added = [
+        (index, gate.get("name"))
+        for index, gate in enumerate(after.get("schedulingGates") or [])
+        if gate.get("name") not in old
+    ]
+    return [
+        forbidden(
+            SPEC / "schedulingGates" % index / "name",
+            f"only deletion is allowed, but found new scheduling gate '{name}'",
+        )
+        for index, name in added
+    ]
 
 
-def _allow_narrowing(after: Object, before: Object) -> None:
-    """A pod that waits at a gate may still get node selector entries and node affinity."""
-    old_selector = before.get("nodeSelector") or {}
-    if all((after.get("nodeSelector") or {}).get(key) == value for key, value in old_selector.items()):
-        before["nodeSelector"] = after.get("nodeSelector")
-    old_affinity = (before.get("affinity") or {}).get("nodeAffinity")
-    new_affinity = (after.get("affinity") or {}).get("nodeAffinity")
-    if not old_affinity and new_affinity:
-        before.setdefault("affinity", {})["nodeAffinity"] = new_affinity
+def _narrowing(after: Object, before: Object) -> list[FieldError]:
+    """A pod that waits at a gate may still get node selector entries and node affinity (KEP-3838)."""
+    found: list[FieldError] = []
+    new, old = after.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    if any(new.get(key) != value for key, value in old.items()):
+        at = SPEC / "nodeSelector"
+        found.append(invalid(at, new, f"only additions to {at} are allowed (no mutations or deletions)"))
+    _keep(after, before, "nodeSelector")
+    new_affinity, old_affinity = after.get("affinity") or {}, before.get("affinity") or {}
+    if old_affinity.get("nodeAffinity"):
+        found += _node_affinity(new_affinity.get("nodeAffinity") or {}, old_affinity["nodeAffinity"])
+    kept = {name: value for name, value in new_affinity.items() if name != "nodeAffinity"}
+    if "nodeAffinity" in old_affinity:
+        kept["nodeAffinity"] = old_affinity["nodeAffinity"]
+    after["affinity"] = kept if kept or old_affinity else before.get("affinity")
+    return found
+
+
+def _node_affinity(new: Object, old: Object) -> list[FieldError]:
+    """What is required may become more within each term; what is preferred is free."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    before = (old.get(required) or {}).get("nodeSelectorTerms") or []
+    after = (new.get(required) or {}).get("nodeSelectorTerms") or []
+    at = SPEC / "affinity" / "nodeAffinity" / required / "nodeSelectorTerms"
+    if not before:
+        return []
+    if len(before) != len(after):
+        shown = spec_text.shown(after, "core.NodeSelectorTerm")
+        return [invalid(at, shown, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")]
+    return [
+        invalid(
+            at % index,
+            spec_text.shown(term, "core.NodeSelectorTerm"),
+            "only additions are allowed (no mutations or deletions)",
+        )
+        for index, (term, earlier) in enumerate(zip(after, before, strict=True))
+        if not _only_adds(term, earlier)
+    ]
+
+
+def _only_adds(term: Object, earlier: Object) -> bool:
+    kinds = ("matchExpressions", "matchFields")
+    if not any(earlier.get(kind) for kind in kinds):
+        return not any(term.get(kind) for kind in kinds)  # a term that matches nothing must go on doing so
+    return all(
+        (term.get(kind) or [])[: len(earlier.get(kind) or [])] == (earlier.get(kind) or []) for kind in kinds
+    )
 
 
 def _bare(value: Any) -> Any:
