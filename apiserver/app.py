@@ -93,7 +93,6 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
     process.start("compactor", compactor.run())
     server = build(options, cacher, clock)
-    server.health.add("etcd", cacher.check)
     server.health.measure(cacher.measure)
     await cacher.filled()
     server.start(process)
@@ -207,7 +206,11 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions)
     bootstrap = Bootstrap(client, _facts(options), clock)
     add_start_checks(
-        health, informers=_settled(authorizer), definitions=custom.check, first_writes=bootstrap.check
+        health,
+        etcd=storage_check,
+        informers=_settled(authorizer),
+        definitions=custom.check,
+        first_writes=bootstrap.check,
     )
     tasks: list[tuple[str, Callable[[], Any]]] = [
         ("informers", informers.run),

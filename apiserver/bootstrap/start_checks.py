@@ -1,4 +1,4 @@
-"""What `/livez` and `/readyz` ask of the start: every check has the name of upstream's own hook.
+"""What `/livez` and `/readyz` ask of the start: every check has the name of upstream's own hook, and its place.
 
 Several names stand for one thing here, because what upstream starts piece by piece is ready together. Monitoring and
 upstream's own tests look for the names (`test/e2e/apimachinery/health_handlers.go`).
@@ -8,45 +8,36 @@ from __future__ import annotations
 
 from kubarium.component_base.health import Check, Health, always_well
 
-_AFTER_INFORMERS = (
-    "start-kube-apiserver-admission-initializer",
-    "generic-apiserver-start-informers",
-    "priority-and-fairness-config-consumer",
-    "priority-and-fairness-filter",
-    "storage-object-count-tracker-hook",
-    "start-kube-aggregator-informers",
-    "apiservice-registration-controller",
-    "apiservice-status-available-controller",
-    "apiservice-discovery-controller",
-    "kube-apiserver-autoregistration",
-    "apiservice-openapi-controller",
-    "apiservice-openapiv3-controller",
-)
-_AFTER_DEFINITIONS = (
-    "start-apiextensions-informers",
-    "start-apiextensions-controllers",
-    "crd-informer-synced",
-)
-_AFTER_FIRST_WRITES = (
-    "start-system-namespaces-controller",
-    "start-cluster-authentication-info-controller",
-    "bootstrap-controller",
-    "rbac/bootstrap-roles",
-    "scheduling/bootstrap-system-priority-classes",
-    "priority-and-fairness-config-producer",
-    "start-service-ip-repair-controllers",
-)
+_HOOKS = """
+    informers: start-apiserver-admission-initializer generic-apiserver-start-informers
+        priority-and-fairness-config-consumer priority-and-fairness-filter storage-object-count-tracker-hook
+    definitions: start-apiextensions-informers start-apiextensions-controllers crd-informer-synced
+    first_writes: start-system-namespaces-controller start-cluster-authentication-info-controller
+        start-kube-apiserver-identity-lease-controller start-kube-apiserver-identity-lease-garbage-collector
+        start-legacy-token-tracking-controller start-service-ip-repair-controllers rbac/bootstrap-roles
+        scheduling/bootstrap-system-priority-classes priority-and-fairness-config-producer bootstrap-controller
+        start-kubernetes-service-cidr-controller
+    informers: aggregator-reload-proxy-client-cert start-kube-aggregator-informers
+        apiservice-status-local-available-controller apiservice-status-remote-available-controller
+        apiservice-registration-controller apiservice-discovery-controller kube-apiserver-autoregistration
+        /autoregister-completion apiservice-openapi-controller apiservice-openapiv3-controller
+"""
+"""After a stage with a colon the hooks that are done with it; a slash marks a check that is no hook."""
 
 
-def add_start_checks(health: Health, *, informers: Check, definitions: Check, first_writes: Check) -> None:
+def add_start_checks(
+    health: Health, *, etcd: Check, informers: Check, definitions: Check, first_writes: Check
+) -> None:
     """Let each page say what has been started."""
+    stages = {"informers:": informers, "definitions:": definitions, "first_writes:": first_writes}
     health.add("log", always_well)
+    health.add("etcd", etcd)
+    health.add("etcd-readiness", etcd, "readyz")
     health.add("informer-sync", informers, "readyz")
-    for check, names in (
-        (informers, _AFTER_INFORMERS),
-        (definitions, _AFTER_DEFINITIONS),
-        (first_writes, _AFTER_FIRST_WRITES),
-    ):
-        for name in names:
-            health.add(f"poststarthook/{name}", check)
-    health.add("autoregister-completion", informers)
+    check = informers
+    for word in _HOOKS.split():
+        if word in stages:
+            check = stages[word]
+        else:
+            health.add(word.removeprefix("/") if word.startswith("/") else f"poststarthook/{word}", check)
+    health.add("shutdown", always_well, "readyz")

@@ -47,17 +47,23 @@ def header(scope: Scope, wanted: bytes) -> str:
 
 
 def accepted(
-    scope: Scope, context: RequestContext, *, stream: bool = False, transforms: bool = True
+    scope: Scope,
+    context: RequestContext,
+    *,
+    stream: bool = False,
+    transforms: bool = True,
+    tables: bool = True,
 ) -> Accepted:
     """The form of the answer. Raises NotAcceptable.
 
-    A stream is always JSON. `transforms` says whether the endpoint has objects that can be shown as tables.
+    A stream is always JSON. `transforms` says whether the endpoint has objects that can be shown in other forms, and
+    `tables` whether as tables.
     """
     text = ""
     for name, value in scope["headers"]:
         if name == b"accept":
             text = f"{text},{value.decode('latin-1')}" if text else value.decode("latin-1")
-    found = negotiate(text, stream, transforms)
+    found = negotiate(text, stream, transforms, tables)
     if stream or found.is_yaml:
         return found
     if found.pretty or _wants_pretty(context):
@@ -77,7 +83,7 @@ def as_json(scope: Scope) -> Scope:
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str, stream: bool = False, transforms: bool = True) -> Accepted:
+def negotiate(accept: str, stream: bool = False, transforms: bool = True, tables: bool = True) -> Accepted:
     """The first clause, best quality first, that can be served. Raises NotAcceptable."""
     if not accept:
         return PLAIN
@@ -89,6 +95,8 @@ def negotiate(accept: str, stream: bool = False, transforms: bool = True) -> Acc
             continue
         transform = parameters.get("as", "")
         if transform and not (transforms and _is_known(transform, parameters)):
+            continue
+        if transform == TABLE and not tables:
             continue
         pretty = parameters.get("pretty", "0") not in ("0", "false")
         return Accepted(media_type, transform, parameters.get("v", "v1") if transform else "v1", pretty)

@@ -53,7 +53,7 @@ def check_fields(row: Resource, selector: fields.FieldSelector) -> None:
     for requirement in selector.requirements:
         if requirement.field in METADATA_FIELDS or requirement.field in known:
             continue
-        if known and row.custom is None:
+        if known or row.custom is not None:
             raise errors.BadRequest(f"field label not supported: {requirement.field}")
         names = ", ".join(f'"{name}"' for name in ("metadata.name", "metadata.namespace", *sorted(known)))
         raise errors.BadRequest(f'"{requirement.field}" is not a known field selector: only {names}')

@@ -55,8 +55,9 @@ async def handle(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a watch."""
-    wanted = accepted(scope, context, stream=True)
     options = watch_options(context.query)
+    # A list that comes as a watch is for informers, and what informers keep are objects.
+    wanted = accepted(scope, context, stream=True, tables=not options.initial_events)
     selection = selection_of(row, context.info)
     form = form_of(wanted, row, context)
     prefix = row.list_prefix(context.info.namespace)

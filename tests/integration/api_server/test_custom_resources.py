@@ -120,6 +120,8 @@ async def test_versions_fields_and_tables(client: Client, group: str, namespace:
     await cron_tabs.create(cron_tab(group), namespace)
     await cron_tabs.create(cron_tab(group, "rare", schedule="0 0 1 1 *"), namespace)
     found = await cron_tabs.list(namespace, field_selector="spec.schedule=0 0 1 1 *")
+    with pytest.raises(errors.BadRequest, match=r"^field label not supported: spec\.replicas$"):
+        await cron_tabs.list(namespace, field_selector="spec.replicas=1")
     assert [item["metadata"]["name"] for item in found["items"]] == ["rare"]
     older = client.resource(f"{group}/v1beta1", "crontabs")
     assert (await older.get("my", namespace))["apiVersion"] == f"{group}/v1beta1"

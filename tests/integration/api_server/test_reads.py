@@ -241,10 +241,11 @@ async def test_health_names_what_was_started(client: Client, page: str) -> None:
         line.removeprefix("[+]").removesuffix(" ok") for line in text.splitlines() if line.startswith("[+]")
     }
     hooks = """
-        start-kube-apiserver-admission-initializer generic-apiserver-start-informers start-apiextensions-informers
+        start-apiserver-admission-initializer generic-apiserver-start-informers start-apiextensions-informers
         start-apiextensions-controllers crd-informer-synced bootstrap-controller start-system-namespaces-controller
         scheduling/bootstrap-system-priority-classes start-cluster-authentication-info-controller
-        start-kube-aggregator-informers apiservice-registration-controller apiservice-status-available-controller
+        start-kube-aggregator-informers apiservice-registration-controller
+        apiservice-status-local-available-controller apiservice-status-remote-available-controller
         kube-apiserver-autoregistration apiservice-openapi-controller
     """
     wanted = {f"poststarthook/{hook}" for hook in hooks.split()} | {

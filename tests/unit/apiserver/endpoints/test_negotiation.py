@@ -50,3 +50,9 @@ def test_an_endpoint_without_tables_refuses_them() -> None:
 def test_streams_are_json() -> None:
     with pytest.raises(errors.NotAcceptable):
         negotiate("application/yaml", stream=True)
+
+
+def test_lists_that_come_as_watches_are_no_tables() -> None:
+    assert negotiate(f"{AS_TABLE},application/json", stream=True, tables=False) == PLAIN
+    with pytest.raises(errors.NotAcceptable):
+        negotiate(AS_TABLE, stream=True, tables=False)
