@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEP_IDLE = 15.0  # seconds that a connection is kept for the next request
-_REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})  # RFC 9110, 9.2.2
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})  # a repeated write would meet what the first one did
 
 
 class Answer(Protocol):
