@@ -30,6 +30,7 @@ from apiserver.authorization.authorizer import Authorizers
 from apiserver.authorization.escalation import EscalationCheck
 from apiserver.authorization.rbac import RBAC
 from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
+from apiserver.bootstrap.kubernetes_service import identity
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
 from apiserver.bootstrap.start_checks import add_start_checks
@@ -139,7 +140,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     rows.add(builtin.rows())
     metrics.name({row.prefix: (row.group, row.plural) for row in rows.rows.values() if row.answer is None})
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
-    authorizer, rbac = assemble_authorizers(options, informers, clock, node_rules())
+    server_id = identity(socket.gethostname(), _advertised(options), options.secure_port)
+    authorization = assemble_authorizers(options, informers, clock, node_rules(), server_id)
+    authorizer, rbac = authorization.all, authorization.rbac
     keys = _keys(options)
     tokens = _service_account_tokens(options, keys, client, clock)
     issuer = (
@@ -147,7 +150,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         if keys is not None
         else None
     )
-    authentication = assemble_authenticators(options, tokens, client, clock)
+    authentication = assemble_authenticators(options, tokens, client, clock, server_id)
     weigh = storage.weigh if isinstance(storage, Cacher) else None
     storage_check = storage.check if isinstance(storage, Cacher) else always_well
     storage = ConvertingStorage(storage)
@@ -224,6 +227,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     if levels is not None:
         levels.follow(informers)
         tasks.append(("priority levels", levels.run))
+    if authorization.followed is not None:
+        tasks.append(("authorization configuration", authorization.followed.run))
     if authentication.issuers is not None:
         tasks.append(("token issuers", authentication.issuers.run))
     return ApiServer(door, endpoints, client, health, tasks)

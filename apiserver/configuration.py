@@ -6,10 +6,11 @@ one shape, `"*"` as the only key makes a map with any keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -18,7 +19,12 @@ from kubarium.apimachinery.field_path import FieldError
 from kubarium.apimachinery.object import Object
 from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
+from kubarium.component_base import logging
+from kubarium.component_base.clock import Clock
+from kubarium.component_base.metrics import Counts, Latest
 from kubarium.component_base.options import parse_duration
+
+log = logging.get(__name__)
 
 Shape = Mapping[str, Any] | Sequence[Any] | None
 
@@ -29,21 +35,63 @@ class ConfigurationError(ValueError):
     """A configuration file cannot be used."""
 
 
-class ChangingFile:
-    """Notices that a file has another content than before."""
+_AREAS = ("authentication", "authorization")
+_IDENTITY = ("apiserver_id_hash", "status")
+_RELOADS = {
+    area: Counts(
+        f"apiserver_{area}_config_controller_automatic_reloads_total",
+        f"Total number of automatic reloads of {area} configuration split by status and apiserver identity.",
+        _IDENTITY,
+    )
+    for area in _AREAS
+}
+_LATEST = {
+    area: Latest(
+        f"apiserver_{area}_config_controller_automatic_reload_last_timestamp_seconds",
+        f"Timestamp of the last automatic reload of {area} configuration split by status and apiserver identity.",
+        _IDENTITY,
+    )
+    for area in _AREAS
+}
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._content = Path(path).read_bytes()
+T = TypeVar("T")
 
-    def changed(self) -> bool:
-        """Is the content another one than at the last question?"""
+
+class FollowedFile(Generic[T]):
+    """A configuration file that is read again when it has changed; what cannot be used is reported and passed over."""
+
+    def __init__(self, path: str, area: str, server_id: str, clock: Clock, load: Callable[[], T]) -> None:
+        """`load` reads and judges it. Raises ConfigurationError."""
+        self._path = Path(path)
+        self._area = area
+        self._server = "sha256:" + hashlib.sha256(server_id.encode()).hexdigest()
+        self._clock = clock
+        self._load = load
+        self._content = self._path.read_bytes()
+
+    def fresh(self) -> T | None:
+        """What the file says, if that is news and can be used."""
         try:
-            content = Path(self.path).read_bytes()
+            content = self._path.read_bytes()
         except OSError:
-            return False
-        before, self._content = self._content, content
-        return content != before
+            return None  # it is being replaced
+        if content == self._content:
+            return None
+        self._content = content
+        try:
+            found = self._load()
+        except ConfigurationError as error:
+            log.error("the %s configuration is not taken over: %s", self._area, error)
+            self._note("failure")
+            return None
+        log.info("the %s configuration has changed", self._area)
+        self._note("success")
+        return found
+
+    def _note(self, status: str) -> None:
+        labels = (self._server, status)
+        _RELOADS[self._area].add(labels)
+        _LATEST[self._area].set(labels, self._clock.now().timestamp())
 
 
 def load(path: str, kind: str, versions: Sequence[str], shape: Shape) -> Object:
@@ -117,8 +165,11 @@ def seconds(text: Any, default: float) -> float:
 
 
 def remote(kubeconfig_file: str) -> tuple[Client, str]:
-    """Whoever a webhook's kubeconfig file names, and the path to post to."""
-    config = kubeconfig.load(kubeconfig_file)
+    """Whoever a webhook's kubeconfig file names, and the path to post to. Raises ConfigurationError."""
+    try:
+        config = kubeconfig.load(kubeconfig_file)
+    except kubeconfig.ConfigError as error:
+        raise ConfigurationError(str(error)) from None
     url = urlsplit(config.server)
     server = f"{url.scheme}://{url.netloc}"
     return Client(replace(config, server=server), user_agent="kube-apiserver"), url.path

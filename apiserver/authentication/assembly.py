@@ -34,9 +34,11 @@ class Assembly:
     """Trusted issuers, to be run."""
 
 
-def assemble(options: Options, tokens: ServiceAccountTokens | None, client: Client, clock: Clock) -> Assembly:
+def assemble(
+    options: Options, tokens: ServiceAccountTokens | None, client: Client, clock: Clock, server_id: str
+) -> Assembly:
     """Everything that recognises callers. Raises ConfigurationError."""
-    issuers, anonymous = _trusted(options, clock)
+    issuers, anonymous = _trusted(options, clock, server_id)
     by_token: list[Authenticator] = [TokenFile(options.token_auth_file)] if options.token_auth_file else []
     if options.enable_bootstrap_token_auth:
         by_token.append(BootstrapTokens(client, clock))
@@ -88,21 +90,22 @@ def _webhook(options: Options, clock: Clock) -> TokenWebhook:
     )
 
 
-def _trusted(options: Options, clock: Clock) -> tuple[TrustedIssuers | None, trusts.Anonymous]:
+def _trusted(
+    options: Options, clock: Clock, server_id: str
+) -> tuple[TrustedIssuers | None, trusts.Anonymous]:
     flags = trusts.Anonymous(options.anonymous_auth)
     if not options.authentication_config:
         trust = trusts.of_flags(options)
         return (TrustedIssuers([trust], clock) if trust is not None else None), flags
     if options.oidc_issuer_url or options.oidc_client_id:
         raise ConfigurationError("authentication-config file and oidc-* flags are mutually exclusive")
-    own = options.service_account_issuer
-    file = configuration.ChangingFile(options.authentication_config)
-    found, anonymous = trusts.load(file.path, own)
+    path, own = options.authentication_config, options.service_account_issuer
+    found, anonymous = trusts.load(path, own)
     if anonymous is not None and not options.anonymous_auth:
         text = "when anonymous field is configured in authentication configuration file"
         raise ConfigurationError(f"--anonymous-auth flag cannot be set {text}")
 
-    def reload() -> Sequence[trusts.Trust] | None:
-        return trusts.load(file.path, own)[0] if file.changed() else None
-
-    return TrustedIssuers(found, clock, reload), anonymous or flags
+    file = configuration.FollowedFile(
+        path, "authentication", server_id, clock, lambda: trusts.load(path, own)[0]
+    )
+    return TrustedIssuers(found, clock, file), anonymous or flags

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -19,7 +19,7 @@ from apiserver.authentication.authenticator import Credentials
 from apiserver.authentication.claims import ClaimsRefused
 from apiserver.authentication.configuration import Trust
 from apiserver.authentication.provider import Provider, ProviderError
-from apiserver.configuration import ConfigurationError
+from apiserver.configuration import FollowedFile
 from apiserver.request import User
 from kubarium.apimachinery import errors
 from kubarium.component_base import logging
@@ -185,11 +185,10 @@ class TrustedIssuers:
         self,
         trusts: Sequence[Trust],
         clock: Clock,
-        reload: Callable[[], Sequence[Trust] | None] | None = None,
+        file: FollowedFile[list[Trust]] | None = None,
     ) -> None:
-        """`reload` gives the issuers of today if they may have changed. Raises ConfigurationError."""
         self._clock = clock
-        self._reload = reload
+        self._file = file
         self._all = [OIDC(trust, clock) for trust in trusts]
 
     async def authenticate(self, credentials: Credentials) -> User | None:
@@ -225,18 +224,11 @@ class TrustedIssuers:
         await asyncio.gather(*(ask(issuer) for issuer in self._all if not issuer.provider.discovered))
 
     async def _follow(self) -> bool:
-        """Take over a changed file; keep what there is if it cannot be used."""
-        if self._reload is None:
-            return False
-        try:
-            trusts = self._reload()
-        except ConfigurationError as error:
-            log.error("the authentication configuration is not taken over: %s", error)
-            return False
+        """Take over a changed file."""
+        trusts = self._file.fresh() if self._file is not None else None
         if trusts is None:
             return False
         before, self._all = self._all, [OIDC(trust, self._clock) for trust in trusts]
-        log.info("the authentication configuration has changed: %d issuers", len(self._all))
         for issuer in before:
             with contextlib.suppress(ConnectionError):
                 await issuer.close()

@@ -74,10 +74,18 @@ class Authorizers:
     """One after another; the first that has an opinion decides. `system:masters` may do everything, always."""
 
     def __init__(self, authorizers: Sequence[Authorizer | RemoteAuthorizer]) -> None:
-        self._all = tuple(authorizers)
+        self._all: Sequence[Authorizer | RemoteAuthorizer] = ()
+        self.replace(authorizers)
+        self.settled = asyncio.Event()  # are the cluster's roles known? Until then a refusal may be too early
+
+    def replace(
+        self, authorizers: Sequence[Authorizer | RemoteAuthorizer]
+    ) -> Sequence[Authorizer | RemoteAuthorizer]:
+        """Ask these from now on; those that were asked before."""
+        before, self._all = self._all, tuple(authorizers)
         self._local = tuple(one for one in authorizers if not hasattr(one, "decide"))
         self.remote = len(self._local) != len(self._all)  # is somebody asked over the network?
-        self.settled = asyncio.Event()  # are the cluster's roles known? Until then a refusal may be too early
+        return before
 
     def authorize(self, user: User, info: RequestInfo) -> Verdict:
         """What those say that answer from memory."""

@@ -104,6 +104,10 @@ class AuthorizationWebhook:
         self._remember(key, verdict)
         return verdict
 
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._client.close()
+
     def _concerns(self, question: Object) -> bool:
         """Do all match conditions hold? A false one settles it, an error counts if none is false."""
         failed: EvaluationError | CostExceeded | None = None

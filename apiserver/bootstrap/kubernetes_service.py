@@ -46,8 +46,7 @@ class KubernetesService:
     @property
     def lease_name(self) -> str:
         """The name of this server's Lease."""
-        seed = f"{self.hostname}/{self.address}:{self.port}"
-        return "apiserver-" + hashlib.sha256(seed.encode()).hexdigest()[:26]
+        return identity(self.hostname, self.address, self.port)
 
     async def renew(self) -> None:
         """Say that we are alive, and write down who is."""
@@ -177,3 +176,9 @@ async def _put(resource: ResourceClient, wanted: Object, fields: tuple[str, ...]
 
 def _family(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
+
+
+def identity(hostname: str, address: str, port: int) -> str:
+    """What a server calls itself among its like; it stays the same through restarts."""
+    seed = f"{hostname}/{address}:{port}"
+    return "apiserver-" + hashlib.sha256(seed.encode()).hexdigest()[:26]

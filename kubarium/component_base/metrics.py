@@ -122,6 +122,24 @@ class Readings(Collector):
         return [family]
 
 
+class Latest(Readings):
+    """A gauge whose values are set when something happens."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry | None = REGISTRY
+    ) -> None:
+        self._values: dict[Labels, float] = {}
+        super().__init__(name, text, labels, lambda: [*self._values.items()], registry)
+
+    def set(self, labels: Labels, value: float) -> None:
+        """The value from now on."""
+        self._values[labels] = value
+
+    def value(self, labels: Labels) -> float:
+        """The value as it is; 0 if none was set."""
+        return self._values.get(labels, 0.0)
+
+
 _BUILD = {
     "build_date": "buildDate",
     "compiler": "compiler",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from apiserver import configuration as files
 from apiserver.authorization import configuration
+from apiserver.authorization.assembly import assemble
 from apiserver.authorization.authorizer import Decision
 from apiserver.authorization.webhook import AuthorizationWebhook
 from apiserver.configuration import ConfigurationError
+from apiserver.options import Options
 from apiserver.request import RequestInfo, User
+from kubarium.client.informer import Informers
+from kubarium.client.loopback import LoopbackTransport
+from kubarium.client.rest import Client
 from kubarium.component_base.clock import FakeClock
 
 HEAD = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthorizationConfiguration"}
@@ -96,3 +104,48 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert "undefined field 'nobody'" in problem(webhook(tmp_path / "k", matchConditions=wrong))
     assert "must be an absolute path" in problem(webhook(Path("k")))
     assert "no such file" in problem(webhook(tmp_path / "none"))
+
+
+KUBECONFIG = {
+    "apiVersion": "v1", "kind": "Config", "current-context": "c", "users": [{"name": "u", "user": {}}],
+    "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+}  # fmt: skip
+
+
+async def test_a_changed_file_changes_who_is_asked(tmp_path: Path) -> None:
+    """Webhooks come and go; what cannot be used, or takes an authorizer away, is passed over and counted."""
+    file, clock = tmp_path / "authorization.yaml", FakeClock()
+    (tmp_path / "k").write_text(yaml.safe_dump(KUBECONFIG))
+    rbac, hook = {"type": "RBAC", "name": "rbac"}, webhook(tmp_path / "k")
+
+    def write(*authorizers: dict[str, Any]) -> None:
+        file.write_text(yaml.safe_dump({**HEAD, "authorizers": list(authorizers)}))
+
+    write(rbac)
+    options = Options(authorization_config=str(file))
+    informers = Informers(Client(transport=LoopbackTransport(lambda *_: asyncio.sleep(0))), clock)
+    found = assemble(options, informers, clock, [], "one")
+    assert found.followed is not None and found.rbac is not None
+
+    async def look() -> tuple[bool, int, int]:
+        assert found.followed is not None
+        await found.followed.look()
+        hashed = "sha256:" + hashlib.sha256(b"one").hexdigest()
+        counted = files._RELOADS["authorization"]
+        return found.all.remote, *(int(counted.value((hashed, how))) for how in ("success", "failure"))  # type: ignore[return-value]
+
+    assert await look() == (False, 0, 0)
+    write(hook, rbac)
+    assert await look() == (True, 1, 0)
+    assert await look() == (True, 1, 0)  # nothing new
+    write(hook)
+    assert await look() == (True, 1, 1)  # RBAC must stay
+    file.write_text("authorizers: [")
+    assert await look() == (True, 1, 2)
+    write(rbac)
+    assert await look() == (False, 2, 2)
+    await clock.advance(60.0)
+    await look()
+    write(rbac, {"type": "Node", "name": "node"})
+    assert await look() == (False, 2, 3)  # this one was never there
