@@ -7,13 +7,11 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from kubarium.client.connection import Connection
-
-if TYPE_CHECKING:
-    import aiohttp
+from kubarium.client.lean_aiohttp import aiohttp
 
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEP_IDLE = 15.0  # seconds that a connection is kept for the next request
@@ -105,9 +103,7 @@ class NetworkTransport:
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
-        """A session for WebSockets. Few programs open any: the others need not load what they take."""
-        from kubarium.client.lean_aiohttp import aiohttp
-
+        """A session for WebSockets."""
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
                 ssl=self._context or ssl.create_default_context(), limit=self._limit, ttl_dns_cache=60
