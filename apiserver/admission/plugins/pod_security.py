@@ -82,14 +82,14 @@ class PodSecurity(AdmissionPlugin):
     def _enforce(self, attributes: Attributes, labels: dict[str, str], pod: Object) -> None:
         level, version = _wanted(labels, "enforce")
         attributes.context.audit_annotations[_PREFIX + "enforce-policy"] = f"{level}:{version}"
-        found = standards.violations(pod, level)
+        found = standards.violations(pod, level, version)
         if found:
             raise attributes.forbidden(f'violates PodSecurity "{level}:{version}": {", ".join(found)}')
 
     def _tell(self, attributes: Attributes, labels: dict[str, str], pod: Object) -> None:
         for mode in ("audit", "warn"):
             level, version = _wanted(labels, mode)
-            found = standards.violations(pod, level)
+            found = standards.violations(pod, level, version)
             text = f'would violate PodSecurity "{level}:{version}": {", ".join(found)}'
             if found and mode == "warn":
                 attributes.context.warn(text)
@@ -110,13 +110,15 @@ class PodSecurity(AdmissionPlugin):
         if attributes.old is None or attributes.name in self._exempt_namespaces:
             return
         level, version = _wanted({**self._defaults, **labels_of(attributes.new)}, "enforce")
-        before, _ = _wanted({**self._defaults, **labels_of(attributes.old)}, "enforce")
-        if standards.LEVELS.index(level) <= standards.LEVELS.index(before):
+        before, earlier = _wanted({**self._defaults, **labels_of(attributes.old)}, "enforce")
+        if (level, version) == (before, earlier) or level == "privileged":
+            return
+        if standards.LEVELS.index(level) < standards.LEVELS.index(before) and version == earlier:
             return
         pods = (await self._pods.list(attributes.name, limit=_MAX_PODS))["items"]
         offenders: dict[str, list[str]] = {}
         for pod in pods:
-            found = standards.violations(pod, level)
+            found = standards.violations(pod, level, version)
             if found:
                 offenders.setdefault(", ".join(text.partition(" (")[0] for text in found), []).append(
                     name_of(pod)
@@ -163,7 +165,8 @@ def _defaults(given: Object) -> dict[str, str]:
 def _wanted(labels: dict[str, str], mode: str) -> tuple[str, str]:
     level = labels.get(_PREFIX + mode) or "privileged"
     known = level if level in standards.LEVELS else "restricted"
-    return known, labels.get(f"{_PREFIX}{mode}-version") or "latest"
+    version = labels.get(f"{_PREFIX}{mode}-version") or "latest"
+    return known, version if _VERSION.fullmatch(version) else "latest"
 
 
 def _template(obj: Object) -> Object | None:

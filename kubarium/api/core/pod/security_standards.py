@@ -4,13 +4,15 @@
     baseline     nothing that is known to break out
     restricted   what hardening advises
 
-Each check returns upstream's words for what it forbids, or nothing.
+A namespace may ask for the standards of an older version (`enforce-version: v1.25`): checks begin with a version, and
+become other ones with later ones. Each returns upstream's words for what it forbids, or nothing.
 Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from kubarium.api.core.pod.containers import all_containers
 from kubarium.apimachinery.object import Object, annotations_of, spec_of
@@ -23,23 +25,55 @@ _CAPABILITIES = frozenset(
     {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
      "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
 )  # fmt: skip
-_SYSCTLS = frozenset(
-    {"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
-     "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
-     "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time",
-     "net.ipv4.tcp_syncookies", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
-)  # fmt: skip
-_SELINUX_TYPES = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
+_SYSCTLS = {
+    0: ("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range", "net.ipv4.tcp_syncookies"),
+    27: ("net.ipv4.ip_local_reserved_ports",),
+    29: ("net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
+         "net.ipv4.tcp_keepalive_time"),
+    32: ("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
+}  # fmt: skip
+"""Those that are safe, by the minor version from which they are."""
+_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t")
 _VOLUMES = frozenset(
     {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected",
      "secret"}
 )  # fmt: skip
+_SECCOMP = "seccomp.security.alpha.kubernetes.io/"
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
-def violations(pod: Object, level: str) -> list[str]:
+LATEST = 10_000
+
+
+@dataclass(frozen=True)
+class Standard:
+    """One check of a level: what it is from which minor version on, and which others it makes needless."""
+
+    id: str
+    level: str
+    versions: dict[int, Check]
+    instead_of: str = ""
+
+    def at(self, minor: int) -> Check | None:
+        """The check as it was in a version; None if it had not begun."""
+        begun = [first for first in self.versions if first <= minor]
+        return self.versions[max(begun)] if begun else None
+
+
+def minor_of(version: str) -> int:
+    """`latest` or `v1.25` as a number."""
+    return LATEST if version == "latest" else int(version.partition(".")[2])
+
+
+def violations(pod: Object, level: str, version: str = "latest") -> list[str]:
     """What of the pod the level forbids, in upstream's order and words."""
-    checks = {"baseline": BASELINE, "restricted": RESTRICTED}.get(level, ())
+    if level == "privileged":
+        return []
+    minor = minor_of(version)
+    wanted = [one for one in STANDARDS if level == "restricted" or one.level == level]
+    replaced = {one.instead_of for one in wanted if one.at(minor) is not None}
+    checks = [check for one in wanted if one.id not in replaced and (check := one.at(minor)) is not None]
     return [found for check in checks if (found := check(pod))]
 
 
@@ -102,24 +136,62 @@ def _host_ports(pod: Object) -> str:
     return f"hostPort ({_plural('container', bad)} {verb} {noun} {', '.join(ports)})"
 
 
-def _host_process(pod: Object) -> str:
-    def wants(thing: Object) -> bool:
-        return bool((_context(thing).get("windowsOptions") or {}).get("hostProcess"))
+def _who(pod: Object, test: Callable[[Object], bool]) -> list[str]:
+    """The pod and the containers of which something is true, as a sentence names them."""
+    containers = _containers_where(pod, test)
+    return (["pod"] if test(spec_of(pod)) else []) + (
+        [_plural("container", containers)] if containers else []
+    )
 
-    bad = _containers_where(pod, wants)
-    who = (["pod"] if wants(spec_of(pod)) else []) + ([_plural("container", bad)] if bad else [])
+
+def _set_to(pod: Object, value: Callable[[Object], str | None]) -> list[str]:
+    """What the pod and its containers set, sorted."""
+    return sorted({found for _, thing in _pod_and_containers(pod) if (found := value(thing)) is not None})
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join(f'"{value}"' for value in values)
+
+
+def _host_probes(pod: Object) -> str:
+    def hosts(container: Object) -> set[str]:
+        lifecycle = container.get("lifecycle") or {}
+        handlers = [container.get(name) for name in ("livenessProbe", "readinessProbe", "startupProbe")]
+        handlers += [lifecycle.get("postStart"), lifecycle.get("preStop")]
+        found = (
+            handler.get(kind) or {} for handler in handlers if handler for kind in ("httpGet", "tcpSocket")
+        )
+        return {action["host"] for action in found if action.get("host")}
+
+    bad = sorted(set(_containers_where(pod, lambda one: bool(hosts(one)))))
+    if not bad:
+        return ""
+    forbidden = sorted({host for container in all_containers(pod) for host in hosts(container)})
+    verb, noun = "use" if len(bad) > 1 else "uses", _plural("probe or lifecycle host", forbidden)
+    return f"probe or lifecycle host ({_plural('container', bad)} {verb} {noun})"
+
+
+def _host_process(pod: Object) -> str:
+    who = _who(pod, lambda one: bool((_context(one).get("windowsOptions") or {}).get("hostProcess")))
     text = "must not set securityContext.windowsOptions.hostProcess=true"
     return f"hostProcess ({' and '.join(who)} {text})" if who else ""
 
 
 def _app_armor(pod: Object) -> str:
-    bad = [f'{key}="{value}"' for key, value in sorted(annotations_of(pod).items())
-           if key.startswith(_APPARMOR) and not _harmless_profile(value)]  # fmt: skip
-    for who, thing in _pod_and_containers(pod):
-        if (_context(thing).get("appArmorProfile") or {}).get("type") == "Unconfined":
-            bad.append(f'{who} must not set AppArmor profile type to "Unconfined"')
-    noun = "profiles" if len(bad) > 1 else "profile"
-    return f"forbidden AppArmor {noun} ({', '.join(bad)})" if bad else ""
+    def forbidden(thing: Object) -> str | None:
+        profile = _context(thing).get("appArmorProfile")
+        kind: str = (profile or {}).get("type") or ""
+        return None if profile is None or kind in ("RuntimeDefault", "Localhost") else kind
+
+    who, values = _who(pod, lambda one: forbidden(one) is not None), _set_to(pod, forbidden)
+    annotations = [f'{key}="{value}"' for key, value in sorted(annotations_of(pod).items())
+                   if key.startswith(_APPARMOR) and not _harmless_profile(value)]  # fmt: skip
+    if annotations:
+        who.append("annotations" if len(annotations) > 1 else "annotation")
+        values += annotations
+    noun = "profiles" if len(values) > 1 else "profile"
+    text = f"{' and '.join(who)} must not set AppArmor profile type to {_quoted(values)}"
+    return f"forbidden AppArmor {noun} ({text})" if who else ""
 
 
 def _harmless_profile(value: str) -> bool:
@@ -132,40 +204,97 @@ def _pod_and_containers(pod: Object) -> Iterable[tuple[str, Object]]:
         yield f'container "{container.get("name")}"', container
 
 
-def _se_linux(pod: Object) -> str:
-    types, who, user, role = [], [], False, False
-    for name, thing in _pod_and_containers(pod):
-        options = _context(thing).get("seLinuxOptions") or {}
-        bad_type = options.get("type") not in (None, *_SELINUX_TYPES)
-        if bad_type:
-            types.append(f'type "{options["type"]}"')
-        user, role = user or bool(options.get("user")), role or bool(options.get("role"))
-        if bad_type or options.get("user") or options.get("role"):
-            who.append(name)
-    if not who:
-        return ""
-    fields = [*types, *(["user may not be set"] if user else []), *(["role may not be set"] if role else [])]
-    return f"seLinuxOptions ({' and '.join(who)} set forbidden securityContext.seLinuxOptions: {'; '.join(fields)})"
+def _se_linux(more_types: Iterable[str] = ()) -> Check:
+    allowed = frozenset((*_SELINUX_TYPES, *more_types))
+
+    def options(thing: Object) -> Object:
+        return _context(thing).get("seLinuxOptions") or {}
+
+    def bad_type(thing: Object) -> str | None:
+        kind: str = options(thing).get("type") or ""
+        return None if kind in allowed else kind
+
+    def is_bad(thing: Object) -> bool:
+        given = options(thing)
+        return bad_type(thing) is not None or bool(given.get("user") or given.get("role"))
+
+    def check(pod: Object) -> str:
+        who, types = _who(pod, is_bad), _set_to(pod, bad_type)
+        if not who:
+            return ""
+        found = [_plural("type", types)] if types else []
+        for field in ("user", "role"):
+            if any(options(thing).get(field) for _, thing in _pod_and_containers(pod)):
+                found.append(f"{field} may not be set")
+        text = f"set forbidden securityContext.seLinuxOptions: {'; '.join(found)}"
+        return f"seLinuxOptions ({' and '.join(who)} {text})"
+
+    return check
+
+
+def _in_user_namespace(pod: Object) -> bool:
+    return spec_of(pod).get("hostUsers") is False
+
+
+def _unless(exempt: Callable[[Object], bool], check: Check) -> Check:
+    return lambda pod: "" if exempt(pod) else check(pod)
+
+
+def _is_windows(pod: Object) -> bool:
+    return (spec_of(pod).get("os") or {}).get("name") == "windows"
 
 
 def _proc_mount(pod: Object) -> str:
-    bad = _containers_where(pod, lambda one: _context(one).get("procMount") not in (None, "", "Default"))
-    if not bad or spec_of(pod).get("hostUsers") is False:
-        return ""
-    return f'procMount ({_plural("container", bad)} must not set securityContext.procMount to "Unmasked")'
+    def forbidden(thing: Object) -> str | None:
+        found: str | None = _context(thing).get("procMount")
+        return None if found in (None, "Default") else found
+
+    bad = _containers_where(pod, lambda one: forbidden(one) is not None)
+    text = f"must not set securityContext.procMount to {_quoted(_set_to(pod, forbidden))}"
+    return f"procMount ({_plural('container', bad)} {text})" if bad else ""
+
+
+def _seccomp(thing: Object) -> str | None:
+    profile = _context(thing).get("seccompProfile")
+    return None if profile is None else profile.get("type") or ""
+
+
+def _bad_seccomp(thing: Object) -> str | None:
+    kind = _seccomp(thing)
+    return None if kind in (None, "RuntimeDefault", "Localhost") else kind
 
 
 def _seccomp_baseline(pod: Object) -> str:
-    who = [name for name, thing in _pod_and_containers(pod)
-           if (_context(thing).get("seccompProfile") or {}).get("type") == "Unconfined"]  # fmt: skip
-    text = 'must not set securityContext.seccompProfile.type to "Unconfined"'
+    who = _who(pod, lambda one: _bad_seccomp(one) is not None)
+    values = _quoted(_set_to(pod, _bad_seccomp))
+    text = f"must not set securityContext.seccompProfile.type to {values}"
     return f"seccompProfile ({' and '.join(who)} {text})" if who else ""
 
 
-def _sysctls(pod: Object) -> str:
-    given = [one.get("name") or "" for one in _context(spec_of(pod)).get("sysctls") or ()]
-    bad = [name for name in given if name not in _SYSCTLS]
-    return f"forbidden sysctls ({', '.join(bad)})" if bad else ""
+def _seccomp_annotations(pod: Object) -> str:
+    """Before there were fields for it."""
+    keys = [f"{_SECCOMP}pod", *(f"container.{_SECCOMP}{one.get('name')}" for one in all_containers(pod))]
+    given = annotations_of(pod)
+    bad = sorted({
+        f'{key}="{given[key]}"'
+        for key in keys
+        if key in given
+        and given[key] not in ("runtime/default", "docker/default")
+        and not given[key].startswith("localhost/")
+    })  # fmt: skip
+    noun = "annotations" if len(bad) > 1 else "annotation"
+    return f"seccompProfile (forbidden {noun} {', '.join(bad)})" if bad else ""
+
+
+def _sysctls(minor: int) -> Check:
+    safe = {name for first, names in _SYSCTLS.items() if first <= minor for name in names}
+
+    def check(pod: Object) -> str:
+        given = [one.get("name") or "" for one in _context(spec_of(pod)).get("sysctls") or ()]
+        bad = [name for name in given if name not in safe]
+        return f"forbidden sysctls ({', '.join(bad)})" if bad else ""
+
+    return check
 
 
 def _escalation(pod: Object) -> str:
@@ -211,51 +340,64 @@ def _restricted_volumes(pod: Object) -> str:
 
 
 def _run_as_non_root(pod: Object) -> str:
-    whole = _context(spec_of(pod)).get("runAsNonRoot")
-    explicit = _containers_where(pod, lambda one: _context(one).get("runAsNonRoot") is False)
-    if explicit:
-        who = _plural("container", explicit)
-        return f"runAsNonRoot != true ({who} must not set securityContext.runAsNonRoot=false)"
-    if whole:
+    who = _who(pod, lambda one: _context(one).get("runAsNonRoot") is False)
+    if who:
+        return f"runAsNonRoot != true ({' and '.join(who)} must not set securityContext.runAsNonRoot=false)"
+    if _context(spec_of(pod)).get("runAsNonRoot"):
         return ""
-    silent = _containers_where(pod, lambda one: not _context(one).get("runAsNonRoot"))
-    if whole is False and silent:
-        return "runAsNonRoot != true (pod must not set securityContext.runAsNonRoot=false)"
+    silent = _containers_where(pod, lambda one: _context(one).get("runAsNonRoot") is None)
     text = "must set securityContext.runAsNonRoot=true"
     return f"runAsNonRoot != true (pod or {_plural('container', silent)} {text})" if silent else ""
 
 
 def _run_as_user(pod: Object) -> str:
-    bad = _containers_where(pod, lambda one: _context(one).get("runAsUser") == 0)
-    who = (["pod"] if _context(spec_of(pod)).get("runAsUser") == 0 else []) + (
-        [_plural("container", bad)] if bad else []
-    )
+    who = _who(pod, lambda one: _context(one).get("runAsUser") == 0)
     return f"runAsUser=0 ({' and '.join(who)} must not set runAsUser=0)" if who else ""
 
 
 def _seccomp_restricted(pod: Object) -> str:
-    def kind(thing: Object) -> str | None:
-        found: str | None = (_context(thing).get("seccompProfile") or {}).get("type")
-        return found
-
-    wanted = ("RuntimeDefault", "Localhost")
-    choices = 'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
-    bad = _containers_where(pod, lambda one: kind(one) not in (None, *wanted))
-    whole = kind(spec_of(pod))
-    if bad or whole not in (None, *wanted):
-        who = (["pod"] if whole not in (None, *wanted) else []) + ([_plural("container", bad)] if bad else [])
-        return f'seccompProfile ({" and ".join(who)} must not set {choices.split(" to ")[0]} to "Unconfined")'
-    if whole in wanted:
+    if bad := _seccomp_baseline(pod):
+        return bad
+    if _seccomp(spec_of(pod)) is not None:
         return ""
-    silent = _containers_where(pod, lambda one: kind(one) is None)
-    return f"seccompProfile (pod or {_plural('container', silent)} must set {choices})" if silent else ""
+    silent = _containers_where(pod, lambda one: _seccomp(one) is None)
+    text = 'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
+    return f"seccompProfile (pod or {_plural('container', silent)} {text})" if silent else ""
 
 
-BASELINE: tuple[Check, ...] = (
-    _app_armor, _capabilities_baseline, _host_namespaces, _host_path_volumes, _host_ports, _privileged, _proc_mount,
-    _se_linux, _seccomp_baseline, _sysctls, _host_process,
-)  # fmt: skip
-RESTRICTED: tuple[Check, ...] = (
-    _app_armor, _host_namespaces, _host_ports, _privileged, _proc_mount, _se_linux, _sysctls, _host_process,
-    _escalation, _capabilities_restricted, _restricted_volumes, _run_as_non_root, _run_as_user, _seccomp_restricted,
-)  # fmt: skip
+STANDARDS: tuple[Standard, ...] = (
+    Standard("appArmorProfile", "baseline", {0: _app_armor}),
+    Standard("capabilities_baseline", "baseline", {0: _capabilities_baseline}),
+    Standard("hostNamespaces", "baseline", {0: _host_namespaces}),
+    Standard("hostPathVolumes", "baseline", {0: _host_path_volumes}),
+    Standard("hostPorts", "baseline", {0: _host_ports}),
+    Standard("hostProbesAndHostLifecycle", "baseline", {34: _host_probes}),
+    Standard("privileged", "baseline", {0: _privileged}),
+    Standard("procMount", "baseline", {0: _proc_mount, 35: _unless(_in_user_namespace, _proc_mount)}),
+    Standard("seLinuxOptions", "baseline", {0: _se_linux(), 31: _se_linux(("container_engine_t",))}),
+    Standard("seccompProfile_baseline", "baseline", {0: _seccomp_annotations, 19: _seccomp_baseline}),
+    Standard("sysctls", "baseline", {minor: _sysctls(minor) for minor in _SYSCTLS}),
+    Standard("windowsHostProcess", "baseline", {0: _host_process}),
+    Standard(
+        "allowPrivilegeEscalation", "restricted", {8: _escalation, 25: _unless(_is_windows, _escalation)}
+    ),
+    Standard(
+        "capabilities_restricted",
+        "restricted",
+        {22: _capabilities_restricted, 25: _unless(_is_windows, _capabilities_restricted)},
+        instead_of="capabilities_baseline",
+    ),
+    Standard("procMount_restricted", "restricted", {35: _proc_mount}, instead_of="procMount"),
+    Standard("restrictedVolumes", "restricted", {0: _restricted_volumes}, instead_of="hostPathVolumes"),
+    Standard(
+        "runAsNonRoot", "restricted", {0: _run_as_non_root, 35: _unless(_in_user_namespace, _run_as_non_root)}
+    ),
+    Standard("runAsUser", "restricted", {23: _run_as_user, 35: _unless(_in_user_namespace, _run_as_user)}),
+    Standard(
+        "seccompProfile_restricted",
+        "restricted",
+        {19: _seccomp_restricted, 25: _unless(_is_windows, _seccomp_restricted)},
+        instead_of="seccompProfile_baseline",
+    ),
+)
+"""The levels' checks in the order of their ids, baseline first."""

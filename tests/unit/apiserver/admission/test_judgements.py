@@ -98,14 +98,86 @@ def test_security_standards(pod: dict[str, Any], level: str, problem: str) -> No
     assert security_standards.violations(pod, "privileged") == []
 
 
-def test_a_hardened_pod_is_restricted_enough() -> None:
-    context = {
-        "runAsNonRoot": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }  # fmt: skip
-    assert (
-        security_standards.violations(make_pod({"name": "a", "securityContext": context}), "restricted") == []
+def sysctls(*names: str) -> dict[str, Any]:
+    return make_pod(securityContext={"sysctls": [{"name": name, "value": "1"} for name in names]})
+
+
+def hardened(**more: Any) -> dict[str, Any]:
+    context = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+               "seccompProfile": {"type": "RuntimeDefault"}}  # fmt: skip
+    return make_pod({"name": "a", "securityContext": context}, **more)
+
+
+PROBE = make_pod({"name": "a", "livenessProbe": {"tcpSocket": {"host": "h", "port": 1}}})
+ENGINE = make_pod(securityContext={"seLinuxOptions": {"type": "container_engine_t"}})
+UNMASKED = make_pod({"name": "a", "securityContext": {"procMount": "Unmasked"}}, hostUsers=False)
+PROC = 'procMount (container "a" must not set securityContext.procMount to "Unmasked")'
+OLD_SECCOMP = make_pod()
+OLD_SECCOMP["metadata"]["annotations"] = {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}
+
+
+@pytest.mark.parametrize(
+    ("pod", "level", "version", "found"),
+    [
+        (sysctls("net.ipv4.ip_local_reserved_ports"), "baseline", "v1.26",
+         ["forbidden sysctls (net.ipv4.ip_local_reserved_ports)"]),
+        (sysctls("net.ipv4.ip_local_reserved_ports"), "baseline", "v1.27", []),
+        (sysctls("net.ipv4.tcp_rmem"), "baseline", "v1.31", ["forbidden sysctls (net.ipv4.tcp_rmem)"]),
+        (sysctls("net.ipv4.tcp_rmem"), "baseline", "latest", []),
+        (PROBE, "baseline", "v1.33", []),
+        (PROBE, "baseline", "v1.34", ['probe or lifecycle host (container "a" uses probe or lifecycle host "h")']),
+        (ENGINE, "baseline", "v1.30",
+         ['seLinuxOptions (pod set forbidden securityContext.seLinuxOptions: type "container_engine_t")']),
+        (ENGINE, "baseline", "v1.31", []),
+        (UNMASKED, "baseline", "v1.34", [PROC]),
+        (UNMASKED, "baseline", "v1.99", []),
+        (hardened(), "restricted", "v1.0", []),
+        (hardened(), "restricted", "latest", []),
+        (hardened(securityContext={"runAsUser": 0}), "restricted", "v1.22", []),
+        (hardened(securityContext={"runAsUser": 0}), "restricted", "v1.34",
+         ["runAsUser=0 (pod must not set runAsUser=0)"]),
+        (hardened(securityContext={"runAsUser": 0}, hostUsers=False), "restricted", "v1.35", []),
+        (hardened(securityContext={"runAsNonRoot": False}), "restricted", "latest",
+         ["runAsNonRoot != true (pod must not set securityContext.runAsNonRoot=false)"]),
+        (OLD_SECCOMP, "baseline", "v1.18",
+         ['seccompProfile (forbidden annotation seccomp.security.alpha.kubernetes.io/pod="unconfined")']),
+        (OLD_SECCOMP, "baseline", "v1.19", []),
+    ],
+)  # fmt: skip
+def test_security_standards_of_versions(
+    pod: dict[str, Any], level: str, version: str, found: list[str]
+) -> None:
+    assert security_standards.violations(pod, level, version) == found
+
+
+def test_what_restricted_asks_instead() -> None:
+    """The checks of the level below are not made twice, and those that are weaker there are made strictly."""
+    pod = make_pod(
+        {"name": "a", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}, os={"name": "windows"}
     )
+    reasons = [text.partition(" (")[0] for text in security_standards.violations(pod, "restricted", "v1.21")]
+    assert reasons == ["non-default capabilities", "allowPrivilegeEscalation != false", "runAsNonRoot != true",
+                       "seccompProfile"]  # fmt: skip
+    reasons = [text.partition(" (")[0] for text in security_standards.violations(pod, "restricted", "v1.24")]
+    assert "unrestricted capabilities" in reasons and "non-default capabilities" not in reasons
+    reasons = [text.partition(" (")[0] for text in security_standards.violations(pod, "restricted")]
+    assert reasons == ["runAsNonRoot != true"]
+    assert PROC in security_standards.violations(UNMASKED, "restricted")
+
+
+def test_those_who_set_a_thing_badly_are_named_together() -> None:
+    bad = {
+        "securityContext": {
+            "appArmorProfile": {"type": "Unconfined"},
+            "seccompProfile": {"type": "Unconfined"},
+        }
+    }
+    pod = make_pod({"name": "a", **bad}, {"name": "b", **bad}, **bad)
+    who = 'pod and containers "a", "b"'
+    assert security_standards.violations(pod, "baseline") == [
+        f'forbidden AppArmor profile ({who} must not set AppArmor profile type to "Unconfined")',
+        f'seccompProfile ({who} must not set securityContext.seccompProfile.type to "Unconfined")',
+    ]
 
 
 def test_node_labels() -> None:
