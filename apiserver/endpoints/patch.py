@@ -95,9 +95,8 @@ class _Patching:
         self._writing = writing
         self._window = subresource is not None and subresource.merge is not None
         self._kind = subresource.kind if subresource is not None and self._window else row.gvk
-        self._declared: Structural | None = (
-            row.custom.schema if row.custom is not None else endpoints.schemas.schema(self._kind)
-        )
+        own = row.custom is not None and not self._window
+        self._declared: Structural | None = row.custom.schema if own else endpoints.schemas.schema(self._kind)
 
     def changing(self, media_type: str, content: bytes) -> Change:
         """A JSON, merge or strategic merge patch."""
@@ -123,15 +122,15 @@ class _Patching:
 
         async def change(current: Object | None) -> Object:
             sent = copy(config)
-            if current is not None and self._window:
-                return await self._through_window(current, sent)
             if current is None and metadata_of(sent).get("uid"):
                 uid = metadata_of(sent)["uid"]
                 text = (
                     f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
                 )
                 raise errors.Conflict.of(self._row.group, self._row.plural, self._context.info.name, text)
-            if self._row.to_storage is not None:
+            if current is not None and self._window:
+                sent = self._behind_window(current, sent)
+            elif self._row.to_storage is not None:
                 sent = self._row.to_storage(sent)
             name = self._subresource.name if self._subresource is not None else ""
             merged = managed_fields.apply(
@@ -197,8 +196,7 @@ class _Patching:
         """
         config, problems = codec.decode_yaml_strict(content)
         body.check_type(config, self._kind)
-        if not self._window:
-            managed_fields.check_config(config, self._declared or ANY)
+        managed_fields.check_config(config, self._declared or ANY)
         if self._row.custom is not None and not self._window:
             builtin.normalize_metadata(config, self._kind, self._endpoints.schemas)
         else:
@@ -216,12 +214,12 @@ class _Patching:
             raise errors.BadRequest(f"error strict decoding YAML: {text}")
         body.report(self._context, self._kind, problems)
 
-    async def _through_window(self, current: Object, sent: Object) -> Object:
-        """A Scale is applied like an update of the one field that it shows."""
+    def _behind_window(self, current: Object, sent: Object) -> Object:
+        """An applied Scale as a configuration of the object, with the one field that it shows."""
         assert self._subresource is not None and self._subresource.merge is not None
-        new = self._subresource.merge(current, sent)
-        self._writing.note_fields(current, new, self._subresource.name)
-        return await self._writing.admit(new, current)
+        metadata = {key: value for key, value in metadata_of(current).items() if key in ("name", "namespace")}
+        bare = {"apiVersion": current["apiVersion"], "kind": current["kind"], "metadata": metadata}
+        return self._subresource.merge(bare, sent)
 
 
 def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:

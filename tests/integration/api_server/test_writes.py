@@ -320,3 +320,26 @@ async def test_remarks_come_as_warnings(client: Client, namespace: str) -> None:
     odd["spec"]["template"]["spec"]["volumes"] = [{"name": "v", "gitRepo": {"repository": "r"}}]
     made = await client.fetch("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", body=odd)
     assert made.headers["warning"] == '299 - "spec.template.spec.volumes[0].gitRepo: deprecated in v1.11"'
+
+
+async def test_an_applied_scale_owns_the_replicas(client: Client, namespace: str) -> None:
+    deployments = client.resource("apps/v1", "deployments")
+    sent = deployment()
+    sent["metadata"]["namespace"] = namespace
+    sent["spec"]["replicas"] = 1
+    made = await deployments.apply(sent, field_manager="one")
+    name = made["metadata"]["name"]
+    scale = {
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"replicas": 5},
+    }  # fmt: skip
+    with pytest.raises(errors.Conflict, match=r'conflict with "one": \.spec\.replicas$'):
+        await deployments.apply(scale, field_manager="scaler", subresource="scale", force=False)
+    shown = await deployments.apply(scale, field_manager="scaler", subresource="scale")
+    assert (shown["kind"], shown["spec"]) == ("Scale", {"replicas": 5})
+    managers = (await deployments.get(name, namespace))["metadata"]["managedFields"]
+    entry = next(entry for entry in managers if entry["manager"] == "scaler")
+    assert (entry["operation"], entry["subresource"]) == ("Apply", "scale")
+    assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+    del sent["spec"]["replicas"]  # handed over
+    assert (await deployments.apply(sent, field_manager="one"))["spec"]["replicas"] == 5
