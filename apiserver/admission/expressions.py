@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from apiserver.admission.metrics import COMPILED, EVALUATED
 from apiserver.admission.plugin import Attributes
 from apiserver.request import RequestInfo, User
 from kubarium.api.admissionregistration import expressions
@@ -41,14 +42,16 @@ class Expressions:
         if isinstance(program, CompileError):
             raise ExpressionFailed(f"compilation failed: {program}")
         try:
-            return program.evaluate(bindings)
+            with EVALUATED.timed():
+                return program.evaluate(bindings)
         except (EvaluationError, CostExceeded) as error:
             raise ExpressionFailed(str(error)) from None
 
 
 def _compiled(text: str, result: types.Type) -> compiler.Program | CompileError:
     try:
-        return expressions.compile(text, result)
+        with COMPILED.timed():
+            return expressions.compile(text, result)
     except CompileError as error:
         return error
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from prometheus_client import Histogram
+
 from kubarium.component_base.metrics import Counts, Timings
+
+DEFAULT = tuple(bound for bound in Histogram.DEFAULT_BUCKETS if bound not in (0.075, 0.75, 7.5, float("inf")))
+"""The buckets of Go's client."""
 
 ADMIT, VALIDATE = "admit", "validate"
 _BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5)
@@ -29,6 +34,33 @@ WEBHOOKS = Timings(
     _OF_ONE,
     (*_BUCKETS, 10, 25),
 )
+COMPILED = Timings(
+    "apiserver_cel_compilation_duration_seconds", "CEL compilation time in seconds.", (), DEFAULT
+)
+EVALUATED = Timings(
+    "apiserver_cel_evaluation_duration_seconds", "CEL evaluation time in seconds.", (), DEFAULT
+)
+_OF_CHECK = ("policy", "policy_binding", "error_type", "enforcement_action")
+CHECKS = Counts(
+    "apiserver_validating_admission_policy_check_total",
+    "Validation admission policy check total, labeled by policy and further identified by binding and enforcement "
+    "action taken.",
+    _OF_CHECK,
+)
+CHECK_SECONDS = Timings(
+    "apiserver_validating_admission_policy_check_duration_seconds",
+    "Validation admission latency for individual validation expressions in seconds, labeled by policy and further "
+    "including binding and enforcement action taken.",
+    _OF_CHECK,
+    (5e-07, 0.001, 0.01, 0.1, 1.0),
+)
+for _name, _text in (
+    ("mismatch", "Number of times declarative validation results differed from handwritten validation results for "
+                 "core types."),
+    ("panic", "Number of times declarative validation has panicked during validation."),
+):  # fmt: skip
+    # There is one validation here, so that these stay what they ought to be.
+    Counts(f"apiserver_validation_declarative_validation_{_name}_total", _text, ()).add(amount=0)
 FAILED_OPEN = Counts(
     "apiserver_admission_webhook_fail_open_count",
     "Admission webhook fail open count, identified by name and broken out for each admission type (validating or "

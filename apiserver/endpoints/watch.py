@@ -35,7 +35,7 @@ from apiserver.storage.interface import (
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL_EVENTS_END, MODIFIED
-from kubarium.component_base.metrics import Counts
+from kubarium.component_base.metrics import Counts, Timings
 
 SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
 BOOKMARK_INTERVAL = 60.0  # seconds
@@ -48,6 +48,12 @@ _EVENTS = Counts(
     "apiserver_watch_events_total",
     "Number of events sent in watch clients",
     ("group", "version", "resource"),
+)
+_INITIAL_SECONDS = Timings(
+    "apiserver_watch_list_duration_seconds",
+    "Response latency distribution in seconds for watch list requests broken by group, version, resource and scope.",
+    ("group", "version", "resource", "scope"),
+    (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60),
 )
 
 
@@ -108,7 +114,10 @@ class Stream:
         self._options = options
         self._clock = context.clock
         self._place = (context.info.group, context.info.version, context.info.resource)
-        now = self._clock.monotonic()
+        self._scope = (
+            "resource" if context.info.name else "namespace" if context.info.namespace else "cluster"
+        )
+        now = self._began = self._clock.monotonic()
         self._end = now + (options.timeout or random.uniform(SHORTEST, 2 * SHORTEST))
         self._bookmark_due = now + BOOKMARK_INTERVAL
 
@@ -140,6 +149,7 @@ class Stream:
             await self._pipe.write(part)
         if self._options.initial_events and self._options.bookmarks:
             await self._pipe.write(self._bookmark(page.revision, {INITIAL_EVENTS_END: "true"}))
+            _INITIAL_SECONDS.observe((*self._place, self._scope), self._clock.monotonic() - self._began)
 
     def _initial_parts(self, items: Sequence[Stored]) -> Iterator[bytes]:
         gathered: list[bytes] = []

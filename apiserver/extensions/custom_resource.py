@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from apiserver.admission.metrics import COMPILED, EVALUATED
 from apiserver.extensions import json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
 from apiserver.registry.columns.shared import AGE, NAME
@@ -373,15 +374,22 @@ def _with_type_meta(node: Structural, type_meta: dict[str, Structural]) -> Struc
 
 
 def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
-    rules = Rules(own)
+    with COMPILED.timed():
+        rules = Rules(own)
 
     def validate(obj: Object) -> Sequence[FieldError]:
         found = validation.validate(obj, own)
-        return found if found or not rules else rules.evaluate(obj)
+        if found or not rules:
+            return found
+        with EVALUATED.timed():
+            return rules.evaluate(obj)
 
     def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
         found = validation.validate(new, own, old=old)
-        return found if found or not rules else rules.evaluate(new, old)
+        if found or not rules:
+            return found
+        with EVALUATED.timed():
+            return rules.evaluate(new, old)
 
     fields = {
         entry["jsonPath"].lstrip("."): partial(_selected, entry["jsonPath"])

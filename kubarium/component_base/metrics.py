@@ -7,7 +7,9 @@ locks: `Counts` and `Timings` take a fraction of a microsecond, `Readings` are o
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -74,6 +76,15 @@ class Timings(Collector):
         counts[bisect.bisect_left(self._bounds, value)] += 1
         self._sums[labels] += value
 
+    @contextlib.contextmanager
+    def timed(self, labels: Labels = ()) -> Iterator[None]:
+        """Observe how long the block takes, however it ends."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(labels, time.perf_counter() - began)
+
     def count(self, labels: Labels) -> int:
         """How many observations there were."""
         return sum(self._counts.get(labels, ()))
@@ -139,6 +150,12 @@ class Latest(Readings):
         """The value as it is; 0 if none was set."""
         return self._values.get(labels, 0.0)
 
+
+for _name, _text in (
+    ("disabled_metrics_total", "The count of disabled metrics."),
+    ("hidden_metrics_total", "The count of hidden metrics."),
+):
+    Counts(_name, _text, ()).add(amount=0)
 
 _BUILD = {
     "build_date": "buildDate",

@@ -5,12 +5,14 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from apiserver.admission import metrics
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Policies
@@ -34,6 +36,10 @@ class Failure:
     reason: str = "Invalid"
     index: int = 0
     """Which of the policy's validations it was."""
+    seconds: float = 0.0
+    """How long it took to find out."""
+    error: str = ""
+    """Why there is no answer, if there is none."""
 
 
 class ValidatingAdmissionPolicy(AdmissionPlugin):
@@ -92,11 +98,12 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         except ExpressionFailed as error:
             return self._act(attributes, case, Failure(str(error))) if closed else []
         bindings["variables"] = Variables(self._expressions, spec.get("variables") or (), bindings)
-        denials = [
-            denial
-            for failure in self._failures(spec, bindings, closed)
-            for denial in self._act(attributes, case, failure)
-        ]
+        denials = []
+        for failure in self._failures(spec, bindings):
+            if failure.error and not closed:
+                _count(case, failure, "allow")
+            else:
+                denials += self._act(attributes, case, failure)
         for annotation in spec.get("auditAnnotations") or ():
             try:
                 self._take_note(annotation, bindings, notes)
@@ -105,17 +112,20 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
                     denials.append(_denial(attributes, case.policy, case.binding, Failure(str(error))))
         return denials
 
-    def _failures(self, spec: Object, bindings: dict[str, Any], closed: bool) -> Iterator[Failure]:
+    def _failures(self, spec: Object, bindings: dict[str, Any]) -> Iterator[Failure]:
         for index, validation in enumerate(spec.get("validations") or ()):
-            text = validation.get("expression") or ""
+            text, began = validation.get("expression") or "", time.perf_counter()
             try:
                 if self._expressions.evaluate(text, bindings, types.BOOL) is True:
                     continue
             except ExpressionFailed as error:
-                if closed:
-                    yield Failure(f"expression '{text}' resulted in error: {error}", index=index)
+                taken = time.perf_counter() - began
+                said = f"expression '{text}' resulted in error: {error}"
+                yield Failure(said, index=index, seconds=taken, error=str(error))
                 continue
-            yield Failure(self._message(validation, bindings), validation.get("reason") or "Invalid", index)
+            taken = time.perf_counter() - began
+            said = self._message(validation, bindings)
+            yield Failure(said, validation.get("reason") or "Invalid", index, taken)
 
     def _message(self, validation: Object, bindings: dict[str, Any]) -> str:
         expression, message = validation.get("expression") or "", (validation.get("message") or "").strip()
@@ -150,6 +160,8 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         """Warn, note or deny, as the binding says."""
         policy, binding = case.policy, case.binding
         actions = spec_of(binding).get("validationActions") or ["Deny"]
+        for action in actions:
+            _count(case, failure, action.lower())
         if "Audit" in actions:
             note = [{"message": failure.message, "policy": name_of(policy), "binding": name_of(binding),
                      "expressionIndex": failure.index, "validationActions": actions}]  # fmt: skip
@@ -158,6 +170,13 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
             who = f"ValidatingAdmissionPolicy '{name_of(policy)}' with binding '{name_of(binding)}'"
             attributes.context.warn(f"Validation failed for {who}: {failure.message}")
         return [_denial(attributes, policy, binding, failure)] if "Deny" in actions else []
+
+
+def _count(case: Case, failure: Failure, action: str) -> None:
+    error = "compile_error" if failure.error.startswith("compilation") else "no_error"
+    labels = (name_of(case.policy), name_of(case.binding), error, action)
+    metrics.CHECKS.add(labels)
+    metrics.CHECK_SECONDS.observe(labels, failure.seconds)
 
 
 def _denial(

@@ -191,6 +191,12 @@ async def test_all_policies_are_asked_before_the_first_denial(
     assert (
         f"Validation failed for ValidatingAdmissionPolicy '{second}' with binding '{second}': saw x" in told
     )
+    counted = await client.request("GET", "/metrics")
+    for name, action in ((first, "deny"), (second, "warn")):
+        labels = (
+            f'enforcement_action="{action}",error_type="no_error",policy="{name}",policy_binding="{name}"'
+        )
+        assert f"apiserver_validating_admission_policy_check_total{{{labels}}}" in counted
 
 
 async def test_missing_parameters_deny_whatever_the_actions_are(

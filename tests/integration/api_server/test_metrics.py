@@ -21,6 +21,8 @@ EXPECTED = {
     "apiserver_admission_step_admission_duration_seconds": ("histogram", "operation rejected type"),
     "apiserver_admission_webhook_admission_duration_seconds": ("histogram", ""),
     "apiserver_cache_list": ("counter", "group index resource"),
+    "apiserver_cel_compilation_duration_seconds": ("histogram", ""),
+    "apiserver_cel_evaluation_duration_seconds": ("histogram", ""),
     "apiserver_current_inflight_requests": ("gauge", "request_kind"),
     "apiserver_flowcontrol_current_executing_requests": ("gauge", ""),
     "apiserver_flowcontrol_current_inqueue_requests": ("gauge", ""),
@@ -37,9 +39,14 @@ EXPECTED = {
     "apiserver_storage_events_received": ("counter", "group resource"),
     "apiserver_storage_objects": ("gauge", "resource"),
     "apiserver_storage_size_bytes": ("gauge", "storage_cluster_id"),
+    "apiserver_validation_declarative_validation_mismatch": ("counter", ""),
+    "apiserver_validation_declarative_validation_panic": ("counter", ""),
     "apiserver_watch_events": ("counter", "group resource version"),
+    "apiserver_watch_list_duration_seconds": ("histogram", "group resource scope version"),
+    "disabled_metrics": ("counter", ""),
     "etcd_request_duration_seconds": ("histogram", "group operation resource"),
     "etcd_requests": ("counter", "group operation resource"),
+    "hidden_metrics": ("counter", ""),
     "kubernetes_build_info": (
         "gauge",
         "build_date compiler git_commit git_tree_state git_version go_version major minor platform",
@@ -60,6 +67,11 @@ async def test_metrics_have_upstreams_names_types_and_labels(client: Client, nam
     with contextlib.suppress(errors.NotFound):
         await client.resource("v1", "endpoints").get("kubernetes", "default")
     await client.request("GET", "/readyz")
+    everything = maps.watch(namespace, send_initial_events=True)
+    async with contextlib.aclosing(everything):
+        async for event in everything:
+            if event.type == "BOOKMARK":
+                break
     text = await client.request("GET", "/metrics")
     found = {}
     for family in text_string_to_metric_families(text):
