@@ -336,6 +336,7 @@ class Kubelet:
     def _build_node(self) -> None:
         self.health = HealthCheck(
             self.runtime,
+            self.clock,
             pleg=lambda: self.pleg.complaint() if self.pleg.was_listed else "",
             shutdown=lambda: self.guardians.shutdown.complaint(),
         )

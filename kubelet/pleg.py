@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from kubelet.resources import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime, Unsupported
 
@@ -123,7 +124,8 @@ class PLEG:
             return "PLEG is not healthy: pleg has yet to be successful"
         age = self._clock.monotonic() - self._last
         if age > HEALTHY_WITHIN:
-            return f"PLEG is not healthy: pleg was last seen active {age:.0f}s ago; threshold is 3m0s"
+            ages = format_duration(age), format_duration(HEALTHY_WITHIN)
+            return "PLEG is not healthy: pleg was last seen active {} ago; threshold is {}".format(*ages)
         return ""
 
     async def _wait(self) -> None:

@@ -1,15 +1,18 @@
 """Tell users what happened to an object: Events, aggregated and sent in the background.
 
 The same thing said again within ten minutes becomes a higher `count` of the first Event. When an object causes too
-many, the rest is dropped: 25 at once per object, then one every five minutes, as upstream's recorder does.
+many, the rest is dropped: 25 at once per object, then one every five minutes, as upstream's recorder does. An API
+server that is away is waited for: an event is tried twelve times in two minutes, while the next ones wait in a queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from kubarium.apimachinery import errors, time
@@ -25,6 +28,8 @@ REFILL = 300.0  # seconds until an object may cause one more
 REMEMBER = 4096  # distinct events whose count can still grow
 REMEMBER_SECONDS = 600.0
 QUEUE = 1000  # events not yet sent; more are dropped
+TRIES = 12
+RETRY = 10.0  # seconds
 
 
 class _Identity(NamedTuple):
@@ -35,6 +40,12 @@ class _Identity(NamedTuple):
     type: str
     reason: str
     message: str
+
+
+class _Said(NamedTuple):
+    identity: _Identity
+    reference: Object
+    moment: datetime
 
 
 @dataclass(slots=True)
@@ -55,7 +66,7 @@ class EventRecorder:
         self._known: OrderedDict[_Identity, _Known] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._serial = itertools.count()
-        self._outgoing: asyncio.Queue[tuple[_Identity, Object]] = asyncio.Queue(maxsize=QUEUE)
+        self._outgoing: asyncio.Queue[_Said] = asyncio.Queue(maxsize=QUEUE)
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
         """Say something about an object. `type` is Normal or Warning; `field_path` names a part of it (a container)."""
@@ -64,31 +75,41 @@ class EventRecorder:
         message = message[:1024]
         identity = _Identity(uid_of(obj), name_of(obj), namespace_of(obj), field_path, type, reason, message)
         try:
-            self._outgoing.put_nowait((identity, self._reference(obj, field_path)))
+            self._outgoing.put_nowait(_Said(identity, self._reference(obj, field_path), self._clock.now()))
         except asyncio.QueueFull:
             log.debug("event %s about %s dropped: too many are waiting", reason, logging.name(obj))
 
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            identity, reference = await self._outgoing.get()
+            said = await self._outgoing.get()
             try:
-                await self._send(identity, reference)
-            except (errors.StatusError, ConnectionError, TimeoutError) as error:
-                log.debug("event %s about %s not recorded: %s", identity.reason, identity.name, error)
+                await self._deliver(said)
+            except (errors.StatusError, OSError) as error:
+                log.debug(
+                    "event %s about %s not recorded: %s", said.identity.reason, said.identity.name, error
+                )
             finally:
                 self._outgoing.task_done()
+
+    async def _deliver(self, said: _Said) -> None:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._send(said)
+            except OSError:
+                await self._clock.sleep(RETRY * random.uniform(0.1, 1.0))
+        await self._send(said)
 
     async def flush(self) -> None:
         """Wait until everything said so far has been sent."""
         await self._outgoing.join()
 
-    async def _send(self, identity: _Identity, reference: Object) -> None:
-        now = self._clock.monotonic()
+    async def _send(self, said: _Said) -> None:
+        identity, now = said.identity, self._clock.monotonic()
         known = self._known.get(identity)
         if known is not None and now - known.last < REMEMBER_SECONDS:
             known.last = now
-            change = {"count": known.event["count"] + 1, "lastTimestamp": time.format_time(self._clock.now())}
+            change = {"count": known.event["count"] + 1, "lastTimestamp": time.format_time(said.moment)}
             try:
                 known.event = await self._events.patch(
                     known.event["metadata"]["name"], change, known.event["metadata"]["namespace"]
@@ -96,13 +117,13 @@ class EventRecorder:
                 return
             except errors.NotFound:
                 pass  # it has expired; say it anew
-        event = await self._events.create(self._new_event(identity, reference))
+        event = await self._events.create(self._new_event(said))
         self._known[identity] = _Known(event, now)
         if len(self._known) > REMEMBER:
             self._known.popitem(last=False)
 
-    def _new_event(self, identity: _Identity, reference: Object) -> Object:
-        moment = self._clock.now()
+    def _new_event(self, said: _Said) -> Object:
+        identity, reference, moment = said
         # The clock tells microseconds; the counter keeps two events of one moment apart.
         stamp = format(int(moment.timestamp() * 1e6) * 1000 + next(self._serial) % 1000, "x")
         namespace = identity.namespace or "default"

@@ -88,6 +88,7 @@ class FakeAPI:
     def __init__(self, *objects: Object, clock: Clock | None = None) -> None:
         self.actions: list[Action] = []
         self.refuse: Callable[[Action, Object | None], errors.StatusError | None] = lambda action, obj: None
+        self.away = ""  # `refuses` connections, or `hangs`: takes them and does not answer
         self._clock = clock or RealClock()
         self._objects: dict[tuple[str, str], dict[tuple[str, str], Object]] = {}
         self._revision = itertools.count(1)
@@ -139,6 +140,10 @@ class FakeAPI:
         self._wake()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if self.away == "refuses":
+            raise ConnectionRefusedError("the API server is away")
+        if self.away == "hangs":
+            await asyncio.Event().wait()
         body = (await receive()).get("body") or b""
         query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode()).items()}
         try:

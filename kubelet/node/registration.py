@@ -189,15 +189,12 @@ class NodeReporter:
     async def _fill(self, node: Object) -> None:
         """Write what is true now into a Node."""
         self._measure()
-        try:
-            self._runtime_info = await self._runtime()
-        except ContainerRuntimeError as error:
-            log.debug("runtime version unknown: %s", error)
+        _, health = await asyncio.gather(
+            self._ask_runtime(), self._health()
+        )  # it may take long to say nothing
         status = node.setdefault("status", {})
         present = status.setdefault("conditions", [])
-        node_status.update_conditions(
-            present, self._facts, await self._health(), self._pressure(), self._clock.now()
-        )
+        node_status.update_conditions(present, self._facts, health, self._pressure(), self._clock.now())
         self._tell(present)
         extended = node_status.extended_of(node)
         present_devices, healthy_devices = self._devices()
@@ -219,6 +216,12 @@ class NodeReporter:
         if self._runtime_info.supplemental_groups_policy is not None:
             policy = self._runtime_info.supplemental_groups_policy
             status["features"] = {"supplementalGroupsPolicy": policy}
+
+    async def _ask_runtime(self) -> None:
+        try:
+            self._runtime_info = await self._runtime()
+        except ContainerRuntimeError as error:
+            log.debug("runtime version unknown: %s", error)
 
     def _tell(self, present: list[Object]) -> None:
         """An event for each condition that is not what it was."""

@@ -115,6 +115,9 @@ class RuntimeManager:
             return done.outcome()
         log.debug("plan for %s: %s", logging.name(pod), steps)
         if steps.kill_pod:  # 1
+            if steps.create_sandbox and steps.sandbox_id:
+                text = "Pod sandbox changed, it will be killed and re-created."
+                self.recorder.event(pod, "Normal", "SandboxChanged", text)
             await self.kill_pod(pod, state)
             done.acted = True
             if not steps.create_sandbox:

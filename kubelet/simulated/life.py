@@ -19,6 +19,7 @@ from kubarium.api.core.pod.resources import is_restartable_init
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, status_of, uid_of
 from kubarium.component_base.backoff import Backoff
+from kubarium.component_base.options import format_duration
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus, Sandbox, StartError
 from kubelet.runtime.state import PodState, newest_first
@@ -306,13 +307,8 @@ def _crash_loop(pod: Object, container: Object, delay: float) -> StartError:
     where = f"{name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
     return StartError(
         "CrashLoopBackOff",
-        f"back-off {_go_duration(delay)} restarting failed container={container['name']} pod={where}",
+        f"back-off {format_duration(round(delay))} restarting failed container={container['name']} pod={where}",
     )
-
-
-def _go_duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 def new_id() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
@@ -16,6 +17,8 @@ from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
 TTL = 30.0  # seconds; a pod is looked at again every minute, so changes arrive within a minute and a half
+PATIENCE = 1.0  # seconds for which an API server that was answering before is waited for
+SILENCE = (errors.StatusError, OSError, TimeoutError)
 RESOURCES = {
     "ConfigMap": ("v1", "configmaps"),
     "Secret": ("v1", "secrets"),
@@ -31,6 +34,7 @@ RESOURCES = {
 class _Entry:
     answer: asyncio.Future[Object | None]
     fetched: float
+    before: Object | None = None  # as it was when the API server last answered
 
 
 class WatchedObjects:
@@ -43,13 +47,32 @@ class WatchedObjects:
         self._entries: dict[tuple[str, str, str], _Entry] = {}
 
     async def fetch(self, kind: str, namespace: str, name: str) -> Object | None:
-        """The object, or None when it does not exist. Raises StatusError or OSError when that cannot be known."""
+        """The object, or None when it does not exist. Raises StatusError or OSError when that cannot be known.
+
+        While the API server is away it is as it was: a container that must be restarted does not wait for it.
+        """
         key, now = (kind, namespace, name), self._clock.monotonic()
         entry = self._entries.get(key)
         if entry is None or now - entry.fetched > self._ttl or _is_useless(entry.answer):
-            entry = self._entries[key] = _Entry(asyncio.ensure_future(self._get(*key)), now)
+            before = _known(entry) if entry is not None else None
+            entry = self._entries[key] = _Entry(asyncio.ensure_future(self._get(*key)), now, before)
+            entry.answer.add_done_callback(
+                _is_useless
+            )  # a failure that nobody waits for any more has been seen
             self._drop_old(now)
-        return await asyncio.shield(entry.answer)
+        if entry.before is None:
+            return await asyncio.shield(entry.answer)
+        return await self._newest(entry)
+
+    async def _newest(self, entry: _Entry) -> Object | None:
+        """What the API server says, if it says it soon; else what it said before."""
+        patience = asyncio.ensure_future(self._clock.sleep(PATIENCE))
+        waits: list[asyncio.Future[Any]] = [entry.answer, patience]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            patience.cancel()
+        return _known(entry)
 
     def invalidate(self, pod: Object) -> None:
         """A new pod wants to see its namespace as it is now."""
@@ -78,6 +101,13 @@ class WatchedObjects:
     def _drop_old(self, now: float) -> None:
         for key in [key for key, entry in self._entries.items() if now - entry.fetched > 4 * self._ttl]:
             del self._entries[key]
+
+
+def _known(entry: _Entry) -> Object | None:
+    """The answer, or while there is none, the one before."""
+    if not entry.answer.done() or entry.answer.cancelled():
+        return entry.before
+    return entry.before if isinstance(entry.answer.exception(), SILENCE) else entry.answer.result()
 
 
 def _is_useless(answer: asyncio.Future[Object | None]) -> bool:
@@ -119,7 +149,14 @@ class TokenManager:
             },
         }
         account = spec_of(pod).get("serviceAccountName") or "default"
-        answer = await self._accounts.create(request, namespace_of(pod), name=account, subresource="token")
+        try:
+            answer = await self._accounts.create(
+                request, namespace_of(pod), name=account, subresource="token"
+            )
+        except SILENCE:
+            if known is None or parse_time(known[0]["expirationTimestamp"]).timestamp() <= now:
+                raise
+            return known[0]  # it is still good for a while
         status: Object = answer["status"]
         life = parse_time(status["expirationTimestamp"]).timestamp() - now
         self._tokens[key] = (status, now + min(life * 0.8, 24 * 3600))
