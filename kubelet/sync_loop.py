@@ -168,18 +168,26 @@ class SyncLoop:
             self._workers.wake(uid_of(static))
 
     def _refuse(self, pod: Object) -> bool:
-        """Admission: a pod that cannot run here becomes Failed."""
+        """Admission: a pod that cannot run here becomes Failed.
+
+        Of a pod that runs already (this kubelet was started again) the node's need of the moment is no reason: whoever
+        must go for that is chosen by eviction.
+        """
+        is_running = uid_of(pod) in self._pleg.running_pods()
         node = self._node()
         others = [
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]
-        refusal = self._refuses(pod) or admission.refuse(pod, others, node, self._allowed_sysctls)
+        pressing = None if is_running else self._refuses(pod)
+        refusal = pressing or admission.refuse(pod, others, node, self._allowed_sysctls)
         if refusal is None:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)
         self._recorder.event(pod, "Warning", refusal.reason, refusal.message)
         text = f"Pod was rejected: {refusal.message}"
         self._statuses.set(pod, generate.failed(pod, refusal.reason, text, self._clock.now()))
+        if is_running:
+            self._workers.terminate(pod)
         return True
 
     def _is_active(self, pod: Object) -> bool:

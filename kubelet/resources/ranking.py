@@ -9,7 +9,7 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, annotations_of, spec_of, uid_of
-from kubelet.resources.thresholds import IN_BYTES, of_resource
+from kubelet.resources.thresholds import of_resource
 
 CRITICAL_PRIORITY = 2_000_000_000
 
@@ -65,9 +65,8 @@ def complaint(pod: Object, used: Consumption, resource: str) -> str:
         amount = used.containers.get(container["name"], 0)
         if amount <= asked:
             continue
-        shown = f"{amount // 1024}Ki" if resource in IN_BYTES else quantity.of_value(amount)
         parts.append(
-            f"Container {container['name']} was using {shown}, "
+            f"Container {container['name']} was using {of_resource(amount, resource)}, "
             f"request is {of_resource(asked, resource)}, "
             f"has larger consumption of {resource}. "
         )

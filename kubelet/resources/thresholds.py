@@ -91,10 +91,7 @@ class Met:
     @property
     def message(self) -> str:
         """What the evicted pod's status says first."""
-        limit = of_resource(self.limit, self.resource)
-        available = (
-            f"{self.available // 1024}Ki" if self.resource in IN_BYTES else quantity.of_value(self.available)
-        )
+        limit, available = (of_resource(one, self.resource) for one in (self.limit, self.available))
         return (
             f"The node was low on resource: {self.resource}. "
             f"Threshold quantity: {limit}, available: {available}. "

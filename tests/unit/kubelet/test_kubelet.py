@@ -17,6 +17,7 @@ from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from kubelet.app import Kubelet
 from kubelet.options import Options
+from kubelet.pods.admission import Refusal
 from kubelet.pods.source_files import FileSource
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime import interface
@@ -305,6 +306,40 @@ async def test_the_log_of_a_run_goes_with_it(node: Node, tmp_path: Path) -> None
             (logs / name).touch()
         node.runtime.finish("uid-1", "main")
     await node.until(lambda: {file.name[0] for file in logs.iterdir()} == {"2"}, 150)
+
+
+async def test_a_kubelet_that_is_started_again_under_pressure_leaves_what_runs(
+    node: Node, tmp_path: Path
+) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    await node.stop()
+    second = Node(tmp_path, node.clock, node.api, node.runtime)
+    second.kubelet.guardians.refuse = lambda pod: Refusal("Evicted", "pressure")  # type: ignore[method-assign]
+    node.api.put(make_pod(name="new", uid="uid-2"))
+    await second.start()
+    try:
+        await second.until(lambda: second.status("new")["phase"] == "Failed")
+        assert second.is_ready() and not second.calls("stop_sandbox")
+    finally:
+        await second.stop()
+
+
+async def test_what_runs_and_is_refused_ends(node: Node, tmp_path: Path) -> None:
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    await node.stop()
+    pod = node.api.get("v1", "pods", "default", "web")
+    pod["spec"]["nodeSelector"] = {"kubernetes.io/arch": "none"}  # as if the node's labels had changed
+    node.api.put(pod)
+    second = Node(tmp_path, node.clock, node.api, node.runtime)
+    await second.start()
+    try:
+        await second.until(lambda: second.calls("stop_sandbox"))
+        await second.until(lambda: second.status()["phase"] == "Failed")
+        assert second.status()["reason"] == "NodeAffinity"
+    finally:
+        await second.stop()
 
 
 async def test_power_off_and_on(node: Node) -> None:

@@ -42,9 +42,9 @@ def test_process_ids_are_not_asked_for() -> None:
 def test_what_an_evicted_pod_is_told() -> None:
     used = Consumption({"main": 3 * MIB})
     assert complaint(pod("a", "1Mi"), used, "memory") == (
-        "Container main was using 3072Ki, request is 1Mi, has larger consumption of memory. "
+        "Container main was using 3Mi, request is 1Mi, has larger consumption of memory. "
     )
-    assert complaint(pod("a"), used, "memory").startswith("Container main was using 3072Ki, request is 0, ")
+    assert complaint(pod("a"), used, "memory").startswith("Container main was using 3Mi, request is 0, ")
     assert complaint(pod("a", "4Mi"), used, "memory") == ""
 
 

@@ -17,7 +17,7 @@ def test_amounts_and_percentages() -> None:
     met = thresholds.met(observed, wanted)
     assert [one.signal for one in met] == ["memory.available"]
     assert met[0].message == (
-        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51200Ki. "
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
     )
 
 
