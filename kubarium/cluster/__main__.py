@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -186,16 +187,15 @@ def node() -> None:
 )
 def node_add(name: str, node_name: str | None, settings: tuple[str, ...]) -> None:
     """Plug in one more node."""
-    cluster = known(name)
-    new_name = node_name or f"node-{cluster.free_index()}"
     progress = terminal.TerminalProgress()
 
-    async def work() -> None:
+    async def work(cluster: Cluster, new_name: str) -> None:
         made = await launcher.add_node(cluster, new_name, parse_settings(settings))
         await waiting.wait_ready(made, progress)
 
-    with state.locked(cluster.home / f"{name}.lock"):
-        run(work())
+    with held(name) as cluster:
+        new_name = node_name or f"node-{cluster.free_index()}"
+        run(work(cluster, new_name))
     terminal.console.print(f"{new_name} is Ready.")
 
 
@@ -204,8 +204,7 @@ def node_add(name: str, node_name: str | None, settings: tuple[str, ...]) -> Non
 @click.argument("node_name", metavar="NAME")
 def node_remove(name: str, node_name: str) -> None:
     """Take a node out of the cluster."""
-    cluster = known(name)
-    with state.locked(cluster.home / f"{name}.lock"):
+    with held(name) as cluster:
         run(launcher.remove_node(cluster, node_name))
     terminal.console.print(f"{node_name} is gone.")
 
@@ -215,8 +214,7 @@ def node_remove(name: str, node_name: str) -> None:
 @click.argument("node_name", metavar="NAME")
 def node_kill(name: str, node_name: str) -> None:
     """Power a node off: one SIGKILL, and nothing in it runs any more."""
-    cluster = known(name)
-    with state.locked(cluster.home / f"{name}.lock"):
+    with held(name) as cluster:
         run(launcher.switch(cluster, node_name, on=False))
     terminal.console.print(f"{node_name} is off.")
 
@@ -226,8 +224,7 @@ def node_kill(name: str, node_name: str) -> None:
 @click.argument("node_name", metavar="NAME")
 def node_shutdown(name: str, node_name: str) -> None:
     """Shut a node down: the kubelet ends its pods in order of priority, then the power goes off."""
-    cluster = known(name)
-    with state.locked(cluster.home / f"{name}.lock"):
+    with held(name) as cluster:
         run(launcher.shut_down(cluster, node_name))
     terminal.console.print(f"{node_name} is off.")
 
@@ -237,8 +234,7 @@ def node_shutdown(name: str, node_name: str) -> None:
 @click.argument("node_name", metavar="NAME")
 def node_start(name: str, node_name: str) -> None:
     """Power a node on again."""
-    cluster = known(name)
-    with state.locked(cluster.home / f"{name}.lock"):
+    with held(name) as cluster:
         run(launcher.switch(cluster, node_name, on=True))
     terminal.console.print(f"{node_name} is on.")
 
@@ -318,6 +314,13 @@ def known(name: str) -> Cluster:
     if cluster is None:
         raise LaunchError(f"there is no cluster {name!r} in {state.home()}; start one with: kubarium up")
     return cluster
+
+
+@contextmanager
+def held(name: str) -> Iterator[Cluster]:
+    """The cluster of that name, as it is now; nobody else changes it meanwhile."""
+    with state.locked(state.home() / f"{name}.lock"):
+        yield known(name)
 
 
 def report(cluster: Cluster, component: str) -> processes.Report:
