@@ -292,8 +292,10 @@ def kubeconfig(name: str) -> None:
 @name_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def kubectl(name: str, arguments: tuple[str, ...]) -> None:
-    """Run the bundled client against the cluster."""
-    environment = {**os.environ, "KUBECONFIG": str(known(name).admin_conf)}
+    """Run the bundled client against the cluster, or against the one that --kubeconfig names."""
+    environment = dict(os.environ)
+    if not any(word.startswith("--kubeconfig") for word in arguments):
+        environment["KUBECONFIG"] = str(known(name).admin_conf)
     os.execve(sys.executable, [sys.executable, "-m", "kubarium.kubectl", *arguments], environment)
 
 
