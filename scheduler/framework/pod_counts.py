@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from kubarium.apimachinery.object import Object
-from scheduler.framework.columns import Column, Floats, LabelColumn
+from scheduler.framework.columns import Column, Floats, Ids, LabelColumn
 from scheduler.framework.pod_info import PodInfo, PodKind, Term
 
+DOMAINS = 4  # partings of the nodes for which a counter keeps sums
 COUNTERS = 512  # questions kept up to date; the one not asked for longest goes first
 MATCHED_KINDS = 4096
 
@@ -34,20 +35,58 @@ class Table(Protocol):
         ...
 
 
+class Domains(Protocol):
+    """Nodes parted into bins; those that are not eligible are not counted. It never changes."""
+
+    @property
+    def bins(self) -> Ids:
+        """Per node, the number of its bin."""
+        ...
+
+    @property
+    def eligible(self) -> Floats:
+        """Per node, 1.0 where its pods count, else 0.0."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many bins there are."""
+        ...
+
+
 class Counter:
     """The pods that match a question, per node and in all."""
 
-    __slots__ = ("column", "matches", "total")
+    __slots__ = ("_sums", "column", "matches", "total")
 
     def __init__(self, column: Column, matches: Callable[[PodKind], bool]) -> None:
         self.column = column
         self.matches = matches
         self.total = 0
+        self._sums: list[tuple[Domains, Floats]] = []  # the newest last
 
     @property
     def values(self) -> Floats:
         """Matching pods on each node."""
         return self.column.values
+
+    def add(self, place: int, number: int) -> None:
+        """So many matching pods more at a place."""
+        self.column.values[place] += number
+        self.total += number
+        for domains, sums in self._sums:
+            if place < len(domains.bins):  # else they are of a time with fewer places
+                sums[domains.bins[place]] += number * domains.eligible[place]
+
+    def sums(self, domains: Domains) -> Floats:
+        """Matching pods in each bin, kept up to date from the first question on. Read the answer, do not change it."""
+        for known, sums in self._sums:
+            if known is domains:
+                return sums
+        weights = self.values * domains.eligible
+        found: Floats = np.bincount(domains.bins, weights, minlength=domains.size).astype(np.float64)
+        self._sums = [*self._sums[1 - DOMAINS :], (domains, found)]
+        return found
 
 
 class _Kind:
@@ -100,8 +139,7 @@ class PodCounts:
                 if matches(kind):
                     placed.counters.append(known)
                     for place, number in placed.places.items():
-                        known.values[place] += number
-                        known.total += number
+                        known.add(place, number)
         self._counters[key] = known  # now the one asked for last
         return known
 
@@ -160,8 +198,7 @@ class PodCounts:
             if not placed.places:
                 del self._kinds[pod.kind]
         for counter in placed.counters:
-            counter.column.values[place] += sign
-            counter.total += sign
+            counter.add(place, sign)
         if pod.affinity_terms or pod.anti_affinity_terms or pod.preferred_terms:
             self._count_terms(pod, place, sign)
 

@@ -72,7 +72,9 @@ class _Domains(NamedTuple):
     bins: Ids  # per node: 0 without the label, else 1 + id of its value
     eligible: Floats  # 1.0 where pods are counted
     present: Mask  # per bin: has it an eligible node?
-    number: int
+    number: int  # of bins that have
+    size: int  # of all bins
+    lacking: Mask | None  # nodes without the label, if there are any
 
 
 class PodTopologySpread(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
@@ -116,12 +118,12 @@ class PodTopologySpread(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlug
         already: Mask | None = None  # the first constraint that a node violates gives the reason
         for constraint in constraints:
             domains = self._domains(constraint, keys, pod, nodes)
-            lacking = domains.bins == 0
-            if lacking.any():
+            lacking = domains.lacking
+            if lacking is not None:
                 yield Refusal(
                     lacking if already is None else lacking & ~already, REASON_LABEL, resolvable=False
                 )
-            counts = self._count(constraint, pod, domains, nodes)
+            counts = self._counter(constraint, pod, nodes).sums(domains)
             fewest = counts[domains.present].min(initial=math.inf)
             if domains.number < constraint.min_domains:
                 fewest = 0.0
@@ -131,8 +133,9 @@ class PodTopologySpread(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlug
             if ahead.any():
                 crowded = ahead[domains.bins]
                 yield Refusal(crowded if already is None else crowded & ~already, REASON)
-                lacking |= crowded
-            already = lacking if already is None else already | lacking
+                lacking = crowded if lacking is None else lacking | crowded
+            if lacking is not None:
+                already = lacking if already is None else already | lacking
 
     # ---- soft constraints
 
@@ -160,7 +163,7 @@ class PodTopologySpread(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlug
                 number: Floats = self._counter(constraint, pod, nodes).values
             else:
                 size = int(np.count_nonzero(np.bincount(domains.bins[looked_at], minlength=1)[1:]))
-                number = self._count(constraint, pod, domains, nodes)[domains.bins]
+                number = self._counter(constraint, pod, nodes).sums(domains)[domains.bins]
             has_label = domains.bins > 0
             total += (number * math.log(size + 2) + (constraint.max_skew - 1)) * has_label
         total[ignored] = 0.0
@@ -211,12 +214,6 @@ class PodTopologySpread(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlug
 
         return nodes.counts.counter(("spread", namespace, selector), counts)
 
-    def _count(self, constraint: Constraint, pod: PodInfo, domains: _Domains, nodes: Nodes) -> Floats:
-        """Matching pods per bin."""
-        values = self._counter(constraint, pod, nodes).values
-        weights = values * domains.eligible
-        return np.asarray(np.bincount(domains.bins, weights, minlength=len(domains.present)), np.float64)
-
 
 def _domains(constraint: Constraint, keys: Sequence[str], pod: PodInfo, nodes: Nodes) -> _Domains:
     eligible = nodes.valid.copy()
@@ -232,7 +229,15 @@ def _domains(constraint: Constraint, keys: Sequence[str], pod: PodInfo, nodes: N
     bins: Ids = column.values + np.int32(1)
     present = np.bincount(bins, weights=eligible, minlength=column.distinct + 1) > 0
     present[0] = False
-    return _Domains(bins, eligible.astype(np.float64), present, int(np.count_nonzero(present)))
+    lacking: Mask = bins == 0
+    return _Domains(
+        bins,
+        eligible.astype(np.float64),
+        present,
+        number=int(np.count_nonzero(present)),
+        size=len(present),
+        lacking=lacking if lacking.any() else None,
+    )
 
 
 def constraint_of(item: Object, pod: PodInfo) -> Constraint:
