@@ -14,7 +14,7 @@ from kubarium.component_base.process import Process, run
 async def start(process: Process) -> None:
     """Read the flags and build everything from them."""
     options = parse(Options, sys.argv[1:], program="kube-apiserver")
-    logging.setup("kube-apiserver", options.verbosity)
+    logging.setup("kube-apiserver", options.verbosity, options.logging_format)
     await main(process, options)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from apiserver.accepted_flags import AcceptedFlags
 from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 
 ETCD, SECURE, AUTHENTICATION = "Etcd flags", "Secure serving flags", "Authentication flags"
 AUTHORIZATION, ADMISSION, MISC, AUDIT = (
@@ -16,7 +18,7 @@ AUTHORIZATION, ADMISSION, MISC, AUDIT = (
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
     """How an API server is started."""
 
     etcd_servers: tuple[str, ...] = flag(
@@ -44,7 +46,6 @@ class Options:
     shutdown_grace_period: Duration = flag(
         Duration(10.0), "How long requests under way may take when the server stops."
     )
-    verbosity: int = flag(0, "Number for the log level verbosity.")
     state_dir: str = flag(
         "", "Directory for the compiled schema cache; by default a folder of the user's cache."
     )

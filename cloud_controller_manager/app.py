@@ -17,7 +17,7 @@ from cloud_controller_manager.providers.local import LocalProvider
 from kubarium.client.controller import Controller
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
-from kubarium.client.kubeconfig import in_cluster, load
+from kubarium.client.kubeconfig import of_program
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
 from kubarium.client.secure_pages import SecurePages
@@ -50,13 +50,13 @@ class UnknownProvider(Exception):
 async def main(process: Process, argv: Sequence[str]) -> None:
     """Read flags, then work until stopped."""
     options = parse(Options, argv, NAME)
-    logging.setup(NAME, options.verbosity)
+    logging.setup(NAME, options.verbosity, options.logging_format)
     if options.cloud_provider not in PROVIDERS:
         raise UnknownProvider(
             f'unknown cloud provider "{options.cloud_provider}", known are: {", ".join(PROVIDERS)}'
         )
     canonical(options.controllers)
-    config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
+    config = of_program(options.kubeconfig, options.master)
     async with Client(config, user_agent=NAME) as client:
         await start(process, options, client, PROVIDERS[options.cloud_provider](), RealClock())
 

@@ -5,14 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.process_flags import (
+    CLIENT,
+    ELECTION,
+    ClientFlags,
+    LeaderElectionFlags,
+    LoggingFlags,
+    MetricsFlags,
+    VersionFlags,
+)
 from kubarium.component_base.secure_serving import SECURE, SecureServing
+
+_NO_MIGRATION = "Accepted; no controller moves between programs."
 
 
 @dataclass(frozen=True)
-class Options(SecureServing):
+class Options(LeaderElectionFlags, ClientFlags, SecureServing, MetricsFlags, VersionFlags, LoggingFlags):
     """Names and defaults are upstream's."""
 
-    kubeconfig: str = flag("", "Path to kubeconfig file with authorization and master location information.")
+    kube_api_qps: float = flag(
+        20.0, "Accepted; the API server's fairness limits who asks too much.", group=CLIENT
+    )
+    kube_api_burst: int = flag(30, "Accepted, as --kube-api-qps.", group=CLIENT)
     cloud_provider: str = flag("local", "The provider for cloud services.")
     cloud_config: str = flag("", "The path to the cloud provider configuration file.")
     cluster_name: str = flag("kubernetes", "The instance prefix for the cluster.")
@@ -36,18 +50,16 @@ class Options(SecureServing):
     use_service_account_credentials: bool = flag(
         False, "Accepted for compatibility: all controllers share one."
     )
-    feature_gates: tuple[str, ...] = flag((), "A set of key=value pairs that describe feature gates.")
-    leader_elect: bool = flag(
-        True, "Start a leader election client and gain leadership before executing the loops."
+    leader_elect_resource_name: str = flag(
+        "cloud-controller-manager", "The name of the lock resource.", group=ELECTION
     )
-    leader_elect_lease_duration: Duration = flag(
-        Duration(15.0), "How long non-leader candidates wait after observing a renewal."
+    enable_leader_migration: bool = flag(False, _NO_MIGRATION, group=ELECTION)
+    leader_migration_config: str = flag("", _NO_MIGRATION, group=ELECTION)
+    allow_untagged_cloud: bool = flag(False, "Accepted; the providers here know no tags.")
+    cidr_allocator_type: str = flag("RangeAllocator", "Accepted: the controller manager allocates.")
+    controller_start_interval: Duration = flag(0.0, "Accepted; all controllers start at once.")
+    min_resync_period: Duration = flag(
+        12 * 3600.0, "Accepted; informers do not tell again what has not changed."
     )
-    leader_elect_renew_deadline: Duration = flag(
-        Duration(10.0), "How long the acting leader retries before it stops leading."
-    )
-    leader_elect_retry_period: Duration = flag(Duration(2.0), "How long clients wait between tries.")
-    leader_elect_resource_name: str = flag("cloud-controller-manager", "The name of the lock resource.")
-    leader_elect_resource_namespace: str = flag("kube-system", "The namespace of the lock resource.")
+    webhooks: tuple[str, ...] = flag((), "Accepted; the providers here have no webhooks.")
     secure_port: int = flag(10258, "The port on which to serve HTTPS.", group=SECURE)
-    verbosity: int = flag(0, "number for the log level verbosity")

@@ -18,7 +18,7 @@ def main() -> int:
     except catalog.UnknownController as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
-    logging.setup(app.NAME, options.verbosity)
+    logging.setup(app.NAME, options.verbosity, options.logging_format)
     return process.run(lambda parent: app.run(parent, options))
 
 

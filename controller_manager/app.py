@@ -58,6 +58,8 @@ class Manager:
                 group.create_task(recorder.run(), name="events")
             for name, controller in built:
                 group.create_task(controller.run(), name=name)
+                if self.options.controller_start_interval:
+                    await self.clock.sleep(self.options.controller_start_interval)
 
     async def close(self) -> None:
         """Close what this manager has opened."""
@@ -98,10 +100,7 @@ async def run(
 ) -> None:
     """The whole program: serve pages, compete for the lease, run controllers while it is ours."""
     clock = clock or RealClock()
-    client = client or Client(
-        kubeconfig.load(options.kubeconfig) if options.kubeconfig else kubeconfig.in_cluster(),
-        user_agent=NAME,
-    )
+    client = client or Client(kubeconfig.of_program(options.kubeconfig, options.master), user_agent=NAME)
     async with client:
         manager = Manager(client, options, clock)
         process.start("controllers", _lead(options, manager))

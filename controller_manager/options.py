@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.process_flags import (
+    CLIENT,
+    ELECTION,
+    ClientFlags,
+    LeaderElectionFlags,
+    LoggingFlags,
+    MetricsFlags,
+    VersionFlags,
+)
 from kubarium.component_base.secure_serving import SECURE, SecureServing
 
-GENERIC = "Generic flags"
-LEADER = "Leader election flags"
+CLOUD = "Cloud flags"
 NODES = "Node flags"
 CERTIFICATES = "Certificate flags"
+
+
+_NO_MIGRATION = "Accepted; no controller moves between programs."
+_NO_CLOUD = "Accepted; clouds are the cloud controller manager's affair."
+_NO_RECYCLER = "Accepted; volumes are not recycled by pods."
+_BATCH = "How long changes of pods are collected before {} are written; 0 is not at all."
 
 
 def _signs(what: str, signer: str) -> str:
@@ -18,10 +32,13 @@ def _signs(what: str, signer: str) -> str:
 
 
 @dataclass(frozen=True)
-class Options(SecureServing):
+class Options(LeaderElectionFlags, ClientFlags, SecureServing, MetricsFlags, VersionFlags, LoggingFlags):
     """How this controller manager was started."""
 
-    kubeconfig: str = flag("", "Path to kubeconfig file with authorization and master location information.")
+    kube_api_qps: float = flag(
+        20.0, "Accepted; the API server's fairness limits who asks too much.", group=CLIENT
+    )
+    kube_api_burst: int = flag(30, "Accepted, as --kube-api-qps.", group=CLIENT)
     controllers: tuple[str, ...] = flag(
         ("*",),
         "A list of controllers to enable. '*' enables all on-by-default controllers, 'foo' enables the controller "
@@ -31,25 +48,27 @@ class Options(SecureServing):
         False, "If true, use individual service account credentials for each controller."
     )
     cluster_name: str = flag("kubernetes", "The instance prefix for the cluster.")
-    feature_gates: tuple[str, ...] = flag((), "A set of key=value pairs that describe feature gates.")
-    verbosity: int = flag(0, "Number for the log level verbosity.")
-
-    leader_elect: bool = flag(True, "Start a leader election client and gain leadership first.", group=LEADER)
-    leader_elect_lease_duration: Duration = flag(
-        15.0, "How long non-leader candidates wait after observing a renewal.", group=LEADER
-    )
-    leader_elect_renew_deadline: Duration = flag(
-        10.0, "How long the acting leader retries before it stops leading.", group=LEADER
-    )
-    leader_elect_retry_period: Duration = flag(2.0, "How long clients wait between tries.", group=LEADER)
     leader_elect_resource_name: str = flag(
-        "kube-controller-manager", "The name of the lock resource.", group=LEADER
+        "kube-controller-manager", "The name of the lock resource.", group=ELECTION
     )
-    leader_elect_resource_namespace: str = flag(
-        "kube-system", "The namespace of the lock resource.", group=LEADER
+    enable_leader_migration: bool = flag(False, _NO_MIGRATION, group=ELECTION)
+    leader_migration_config: str = flag("", _NO_MIGRATION, group=ELECTION)
+    controller_start_interval: Duration = flag(0.0, "Interval between starting controller managers.")
+    controller_shutdown_timeout: Duration = flag(10.0, "Accepted; controllers end at once.")
+    min_resync_period: Duration = flag(
+        12 * 3600.0, "Accepted; informers do not tell again what has not changed."
     )
 
     secure_port: int = flag(10257, "The port on which to serve HTTPS; 0 serves nothing.", group=SECURE)
+
+    allow_untagged_cloud: bool = flag(False, _NO_CLOUD, group=CLOUD)
+    cidr_allocator_type: str = flag("RangeAllocator", _NO_CLOUD, group=CLOUD)
+    cloud_config: str = flag("", _NO_CLOUD, group=CLOUD)
+    cloud_provider: str = flag("", _NO_CLOUD, group=CLOUD)
+    concurrent_service_syncs: int = flag(1, _NO_CLOUD, group=CLOUD)
+    configure_cloud_routes: bool = flag(True, _NO_CLOUD, group=CLOUD)
+    external_cloud_volume_plugin: str = flag("", _NO_CLOUD, group=CLOUD)
+    route_reconciliation_period: Duration = flag(10.0, _NO_CLOUD, group=CLOUD)
 
     root_ca_file: str = flag("", "The authority that is published to every namespace.", group=CERTIFICATES)
     service_account_private_key_file: str = flag(
@@ -127,13 +146,31 @@ class Options(SecureServing):
     concurrent_serviceaccount_token_syncs: int = flag(5, "Token secrets worked on at a time.")
     concurrent_ttl_after_finished_syncs: int = flag(5, "Finished Jobs worked on at a time.")
     concurrent_ephemeralvolume_syncs: int = flag(5, "Pods with ephemeral volumes worked on at a time.")
-    concurrent_device_taint_eviction_syncs: int = flag(10, "Pods evicted from tainted devices at a time.")
+    concurrent_device_taint_eviction_syncs: int = flag(8, "Pods evicted from tainted devices at a time.")
+    concurrent_resource_claim_syncs: int = flag(50, "Claims for devices worked on at a time.")
+    concurrent_validating_admission_policy_status_syncs: int = flag(5, "Policies checked at a time.")
+    endpoint_updates_batch_period: Duration = flag(0.0, _BATCH.format("Endpoints"))
+    endpointslice_updates_batch_period: Duration = flag(0.0, _BATCH.format("EndpointSlices"))
+    mirroring_endpointslice_updates_batch_period: Duration = flag(0.0, _BATCH.format("mirrored slices"))
     max_endpoints_per_slice: int = flag(100, "Endpoints in one EndpointSlice.")
     mirroring_max_endpoints_per_subset: int = flag(1000, "Endpoints mirrored of one subset.")
     resource_quota_sync_period: Duration = flag(300.0, "How often quotas are recounted.")
     namespace_sync_period: Duration = flag(300.0, "Accepted; namespaces are followed by watch.")
     pvclaimbinder_sync_period: Duration = flag(15.0, "How often claims are looked at again.")
-    attach_detach_reconcile_sync_period: Duration = flag(60.0, "How often attachments are checked.")
+    attach_detach_reconcile_sync_period: Duration = flag(60.0, "Accepted; attachments are followed by watch.")
+    disable_attach_detach_reconcile_sync: bool = flag(False, "Accepted; attachments are followed by watch.")
+    disable_force_detach_on_timeout: bool = flag(
+        False, "Never detach a volume from a node only because that takes too long."
+    )
+    flex_volume_plugin_dir: str = flag(
+        "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/", "Accepted; there are no flex volumes."
+    )
+    pv_recycler_increment_timeout_nfs: int = flag(30, _NO_RECYCLER)
+    pv_recycler_minimum_timeout_hostpath: int = flag(60, _NO_RECYCLER)
+    pv_recycler_minimum_timeout_nfs: int = flag(300, _NO_RECYCLER)
+    pv_recycler_pod_template_filepath_hostpath: str = flag("", _NO_RECYCLER)
+    pv_recycler_pod_template_filepath_nfs: str = flag("", _NO_RECYCLER)
+    pv_recycler_timeout_increment_hostpath: int = flag(30, _NO_RECYCLER)
     enable_garbage_collector: bool = flag(True, "Collect objects whose owners are gone.")
     enable_hostpath_provisioner: bool = flag(
         False, "Accepted; an add-on provisions local volumes for claims of the default class."

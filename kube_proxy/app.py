@@ -50,7 +50,7 @@ log = logging.get(__name__)
 async def main(process: Process, argv: Sequence[str]) -> None:
     """Read flags, then serve until stopped."""
     options = flags.read(argv)
-    logging.setup("kube-proxy", options.verbosity)
+    logging.setup("kube-proxy", options.verbosity, options.logging_format)
     if options.write_config_to:
         text = yaml.safe_dump(configuration.document_of(options))
         await asyncio.to_thread(Path(options.write_config_to).write_text, text)
@@ -69,8 +69,7 @@ async def main(process: Process, argv: Sequence[str]) -> None:
 
 def client_config(options: Options) -> kubeconfig.ClientConfig:
     """Whom to talk to: the kubeconfig, or the service account of a pod; `--master` says where."""
-    found = kubeconfig.load(options.kubeconfig) if options.kubeconfig else kubeconfig.in_cluster()
-    return replace(found, server=options.master) if options.master else found
+    return kubeconfig.of_program(options.kubeconfig, options.master)
 
 
 def settings_of(options: Options, node: Object) -> Settings:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubarium.component_base.options import Duration, flag, parse
+from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 from kube_proxy import configuration
 
 CONNTRACK, LOCAL, IPTABLES, CLIENT = "Conntrack flags", "Local traffic flags", "Rule flags", "Client flags"
@@ -19,7 +20,7 @@ class OptionsError(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(MetricsFlags, LoggingFlags):
     """Names and defaults are upstream's."""
 
     config: str = flag(
@@ -35,7 +36,6 @@ class Options:
     metrics_bind_address: str = flag("127.0.0.1:10249", "The IP address and port for the metrics server.")
     bind_address_hard_fail: bool = flag(False, "Treat failure to bind to a port as fatal and exit.")
     profiling: bool = flag(False, "Accepted for compatibility: there is no profiler behind /debug/pprof.")
-    show_hidden_metrics_for_version: str = flag("", "Accepted for compatibility: no metric is hidden.")
     nodeport_addresses: tuple[str, ...] = flag(
         (), "CIDRs of the local addresses that take node ports, or 'primary'; all addresses if empty."
     )
@@ -100,7 +100,6 @@ class Options:
     conntrack_udp_timeout_stream: Duration = flag(
         Duration(0.0), "Idle timeout for ASSURED UDP connections (0 to leave as-is).", group=CONNTRACK
     )
-    verbosity: int = flag(0, "number for the log level verbosity")
 
     @property
     def mode(self) -> str:

@@ -76,7 +76,7 @@ async def main(process: Process) -> None:
         log.error("command failed: %s", error)
         process.exit_code = 1
         return
-    logging.setup("kubelet", options.verbosity)
+    logging.setup("kubelet", options.verbosity, options.logging_format)
     clock = RealClock()
     if options.bootstrap_kubeconfig:
         from kubelet.node import credentials  # only now: what it stands on costs ten megabytes

@@ -15,7 +15,9 @@ import yaml
 
 from kubarium.component_base import logging
 from kubarium.component_base.options import Duration, format_duration, parse, parse_duration
+from kubarium.component_base.process_flags import LoggingFlags
 from kubelet import configuration_checks
+from kubelet.accepted_flags import AcceptedFlags
 from kubelet.options import Options
 
 log = logging.get(__name__)
@@ -39,6 +41,7 @@ FILE_NAMES = {
     "imageMinimumGCAge": "minimum_image_ttl_duration",
     "kubeAPIBurst": "kube_api_burst",
     "kubeAPIQPS": "kube_api_qps",
+    "logging.format": "logging_format",
     "logging.verbosity": "verbosity",
     "makeIPTablesUtilChains": "make_iptables_util_chains",
     "memorySwap.swapBehavior": "swap_behavior",
@@ -52,6 +55,8 @@ FILE_NAMES = {
 }
 NOT_IN_FILE = frozenset(
     (
+        *(field.name for field in dataclasses.fields(AcceptedFlags)),
+        *(field.name for field in dataclasses.fields(LoggingFlags) if field.name not in FILE_NAMES.values()),
         "bootstrap_kubeconfig",
         "cert_dir",
         "cloud_provider",

@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass
 
 from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.process_flags import LoggingFlags
+from kubelet.accepted_flags import AcceptedFlags
 
 FILE_ONLY = "Settings that upstream has in the configuration file only"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(AcceptedFlags, LoggingFlags):
     """Names, meanings and defaults are upstream's."""
 
     kubeconfig: str = flag("", "Path to a kubeconfig file, specifying how to connect to the API server.")
@@ -152,7 +154,9 @@ class Options:
     node_status_max_images: int = flag(50, "Maximum number of images in the node's status; -1 is no limit.")
     read_only_port: int = flag(0, "The read-only port of the kubelet, without authentication; 0 is none.")
     server_tls_bootstrap: bool = flag(
-        False, "Request the serving certificate from the certificates.k8s.io API.", group=FILE_ONLY
+        False,
+        "Request and rotate the serving certificate from the certificates.k8s.io API.",
+        name="rotate-server-certificates",
     )
     enable_debugging_handlers: bool = flag(True, "Serve logs, commands and ports of containers.")
     enable_system_log_handler: bool = flag(True, "Serve the node's /var/log below /logs/.", group=FILE_ONLY)
@@ -221,7 +225,6 @@ class Options:
     )
     fail_swap_on: bool = flag(True, "Accepted for compatibility.")
     feature_gates: dict[str, bool] = flag({}, "Feature gates.")
-    verbosity: int = flag(0, "Number for the log level verbosity.")
 
     @property
     def eviction_thresholds(self) -> dict[str, str]:

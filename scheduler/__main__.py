@@ -19,7 +19,7 @@ def main() -> int:
     if flags.write_config_to:
         options.write(flags, configuration)
         return 0
-    logging.setup("kube-scheduler", flags.verbosity)
+    logging.setup("kube-scheduler", flags.verbosity, flags.logging_format)
     return process.run(lambda parent: app.run(parent, flags, configuration))
 
 

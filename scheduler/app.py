@@ -155,8 +155,7 @@ async def run(
     """The whole program: serve pages, compete for the lease, schedule while it is ours."""
     clock = clock or RealClock()
     client = client or Client(
-        kubeconfig.load(options.kubeconfig) if options.kubeconfig else kubeconfig.in_cluster(),
-        user_agent="kube-scheduler",
+        kubeconfig.of_program(options.kubeconfig, options.master), user_agent="kube-scheduler"
     )
     async with client:
         app = SchedulerApp(

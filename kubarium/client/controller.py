@@ -63,6 +63,7 @@ class Watch:
     on_update: Callable[[Object, Object], None] | None = None
     on_delete: Callable[[Object], None] | None = None
     changed: Callable[[Object, Object], bool] | None = None  # is an update of interest?
+    delay: float = 0.0  # seconds for which keys are held back, to take later changes along
     metadata_only: bool = False
 
 
@@ -130,7 +131,10 @@ class Controller:
 
         def queue_keys(obj: Object) -> None:
             for key in watch.keys(obj):
-                self.queue.add(key)
+                if watch.delay:
+                    self.queue.add_after(key, watch.delay)
+                else:
+                    self.queue.add(key)
 
         def on_add(obj: Object, initial: bool) -> None:
             if watch.on_add is not None:

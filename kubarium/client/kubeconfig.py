@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-acces
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
 import ssl
 import tempfile
@@ -106,6 +107,12 @@ def load(path: str | None = None, context: str | None = None) -> ClientConfig:
         namespace=entry.get("namespace") or "default",
         impersonate=user.get("as") or "",
     )
+
+
+def of_program(path: str, master: str = "") -> ClientConfig:
+    """For a program with `--kubeconfig` and `--master`; without a file it is a pod. Raises ConfigError."""
+    found = load(path) if path else in_cluster()
+    return dataclasses.replace(found, server=master.rstrip("/")) if master else found
 
 
 def in_cluster() -> ClientConfig:

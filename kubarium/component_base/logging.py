@@ -1,7 +1,8 @@
-"""One key=value line per event on standard error."""
+"""One line per event on standard error: key=value, or JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -38,13 +39,33 @@ class LineFormatter(logging.Formatter):
         return line
 
 
-def setup(component: str, verbosity: int = 0) -> None:
+class JSONFormatter(logging.Formatter):
+    """`--logging-format=json`: `ts` in milliseconds, `v` or `err`, `msg`, as upstream's components write it."""
+
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": record.created * 1000,
+            "caller": record.name,
+            "msg": record.getMessage(),
+        }
+        if record.levelno < logging.WARNING:
+            line["v"] = 2 if record.levelno < logging.INFO else 0
+        if record.exc_info:
+            line["err"] = self.formatException(record.exc_info)
+        return json.dumps(line | {"logger": self._component})
+
+
+def setup(component: str, verbosity: int = 0, form: str = "text") -> None:
     """Send every log line of this process to standard error.
 
-    `verbosity` is the `-v` flag of upstream's components: from 2 on debug lines are shown.
+    `verbosity` is the `-v` flag of upstream's components: from 2 on debug lines are shown; `form` is text or json.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(component))
+    handler.setFormatter(JSONFormatter(component) if form == "json" else LineFormatter(component))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbosity >= 2 else logging.INFO)

@@ -9,7 +9,7 @@
 
 Names, forms and units of flags are those of upstream's component of the same name: a boolean may be given as
 `--flag`, `--flag=true` or `--flag=false`; a list as `a,b` or by repeating the flag; a mapping as `k=v,k2=v2`;
-a duration (`Duration`) as `1m30s`.
+a duration (`Duration`) as `1m30s`. Names may be written with `_` for `-`. `--version` prints the version and ends.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+import sys
 import types
 import typing
 from collections.abc import Sequence
 from typing import Any, NewType, TypeVar
+
+from kubarium.component_base import version
 
 Duration = NewType("Duration", float)
 """Seconds, written on the command line as Go writes durations: `300ms`, `1m30s`, `2h`."""
@@ -31,9 +34,16 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
 
-def flag(default: Any, help: str = "", *, name: str | None = None, group: str = "Generic flags") -> Any:
+def flag(
+    default: Any,
+    help: str = "",
+    *,
+    name: str | None = None,
+    group: str = "Generic flags",
+    choices: Sequence[Any] | None = None,
+) -> Any:
     """Declare a field of an options class."""
-    metadata = {"help": help, "name": name, "group": group}
+    metadata = {"help": help, "name": name, "group": group, "choices": choices}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -65,6 +75,14 @@ def format_duration(seconds: float) -> str:
 def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | None = None) -> T:
     """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given."""
     parser = argparse.ArgumentParser(prog=program, allow_abbrev=False)
+    parser.add_argument(
+        "--version",
+        nargs="?",
+        const="true",
+        action=_ShowVersion,
+        metavar="true|false|raw",
+        help=_ShowVersion.HELP,
+    )
     hints = typing.get_type_hints(options)
     groups: dict[str, Any] = {}
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
@@ -75,15 +93,45 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
         if field.name == "verbosity":
             names = ["-v", "--v"]
         group.add_argument(
-            *names, dest=field.name, help=field.metadata.get("help"), **_argument(hints[field.name])
+            *names,
+            dest=field.name,
+            help=field.metadata.get("help"),
+            choices=field.metadata.get("choices"),
+            **_argument(hints[field.name]),
         )
-    given = {key: value for key, value in vars(parser.parse_args(list(argv))).items() if value is not None}
+    arguments = vars(parser.parse_args([_with_dashes(text) for text in argv]))
+    given = {key: value for key, value in arguments.items() if value is not None and key != "version"}
     for field in fields:
         if field.name in given:
             given[field.name] = _collect(hints[field.name], given[field.name])
     if defaults is not None:
         return dataclasses.replace(defaults, **given)  # type: ignore[type-var]
     return options(**given)
+
+
+class _ShowVersion(argparse.Action):
+    """`--version` as upstream's programs have it."""
+
+    HELP = "--version, --version=raw prints version information and quits."
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        if values == "false":
+            return
+        document = version.version_document()
+        fields = ", ".join(f'{key[0].upper()}{key[1:]}:"{text}"' for key, text in document.items())
+        text = f"version.Info{{{fields}}}" if values == "raw" else f"Kubernetes {version.VERSION}"
+        sys.stdout.write(f"{text}\n")
+        parser.exit(0)
+
+
+def _with_dashes(text: str) -> str:
+    """Upstream takes `--a_flag` for `--a-flag`."""
+    if not text.startswith("--"):
+        return text
+    name, equals, value = text.partition("=")
+    return name.replace("_", "-") + equals + value
 
 
 def _argument(hint: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, process.stop)
-        body: asyncio.Future[None] = asyncio.ensure_future(_as_coroutine(main(process)))
+        body: asyncio.Future[None] = asyncio.ensure_future(_until_exit(main(process), process))
         stop = asyncio.ensure_future(process.stopped())
         try:
             await asyncio.wait([body, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -108,5 +108,9 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
         return runner.run(supervised())
 
 
-async def _as_coroutine(work: Awaitable[None]) -> None:
-    await work
+async def _until_exit(work: Awaitable[None], process: Process) -> None:
+    """`--help`, `--version` and flags that nobody knows end a program in its middle."""
+    try:
+        await work
+    except SystemExit as leaving:
+        process.exit_code = leaving.code if isinstance(leaving.code, int) else 1

@@ -36,6 +36,14 @@ class SecureServing:
     tls_min_version: str = flag(
         "", "Minimum TLS version supported. Possible values: VersionTLS12, VersionTLS13.", group=SECURE
     )
+    tls_cipher_suites: tuple[str, ...] = flag(
+        (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe.", group=SECURE
+    )
+    tls_sni_cert_key: tuple[str, ...] = flag((), "Accepted; one certificate is shown to all.", group=SECURE)
+    disable_http2_serving: bool = flag(False, "Accepted; HTTP/1.1 is spoken.", group=SECURE)
+    http2_max_streams_per_connection: int = flag(0, "Accepted; HTTP/1.1 is spoken.", group=SECURE)
+    permit_address_sharing: bool = flag(False, "Accepted; the address is shared.", group=SECURE)
+    permit_port_sharing: bool = flag(False, "Accepted; the port is not shared.", group=SECURE)
     authentication_kubeconfig: str = flag(
         "", "kubeconfig file pointing at the server with enough rights to create tokenreviews. If empty, all token "
         "requests are considered to be anonymous and no client CA is looked up in the cluster.", group=AUTHENTICATION
@@ -56,7 +64,24 @@ class SecureServing:
         "client-ca-file is authenticated with an identity corresponding to the CommonName.", group=AUTHENTICATION
     )  # fmt: skip
     requestheader_client_ca_file: str = flag(
-        "", "Accepted; front proxies have no way in.", group=AUTHENTICATION
+        "", "Authority whose clients are front proxies: they say in headers who it is that asks.",
+        group=AUTHENTICATION,
+    )  # fmt: skip
+    requestheader_allowed_names: tuple[str, ...] = flag(
+        (), "Common names of the front proxies that are believed; if empty, all of the authority.",
+        group=AUTHENTICATION,
+    )  # fmt: skip
+    requestheader_username_headers: tuple[str, ...] = flag(
+        ("x-remote-user",), "Headers with the user's name.", group=AUTHENTICATION
+    )
+    requestheader_uid_headers: tuple[str, ...] = flag(
+        (), "Headers with the user's uid.", group=AUTHENTICATION
+    )
+    requestheader_group_headers: tuple[str, ...] = flag(
+        ("x-remote-group",), "Headers with groups.", group=AUTHENTICATION
+    )
+    requestheader_extra_headers_prefix: tuple[str, ...] = flag(
+        ("x-remote-extra-",), "Prefixes of headers with more.", group=AUTHENTICATION
     )
     authorization_kubeconfig: str = flag(
         "", "kubeconfig file pointing at the server with enough rights to create subjectaccessreviews. If empty, all "
@@ -78,6 +103,7 @@ class SecureServing:
     profiling: bool = flag(
         True, "Enable profiling via web interface host:port/debug/pprof/.", group=DEBUGGING
     )
+    contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.", group=DEBUGGING)
 
 
 def key_pair(flags: SecureServing, name: str, scratch: str) -> tuple[str, str]:

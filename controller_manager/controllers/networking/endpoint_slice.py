@@ -73,8 +73,9 @@ class EndpointSliceController(Controller):
         *,
         workers: int = 5,
         max_endpoints: int = MAX_ENDPOINTS,
+        batch_period: float = 0.0,
     ) -> None:
-        self.workers, self.max_endpoints = workers, max_endpoints
+        self.workers, self.max_endpoints, self.batch_period = workers, max_endpoints, batch_period
         self.events = events
         self.services = informers.informer("v1", "services").lister
         self.pods = informers.informer("v1", "pods").lister
@@ -90,7 +91,11 @@ class EndpointSliceController(Controller):
         return [
             Watch("v1", "services"),
             Watch(
-                "v1", "pods", keys=self._services_of, changed=lambda a, b: not slices.same_pod_endpoint(a, b)
+                "v1",
+                "pods",
+                keys=self._services_of,
+                changed=lambda a, b: not slices.same_pod_endpoint(a, b),
+                delay=self.batch_period,
             ),
             Watch("discovery.k8s.io/v1", "endpointslices", keys=_service_of_slice),
             Watch("v1", "nodes", keys=self._services_on_node, changed=_zone_changed),

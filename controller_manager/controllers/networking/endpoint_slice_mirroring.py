@@ -45,8 +45,9 @@ class EndpointSliceMirroringController(Controller):
         *,
         workers: int = 5,
         limit: int = 1000,
+        batch_period: float = 0.0,
     ) -> None:
-        self.workers, self.events, self.limit = workers, events, limit
+        self.workers, self.events, self.limit, self.batch_period = workers, events, limit, batch_period
         self.endpoints = informers.informer("v1", "endpoints").lister
         self.services = informers.informer("v1", "services").lister
         informer = informers.informer("discovery.k8s.io/v1", "endpointslices")
@@ -57,7 +58,7 @@ class EndpointSliceMirroringController(Controller):
 
     def watches(self) -> Sequence[Watch]:
         return [
-            Watch("v1", "endpoints"),
+            Watch("v1", "endpoints", delay=self.batch_period),
             Watch("v1", "services"),
             Watch("discovery.k8s.io/v1", "endpointslices", keys=_mirrored_from),
         ]

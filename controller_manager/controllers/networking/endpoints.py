@@ -32,9 +32,16 @@ class EndpointsController(Controller):
     queue_name = "endpoint"
 
     def __init__(
-        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 5
+        self,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        events: EventRecorder,
+        *,
+        workers: int = 5,
+        batch_period: float = 0.0,
     ) -> None:
-        self.workers = workers
+        self.workers, self.batch_period = workers, batch_period
         self.events = events
         self.services = informers.informer("v1", "services").lister
         self.pods = informers.informer("v1", "pods").lister
@@ -46,7 +53,11 @@ class EndpointsController(Controller):
         return [
             Watch("v1", "services"),
             Watch(
-                "v1", "pods", keys=self._services_of, changed=lambda a, b: not slices.same_pod_endpoint(a, b)
+                "v1",
+                "pods",
+                keys=self._services_of,
+                changed=lambda a, b: not slices.same_pod_endpoint(a, b),
+                delay=self.batch_period,
             ),
             Watch("v1", "endpoints"),
         ]

@@ -26,9 +26,9 @@ class ValidatingAdmissionPolicyStatusController(Controller):
     """
 
     name = "validatingadmissionpolicy-status-controller"
-    workers = 1
 
-    def __init__(self, client: Client, informers: Informers, clock: Clock) -> None:
+    def __init__(self, client: Client, informers: Informers, clock: Clock, *, workers: int = 5) -> None:
+        self.workers = workers
         self.policies = informers.informer(*API).lister
         self.resource = client.resource(*API)
         self.client = client

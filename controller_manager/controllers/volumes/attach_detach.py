@@ -60,7 +60,17 @@ class AttachDetachController(Controller):
     name = "persistentvolume-attach-detach-controller"
     workers = 2
 
-    def __init__(self, client: Client, informers: Informers, clock: Clock, recorder: EventRecorder) -> None:
+    def __init__(
+        self,
+        client: Client,
+        informers: Informers,
+        clock: Clock,
+        recorder: EventRecorder,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: a node is waited for however long it takes."""
+        self.patient = patient
         pods = informers.informer("v1", "pods")
         pods.add_index("node", lambda pod: [spec_of(pod).get("nodeName") or ""])
         self.pods = pods.lister
@@ -162,7 +172,7 @@ class AttachDetachController(Controller):
         left = self._unwanted_since.setdefault(name_of(attachment), now) + MAX_WAIT_FOR_UNMOUNT - now
         if left > 0:
             return left
-        return RETRY if conditions.is_true(found, "Ready") else None
+        return RETRY if self.patient or conditions.is_true(found, "Ready") else None
 
     async def _report(self, node: str, existing: Iterable[Object]) -> None:
         """Say in the node's status what is attached."""

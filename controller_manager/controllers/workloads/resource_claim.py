@@ -46,8 +46,10 @@ class ResourceClaimController(Controller):
 
     name = "resourceclaim-controller"
 
-    def __init__(self, client: Client, informers: Informers, clock: Clock, events: EventRecorder) -> None:
-        self.events = events
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 50
+    ) -> None:
+        self.workers, self.events = workers, events
         self.pods = informers.informer("v1", "pods").lister
         self.templates = informers.informer(*TEMPLATES).lister
         self.claims = informers.informer(*CLAIMS).lister

@@ -1,0 +1,131 @@
+"""Flags as upstream's programs take them: names, `--version`, choices; and every program takes what is documented."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+import apiserver.options
+import cloud_controller_manager.options
+import controller_manager.options
+import kube_proxy.options
+import kubelet.options
+import scheduler.options
+from kubarium.component_base.logging import JSONFormatter
+from kubarium.component_base.options import parse
+from kubarium.component_base.process import Process, run
+
+LOGS = (
+    "--logging-format=json --log-flush-frequency=5s --log-json-info-buffer-size=0 --log-json-split-stream "
+    "--log-text-info-buffer-size=0 --log-text-split-stream=false --vmodule=a=1 -v=2"
+)
+METRICS = (
+    "--allow-metric-labels=a,b='c' --allow-metric-labels-manifest=/f --disabled-metrics=a "
+    "--show-hidden-metrics-for-version=1.35"
+)
+SECURE = (
+    "--bind-address=127.0.0.1 --secure-port=1 --cert-dir=/d --tls-cert-file=/c --tls-private-key-file=/k "
+    "--tls-cipher-suites=TLS_AES_128_GCM_SHA256 --tls-min-version=VersionTLS13 --tls-sni-cert-key=/a,/b "
+    "--disable-http2-serving --http2-max-streams-per-connection=5 --permit-address-sharing --permit-port-sharing "
+    "--authentication-kubeconfig=/k --authentication-skip-lookup --authentication-token-webhook-cache-ttl=10s "
+    "--authentication-tolerate-lookup-failure=false --client-ca-file=/c --requestheader-allowed-names=a "
+    "--requestheader-client-ca-file=/r --requestheader-extra-headers-prefix=x --requestheader-group-headers=x "
+    "--requestheader-uid-headers=x --requestheader-username-headers=x --authorization-always-allow-paths=/healthz "
+    "--authorization-kubeconfig=/k --authorization-webhook-cache-authorized-ttl=1s "
+    "--authorization-webhook-cache-unauthorized-ttl=1s --profiling=false --contention-profiling=true"
+)
+CLIENT = (
+    "--kubeconfig=/k --master=https://m --kube-api-qps=50.0 --kube-api-burst=100 --kube-api-content-type=a/b"
+)
+ELECTION = (
+    "--leader-elect=false --leader-elect-lease-duration=30s --leader-elect-renew-deadline=15s "
+    "--leader-elect-retry-period=5s --leader-elect-resource-lock=leases --leader-elect-resource-name=n "
+    "--leader-elect-resource-namespace=ns"
+)
+VERSIONS = "--feature-gates=kube:A=true --emulated-version=kube=1.36"
+LOOP = " ".join((LOGS, METRICS, SECURE, CLIENT, ELECTION, VERSIONS))
+CONTROLLERS = (
+    "--allocate-node-cidrs=true --attach-detach-reconcile-sync-period=30s --cidr-allocator-type=CloudAllocator "
+    "--cloud-config=/c --cloud-provider=external --cluster-cidr=1.2.3.4/24 --cluster-name=k8s "
+    "--concurrent-service-syncs=2 --concurrent_rc_syncs=10 --concurrent-resource-claim-syncs=9 "
+    "--concurrent-validating-admission-policy-status-syncs=9 --configure-cloud-routes=false "
+    "--controller-shutdown-timeout=5s --controller-start-interval=2m --controllers=foo,bar "
+    "--disable-attach-detach-reconcile-sync=true --disable-force-detach-on-timeout --enable-leader-migration "
+    "--leader-migration-config=/m --endpoint-updates-batch-period=1s --endpointslice-updates-batch-period=1s "
+    "--mirroring-endpointslice-updates-batch-period=1s --external-cloud-volume-plugin=a "
+    "--flex-volume-plugin-dir=/f --min-resync-period=8h --pv-recycler-increment-timeout-nfs=45 "
+    "--pv-recycler-minimum-timeout-hostpath=45 --pv-recycler-minimum-timeout-nfs=200 "
+    "--pv-recycler-pod-template-filepath-hostpath=/a --pv-recycler-pod-template-filepath-nfs=/b "
+    "--pv-recycler-timeout-increment-hostpath=45 --route-reconciliation-period=30s"
+)
+PROGRAMS: dict[str, tuple[Any, str]] = {
+    "kube-scheduler": (scheduler.options.Options, f"{LOOP} --write-config-to=/f --config="),
+    "kube-controller-manager": (controller_manager.options.Options, f"{LOOP} {CONTROLLERS}"),
+    "cloud-controller-manager": (
+        cloud_controller_manager.options.Options,
+        f"{LOOP} --allow-untagged-cloud --cidr-allocator-type=a --controller-start-interval=1s "
+        "--enable-leader-migration --leader-migration-config=/f --min-resync-period=8h --webhooks=a",
+    ),
+    "kube-proxy": (kube_proxy.options.Options, f"{LOGS} {METRICS} {CLIENT}"),
+    "kubelet": (
+        kubelet.options.Options,
+        f"{LOGS} --cpu-manager-policy=none --memory-manager-policy=None --rotate-server-certificates "
+        "--reserved-cpus=0 --volume-stats-agg-period=1m --streaming-connection-idle-timeout=4h "
+        "--authentication-token-webhook-cache-ttl=2m --tls-min-version=VersionTLS12 --contention-profiling=false",
+    ),
+    "kube-apiserver": (
+        apiserver.options.Options,
+        f"{LOGS} {METRICS} --etcd-prefix=/registry --profiling=false --storage-backend=etcd3 "
+        "--endpoint-reconciler-type=lease --service-account-lookup=true --watch-cache-sizes=a#1",
+    ),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_documented_flags_are_taken(program: str) -> None:
+    options, flags = PROGRAMS[program]
+    found = parse(options, flags.split(), program)
+    assert found.logging_format == "json"
+    assert found.verbosity == 2
+
+
+def test_what_would_be_an_empty_promise_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in ("--cpu-manager-policy=static", "--manifest-url=http://a", "--logging-format=xml"):
+        with pytest.raises(SystemExit):
+            parse(kubelet.options.Options, [flag], "kubelet")
+    with pytest.raises(SystemExit):
+        parse(apiserver.options.Options, ["--encryption-provider-config=/f"], "kube-apiserver")
+    assert "invalid choice: 'static'" in capsys.readouterr().err
+
+
+def test_the_version_is_printed_and_the_program_ends_in_peace(capsys: pytest.CaptureFixture[str]) -> None:
+    async def main(process: Process) -> None:
+        parse(kubelet.options.Options, ["--version"], "kubelet")
+
+    assert run(main) == 0
+    with pytest.raises(SystemExit):
+        parse(kubelet.options.Options, ["--version=raw"], "kubelet")
+    plain, raw = capsys.readouterr().out.splitlines()
+    assert plain.startswith("Kubernetes v1.")
+    assert raw.startswith('version.Info{Major:"1", Minor:"')
+    assert parse(kubelet.options.Options, ["--version=false"], "kubelet") == kubelet.options.Options()
+
+
+def test_a_flag_that_nobody_knows_is_a_failure_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def main(process: Process) -> None:
+        parse(kubelet.options.Options, ["--no-such-flag"], "kubelet")
+
+    assert run(main) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_log_line_in_json_says_what_upstreams_says() -> None:
+    record = logging.LogRecord("scheduler.app", logging.INFO, "", 0, 'bound "%s"', ("web",), None)
+    line = json.loads(JSONFormatter("kube-scheduler").format(record))
+    assert (line["msg"], line["v"], line["logger"]) == ('bound "web"', 0, "kube-scheduler")
+    assert line["ts"] == pytest.approx(record.created * 1000)
