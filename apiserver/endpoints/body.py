@@ -164,7 +164,7 @@ def normalized(
     else:
         obj, unknown = builtin.normalize_builtin(obj, gvk, endpoints.schemas)
         if whole:
-            zeros.drop(obj, gvk, endpoints.schemas)
+            zeros.settle(obj, gvk, endpoints.schemas)
         # Upstream's decoder tells of unknown and repeated keys as they come, and most unknown ones come early;
         # its YAML reader notices repeated keys before anything is decoded.
         early = [problem for problem in found if not problem.startswith("duplicate field")]

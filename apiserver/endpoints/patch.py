@@ -147,7 +147,7 @@ class _Patching:
                 if metadata_of(sent).get(key):
                     metadata_of(merged)[key] = metadata_of(sent)[key]
             if self._row.custom is None:
-                zeros.drop(merged, body.type_of(merged), self._endpoints.schemas)
+                zeros.settle(merged, body.type_of(merged), self._endpoints.schemas)
             self._row.strategy.defaults(merged)
             return await self._writing.admit(merged, current)
 

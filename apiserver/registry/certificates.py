@@ -92,7 +92,7 @@ def _stamp(context: RequestContext, wanted: list[Object], old: Object) -> None:
     before = {entry.get("type"): entry for entry in _conditions(old)}
     for entry in wanted:
         known = before.get(entry.get("type")) or {}
-        entry.setdefault("lastUpdateTime", now)
+        entry["lastUpdateTime"] = entry.get("lastUpdateTime") or now
         if not entry.get("lastTransitionTime"):
             same = known.get("status") == entry.get("status")
             entry["lastTransitionTime"] = known.get("lastTransitionTime") if same and known else now

@@ -21,18 +21,23 @@ _NAMES = {
     "deprecatedCount": "count",
 }
 _CORE_NAMES = {core: new for new, core in _NAMES.items()} | {"reportingInstance": "reportingInstance"}
+_ALWAYS_IN_CORE = {"reportingComponent": "", "reportingInstance": ""}
+"""What v1 writes although it is empty, and events.k8s.io/v1 does not."""
 
 
 def to_core(event: Object) -> Object:
     """events.k8s.io/v1 -> v1."""
-    return {_NAMES.get(name, name): value for name, value in event.items()} | {"apiVersion": "v1"}
+    named = {_NAMES.get(name, name): value for name, value in event.items()} | {"apiVersion": "v1"}
+    return {**_ALWAYS_IN_CORE, **named}
 
 
 def from_core(event: Object) -> Object:
     """v1 -> events.k8s.io/v1."""
-    return {_CORE_NAMES.get(name, name): value for name, value in event.items()} | {
-        "apiVersion": "events.k8s.io/v1"
-    }
+    return {
+        _CORE_NAMES.get(name, name): value
+        for name, value in event.items()
+        if value or name not in _ALWAYS_IN_CORE
+    } | {"apiVersion": "events.k8s.io/v1"}
 
 
 def _reference(part: str) -> FieldGetter:

@@ -100,7 +100,9 @@ def assign_node(pod: Object, binding: Object, now: datetime) -> None:
     status = pod.setdefault("status", {})
     status.pop("nominatedNodeName", None)  # it has come true, or it has not
     conditions.set_condition(
-        status.setdefault("conditions", []), {"type": "PodScheduled", "status": "True"}, now
+        status.setdefault("conditions", []),
+        {"type": "PodScheduled", "status": "True", "lastProbeTime": None},
+        now,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAGIC = b"k8s\x00"
 SAME_MESSAGE = {("policy/v1beta1", "Eviction"): "policy/v1"}
@@ -27,6 +28,8 @@ class Field(NamedTuple):
     """Nothing, `*` repeated, `%` map, `^` inline."""
     kind: str
     """A type of the table, or the message: `alias.Message`."""
+    always: bool
+    """JSON has the field whatever is in it."""
 
 
 class _Table(NamedTuple):
@@ -87,14 +90,49 @@ def fields_without_zeros(definition: str) -> frozenset[str]:
 
     `io.k8s.api.core.v1.PodSpec` -> hostNetwork, nodeName, …; empty where the definition is not known.
     """
+    return frozenset(
+        field.name
+        for field in _json_fields(definition)
+        if field.kind in ("s", "i", "b", "y") and not field.shape and not field.always
+    )
+
+
+def fields_always_written(definition: str) -> dict[str, Any]:
+    """Fields of a published definition that JSON always has, with what they are when nothing was said.
+
+    `io.k8s.api.core.v1.PodCondition` -> {"type": "", "status": "", "lastProbeTime": None, …}; a message is `{}`.
+    """
+    return {field.name: _empty(field) for field in _json_fields(definition) if field.always}
+
+
+_EMPTY: dict[str, Any] = {
+    "S": "", "I": 0, "B": False, "D": 0, "quantity": "0", "intOrString": 0, "duration": "0s",
+    "y": None, "time": None, "microTime": None, "raw": None, "strings": None,
+}  # fmt: skip
+
+
+def _empty(field: Field) -> Any:
+    return None if field.shape else _EMPTY.get(field.kind, {})
+
+
+def _json_fields(definition: str) -> Iterator[Field]:
+    """The fields of a published definition, those of inline messages among them."""
     match = _DEFINITION.fullmatch(definition)
     if match is None:
-        return frozenset()
+        return
     package, version, message = match.groups()
-    names = (f"{package}.{message}", f"{package}_{version}.{message}")
-    line = next((line for name in reversed(names) if (line := line_of(name)) is not None), "")
-    entries = (entry.split(":", 2) for entry in line.split())
-    return frozenset(field for _, field, kind in entries if kind in ("s", "i", "b"))
+    names = (f"{package}_{version}.{message}", f"{package}.{message}")
+    name = next((name for name in names if line_of(name) is not None), None)
+    if name is not None:
+        yield from _flat(name)
+
+
+def _flat(name: str) -> Iterator[Field]:
+    for field in fields_of(name):
+        if field.shape == "^":
+            yield from _flat(field.kind)
+        else:
+            yield field
 
 
 @lru_cache(None)
@@ -108,8 +146,9 @@ def fields_of(name: str) -> tuple[Field, ...]:
     for entry in line.split():
         number, field, kind = entry.split(":", 2)
         shape = kind[0] if kind[0] in "*%^" else ""
-        kind = kind.removeprefix(shape)
+        always = kind[-1] == "!"
+        kind = kind.removeprefix(shape).removesuffix("!")
         if kind not in TYPES and "." not in kind:
             kind = f"{alias}.{kind}"
-        found.append(Field(int(number), field, shape, kind))
+        found.append(Field(int(number), field, shape, kind, always))
     return tuple(sorted(found))

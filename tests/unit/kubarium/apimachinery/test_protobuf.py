@@ -85,6 +85,12 @@ def test_zeros_are_kept_only_where_they_mean_something():
     assert decoded == {"kind": "Deployment", "apiVersion": "apps/v1", "spec": {"replicas": 0}}
 
 
+def test_text_behind_a_pointer_may_be_empty():
+    # LeaseSpec: holderIdentity (a pointer upstream) = ""
+    decoded = decode(envelope("coordination.k8s.io/v1", "Lease", b"\x12\x02\x0a\x00"))
+    assert decoded["spec"] == {"holderIdentity": ""}
+
+
 def test_delete_options_are_known_in_every_group():
     decoded = decode(envelope("apps/v1", "DeleteOptions", b"\x08\x00"))
     assert decoded == {"kind": "DeleteOptions", "apiVersion": "apps/v1", "gracePeriodSeconds": 0}
