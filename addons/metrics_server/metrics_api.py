@@ -127,4 +127,5 @@ def _window(seconds: float) -> str:
 
 
 def _usage(used: Usage) -> Object:
-    return {"cpu": f"{used.nanocores}n", "memory": f"{used.memory_bytes // 1024}Ki"}
+    amounts = {"cpu": f"{used.nanocores}n", "memory": f"{used.memory_bytes // 1024}Ki"}
+    return {name: quantity.canonical(amount) for name, amount in amounts.items()}

@@ -35,7 +35,7 @@ def test_a_pod_shows_its_containers() -> None:
         samples.put("node-1", parse(scrape(cpu, seconds), 0))
     metrics = pod_metrics(POD, samples)
     assert metrics is not None
-    assert metrics["containers"] == [{"name": "web", "usage": {"cpu": "250000000n", "memory": "1024Ki"}}]
+    assert metrics["containers"] == [{"name": "web", "usage": {"cpu": "250m", "memory": "1Mi"}}]
     table = table_of(list_of("PodMetrics", [metrics]))
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "cpu", "memory", "Window"]
     assert table["rows"][0]["cells"] == ["web-1", "250m", "1Mi", "4.000s"]
