@@ -19,7 +19,7 @@ from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
-from kubarium.component_base.health import metrics_page
+from kubarium.component_base.health import metrics_page, slis_page
 from kubarium.component_base.process import Process
 from kubarium.component_base.serving import Page, Scope, pages, serve
 from kube_proxy import configuration, kernel, local_traffic, own_node
@@ -103,6 +103,7 @@ async def start(
     table = {
         **table,
         "/metrics": metrics_page,
+        "/metrics/slis": slis_page,
         "/proxyMode": _text(options.mode),
         "/configz": _configz(options),
     }

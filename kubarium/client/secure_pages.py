@@ -1,7 +1,7 @@
 """The pages of a control loop's own HTTPS port, behind a door that asks the API server.
 
     /healthz /livez /readyz   for everybody
-    /metrics                  what is measured
+    /metrics                  what is measured; /metrics/slis: what the health checks said
     /configz                  the configuration in force
     /statusz /flagz           how long the program has been running, and with which flags
     /debug/flags/v            PUT changes how much is logged

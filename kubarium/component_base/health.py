@@ -1,8 +1,8 @@
-"""`/healthz`, `/livez` and `/readyz` built from named checks, and `/metrics`.
+"""`/healthz`, `/livez` and `/readyz` built from named checks, `/metrics`, and `/metrics/slis` for the checks alone.
 
 The texts are upstream's: `ok` alone, or with `?verbose` one `[+]name ok` line per check. A single check is
 served below the page (`/readyz/etcd`), and `?exclude=name` leaves one out.
-Source: https://kubernetes.io/docs/reference/using-api/health-checks/
+Source: https://kubernetes.io/docs/reference/using-api/health-checks/ and …/reference/instrumentation/slis/
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ Check = Callable[[], Awaitable[None]]
 """Returns when all is well; raises an exception whose text says what is not."""
 
 
+_SLIS = (
+    prometheus_client.CollectorRegistry()
+)  # read every second or so, which the other metrics are too many for
 _CHECKS = Counts(
     "kubernetes_healthchecks_total",
     "This metric records the results of all healthcheck.",
     ("name", "status", "type"),
+    _SLIS,
 )
 _results: dict[tuple[str, str], float] = {}
 Readings(
@@ -33,6 +37,7 @@ Readings(
     "This metric records the result of a single healthcheck.",
     ("name", "type"),
     lambda: [*_results.items()],
+    _SLIS,
 )
 
 
@@ -106,7 +111,7 @@ class Health:
 
         table = {f"/{name}": page_of(name) for name in self._checks}
         table |= {f"/{name}/": page_of(name) for name in self._checks}
-        return {**table, "/metrics": self._metrics}
+        return {**table, "/metrics": self._metrics, "/metrics/slis": slis_page}
 
     async def _metrics(self, scope: Scope) -> tuple[int, str, bytes]:
         for work in self._measuring:
@@ -116,4 +121,12 @@ class Health:
 
 async def metrics_page(scope: Scope) -> tuple[int, str, bytes]:
     """Everything that this process measures, in Prometheus' text form."""
-    return 200, "text/plain; version=0.0.4; charset=utf-8", prometheus_client.generate_latest()
+    return 200, _EXPOSITION, prometheus_client.generate_latest()
+
+
+async def slis_page(scope: Scope) -> tuple[int, str, bytes]:
+    """What the checks said, in Prometheus' text form."""
+    return 200, _EXPOSITION, prometheus_client.generate_latest(_SLIS)
+
+
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

@@ -10,7 +10,7 @@ import orjson
 from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
-from kubarium.component_base.health import Health, metrics_page
+from kubarium.component_base.health import Health, metrics_page, slis_page
 from kubarium.component_base.serving import Receive, Scope, Send, respond
 from kubelet.resources import exposition, metrics
 from kubelet.resources.stats import Stats
@@ -83,6 +83,8 @@ class Server:
                 await respond(send, *await self._health.answer("healthz", scope))
             case ["metrics"]:
                 await respond(send, *await metrics_page(scope))
+            case ["metrics", "slis"]:
+                await respond(send, *await slis_page(scope))
             case ["metrics", "resource"]:
                 text = exposition.resource_metrics(await self._stats.summary())
                 await respond(send, 200, METRICS, text.encode())

@@ -51,8 +51,6 @@ EXPECTED = {
         "gauge",
         "build_date compiler git_commit git_tree_state git_version go_version major minor platform",
     ),
-    "kubernetes_healthcheck": ("gauge", "name type"),
-    "kubernetes_healthchecks": ("counter", "name status type"),
     "process_cpu_seconds": ("counter", ""),
     "process_resident_memory_bytes": ("gauge", ""),
     "rest_client_request_duration_seconds": ("histogram", "host verb"),
@@ -83,6 +81,8 @@ async def test_metrics_have_upstreams_names_types_and_labels(client: Client, nam
     }
     assert {name: found[name][0] for name in wanted} == {name: sort for name, (sort, _) in wanted.items()}
     assert "_created" not in text
+    slis = await client.request("GET", "/metrics/slis")
+    assert 'kubernetes_healthcheck{name="etcd",type="readyz"} 1.0' in slis and "apiserver_" not in slis
     assert 'apiserver_storage_objects{resource="configmaps"}' in text
     assert 'apiserver_storage_objects{resource="deployments.apps"}' in text
     assert 'resource="endpoints",scope="resource"' in text
