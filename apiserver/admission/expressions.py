@@ -25,6 +25,15 @@ class ExpressionFailed(Exception):
     """An expression could not be compiled or evaluated."""
 
 
+class OutOfBudget(ExpressionFailed):
+    """No more expressions are evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "validation failed due to running out of cost budget, no further validation expressions will be run"
+        )
+
+
 class Expressions:
     """Keeps compiled expressions by their text."""
 
@@ -33,6 +42,12 @@ class Expressions:
 
     def evaluate(self, text: str, bindings: Mapping[str, Any], result: types.Type = types.DYN) -> Any:
         """The value. Raises ExpressionFailed."""
+        return self.measured(text, bindings, result)[0]
+
+    def measured(
+        self, text: str, bindings: Mapping[str, Any], result: types.Type = types.DYN
+    ) -> tuple[Any, int]:
+        """The value, and what it has cost. Raises ExpressionFailed."""
         key = (text, result.kind)
         program = self._programs.get(key)
         if program is None:
@@ -43,7 +58,7 @@ class Expressions:
             raise ExpressionFailed(f"compilation failed: {program}")
         try:
             with EVALUATED.timed():
-                return program.evaluate(bindings)
+                return program.evaluate_with_cost(bindings)
         except (EvaluationError, CostExceeded) as error:
             raise ExpressionFailed(str(error)) from None
 
@@ -54,6 +69,22 @@ def _compiled(text: str, result: types.Type) -> compiler.Program | CompileError:
             return expressions.compile(text, result)
     except CompileError as error:
         return error
+
+
+class Metered:
+    """Expressions that share a budget: those of one policy with one binding and one parameter."""
+
+    def __init__(self, expressions: Expressions, budget: int = compiler.RULES_COST_LIMIT) -> None:
+        self._expressions = expressions
+        self._left = budget
+
+    def evaluate(self, text: str, bindings: Mapping[str, Any], result: types.Type = types.DYN) -> Any:
+        """The value. Raises ExpressionFailed, and OutOfBudget when all have cost too much together."""
+        value, cost = self._expressions.measured(text, bindings, result)
+        self._left -= cost
+        if self._left < 0:
+            raise OutOfBudget
+        return value
 
 
 class Conditions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apiserver.admission.expressions import ExpressionFailed, Expressions
+from apiserver.admission.expressions import ExpressionFailed, Expressions, Metered
 from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.object import Object
 
@@ -14,7 +14,7 @@ class Variables(dict[str, Any]):
     """A map that computes its entries."""
 
     def __init__(
-        self, expressions: Expressions, wanted: Sequence[Object], bindings: Mapping[str, Any]
+        self, expressions: Expressions | Metered, wanted: Sequence[Object], bindings: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self._expressions = expressions

@@ -13,7 +13,15 @@ from typing import Any
 import orjson
 
 from apiserver.admission import metrics
-from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
+from apiserver.admission.expressions import (
+    Conditions,
+    Decide,
+    ExpressionFailed,
+    Expressions,
+    Metered,
+    OutOfBudget,
+    bindings_of,
+)
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Policies
 from apiserver.admission.variables import Variables
@@ -97,53 +105,61 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
                 return []
         except ExpressionFailed as error:
             return self._act(attributes, case, Failure(str(error))) if closed else []
-        bindings["variables"] = Variables(self._expressions, spec.get("variables") or (), bindings)
+        metered = Metered(self._expressions)
+        bindings["variables"] = Variables(metered, spec.get("variables") or (), bindings)
         denials = []
-        for failure in self._failures(spec, bindings):
+        for failure in self._failures(metered, spec, bindings):
             if failure.error and not closed:
                 _count(case, failure, "allow")
             else:
                 denials += self._act(attributes, case, failure)
         for annotation in spec.get("auditAnnotations") or ():
             try:
-                self._take_note(annotation, bindings, notes)
+                self._take_note(metered, annotation, bindings, notes)
             except ExpressionFailed as error:
                 if closed:
                     denials.append(_denial(attributes, case.policy, case.binding, Failure(str(error))))
         return denials
 
-    def _failures(self, spec: Object, bindings: dict[str, Any]) -> Iterator[Failure]:
+    def _failures(self, metered: Metered, spec: Object, bindings: dict[str, Any]) -> Iterator[Failure]:
         for index, validation in enumerate(spec.get("validations") or ()):
             text, began = validation.get("expression") or "", time.perf_counter()
             try:
-                if self._expressions.evaluate(text, bindings, types.BOOL) is True:
+                if metered.evaluate(text, bindings, types.BOOL) is True:
                     continue
+            except OutOfBudget as error:
+                yield Failure(str(error), index=index, error=str(error))
+                return
             except ExpressionFailed as error:
                 taken = time.perf_counter() - began
                 said = f"expression '{text}' resulted in error: {error}"
                 yield Failure(said, index=index, seconds=taken, error=str(error))
                 continue
             taken = time.perf_counter() - began
-            said = self._message(validation, bindings)
+            said = self._message(metered, validation, bindings)
             yield Failure(said, validation.get("reason") or "Invalid", index, taken)
 
-    def _message(self, validation: Object, bindings: dict[str, Any]) -> str:
+    @staticmethod
+    def _message(metered: Metered, validation: Object, bindings: dict[str, Any]) -> str:
         expression, message = validation.get("expression") or "", (validation.get("message") or "").strip()
         plain = message or f"failed expression: {expression.strip()}"
         dynamic = validation.get("messageExpression")
         if not dynamic:
             return plain
         try:
-            said = self._expressions.evaluate(dynamic, bindings, types.STRING)
+            said = metered.evaluate(dynamic, bindings, types.STRING)
         except ExpressionFailed:
             return plain
         said = said.strip() if isinstance(said, str) else ""
         return plain if not said or "\n" in said or len(said.encode()) > _LONGEST_MESSAGE else said
 
-    def _take_note(self, annotation: Object, bindings: dict[str, Any], notes: dict[str, list[str]]) -> None:
+    @staticmethod
+    def _take_note(
+        metered: Metered, annotation: Object, bindings: dict[str, Any], notes: dict[str, list[str]]
+    ) -> None:
         """An audit annotation; the same said by several bindings is said once. Raises ExpressionFailed."""
         text = annotation.get("valueExpression") or ""
-        value = self._expressions.evaluate(text, bindings)
+        value = metered.evaluate(text, bindings)
         if value is None:
             return
         if not isinstance(value, str):

@@ -2,8 +2,8 @@
 
 One walk does both: every node becomes a `Typed`, its type, a function of the environment, and what it costs at
 most without its loops. The environment is a list: the budget that is left at 0, then one place for each variable.
-Costs are paid at the start for the whole expression, at each turn of a loop for its body, and by functions that
-look at long values.
+Costs are paid at the start for what is computed in any case, for a branch where it is taken, at each turn of a loop
+for its body, and by functions that look at long values.
 
 Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md,
 https://kubernetes.io/docs/reference/using-api/cel/
@@ -39,7 +39,7 @@ from kubarium.apimachinery.cel.parser import (
     Select,
     parse,
 )
-from kubarium.apimachinery.cel.program import COST_LIMIT, RULES_COST_LIMIT, Env, Program, Typed, truth
+from kubarium.apimachinery.cel.program import COST_LIMIT, RULES_COST_LIMIT, Env, Program, Typed, spend, truth
 from kubarium.apimachinery.cel.types import (
     BOOL,
     DYN,
@@ -156,6 +156,12 @@ class _Compiler:
         name, args = self._resolved(node)
         typed_args = [self.visit(arg) for arg in args]
         self._check_literals(name, args)
+        if name == "@in" and _is_constant(args[1]):
+            item, items = typed_args
+            run = dispatch.dispatched(
+                [one._replace(cost=None) for one in FUNCTIONS[name]], [item.run, items.run]
+            )
+            return Typed(BOOL, run, item.cost)  # a set is made of it once
         return self._function(
             node, name, typed_args, member=node.target is not None and len(args) > len(node.args)
         )
@@ -188,8 +194,12 @@ class _Compiler:
             raise self.error(
                 node, f"found no matching overload for '{name}' applied to '{dispatch.shown(types, member)}'"
             )
-        cost = sum(arg.cost for arg in args) + 1
+        cost = sum(arg.cost for arg in args)
         runs = [arg.run for arg in args]
+        if name in _COMPARISONS and any(kind.kind in _AS_LARGE_AS_ONE for kind in types):
+            # Their cost is one unit whatever they hold, and need not be asked each time.
+            fitting = [(one._replace(cost=None), result) for one, result in fitting]
+        cost += dispatch.costs([one for one, _ in fitting])
         if len(fitting) == 1 and dispatch.is_certain(fitting[0][0], types):
             overload, result = fitting[0]
             return Typed(result, dispatch.direct(overload, runs), cost)
@@ -209,7 +219,7 @@ class _Compiler:
         ]
         self._alike(node.items, types)
         runs, optional = [item.run for item in items], node.optional
-        cost = sum(item.cost for item in items) + 10
+        cost = 0 if _is_constant(node) else sum(item.cost for item in items) + 10
         if not optional:
             return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
 
@@ -299,12 +309,13 @@ class _Compiler:
     def _logic(self, node: Call, deciding: bool) -> Typed:
         """`&&` and `||`: when one side decides, an error of the other one does not matter."""
         left, right = (self._boolean(node, arg) for arg in node.args)
-        left_run, right_run = left.run, right.run
+        left_run, right_run, price = left.run, right.run, right.cost
 
         def run(env: Env) -> bool:
             try:
                 value: object = left_run(env)
             except EvaluationError:
+                spend(env, price)
                 other: object = right_run(env)
                 if other is deciding:
                     return deciding
@@ -313,9 +324,10 @@ class _Compiler:
                 return deciding
             if value is not (not deciding):
                 raise standard.no_overload()
+            spend(env, price)
             return truth(right_run(env))
 
-        return Typed(BOOL, run, left.cost + right.cost)
+        return Typed(BOOL, run, left.cost)
 
     def _boolean(self, node: Call, arg: Node) -> Typed:
         typed = self.visit(arg)
@@ -343,11 +355,15 @@ class _Compiler:
         test, yes_run, no_run = condition.run, yes.run, no.run
         branches = [one for one in types[1:] if one.kind != "null"]
         result = join(branches) if branches else NULL
-        return Typed(
-            result,
-            lambda env: yes_run(env) if truth(test(env)) else no_run(env),
-            condition.cost + max(yes.cost, no.cost),
-        )
+
+        def run(env: Env) -> Any:
+            if truth(test(env)):
+                spend(env, yes.cost)
+                return yes_run(env)
+            spend(env, no.cost)
+            return no_run(env)
+
+        return Typed(result, run, condition.cost)
 
     def index(self, node: Call) -> Typed:
         """`a[b]`, also of an optional."""
@@ -367,6 +383,18 @@ class _Compiler:
         run = access.optional_item(target.run if is_optional else access.wrapped(target.run), key.run)
         return Typed(optional_of(item), run, target.cost + key.cost + 1)
 
+
+def _is_constant(node: Node) -> bool:
+    """A list of which every item stands in the text."""
+    return (
+        isinstance(node, MakeList)
+        and not node.optional
+        and all(isinstance(one, Literal) for one in node.items)
+    )
+
+
+_COMPARISONS = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
+_AS_LARGE_AS_ONE = frozenset(("bool", "int", "uint", "double", "timestamp", "duration", "null"))
 
 _Visit = Callable[[_Compiler, Any], Typed]
 

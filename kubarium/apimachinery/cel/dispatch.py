@@ -49,15 +49,21 @@ def _priced(function: Callable[..., Any], price: Callable[..., int], runs: Seque
     return run
 
 
+def costs(overloads: Sequence[Overload]) -> int:
+    """What is paid before a call is made: the unit, unless it turns out while running what the call costs."""
+    return 1 if all(overload.cost is None for overload in overloads) else 0
+
+
 def dispatched(overloads: Sequence[Overload], runs: Sequence[Run]) -> Run:
     """Which overload it is turns out while running."""
+    is_paid = costs(overloads) > 0
 
     def run(env: Env) -> Any:
         args = [run(env) for run in runs]
         for overload in overloads:
             if all(accepts(wanted, arg) for wanted, arg in zip(overload.params, args, strict=True)):
-                if overload.cost is not None:
-                    spend(env, overload.cost(*args))
+                if not is_paid:
+                    spend(env, overload.cost(*args) if overload.cost is not None else 1)
                 return overload.run(*args)
         raise standard.no_overload()
 

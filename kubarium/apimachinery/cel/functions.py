@@ -1,4 +1,4 @@
-"""Functions of CEL as rows of tables: a signature, what it computes, what it costs beyond one unit.
+"""Functions of CEL as rows of tables: a signature, what it computes, what a call costs if that is not one unit.
 
     @function("string.split | string, int -> list(string)", cost=by_length)
 

@@ -48,11 +48,19 @@ def _turns(target: Run, slots: Sequence[int], cost: int) -> Callable[[Env], Any]
     return two
 
 
+# What a turn costs besides its bodies: upstream's loops are comprehensions, which ask whether to go on, read what was
+# gathered so far, and add to it. A list that is made for one item costs ten units.
+
+_ALL, _EXISTS = 3, 4
+_READ, _COUNT, _ADD = 1, 1, 11
+
+
 def _quantifier(deciding: bool) -> Callable[[Run, Sequence[int], Sequence[Typed]], _Loop]:
     """`all` and `exists`: the first item that decides ends the loop, and hides errors of the others."""
 
     def make(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-        turns, body = _turns(target, slots, bodies[0].cost + 3), bodies[0].run
+        price = _EXISTS if deciding else _ALL
+        turns, body = _turns(target, slots, bodies[0].cost + price), bodies[0].run
 
         def run(env: Env) -> bool:
             failed: EvaluationError | None = None
@@ -72,23 +80,51 @@ def _quantifier(deciding: bool) -> Callable[[Run, Sequence[int], Sequence[Typed]
 
 
 def _exists_one(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns, body = _turns(target, slots, bodies[0].cost + 3), bodies[0].run
-    return BOOL, lambda env: sum(1 for _ in turns(env) if truth(body(env))) == 1
+    turns, body = _turns(target, slots, bodies[0].cost + _READ), bodies[0].run
+
+    def run(env: Env) -> bool:
+        found = 0
+        for _ in turns(env):
+            if truth(body(env)):
+                spend(env, _COUNT)
+                found += 1
+        return found == 1
+
+    return BOOL, run
 
 
 def _filter(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns, body = _turns(target, slots, bodies[0].cost + 3), bodies[0].run
-    return None, lambda env: [item for item in turns(env) if truth(body(env))]
+    turns, body = _turns(target, slots, bodies[0].cost + _READ), bodies[0].run
+
+    def run(env: Env) -> list[Any]:
+        kept = []
+        for item in turns(env):
+            if truth(body(env)):
+                spend(env, _ADD + 1)
+                kept.append(item)
+        return kept
+
+    return None, run
 
 
 def _map(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns = _turns(target, slots, sum(body.cost for body in bodies) + 3)
     *conditions, made = bodies
-    run = made.run
+    run, price = made.run, made.cost + _ADD
     if not conditions:
+        turns = _turns(target, slots, _READ + price)
         return list_of(made.type), lambda env: [run(env) for _ in turns(env)]
     test = conditions[0].run
-    return list_of(made.type), lambda env: [run(env) for _ in turns(env) if truth(test(env))]
+    turns = _turns(target, slots, conditions[0].cost + _READ)
+
+    def chosen(env: Env) -> list[Any]:
+        found = []
+        for _ in turns(env):
+            if truth(test(env)):
+                spend(env, price)
+                found.append(run(env))
+        return found
+
+    return list_of(made.type), chosen
 
 
 def _transform_map(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:

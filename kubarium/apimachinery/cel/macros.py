@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from kubarium.apimachinery.cel import loops, standard
 from kubarium.apimachinery.cel.libraries.optionals import Optional
 from kubarium.apimachinery.cel.parser import CompileError, Macro, Node, Select
-from kubarium.apimachinery.cel.program import Env, Typed
+from kubarium.apimachinery.cel.program import Env, Typed, spend
 from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, optional_of
 
 
@@ -51,7 +51,7 @@ def _has(walk: Walk, node: Macro) -> Typed:
             return bool(value.present) and isinstance(value.value, Mapping) and key in value.value
         raise standard.no_overload()
 
-    return Typed(BOOL, run, operand.cost + 1)
+    return Typed(BOOL, run, operand.cost)  # to look whether it is there costs nothing
 
 
 def _bind(walk: Walk, node: Macro) -> Typed:
@@ -65,7 +65,7 @@ def _bind(walk: Walk, node: Macro) -> Typed:
         env[slot] = value_run(env)
         return body_run(env)
 
-    return Typed(body.type, run, value.cost + body.cost + 1)
+    return Typed(body.type, run, value.cost + body.cost)
 
 
 def _loop(walk: Walk, node: Macro) -> Typed:
@@ -112,10 +112,11 @@ def _optional_map(walk: Walk, node: Macro) -> Typed:
         if not value.present:
             return value
         env[slot] = value.value
+        spend(env, body.cost)
         made = body_run(env)
         return made if flat else Optional(True, made)
 
-    return Typed(body.type if flat else optional_of(body.type), run, target.cost + body.cost + 1)
+    return Typed(body.type if flat else optional_of(body.type), run, target.cost + 1)
 
 
 MACROS: dict[str, Callable[[Walk, Macro], Typed]] = {

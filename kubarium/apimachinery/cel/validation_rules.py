@@ -10,6 +10,7 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ ESTIMATE_LIMIT = 10_000_000
 _NAMED = 4  # of the dearest rules, where all together are too dear
 TOTAL_LIMIT = 100_000_000
 """What all rules of a schema may cost together (upstream's StaticEstimatedCRDCostLimit)."""
+_TOO_COSTLY = "no further validation rules will be run due to call cost exceeds limit for rule"
+_NO_SUCH_CALL = "call arguments did not match a supported operator, function or macro signature for rule"
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 _ABSENT: Any = object()
@@ -94,10 +97,9 @@ class Rules:
         if self._root is None:
             return []
         evaluation = _Evaluation(cost_limit)
-        try:
-            return list(evaluation.at(self._root, obj, old, path))
-        except CostExceeded:
-            return [*evaluation.errors, invalid(path, "", OUT_OF_BUDGET)]
+        with contextlib.suppress(_Enough):
+            evaluation.at(self._root, obj, old, path)
+        return evaluation.errors
 
     def _place(
         self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool, times: int | None
@@ -214,6 +216,10 @@ def _uses_old(text: str, without: Mapping[str, Type]) -> bool:
     return False
 
 
+class _Enough(Exception):
+    """No more rules are asked."""
+
+
 class _Evaluation:
     """One walk through an object; it holds what may still be spent."""
 
@@ -221,10 +227,10 @@ class _Evaluation:
         self._budget = budget
         self.errors: list[FieldError] = []
 
-    def at(self, place: _Place, value: Any, old: Any, path: FieldPath) -> list[FieldError]:
-        """The errors at a place and below."""
+    def at(self, place: _Place, value: Any, old: Any, path: FieldPath) -> None:
+        """Note the errors at a place and below. Raises _Enough when too much has been spent."""
         if value is None or (old is not _ABSENT and old == value):
-            return self.errors
+            return
         for rule in place.rules:
             self._ask(rule, place, value, old, path)
         if isinstance(value, dict):
@@ -237,7 +243,6 @@ class _Evaluation:
         elif isinstance(value, list) and place.items is not None:
             for index, (item, before) in enumerate(_with_older(value, old, place.keys)):
                 self.at(place.items, item, before, path % index)
-        return self.errors
 
     def _ask(self, rule: _Rule, place: _Place, value: Any, old: Any, path: FieldPath) -> None:
         if rule.needs_old and old is _ABSENT and not rule.optional_old:
@@ -249,10 +254,21 @@ class _Evaluation:
             bindings["oldSelf"] = old
         shown = place.type if place.type in ("object", "array") else value
         try:
-            if self._run(rule.program, bindings) is True:
-                return
+            result, cost = rule.program.evaluate_with_cost(bindings)
+        except CostExceeded as error:
+            self.errors.append(invalid(path, shown, f"'{error}': {_TOO_COSTLY}: {_named(rule)}"))
+            raise _Enough from None
         except EvaluationError as error:
-            self.errors.append(invalid(path, shown, f"{error} evaluating rule: {_message(rule)}"))
+            text = f"{error} evaluating rule: {_named(rule)}"
+            if str(error).startswith("no such overload"):
+                text = f"'{error}': {_NO_SUCH_CALL}: {_named(rule)}"
+            self.errors.append(invalid(path, shown, text))
+            return
+        self._budget -= cost
+        if self._budget < 0:
+            self.errors.append(invalid(path, shown, OUT_OF_BUDGET))
+            raise _Enough
+        if result is True:
             return
         where = (
             FieldPath(path.text + rule.field_path)
@@ -261,21 +277,21 @@ class _Evaluation:
         )
         self.errors.append(_error(rule, where, shown, self._said(rule, bindings)))
 
-    def _run(self, program: Program, bindings: Mapping[str, Any]) -> Any:
-        result, cost = program.evaluate_with_cost(bindings, self._budget)
-        self._budget -= cost
-        return result
-
     def _said(self, rule: _Rule, bindings: Mapping[str, Any]) -> str:
         """The message; an expression that fails, or says nothing on one line, gives way to the fixed one."""
         if rule.message_program is not None:
             try:
-                text = self._run(rule.message_program, bindings)
-            except EvaluationError:
+                text, cost = rule.message_program.evaluate_with_cost(bindings)
+                self._budget -= cost
+            except (EvaluationError, CostExceeded):
                 text = ""
             if isinstance(text, str) and text.strip() and "\n" not in text and len(text) <= 5120:
                 return text.strip()
         return _message(rule)
+
+
+def _named(rule: _Rule) -> str:
+    return rule.message.strip() or rule.text.strip()
 
 
 def _message(rule: _Rule) -> str:

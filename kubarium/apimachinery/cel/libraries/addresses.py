@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
-from kubarium.apimachinery.cel.standard import by_length
+from kubarium.apimachinery.cel.standard import by_length, by_two_passes
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -61,7 +61,7 @@ def _ip(text: str) -> IP:
     return found
 
 
-@function("ip::isCanonical | string -> bool", cost=by_length)
+@function("ip::isCanonical | string -> bool", cost=by_two_passes)
 def _is_canonical(text: str) -> bool:
     return str(_ip(text).address) == text
 

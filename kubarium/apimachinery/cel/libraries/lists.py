@@ -10,7 +10,7 @@ from typing import Any
 
 from kubarium.apimachinery.cel import standard
 from kubarium.apimachinery.cel.functions import EvaluationError, function
-from kubarium.apimachinery.cel.standard import by_items, equals
+from kubarium.apimachinery.cel.standard import by_traversal, equals
 
 
 def _compare_errors(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,13 +23,13 @@ def _compare_errors(run: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-@function("list(A).isSorted | -> bool", cost=by_items)
+@function("list(A).isSorted | -> bool", cost=by_traversal)
 @_compare_errors
 def _is_sorted(items: Sequence[Any]) -> bool:
     return all(items[index] <= items[index + 1] for index in range(len(items) - 1))
 
 
-@function("list(A).sum | -> A", cost=by_items)
+@function("list(A).sum | -> A", cost=by_traversal)
 @_compare_errors
 def _sum(items: Sequence[Any]) -> Any:
     if not items:
@@ -40,7 +40,7 @@ def _sum(items: Sequence[Any]) -> Any:
     return standard.int64(result) if type(result) is int else result
 
 
-@function("list(A).min | -> A", cost=by_items)
+@function("list(A).min | -> A", cost=by_traversal)
 @_compare_errors
 def _min(items: Sequence[Any]) -> Any:
     if not items:
@@ -48,7 +48,7 @@ def _min(items: Sequence[Any]) -> Any:
     return min(items)
 
 
-@function("list(A).max | -> A", cost=by_items)
+@function("list(A).max | -> A", cost=by_traversal)
 @_compare_errors
 def _max(items: Sequence[Any]) -> Any:
     if not items:
@@ -56,12 +56,12 @@ def _max(items: Sequence[Any]) -> Any:
     return max(items)
 
 
-@function("list(A).indexOf | A -> int", cost=by_items)
+@function("list(A).indexOf | A -> int", cost=by_traversal)
 def _index_of(items: Sequence[Any], wanted: Any) -> int:
     return next((index for index, item in enumerate(items) if equals(item, wanted)), -1)
 
 
-@function("list(A).lastIndexOf | A -> int", cost=by_items)
+@function("list(A).lastIndexOf | A -> int", cost=by_traversal)
 def _last_index_of(items: Sequence[Any], wanted: Any) -> int:
     return next((index for index in range(len(items) - 1, -1, -1) if equals(items[index], wanted)), -1)
 

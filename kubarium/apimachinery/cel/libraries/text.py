@@ -11,7 +11,15 @@ from typing import Any
 
 from kubarium.apimachinery.cel import standard
 from kubarium.apimachinery.cel.functions import EvaluationError, function
-from kubarium.apimachinery.cel.standard import by_items, by_length, compiled_pattern
+from kubarium.apimachinery.cel.standard import (
+    by_length,
+    by_matching,
+    by_traversal,
+    by_two_passes,
+    compiled_pattern,
+    size_of,
+    tenths,
+)
 
 
 @function("string.charAt | int -> string")
@@ -21,14 +29,14 @@ def _char_at(text: str, index: int) -> str:
     return text[index : index + 1]
 
 
-@function("string.indexOf | string -> int", "string.indexOf | string, int -> int", cost=by_length)
+@function("string.indexOf | string -> int", "string.indexOf | string, int -> int", cost=by_traversal)
 def _index_of_text(text: str, part: str, start: int = 0) -> int:
     if not 0 <= start <= len(text):
         raise EvaluationError(f"index out of range: {start}")
     return text.find(part, start)
 
 
-@function("string.lastIndexOf | string -> int", "string.lastIndexOf | string, int -> int", cost=by_length)
+@function("string.lastIndexOf | string -> int", "string.lastIndexOf | string, int -> int", cost=by_traversal)
 def _last_index_of_text(text: str, part: str, last: int | None = None) -> int:
     if last is not None and not 0 <= last <= len(text):
         raise EvaluationError(f"index out of range: {last}")
@@ -53,14 +61,14 @@ def _trim(text: str) -> str:
 @function(
     "string.replace | string, string -> string",
     "string.replace | string, string, int -> string",
-    cost=by_length,
+    cost=by_two_passes,
 )
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
     return text.replace(old, new, count)
 
 
 @function(
-    "string.split | string -> list(string)", "string.split | string, int -> list(string)", cost=by_length
+    "string.split | string -> list(string)", "string.split | string, int -> list(string)", cost=by_two_passes
 )
 def _split(text: str, separator: str, limit: int = -1) -> list[str]:
     if limit == 0:
@@ -83,7 +91,12 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
     return text[start:stop]
 
 
-@function("list(string).join | -> string", "list(string).join | string -> string", cost=by_items)
+def _joining(items: Sequence[str], separator: str = "") -> int:
+    made = sum(size_of(item) for item in items) + len(separator) * max(len(items) - 1, 0)
+    return tenths(2 * made)
+
+
+@function("list(string).join | -> string", "list(string).join | string -> string", cost=_joining)
 def _join(items: Sequence[str], separator: str = "") -> str:
     if not all(isinstance(item, str) for item in items):
         raise standard.no_overload()
@@ -151,7 +164,7 @@ def _shown(value: Any) -> str:
 
 @function(
     "string.find | string -> string",
-    cost=lambda text, pattern: (len(text) // 10 + 1) * (len(pattern) // 4 + 1),
+    cost=by_matching,
 )
 def _find(text: str, pattern: str) -> str:
     match = compiled_pattern(pattern).search(text)
@@ -159,7 +172,9 @@ def _find(text: str, pattern: str) -> str:
 
 
 @function(
-    "string.findAll | string -> list(string)", "string.findAll | string, int -> list(string)", cost=by_length
+    "string.findAll | string -> list(string)",
+    "string.findAll | string, int -> list(string)",
+    cost=by_matching,
 )
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
     found = [match.group() for match in compiled_pattern(pattern).finditer(text)]

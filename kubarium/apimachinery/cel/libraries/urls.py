@@ -25,7 +25,7 @@ def _parse_url(text: str) -> SplitResult | None:
     return parts
 
 
-@function("isURL | string -> bool", cost=by_length)
+@function("isURL | string -> bool")
 def _is_url(text: str) -> bool:
     return _parse_url(text) is not None
 

@@ -3,7 +3,7 @@ import pytest
 from kubarium.apimachinery.apply import merge
 from kubarium.apimachinery.cel.compiler import CompileError, CostExceeded, EvaluationError, compile
 from kubarium.apimachinery.cel.libraries.authorizer import Authorizer, Decision
-from kubarium.apimachinery.cel.types import BOOL, DYN, INT, STRING, named, object_of
+from kubarium.apimachinery.cel.types import BOOL, DYN, INT, STRING, list_of, named, object_of
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.schema.structural import from_openapi
 
@@ -295,3 +295,35 @@ def test_literals_are_checked_at_once(source, message):
         value(source)
     assert message in str(wrong.value)
     assert value("[dyn(1), 'a', null]") == [1, "a", None]
+
+
+COSTS = from_openapi(
+    {"type": "object", "properties": {"x": {"type": "integer"}, "nothing": {"type": "integer"}}}
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "cost"),
+    [
+        ("self.x == 1", 3), ("1 + 2", 1), ("has(self.x)", 1), ("has(self.nothing)", 1),
+        # what is not computed is not paid
+        ("true || self.x == 1", 0), ("false || self.x == 1", 3), ("true ? 1 : self.x + 3", 0),
+        # text: a tenth of a unit for each character, rounded up
+        ("'' == ''", 0), ("'abc' == 'abcdefghijklmnopq'", 1), ("text < text + 'b'", 2 + 3 + 3),
+        ("text.contains(text)", 2 + 9), ("text.startsWith('ab')", 2), ("text.matches('a.c.e')", 1 + 3 * 2),
+        ("text.lowerAscii()", 1 + 3), ("text.split('a')", 1 + 6), ("text.replace('a', 'b')", 1 + 6),
+        ("['aa', 'bb'].join(' ')", 1), ("quantity('10Mi')", 1), ("ip.isCanonical('127.0.0.1')", 2),
+        # lists that stand in the text are made once
+        ("self.x in [1, 2, 3]", 2), ("self.x in l", 2 + 1 + 2), ("[self.x]", 12), ("{'a': 1}", 30),
+        # loops
+        ("l.all(i, true)", 1 + 2 * 3 + 1), ("l.exists(i, i > 5)", 1 + 2 * (4 + 2) + 1),
+        ("l.exists_one(i, i > 1)", 1 + 2 * (1 + 2) + 1 + 1), ("l.filter(i, i > 1)", 1 + 2 * 3 + 12 + 1),
+        ("l.map(i, i)", 1 + 2 * (12 + 1) + 1), ("l.map(i, i > 1, i)", 1 + 2 * 3 + 12 + 1),
+        ("l.sum() == 3", 1 + 2 + 1), ("l == l", 2 + 1),
+    ],
+)  # fmt: skip
+def test_what_running_costs(source, cost):
+    """As cel-go's cost tracker and upstream's library count it."""
+    program = compile(source, {"self": COSTS, "text": STRING, "l": list_of(INT)})
+    bindings = {"self": {"x": 1}, "text": "abcdefghijklmnopqrstuvwxyz", "l": [1, 2]}
+    assert program.evaluate_with_cost(bindings)[1] == cost

@@ -92,8 +92,32 @@ def test_a_schema_without_rules_has_none():
 
 def test_the_budget_ends_the_questions():
     rules = Rules(from_openapi(SCHEMA))
-    (error,) = rules.evaluate({"spec": {"min": 1, "max": 2}}, cost_limit=10)
-    assert "running out of cost budget" in error.body
+    assert rules.evaluate({"spec": {"min": 1, "max": 2}}, cost_limit=10) == []  # 5 + 3 + 2
+    (error,) = rules.evaluate({"spec": {"min": 1, "max": 2}}, cost_limit=7)
+    assert str(error) == (
+        'spec: Invalid value: "object": validation failed due to running out of cost budget, no further validation '
+        "rules will be run"
+    )
+
+
+def test_a_call_that_costs_too_much_ends_them_too():
+    rules = ["self.all(a, self.all(b, self.all(c, a + b + c >= 0)))", "false"]
+    schema = {"type": "array", "items": {"type": "integer"},
+              "x-kubernetes-validations": [{"rule": rule} for rule in rules]}  # fmt: skip
+    (error,) = Rules(from_openapi(schema)).evaluate(list(range(120)))
+    assert error.body == (
+        "Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules will "
+        f"be run due to call cost exceeds limit for rule: {rules[0]}"
+    )
+
+
+def test_values_that_no_function_takes_are_told_in_upstreams_words():
+    schema = {"x-kubernetes-int-or-string": True, "x-kubernetes-validations": [{"rule": "self < 5"}]}
+    (error,) = Rules(from_openapi(schema)).evaluate("much")
+    assert error.body.endswith(
+        "'no such overload': call arguments did not match a supported operator, function or macro signature for "
+        "rule: self < 5"
+    )
 
 
 def _nested(limit):
