@@ -10,7 +10,6 @@ from apiserver.authentication import configuration as trusts
 from apiserver.authentication.authenticator import Authenticator, Authenticators
 from apiserver.authentication.bootstrap_tokens import BootstrapTokens
 from apiserver.authentication.client_certificates import ClientCertificates
-from apiserver.authentication.issuers import Issuers
 from apiserver.authentication.oidc import TrustedIssuers
 from apiserver.authentication.request_headers import RequestHeaders
 from apiserver.authentication.service_account_tokens import ServiceAccountTokens
@@ -21,6 +20,7 @@ from apiserver.configuration import ConfigurationError
 from apiserver.options import Options
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.issuers import Issuers
 
 
 @dataclass(frozen=True)

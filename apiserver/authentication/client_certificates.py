@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from apiserver.authentication.authenticator import Credentials, as_authenticated
-from apiserver.authentication.issuers import Issuers
 from apiserver.request import User
 from kubarium.api.authentication import users
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.issuers import Issuers
 
 _UID = "1.3.6.1.4.1.57683.2"  # the name attribute in which Kubernetes keeps a user's uid
 _MAX_CONNECTIONS = 10_000  # certificates remembered

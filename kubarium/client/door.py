@@ -1,7 +1,8 @@
 """Who asks, and may they? The door of a program that lets the API server decide.
 
-A client with a certificate of the cluster's authority is its common name with its organizations as groups; a bearer
-token is shown to the API server (TokenReview). What a user may do is asked by SubjectAccessReview. Answers are kept
+A client with a certificate of the cluster's authority is its common name with its organizations as groups; a front
+proxy, which has one of another authority, says in headers for whom it asks; a bearer token is shown to the API server
+(TokenReview). What a user may do is asked by SubjectAccessReview. Answers are kept
 for a short while.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/, which holds for every component
 """
@@ -9,17 +10,20 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-au
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kubarium.api.authentication.request_headers import HeaderNames
+from kubarium.api.authentication.users import ANONYMOUS as ANONYMOUS_NAME
+from kubarium.api.authentication.users import AUTHENTICATED, MASTERS, UNAUTHENTICATED
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.issuers import Issuers
 
 REMEMBER = 1000
-MASTERS = "system:masters"
 
 VERBS = {"GET": "get", "HEAD": "head", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 
@@ -31,9 +35,10 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+ANONYMOUS = User(ANONYMOUS_NAME, (UNAUTHENTICATED,))
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,39 @@ class Rules:
         )
 
 
+class Vouchers:
+    """Which of two authorities has issued a client's certificate, and what follows from that."""
+
+    def __init__(
+        self, clients: Issuers, proxies: Issuers, names: Container[str], headers: HeaderNames
+    ) -> None:
+        """`names`: the common names of proxies that are believed; if empty, all are."""
+        self._clients, self._proxies, self._names, self._headers = clients, proxies, names, headers
+
+    def user_of(self, certificate: Mapping[str, Any], der: bytes, headers: Mapping[str, str]) -> User | None:
+        """The user that a proxy names, else the owner of the certificate."""
+        owner = user_of(certificate)
+        if self._proxies.issued(der) and (not self._names or owner.name in self._names):
+            found = self._headers.identity(headers)
+            if found is not None:
+                groups = found.groups if AUTHENTICATED in found.groups else (*found.groups, AUTHENTICATED)
+                return User(found.name, groups, found.uid, tuple(sorted(found.extra.items())))
+        return owner if self._clients.issued(der) else None
+
+
 class Door:
     """Lets requests in. Without a client nothing can be asked: tokens are nobody's, and users may nothing."""
 
-    def __init__(self, tokens: Client | None, accesses: Client | None, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self,
+        tokens: Client | None,
+        accesses: Client | None,
+        clock: Clock,
+        rules: Rules,
+        vouchers: Vouchers | None = None,
+    ) -> None:
+        """Without `vouchers` TLS knows one authority only, and whoever has its certificate is a client."""
+        self._vouchers = vouchers
         self._tokens = self._accesses = None
         if tokens is not None:
             self._tokens = tokens.resource("authentication.k8s.io/v1", "tokenreviews")
@@ -89,9 +123,14 @@ class Door:
         return f'forbidden: User "{user.name}" cannot {asked["verb"]} path "{asked["path"]}"'
 
     async def _recognise(self, scope: Mapping[str, Any]) -> User | None:
-        certificate = (scope.get("state") or {}).get("client_cert")
-        if certificate:
+        state = scope.get("state") or {}
+        certificate = state.get("client_cert")
+        if certificate and self._vouchers is None:
             return user_of(certificate)
+        if certificate and self._vouchers is not None:
+            user = self._vouchers.user_of(certificate, state["client_cert_der"], _headers(scope))
+            if user is not None:
+                return user
         for name, value in scope["headers"]:
             if name == b"authorization" and value[:7].lower() == b"bearer " and self._tokens is not None:
                 user = await self._review(value[7:].strip().decode())
@@ -118,7 +157,9 @@ class Door:
         user = None
         if status.get("authenticated"):
             found = status.get("user") or {}
-            user = User(found.get("username") or "", tuple(found.get("groups") or ()), found.get("uid") or "")
+            extra = tuple(sorted((key, tuple(values)) for key, values in (found.get("extra") or {}).items()))
+            groups = tuple(found.get("groups") or ())
+            user = User(found.get("username") or "", groups, found.get("uid") or "", extra)
         if len(self._known_tokens) > REMEMBER:
             self._known_tokens.clear()
         self._known_tokens[key] = (now + self._rules.token_for, user)
@@ -140,7 +181,9 @@ class Door:
     async def _ask(self, user: User, wanted: Object) -> bool:
         if self._accesses is None:
             return False
-        who = {"user": user.name, "groups": list(user.groups), "uid": user.uid}
+        who: Object = {"user": user.name, "groups": list(user.groups), "uid": user.uid}
+        if user.extra:
+            who["extra"] = {key: list(values) for key, values in user.extra}
         body: Object = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -162,4 +205,13 @@ def user_of(certificate: Mapping[str, Any]) -> User:
                 name = value
             elif key == "organizationName":
                 groups.append(value)
-    return User(name, (*groups, "system:authenticated"))
+    return User(name, (*groups, AUTHENTICATED))
+
+
+def _headers(scope: Mapping[str, Any]) -> dict[str, str]:
+    """Names in lower case; values of a repeated header joined by NUL."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}\0{value}" if name in found else value
+    return found

@@ -5,6 +5,7 @@
     /configz                  the configuration in force
     /statusz /flagz           how long the program has been running, and with which flags
     /debug/flags/v            PUT changes how much is logged
+    /debug/pprof/             where each task stands, unless --profiling=false
 
 A program adds pages of its own.
 Source: https://kubernetes.io/docs/reference/instrumentation/zpages/
@@ -23,14 +24,15 @@ from typing import Any
 import orjson
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object
-from kubarium.client import kubeconfig
-from kubarium.client.door import Door, Rules
+from kubarium.client import client_authorities, kubeconfig
+from kubarium.client.client_authorities import ClientAuthorities
+from kubarium.client.door import Door, Rules, Vouchers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging, serving
+from kubarium.component_base import logging, profiling, serving
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.health import Health
+from kubarium.component_base.issuers import Issuers
 from kubarium.component_base.secure_serving import SecureServing, key_pair
 from kubarium.component_base.serving import Page, Receive, Scope, Send
 
@@ -41,7 +43,6 @@ WARNING = (
     "Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is "
     "for debugging purposes only."
 )
-CA_CONFIG_MAP = "extension-apiserver-authentication"
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 
 
@@ -59,6 +60,8 @@ class SecurePages:
             "/flagz": self._flagz,
             "/debug/flags/v": self._verbosity,
         }
+        if flags.profiling:
+            self._table |= profiling.pages()
 
     def add(self, path: str, page: Page) -> None:
         """One more page; a path that ends in `/` stands for everything below."""
@@ -84,9 +87,15 @@ class SecurePages:
         )
         with tempfile.TemporaryDirectory(prefix=f"{self.name}-") as scratch:
             try:
-                authority = flags.client_ca_file or await self._look_up_authority(tokens, scratch)
-                tls = serving.TLS(*key_pair(flags, self.name, scratch), authority or None)
-                app = guarded(Door(tokens, accesses, self._clock, rules), serving.pages(self._table))
+                known = await client_authorities.look_up(flags, tokens, self._clock, Path(scratch))
+                door = Door(tokens, accesses, self._clock, rules, _vouchers(known))
+                tls = serving.TLS(
+                    *key_pair(flags, self.name, scratch),
+                    known.clients or known.proxies or None,
+                    more_ca_files=(known.proxies,) if known.proxies else (),
+                    min_version=flags.tls_min_version,
+                )
+                app = guarded(door, serving.pages(self._table))
                 await serving.serve(
                     app,
                     flags.bind_address,
@@ -99,26 +108,6 @@ class SecurePages:
                 for client in (tokens, accesses):
                     if client is not None:
                         await client.close()
-
-    async def _look_up_authority(self, client: Client | None, scratch: str) -> str:
-        """Whose client certificates the API server accepts, as it has published it."""
-        if client is None or self._flags.authentication_skip_lookup:
-            return ""
-        path = Path(scratch) / "client-ca.crt"
-        while True:
-            try:
-                found = await client.resource("v1", "configmaps").get(CA_CONFIG_MAP, "kube-system")
-            except (StatusError, OSError, TimeoutError) as error:
-                if not self._flags.authentication_tolerate_lookup_failure:
-                    raise
-                if isinstance(error, StatusError) and error.code in (403, 404):
-                    log.warning("no authority for client certificates: %s", error)
-                    return ""
-                await self._clock.sleep(1.0)
-                continue
-            text = (found.get("data") or {}).get("client-ca-file") or ""
-            path.write_text(text)
-            return str(path) if text else ""
 
     # ---- pages
 
@@ -192,6 +181,13 @@ def _reader(receive: Receive) -> Callable[[], Awaitable[bytes]]:
                 return b"".join(parts)
 
     return read
+
+
+def _vouchers(known: ClientAuthorities) -> Vouchers | None:
+    if not known.proxies:
+        return None
+    clients = Issuers.load(known.clients) if known.clients else Issuers([])
+    return Vouchers(clients, Issuers.load(known.proxies), known.proxy_names, known.headers)
 
 
 def _client(path: str) -> Client | None:

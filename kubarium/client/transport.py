@@ -193,9 +193,7 @@ class NetworkTransport:
                 )
         except TimeoutError:
             raise ConnectionError(f"{self._netloc}: no connection within {CONNECT_TIMEOUT:.0f} s") from None
-        except ConnectionError:
-            raise
-        except OSError as error:  # the name is not known, the certificate is not believed
+        except OSError as error:  # nobody listens, the name is not known, the certificate is not believed
             raise ConnectionError(f"{self._netloc}: {error}") from error
         finally:
             self._opening -= 1

@@ -34,7 +34,10 @@ class SecureServing:
         "", "File containing the default x509 private key matching --tls-cert-file.", group=SECURE
     )
     tls_min_version: str = flag(
-        "", "Minimum TLS version supported. Possible values: VersionTLS12, VersionTLS13.", group=SECURE
+        "",
+        "Minimum TLS version supported.",
+        group=SECURE,
+        choices=("", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
     )
     tls_cipher_suites: tuple[str, ...] = flag(
         (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe.", group=SECURE

@@ -23,6 +23,14 @@ Page = Callable[[Scope], Awaitable[tuple[int, str, bytes]]]
 """A page answers with a status, a content type and a body."""
 
 
+TLS_VERSIONS = {
+    "VersionTLS10": ssl.TLSVersion.TLSv1_2,  # nobody here speaks anything older
+    "VersionTLS11": ssl.TLSVersion.TLSv1_2,
+    "VersionTLS12": ssl.TLSVersion.TLSv1_2,
+    "VersionTLS13": ssl.TLSVersion.TLSv1_3,
+}
+
+
 @dataclass(frozen=True)
 class TLS:
     """Key pair of a server, and the authority whose client certificates it accepts (if any)."""
@@ -31,6 +39,7 @@ class TLS:
     key_file: str
     client_ca_file: str | None = None
     more_ca_files: tuple[str, ...] = ()  # of other clients, such as front proxies
+    min_version: str = ""  # VersionTLS12 or VersionTLS13, as Kubernetes' flags name them
 
 
 async def respond(send: Send, status: int, content_type: str, body: bytes) -> None:
@@ -84,6 +93,8 @@ async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settin
     config.load()
     for path in tls.more_ca_files if tls is not None and config.ssl is not None else ():
         config.ssl.load_verify_locations(path)  # type: ignore[union-attr]
+    if tls is not None and tls.min_version and config.ssl is not None:
+        config.ssl.minimum_version = TLS_VERSIONS[tls.min_version]
     # uvicorn would end the whole process where it cannot listen.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=config.backlog)
