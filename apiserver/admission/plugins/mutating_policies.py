@@ -16,6 +16,7 @@ from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Poli
 from apiserver.admission.variables import Variables
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.apply import merge
+from kubarium.apimachinery.cel import structs
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object, copy, name_of, spec_of
 from kubarium.apimachinery.patch import json_patch
@@ -79,11 +80,11 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
     def _changed(self, attributes: Attributes, mutation: Object, bindings: dict[str, Any]) -> Object:
         if mutation.get("patchType") == "JSONPatch":
             text = (mutation.get("jsonPatch") or {}).get("expression") or ""
-            operations = self._expressions.evaluate(text, bindings)
+            operations = _plain(self._expressions.evaluate(text, bindings))
             patched: Object = json_patch.apply(copy(attributes.new), operations)
             return patched
         text = (mutation.get("applyConfiguration") or {}).get("expression") or ""
-        config = self._expressions.evaluate(text, bindings)
+        config = _plain(self._expressions.evaluate(text, bindings))
         schema = self._schema_of(attributes.kind)
         if schema is None:
             raise ExpressionFailed(f"no schema for {attributes.kind}")
@@ -93,6 +94,17 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
             raise ExpressionFailed(f"invalid ApplyConfiguration: {text}")
         merged: Object = merge.merge(copy(attributes.new), config, schema)
         return merged
+
+
+def _plain(made: Any) -> Any:
+    """What an expression has made, if every initializer stands where its type's name says. Raises ExpressionFailed."""
+    try:
+        if isinstance(made, list):
+            for patch in made:
+                structs.plain(patch.get("value") if isinstance(patch, dict) else patch)
+        return structs.plain(made)
+    except structs.Mismatch as error:
+        raise ExpressionFailed(f"type mismatch: {error}") from None
 
 
 def _must_see_again(policy: Object, last: bytes, attributes: Attributes) -> bool:

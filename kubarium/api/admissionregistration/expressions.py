@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kubarium.apimachinery.cel import compiler, types
+from kubarium.apimachinery.cel import compiler, structs, types
+from kubarium.apimachinery.cel.functions import compatible
 from kubarium.apimachinery.cel.parser import CompileError
 from kubarium.apimachinery.cel.types import (
     BOOL,
@@ -84,7 +85,19 @@ def problems(
     if not (text or "").strip():
         return [required(path)]
     try:
-        compile(text or "", result, variables)
+        found = compile(text or "", DYN, variables).result_type
     except CompileError as error:
         return [invalid(path, text, f"compilation failed: {error}")]
+    if not compatible(found, result):
+        return [invalid(path, text, f"must evaluate to {result} but got {found}")]
     return []
+
+
+def mutation_problems(
+    text: str | None, path: FieldPath, result: str, variables: Mapping[str, Type] = VARIABLES
+) -> list[FieldError]:
+    """The same for an expression that must make `Object` or `list(JSONPatch)`."""
+    if found := problems(text, path, DYN, variables):
+        return found
+    problem = structs.result_problem(compile(text or "", DYN, variables).result_type, result)
+    return [invalid(path, text, problem)] if problem else []

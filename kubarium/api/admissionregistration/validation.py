@@ -198,13 +198,13 @@ def validate_mutating_policy(policy: Object) -> list[FieldError]:
             found.append(not_supported(at / "patchType", mutation.get("patchType") or "", allowed))
             continue
         text = (mutation.get(field) or {}).get("expression")
-        found += expressions.problems(text, at / field / "expression", _MUTATED[field], known)
+        found += expressions.mutation_problems(text, at / field / "expression", _MUTATED[field], known)
     if spec.get("reinvocationPolicy") not in ("Never", "IfNeeded"):
         found.append(required(SPEC / "reinvocationPolicy"))
     return found
 
 
-_MUTATED = {"applyConfiguration": types.DYN, "jsonPatch": types.list_of(types.DYN)}
+_MUTATED = {"applyConfiguration": "Object", "jsonPatch": "list(JSONPatch)"}
 
 
 def _annotation_key(key: str, policy: str, path: FieldPath) -> list[FieldError]:

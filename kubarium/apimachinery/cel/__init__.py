@@ -18,6 +18,6 @@
     types.of_schema(Structural, root=False), types.object_of({"name": Type}), types.DYN, types.BOOL, types.STRING, ...
     types.named("authorizer") is the type of the variable `authorizer`, libraries.authorizer.Authorizer(ask) its value
 
-`Object{...}` and `JSONPatch{...}` of mutating policies evaluate to plain dicts: merge the first with
-`apply.merge.merge(object, applied, schema)`, give a list of the second to `patch.json_patch.apply`.
+`Object{...}` and `JSONPatch{...}` of mutating policies evaluate to dicts that `structs.plain` checks and makes plain:
+merge the first with `apply.merge`, give the second to `patch.json_patch.apply`.
 """

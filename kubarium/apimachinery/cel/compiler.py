@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import access, dispatch, standard
+from kubarium.apimachinery.cel import access, dispatch, standard, structs
 from kubarium.apimachinery.cel.cost_estimation import Estimator
 from kubarium.apimachinery.cel.functions import (
     CostExceeded,
@@ -272,13 +272,20 @@ class _Compiler:
         return Typed(map_of(keys, values), run, sum(k.cost + v.cost for k, v, _ in entries) + 30)
 
     def make_struct(self, node: MakeStruct) -> Typed:
-        """`Object{...}` and `JSONPatch{...}`, of mutating policies: plain dicts."""
-        if node.name.split(".")[0] not in ("Object", "JSONPatch"):
+        """`Object{...}` and `JSONPatch{...}`, of mutating policies."""
+        if node.name.split(".")[0] not in (structs.OBJECT, structs.JSON_PATCH):
             raise self.error(node, f"undeclared reference to '{node.name}' (in container '')")
         fields = [(unescape(name), self.visit(value), optional) for name, value, optional in node.fields]
+        for (name, given, optional), (_, value, _) in zip(fields, node.fields, strict=True):
+            wanted = structs.field_type(node.name, name)
+            if wanted is None:
+                raise self.error(value, f"undefined field '{name}'")
+            if not optional and not compatible(wanted, given.type):
+                text = f"expected type of field '{name}' is '{wanted}' but provided type is '{given.type}'"
+                raise self.error(value, text)
 
-        def run(env: Env) -> dict[str, Any]:
-            made = {}
+        def run(env: Env) -> structs.Struct:
+            made = structs.Struct(node.name)
             for name, typed, optional in fields:
                 value = typed.run(env)
                 if not optional:

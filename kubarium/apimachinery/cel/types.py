@@ -27,7 +27,9 @@ class Type:
     def __str__(self) -> str:
         if self.name:
             return self.name
-        if self.params and not (self.kind in ("list", "map") and all(p.kind == "dyn" for p in self.params)):
+        if self.params and not (
+            self.kind in ("list", "map") and all(p.kind == "dyn" and not p.name for p in self.params)
+        ):
             return f"{self.kind}({', '.join(map(str, self.params))})"
         return {"list": "list(dyn)", "map": "map(dyn, dyn)"}.get(self.kind, self.kind)
 

@@ -98,7 +98,7 @@ def test_confused_types_are_named_as_upstream_does() -> None:
         ),
         ({"validations": [{"expression": "variables.x == 1"}]}, "undefined field 'x'"),
         ({"validations": [{"expression": "request.nobody == 1"}]}, "undefined field 'nobody'"),
-        ({"validations": [{"expression": "1"}]}, "must evaluate to bool"),
+        ({"validations": [{"expression": "1"}]}, 'Invalid value: "1": must evaluate to bool but got int'),
         (
             {"auditAnnotations": [{"key": "a/b", "valueExpression": "'x'"}]},
             'spec.auditAnnotations[0].key: Invalid value: "a/b"',
@@ -117,3 +117,37 @@ def test_what_a_policy_may_not_say(spec: dict[str, Any], message: str) -> None:
 def test_params_may_be_spoken_of_where_there_are_some() -> None:
     kind = {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}
     assert validation.validate_validating_policy(policy({"expression": "params.data.x == '1'"}, **kind)) == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "expression", "problem"),
+    [
+        ("ApplyConfiguration", "Object{spec: Object.spec{replicas: 3}}", ""),
+        ("ApplyConfiguration", "variables.x", ""),
+        ("ApplyConfiguration", "'a teapot'", "must evaluate to Object but got string"),
+        ("ApplyConfiguration", "{'a': 1}", "must evaluate to Object but got map(string, int)"),
+        ("ApplyConfiguration", "Object.spec{}", "must evaluate to Object but got Object.spec"),
+        ("JSONPatch", "[JSONPatch{op: 'add', path: '/a', value: object.b}]", ""),
+        ("JSONPatch", "object.a.map(x, JSONPatch{op: 'test', path: '/' + x})", ""),
+        ("JSONPatch", "[]", "must evaluate to list(JSONPatch) but got list(dyn)"),
+        ("JSONPatch", "JSONPatch{op: 'add'}", "must evaluate to list(JSONPatch) but got JSONPatch"),
+        (
+            "JSONPatch",
+            "[JSONPatch{op: 1}]",
+            "expected type of field 'op' is 'string' but provided type is 'int'",
+        ),
+        ("JSONPatch", "[JSONPatch{operation: 'add'}]", "undefined field 'operation'"),
+    ],
+)
+def test_mutations_make_what_they_must(sort: str, expression: str, problem: str) -> None:
+    field = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}[sort]
+    spec = {
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                                                "resources": ["pods"]}]},
+        "variables": [{"name": "x", "expression": "object"}],
+        "mutations": [{"patchType": sort, field: {"expression": expression}}],
+        "reinvocationPolicy": "Never",
+    }  # fmt: skip
+    found = [str(error) for error in validation.validate_mutating_policy({"spec": spec})]
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
