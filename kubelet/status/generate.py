@@ -18,11 +18,20 @@ from kubarium.api.core.pod import status as pod_status
 from kubarium.api.core.pod.resources import is_restartable_init
 from kubarium.apimachinery import conditions, time
 from kubarium.apimachinery.object import Object, generation_of, spec_of, status_of
+from kubelet.pods.merge import is_static
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus, StartError
 from kubelet.runtime.state import PodState
 
 NEVER = "1970-01-01T00:00:00Z"  # as upstream says it of a container that ended before it had started
+ENDED = (pod_status.SUCCEEDED, pod_status.FAILED)
+LOST: Object = {
+    "exitCode": 137,
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+    "startedAt": None,
+    "finishedAt": None,
+}
 READY_TO_START = "PodReadyToStartContainers"
 ALL_RESTARTING = "AllContainersRestarting"
 RESIZE_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
@@ -63,8 +72,12 @@ def generate(pod: Object, seen: Seen, now: datetime) -> Object:
     main = [_container(pod, one, seen, now) for one in pod_containers.containers_of(pod)]
     ephemeral = [_container(pod, one, seen, now) for one in pod_containers.ephemeral_containers_of(pod)]
     phase = _phase(pod, init, main, seen.terminating)
-    if old.get("phase") in (pod_status.SUCCEEDED, pod_status.FAILED):
+    if old.get("phase") in ENDED:
         phase = old["phase"]
+    if seen.terminating:
+        _end_what_has_not_ended(pod, init, main)
+        if phase not in ENDED and not is_static(pod):
+            phase = pod_status.FAILED
     status: Object = {
         "observedGeneration": generation_of(pod) or None,
         "phase": phase,
@@ -227,22 +240,36 @@ def _waiting(pod: Object, container: Object, old: Object | None) -> Object:
 
 def _lost(pod: Object, container: Object, old: Object) -> Object:
     """It was running and now the runtime does not know it."""
-    terminated: Object = {
-        "exitCode": 137,
-        "reason": "ContainerStatusUnknown",
-        "message": "The container could not be located when the pod was terminated",
-        "startedAt": None,
-        "finishedAt": None,
-    }
     status = _waiting(pod, container, old)
     if pod_containers.restart_policy_of(pod) == pod_containers.NEVER:
-        status["state"] = {"terminated": terminated}
+        status["state"] = {"terminated": dict(LOST)}
         return status
-    status["lastState"] = {
-        "terminated": {**terminated, "message": terminated["message"].replace("terminated", "deleted")}
-    }
+    message = LOST["message"].replace("terminated", "deleted")
+    status["lastState"] = {"terminated": {**LOST, "message": message}}
     status["restartCount"] = (old.get("restartCount") or 0) + 1
     return status
+
+
+def _end_what_has_not_ended(pod: Object, init: list[Object], main: list[Object]) -> None:
+    """The pod is over. A container of which nothing tells how it ended has failed; those never reached stay waiting."""
+    tried = max((number + 1 for number, one in enumerate(init) if _was_tried(one)), default=1)
+    for status in [*init[:tried], *(main if _had_initialized(pod, init, main) else [])]:
+        if "terminated" not in status["state"]:
+            status["state"] = {"terminated": dict(LOST)}
+
+
+def _was_tried(status: Object) -> bool:
+    return "waiting" not in status["state"] or bool((status.get("lastState") or {}).get("terminated"))
+
+
+def _had_initialized(pod: Object, init: list[Object], main: list[Object]) -> bool:
+    if not init or any(_was_tried(status) for status in main):
+        return True
+    last = init[-1]
+    if is_restartable_init(pod_containers.init_containers_of(pod)[-1]):
+        return bool(last.get("started"))
+    ends = [(last.get(key) or {}).get("terminated") for key in ("state", "lastState")]
+    return any(end is not None and end.get("exitCode") == 0 for end in ends)
 
 
 def _apply_reason(
@@ -306,7 +333,7 @@ def _phase(pod: Object, init: list[Object], main: list[Object], terminating: boo
     if pending_init and not (running or stopped):
         return pod_status.PENDING
     if waiting:
-        return pod_status.PENDING if not terminating else _final(stopped, succeeded, pod)
+        return pod_status.PENDING
     if running:
         return pod_status.RUNNING
     if not stopped:
@@ -316,11 +343,6 @@ def _phase(pod: Object, init: list[Object], main: list[Object], terminating: boo
     if _any_runs_again(pod, main):
         return pod_status.RUNNING
     return pod_status.SUCCEEDED if stopped == succeeded else pod_status.FAILED
-
-
-def _final(stopped: int, succeeded: int, pod: Object) -> str:
-    """A pod that ends before all its containers ran: it did not succeed."""
-    return pod_status.FAILED if stopped and succeeded < stopped else pod_status.phase_of(pod)
 
 
 def _init_progress(pod: Object, statuses: list[Object]) -> tuple[bool, bool]:

@@ -183,3 +183,23 @@ def test_an_init_container_with_a_rule_has_not_failed() -> None:
     pod = make_pod(initContainers=[init], restartPolicy="Never")
     assert status_of(pod, make_state(make_run("i", EXITED, exit_code=42)))["phase"] == "Pending"
     assert status_of(pod, make_state(make_run("i", EXITED, exit_code=1)))["phase"] == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("runs", "states"),
+    [
+        ([], ["ContainerStatusUnknown", "waiting", "waiting"]),
+        ([make_run("i", EXITED, exit_code=1)], ["Error", "waiting", "waiting"]),
+        ([make_run("i", EXITED)], ["Completed", "ContainerStatusUnknown", "ContainerStatusUnknown"]),
+        (
+            [make_run("i", EXITED), make_run("a", EXITED)],
+            ["Completed", "Completed", "ContainerStatusUnknown"],
+        ),
+    ],
+)
+def test_a_pod_that_ends_before_all_of_it_ran_has_failed(runs: list, states: list[str]) -> None:
+    pod = make_pod(make_container("a"), make_container("b"), initContainers=[make_container("i")])
+    status = status_of(pod, make_state(*runs), terminating=True)
+    assert status["phase"] == "Failed"
+    found = [*status["initContainerStatuses"], *status["containerStatuses"]]
+    assert [one["state"].get("terminated", {}).get("reason", "waiting") for one in found] == states
