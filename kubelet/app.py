@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import health as health_checks
-from kubarium.component_base import logging, serving
+from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.process import Process
 from kubelet import configuration
@@ -42,7 +41,7 @@ from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.source_files import FileSource
 from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.probes.manager import ProbeManager
-from kubelet.resources import local_storage, metrics
+from kubelet.resources import limits, local_storage, metrics
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
@@ -53,7 +52,7 @@ from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.restart_backoff import RestartBackoff
 from kubelet.server import log_files
 from kubelet.server.app import Server
-from kubelet.server.authorization import Door
+from kubelet.server.listeners import Listeners
 from kubelet.server.streaming import Streams
 from kubelet.status.manager import SENDERS, StatusManager
 from kubelet.sync_loop import SyncLoop
@@ -85,7 +84,7 @@ async def main(process: Process) -> None:
             options.bootstrap_kubeconfig, options.kubeconfig, Path(options.cert_dir), options.node_name, clock
         )
     config = kubeconfig.load(options.kubeconfig)
-    runtime = open_runtime(options.container_runtime_endpoint)
+    runtime = open_runtime(options.container_runtime_endpoint, options.runtime_request_timeout)
     async with Client(config, user_agent="kubelet") as client:
         kubelet = Kubelet(
             options,
@@ -100,8 +99,6 @@ async def main(process: Process) -> None:
             # A new certificate needs new connections; the keeper of this process starts it again, pods go on running.
             work = credentials.rotate(client, Path(options.cert_dir), options.node_name, clock, process.stop)
             process.start("certificate rotation", work)
-        if options.server_tls_bootstrap and not options.tls_cert_file:
-            process.start("serving certificate", kubelet.rotate_serving(process.stop))
         try:
             await process.stopped()
         finally:
@@ -109,13 +106,13 @@ async def main(process: Process) -> None:
             await runtime.close()
 
 
-def open_runtime(endpoint: str) -> Runtime:
+def open_runtime(endpoint: str, timeout: float) -> Runtime:
     """The door that fits: a Docker Engine is known by the name of its socket, everyone else speaks the CRI."""
     if not endpoint.endswith("docker.sock"):
-        return CRIRuntime(endpoint)
+        return CRIRuntime(endpoint, timeout)
     from kubelet.runtime.docker import DockerRuntime  # only now: few need it
 
-    return DockerRuntime(endpoint)
+    return DockerRuntime(endpoint, timeout=timeout)
 
 
 def _backoff(longest: float) -> RestartBackoff:
@@ -149,7 +146,9 @@ class Kubelet:
         self.facts = facts.gather(options, api_host)
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
-        self.cgroups = cgroups or Cgroups(options.cgroup_root or "/", pod_pids=options.pod_max_pids)
+        self.cgroups = cgroups or Cgroups(
+            options.cgroup_root or "/", pod_pids=options.pod_max_pids, cfs_quota=options.cpu_cfs_quota
+        )
         self._build_informers()
         self._build_runtime()
         self._build_spine()
@@ -232,7 +231,7 @@ class Kubelet:
             users=UserNamespaces(self.root / "pods", self.options.max_pods, lambda: self.reporter.runtime),
             host_ips=lambda: self.facts.ips,
             allocatable=lambda: self.reporter.allocatable,
-            memory_capacity=self.facts.machine.memory,
+            rules=self._rules(),
             logs=Path(self.options.pod_logs_dir),
         )
         self.probes = ProbeManager(
@@ -247,6 +246,11 @@ class Kubelet:
             on_kill=self.probes.killed,
             backoff=_backoff(self.options.max_container_restart_period),
         )
+
+    def _rules(self) -> limits.Rules:
+        machine, options = self.facts.machine, self.options
+        swap = machine.swap if options.swap_behavior == "LimitedSwap" and self.cgroups.is_v2 else 0
+        return limits.Rules(machine.memory, options.cpu_cfs_quota, swap)
 
     def _providers(self) -> keyring.NodeLogins:
         options = self.options
@@ -403,23 +407,24 @@ class Kubelet:
             Path(self.options.pod_logs_dir),
             with_status=self.statuses.with_status,
         )
-        door = Door(
+        self.listeners = Listeners(
+            self.options,
             self.client,
-            self.name,
+            self.facts,
             self.clock,
-            anonymous=self.options.anonymous_auth,
-            always_allow=self.options.authorization_mode == "AlwaysAllow",
-        )
-        self.server = Server(
-            door=door,
-            streams=streams,
-            stats=self.stats,
-            health=self.checks,
-            pods=self._pods_with_status,
-            running_pods=self._running_pods,
-            configuration=lambda: configuration.as_configuration(self.options),
-            machine=(self.facts.machine.cpus, self.facts.machine.memory),
-            log_files=log_files.ROOT if self.options.enable_system_log_handler else None,
+            pages=lambda door, debugging: Server(
+                door=door,
+                streams=streams,
+                stats=self.stats,
+                health=self.checks,
+                pods=self._pods_with_status,
+                running_pods=self._running_pods,
+                configuration=lambda: configuration.as_configuration(self.options),
+                machine=(self.facts.machine.cpus, self.facts.machine.memory),
+                log_files=log_files.ROOT if self.options.enable_system_log_handler else None,
+                debugging=debugging,
+            ),
+            checks=self.checks,
         )
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -429,12 +434,7 @@ class Kubelet:
         self._prepare()
         self.reporter.event("Normal", "Starting", "Starting kubelet.")
         process.start("events", self.recorder.run())
-        process.start("server", self._serve())
-        if self.options.healthz_port:
-            pages = serving.pages(self.checks.pages())
-            process.start(
-                "healthz", serving.serve(pages, self.options.healthz_bind_address, self.options.healthz_port)
-            )
+        self.listeners.start(process)
         process.start("informers", self.informers.run())
         process.start("node status", self.reporter.run())
         process.start("lease", self.lease.run())
@@ -474,34 +474,11 @@ class Kubelet:
         await self.pleg.ready()
         await self.loop.run()
 
-    async def rotate_serving(self, renewed: Callable[[], None]) -> None:
-        """Renew the serving certificate; a new one needs a new start, which pods do not notice."""
-        from kubelet.node import credentials
-
-        directory, names = Path(self.options.cert_dir), [self.name, *self.facts.ips]
-        await credentials.serving(self.client, directory, self.name, names, self.clock)
-        await credentials.rotate(
-            self.client, directory, self.name, self.clock, renewed, credentials.SERVING, names
-        )
-
-    async def _serve(self) -> None:
-        options = self.options
-        pair = options.tls_cert_file, options.tls_private_key_file
-        names = [self.name, *self.facts.ips]
-        if not options.tls_cert_file:
-            from kubelet.node import credentials  # only now: what it stands on costs ten megabytes
-
-            directory = Path(options.cert_dir)
-            if options.server_tls_bootstrap:
-                pair = await credentials.serving(self.client, directory, self.name, names, self.clock)
-            else:
-                pair = credentials.self_signed(directory, names)
-        tls = serving.TLS(*pair, options.client_ca_file or None)
-        await serving.serve(
-            self.server, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
-        )
-
     def _prepare(self) -> None:
+        try:
+            Path("/proc/self/oom_score_adj").write_text(str(self.options.oom_score_adj))
+        except OSError as error:
+            log.info("oom-score-adj %d not applied: %s", self.options.oom_score_adj, error)
         pods = self.root / "pods"
         pods.mkdir(parents=True, exist_ok=True)
         Path(self.options.pod_logs_dir).mkdir(parents=True, exist_ok=True)

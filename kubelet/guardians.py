@@ -27,7 +27,7 @@ from kubelet.pods.admission import Refusal
 from kubelet.pods.inputs import log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.resources import ranking, thresholds
-from kubelet.resources.allocatable import Allocatable
+from kubelet.resources.allocatable import Allocatable, Reserved
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.eviction import EvictionManager, Policy
 from kubelet.resources.signals import Signals
@@ -86,6 +86,7 @@ class Guardians:
             memory=facts.machine.memory,
             reserved=facts.reserved,
             enforced="pods" in options.enforce_node_allocatable,
+            others=reserved_cgroups(options),
             pods=self._active_pods,
             tell=self._tell,
         )
@@ -105,6 +106,7 @@ class Guardians:
             fail=self._end,
             has_finished=workers.has_finished,
             changed=changed,
+            local_limits=options.local_storage_capacity_isolation,
         )
         self.shutdown = ShutdownManager(
             announcer,
@@ -173,3 +175,12 @@ def eviction_policy(options: Options) -> Policy:
         options.eviction_pressure_transition_period,
         options.eviction_max_pod_grace_period,
     )
+
+
+def reserved_cgroups(options: Options) -> list[Reserved]:
+    """Cgroups of others that are held to what is reserved for them."""
+    found = [
+        Reserved("System", options.system_reserved_cgroup, options.system_reserved),
+        Reserved("Kube", options.kube_reserved_cgroup, options.kube_reserved),
+    ]
+    return [one for one in found if f"{one.kind.lower()}-reserved" in options.enforce_node_allocatable]

@@ -30,6 +30,7 @@ def gather(options: Options, api_host: str) -> NodeFacts:
         port=options.port,
         reserved=reserved,
         eviction_hard=options.eviction_thresholds,
+        manages_storage=options.local_storage_capacity_isolation,
     )
 
 

@@ -36,6 +36,7 @@ class NodeFacts:
     port: int
     reserved: dict[str, str]  # system and kube reservations together
     eviction_hard: dict[str, str]
+    manages_storage: bool = True  # is local ephemeral storage something that pods are given?
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def capacity(facts: NodeFacts) -> Object:
     return {
         "cpu": str(facts.machine.cpus),
         "memory": f"{facts.machine.memory // 1024}Ki",
-        "ephemeral-storage": f"{disk // 1024}Ki",
+        **({"ephemeral-storage": f"{disk // 1024}Ki"} if facts.manages_storage else {}),
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
         "pods": str(facts.max_pods),
@@ -77,7 +78,7 @@ def allocatable(facts: NodeFacts, whole: Object) -> Object:
     """What pods may have: capacity without reservations and eviction thresholds."""
     found = dict(whole)
     memory_threshold = _threshold(facts.eviction_hard.get("memory.available", "100Mi"), facts.machine.memory)
-    disk = quantity.value(whole["ephemeral-storage"])
+    disk = quantity.value(whole.get("ephemeral-storage", "0"))
     disk_threshold = _threshold(facts.eviction_hard.get("nodefs.available", "10%"), disk)
     taken = {
         "cpu": quantity.milli_value(facts.reserved.get("cpu", "0")),
@@ -87,7 +88,8 @@ def allocatable(facts: NodeFacts, whole: Object) -> Object:
     milli = facts.machine.cpus * 1000 - taken["cpu"]
     found["cpu"] = f"{milli}m" if milli % 1000 else str(milli // 1000)
     found["memory"] = f"{max(0, facts.machine.memory - taken['memory']) // 1024}Ki"
-    found["ephemeral-storage"] = str(max(0, disk - taken["ephemeral-storage"]))
+    if facts.manages_storage:
+        found["ephemeral-storage"] = str(max(0, disk - taken["ephemeral-storage"]))
     return found
 
 

@@ -46,7 +46,7 @@ class Inputs:
         users: UserNamespaces,
         host_ips: Callable[[], Sequence[str]],
         allocatable: Callable[[], Mapping[str, Any]],
-        memory_capacity: int,
+        rules: limits.Rules,
         logs: Path,
     ) -> None:
         self._puller = puller
@@ -62,7 +62,7 @@ class Inputs:
         self._users = users
         self._host_ips = host_ips
         self._allocatable = allocatable
-        self._memory_capacity = memory_capacity
+        self._rules = rules
         self._logs = logs
 
     async def sandbox(self, pod: Object) -> SandboxOptions:
@@ -73,8 +73,8 @@ class Inputs:
             log_directory=str(log_directory(self._logs, pod)),
             dns=resolver_of(pod, self._dns).as_dict(),
             cgroup_parent=self._cgroups.parent_of(pod),
-            resources=limits.pod_resources(pod),
-            overhead=limits.overhead(pod),
+            resources=limits.pod_resources(pod, self._rules.cfs_quota),
+            overhead=limits.overhead(pod, self._rules.cfs_quota),
             runtime_handler=handler,
             user_ids=self._users.ids_of(pod, handler),
         )
@@ -82,7 +82,7 @@ class Inputs:
     def limits(self, pod: Object) -> dict[str, Mapping[str, Any]]:
         """What each container may use."""
         return {
-            container["name"]: limits.linux_resources(pod, container, self._memory_capacity)
+            container["name"]: limits.linux_resources(pod, container, self._rules)
             for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]
         }
 
@@ -141,7 +141,7 @@ class Inputs:
             cdi_devices=devices.cdi,
             user_ids=users,
             annotations=devices.annotations,
-            resources=limits.linux_resources(pod, container, self._memory_capacity),
+            resources=limits.linux_resources(pod, container, self._rules),
             termination_log=termination_log,
         )
 

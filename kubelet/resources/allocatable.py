@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object
@@ -13,6 +14,15 @@ from kubelet.resources.cgroups import Cgroups
 log = logging.get(__name__)
 
 PERIOD = 60.0  # seconds between looks at the weights
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A cgroup outside of Kubernetes' pods, and what is reserved for it."""
+
+    kind: str  # System or Kube
+    cgroup: str
+    amounts: Mapping[str, str]
 
 
 class Allocatable:
@@ -27,6 +37,7 @@ class Allocatable:
         memory: int,
         reserved: dict[str, str],
         enforced: bool,
+        others: Sequence[Reserved] = (),
         pods: Callable[[], list[Object]],
         tell: Callable[[str, str, str], None],
     ) -> None:
@@ -35,6 +46,7 @@ class Allocatable:
         self._milli = max(0, cpus * 1000 - quantity.milli_value(reserved.get("cpu", "0")))
         self.memory = max(0, memory - quantity.value(reserved.get("memory", "0")))
         self._enforced = enforced
+        self._others = others
         self._pods = pods
         self._tell = tell
 
@@ -43,9 +55,22 @@ class Allocatable:
         if self._enforced:
             self._cgroups.enforce_allocatable(self._milli, self.memory)
             self._tell("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+        for other in self._others:
+            self._enforce(other)
         while True:
             try:
                 self._cgroups.share_by_class(self._pods())
             except Exception:
                 log.exception("weights of the classes of pods not written")
             await self._clock.sleep(PERIOD)
+
+    def _enforce(self, other: Reserved) -> None:
+        """Whoever wants this limit wants no kubelet that does without, as upstream."""
+        try:
+            self._cgroups.enforce_reserved(other.cgroup, other.amounts)
+        except FileNotFoundError as error:
+            text = f'Failed to enforce {other.kind} Reserved Cgroup Limits on "{other.cgroup}": {error}'
+            self._tell("Warning", "FailedNodeAllocatableEnforcement", text)
+            raise
+        text = f"Updated limits on {other.kind.lower()} reserved cgroup {other.cgroup}"
+        self._tell("Normal", "NodeAllocatableEnforced", text)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kubarium.api.core.pod import resources
+from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubelet.resources import limits
@@ -39,9 +40,12 @@ QOS_DIRECTORY = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "best
 class Cgroups:
     """Makes, limits and removes the cgroups of pods."""
 
-    def __init__(self, root: str = "/", mount: Path = MOUNT, *, pod_pids: int = -1) -> None:
+    def __init__(
+        self, root: str = "/", mount: Path = MOUNT, *, pod_pids: int = -1, cfs_quota: bool = True
+    ) -> None:
         self._mount = mount
         self._pod_pids = pod_pids
+        self._cfs_quota = cfs_quota
         root = "/" + root.strip("/")
         # `--cgroup-root=/node-1/kubepods` names the directory itself.
         self._base = root if root.endswith(f"/{KUBEPODS}") else f"{root.rstrip('/')}/{KUBEPODS}"
@@ -64,10 +68,18 @@ class Cgroups:
         Eviction thresholds are not taken off: before this limit is reached, pods are evicted.
         """
         self._write_shares(self._base, limits.cpu_shares(milli_cpu))
-        if self.is_v2:
-            self._write(self._base, "", "memory.max", str(memory))
-        else:
-            self._write(self._base, "memory", "memory.limit_in_bytes", str(memory))
+        self._write_memory(self._base, memory)
+
+    def enforce_reserved(self, path: str, amounts: Mapping[str, str]) -> None:
+        """Hold a cgroup of somebody else to what is reserved for it. Raises FileNotFoundError when there is none."""
+        if not all((hierarchy / path.strip("/")).is_dir() for hierarchy in self._hierarchies()):
+            raise FileNotFoundError(f'"{path}" cgroup does not exist')
+        if "cpu" in amounts:
+            self._write_shares(path, limits.cpu_shares(quantity.milli_value(amounts["cpu"])))
+        if "memory" in amounts:
+            self._write_memory(path, quantity.value(amounts["memory"]))
+        if "pid" in amounts:
+            self._write_pids(path, quantity.value(amounts["pid"]))
 
     def share_by_class(self, pods: Iterable[Object]) -> None:
         """Burstable pods together weigh what they asked for together."""
@@ -112,7 +124,7 @@ class Cgroups:
 
     def apply(self, pod: Object) -> None:
         """Write the pod's weights and limits."""
-        path, wanted = self.parent_of(pod), limits.pod_resources(pod)
+        path, wanted = self.parent_of(pod), limits.pod_resources(pod, self._cfs_quota)
         self._write_shares(path, wanted["cpu_shares"])
         quota, memory = wanted.get("cpu_quota"), wanted.get("memory_limit_in_bytes")
         if self.is_v2:
@@ -174,6 +186,12 @@ class Cgroups:
             self._write(path, "", "cpu.weight", str(limits.cpu_weight(shares)))
         else:
             self._write(path, "cpu", "cpu.shares", str(shares))
+
+    def _write_memory(self, path: str, most: int) -> None:
+        if self.is_v2:
+            self._write(path, "", "memory.max", str(most))
+        else:
+            self._write(path, "memory", "memory.limit_in_bytes", str(most))
 
     def _write_pids(self, path: str, most: int) -> None:
         self._write(path, "" if self.is_v2 else "pids", "pids.max", str(most))

@@ -66,6 +66,7 @@ class EvictionManager:
         fail: Callable[[Object, str, str, Object, int | None], None],
         has_finished: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
+        local_limits: bool = True,
     ) -> None:
         self._runtime = runtime
         self._recorder = recorder
@@ -82,6 +83,7 @@ class EvictionManager:
         self._fail = fail
         self._has_finished = has_finished
         self._changed = changed
+        self._local_limits = local_limits  # are limits of ephemeral storage enforced?
         self._watch = Watch([*policy.thresholds, *thresholds.for_allocatable(policy.thresholds)])
         self._since: dict[str, float] = {}  # condition -> when it was last seen to be so
 
@@ -117,7 +119,7 @@ class EvictionManager:
         if self.pressure() != before:
             self._changed()
         usage = await self._runtime.container_usage()
-        evicted = await self._evict_over_limit(usage)
+        evicted = await self._evict_over_limit(usage) if self._local_limits else []
         if evicted or not due:
             return evicted
         first = due[0]

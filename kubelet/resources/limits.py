@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/concepts/configuration/manage-resources-conta
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from kubarium.api.core.pod import fields, resources
@@ -17,6 +18,15 @@ MIN_QUOTA = 1000  # microseconds
 GUARANTEED_SCORE = -997
 BEST_EFFORT_SCORE = 1000
 CRITICAL_PRIORITY = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all containers of a node."""
+
+    memory: int  # bytes that the node has
+    cfs_quota: bool = True  # are limits of CPU time enforced?
+    swap: int = 0  # bytes that burstable pods share (LimitedSwap, on cgroup v2)
 
 
 def cpu_shares(milli: int) -> int:
@@ -34,22 +44,40 @@ def cpu_weight(shares: int) -> int:
     return 1 + (shares - 2) * 9999 // 262142 if shares else 0
 
 
-def linux_resources(pod: Object, container: Object, memory_capacity: int) -> dict[str, Any]:
+def linux_resources(pod: Object, container: Object, rules: Rules) -> dict[str, Any]:
     """The limits of one container, in the runtime's words."""
     requests, limits = fields.amounts_of(container, "requests"), fields.amounts_of(container, "limits")
     found: dict[str, Any] = {
         "cpu_shares": cpu_shares(requests.get("cpu", 0)),
-        "oom_score_adj": oom_score_adj(pod, container, memory_capacity),
+        "oom_score_adj": oom_score_adj(pod, container, rules.memory),
     }
-    if limits.get("cpu"):
+    if limits.get("cpu") and rules.cfs_quota:
         found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
-    if limits.get("memory"):
-        # Swap is not given: the limit of both together is the limit of memory.
-        found |= {"memory_limit_in_bytes": limits["memory"], "memory_swap_limit_in_bytes": limits["memory"]}
+    memory, swap = limits.get("memory", 0), _swap(pod, requests.get("memory", 0), limits, rules)
+    if memory:
+        found["memory_limit_in_bytes"] = memory
+    if memory or swap:
+        found["memory_swap_limit_in_bytes"] = memory + swap  # the limit of both together
     return found
 
 
-def pod_resources(pod: Object) -> dict[str, Any]:
+def _swap(pod: Object, asked: int, limits: dict[str, int], rules: Rules) -> int:
+    """A container's part of the swap is its part of the memory.
+
+    Source: https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/
+    """
+    if not asked or asked == limits.get("memory") or _is_critical(pod):
+        return 0
+    if resources.qos_class(pod) != "Burstable":
+        return 0
+    return int(asked / max(rules.memory, 1) * rules.swap)
+
+
+def _is_critical(pod: Object) -> bool:
+    return (spec_of(pod).get("priority") or 0) >= CRITICAL_PRIORITY
+
+
+def pod_resources(pod: Object, cfs_quota: bool = True) -> dict[str, Any]:
     """The sum over the pod, for its sandbox: limits only if every container has one."""
     requests = resources.requests_of(pod)
     found: dict[str, Any] = {"cpu_shares": cpu_shares(requests.get("cpu", 0))}
@@ -62,20 +90,21 @@ def pod_resources(pod: Object) -> dict[str, Any]:
             resource in ((part.get("resources") or {}).get("limits") or {}) for part in parts
         )
 
-    if limits.get("cpu") and everyone_has("cpu"):
+    if limits.get("cpu") and cfs_quota and everyone_has("cpu"):
         found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
     if limits.get("memory") and everyone_has("memory"):
         found["memory_limit_in_bytes"] = limits["memory"]
     return found
 
 
-def overhead(pod: Object) -> dict[str, Any]:
+def overhead(pod: Object, cfs_quota: bool = True) -> dict[str, Any]:
     """What the runtime class takes beside the containers."""
     amounts = resources.amounts(spec_of(pod).get("overhead"))
     found: dict[str, Any] = {}
     if amounts.get("cpu"):
-        found |= {"cpu_shares": cpu_shares(amounts["cpu"]), "cpu_quota": cpu_quota(amounts["cpu"])}
-        found["cpu_period"] = PERIOD
+        found["cpu_shares"] = cpu_shares(amounts["cpu"])
+    if amounts.get("cpu") and cfs_quota:
+        found |= {"cpu_quota": cpu_quota(amounts["cpu"]), "cpu_period": PERIOD}
     if amounts.get("memory"):
         found["memory_limit_in_bytes"] = amounts["memory"]
     return found
@@ -83,7 +112,7 @@ def overhead(pod: Object) -> dict[str, Any]:
 
 def oom_score_adj(pod: Object, container: Object, memory_capacity: int) -> int:
     """Who is killed first when memory runs out: those who use more than they asked for."""
-    if (spec_of(pod).get("priority") or 0) >= CRITICAL_PRIORITY:
+    if _is_critical(pod):
         return GUARANTEED_SCORE
     match resources.qos_class(pod):
         case "Guaranteed":

@@ -64,7 +64,8 @@ ERRORS = {
 class CRIRuntime:
     """`Runtime` over gRPC."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         address = endpoint if "://" in endpoint else f"unix://{endpoint}"
         self._channel = grpc.aio.insecure_channel(
             address,
@@ -85,7 +86,7 @@ class CRIRuntime:
         await self._channel.close(None)
 
     async def _call(
-        self, method: str, deadline: float = TIMEOUT, service: str = RUNTIME_SERVICE, **fields: Any
+        self, method: str, deadline: float | None = None, service: str = RUNTIME_SERVICE, **fields: Any
     ) -> Any:
         call = self._calls.get(method)
         if call is None:
@@ -95,7 +96,7 @@ class CRIRuntime:
                 response_deserializer=MESSAGES[f"{method}Response"].FromString,
             )
         try:
-            return await call(MESSAGES[f"{method}Request"](**fields), timeout=deadline)
+            return await call(MESSAGES[f"{method}Request"](**fields), timeout=deadline or self._timeout)
         except grpc.aio.AioRpcError as error:
             raise ERRORS.get(error.code(), ContainerRuntimeError)(
                 error.details() or str(error.code())
@@ -123,7 +124,7 @@ class CRIRuntime:
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
         # Upstream doubles the usual deadline: the network plugin may be slow.
         answer = await self._call(
-            "RunPodSandbox", deadline=2 * TIMEOUT, config=config, runtime_handler=handler
+            "RunPodSandbox", deadline=2 * self._timeout, config=config, runtime_handler=handler
         )
         return str(answer.pod_sandbox_id)
 
@@ -163,7 +164,7 @@ class CRIRuntime:
     async def stop_container(self, container_id: str, grace: int) -> None:
         try:
             await self._call(
-                "StopContainer", deadline=grace + TIMEOUT, container_id=container_id, timeout=grace
+                "StopContainer", deadline=grace + self._timeout, container_id=container_id, timeout=grace
             )
         except interface.NotFound:
             return
@@ -203,7 +204,7 @@ class CRIRuntime:
 
     async def exec_sync(self, container_id: str, command: Sequence[str], timeout: float = 0) -> ExecResult:
         seconds = max(1, round(timeout)) if timeout else 0
-        deadline = seconds + 30 if seconds else TIMEOUT
+        deadline = seconds + 30 if seconds else self._timeout
         answer = await self._call(
             "ExecSync", deadline=deadline, container_id=container_id, cmd=list(command), timeout=seconds
         )

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from kubelet.runtime import docker_config as words
 from kubelet.runtime import interface
 from kubelet.runtime.cni import CNI, NOT_READY, Attachment
-from kubelet.runtime.docker_api import Conflict, EngineClient
+from kubelet.runtime.docker_api import TIMEOUT, Conflict, EngineClient
 from kubelet.runtime.docker_streams import Streams
 from kubelet.runtime.interface import (
     Container,
@@ -61,8 +61,14 @@ SYS_RESOURCE = 24  # the number of the capability
 class DockerRuntime:
     """`Runtime` over the Engine API."""
 
-    def __init__(self, endpoint: str, cni: CNI | None = None, pause_image: str = PAUSE_IMAGE) -> None:
-        self._api = EngineClient(urlsplit(endpoint).path)
+    def __init__(
+        self,
+        endpoint: str,
+        cni: CNI | None = None,
+        pause_image: str = PAUSE_IMAGE,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._api = EngineClient(urlsplit(endpoint).path, timeout)
         self._cni = cni or CNI()
         self._pause_image = pause_image
         self._streams = Streams(self._api)

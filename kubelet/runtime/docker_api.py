@@ -33,8 +33,9 @@ ERRORS: dict[int, type[ContainerRuntimeError]] = {404: interface.NotFound, 409: 
 class EngineClient:
     """One engine."""
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self, socket: str, timeout: float = TIMEOUT) -> None:
         self._socket = socket
+        self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -42,7 +43,7 @@ class EngineClient:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, path: str, deadline: float = TIMEOUT, **query: Any) -> Any:
+    async def get(self, path: str, deadline: float | None = None, **query: Any) -> Any:
         """The answer to a question."""
         return await self.call("GET", path, deadline=deadline, **query)
 
@@ -51,11 +52,12 @@ class EngineClient:
         method: str,
         path: str,
         body: Any = None,
-        deadline: float = TIMEOUT,
+        deadline: float | None = None,
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Any:
         """One request; returns the JSON of the answer, or None if there is none."""
+        deadline = self._timeout if deadline is None else deadline
         async with self._request(method, path, body, deadline, headers, query) as response:
             data = await response.read()
         return json.loads(data) if data.strip() and response.content_type == "application/json" else None

@@ -22,6 +22,11 @@ from kubelet.server.streaming import Refused, Streams, parts_of
 log = logging.get(__name__)
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+DEBUGGING = frozenset(("run", "exec", "attach", "portForward", "containerLogs", "runningpods", "logs"))
+"""First elements of the paths that reach into pods."""
+
+WITH_DEBUGGING = frozenset(("configz", "checkpoint"))  # not there at all without them
+
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -31,7 +36,7 @@ class Server:
     def __init__(
         self,
         *,
-        door: Door,
+        door: Door | None,
         streams: Streams,
         stats: Stats,
         health: Health,
@@ -40,8 +45,10 @@ class Server:
         configuration: Callable[[], Object],
         machine: tuple[int, int] = (0, 0),
         log_files: Path | None = None,
+        debugging: bool = True,
     ) -> None:
-        self._door = door
+        self._door = door  # None: everybody may come in
+        self._debugging = debugging
         self._streams = streams
         self._stats = stats
         self._health = health
@@ -62,7 +69,8 @@ class Server:
             await send(message)
 
         try:
-            await self._door.enter(scope)
+            if self._door is not None:
+                await self._door.enter(scope)
             await self._route(scope, receive, remember)  # type: ignore[arg-type]
         except Unauthorized:
             await respond(send, 401, TEXT, b"Unauthorized")
@@ -78,7 +86,12 @@ class Server:
                 await respond(send, 500, TEXT, str(error).encode())
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match parts_of(scope["path"]):
+        parts = parts_of(scope["path"])
+        if not self._debugging and parts and parts[0] in DEBUGGING:
+            raise Refused(405, "Debug endpoints are disabled.\n")
+        if not self._debugging and parts and parts[0] in WITH_DEBUGGING:
+            raise Refused(404, "404 page not found\n")
+        match parts:
             case ["healthz", *_]:
                 await respond(send, *await self._health.answer("healthz", scope))
             case ["metrics"]:

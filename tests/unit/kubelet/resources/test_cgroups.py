@@ -96,3 +96,15 @@ def test_nothing_of_a_pod_stays(v1: Path) -> None:
         (v1 / hierarchy / "kubepods/burstable/podu1/container").mkdir(parents=True)
     cgroups.remove("u1")
     assert not list(v1.glob("*/kubepods/burstable/podu1"))
+
+
+def test_others_keep_to_what_is_reserved_for_them(v1: Path) -> None:
+    cgroups = Cgroups("/", v1)
+    with pytest.raises(FileNotFoundError, match='"/system" cgroup does not exist'):
+        cgroups.enforce_reserved("/system", {"cpu": "1"})
+    for controller in CONTROLLERS:
+        (v1 / controller / "system").mkdir()
+    cgroups.enforce_reserved("/system", {"cpu": "500m", "memory": "1Gi", "pid": "100"})
+    assert (v1 / "cpu/system/cpu.shares").read_text() == "512"
+    assert (v1 / "memory/system/memory.limit_in_bytes").read_text() == str(1 << 30)
+    assert (v1 / "pids/system/pids.max").read_text() == "100"

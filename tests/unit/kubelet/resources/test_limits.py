@@ -16,7 +16,7 @@ def resources(cpu: str = "", memory: str = "", cpu_limit: str = "", memory_limit
 
 def test_amounts_become_weights_and_quotas() -> None:
     container = make_container(resources=resources("250m", "1Gi", "500m", "2Gi"))
-    assert limits.linux_resources(make_pod(container), container, 4 * GIB) == {
+    assert limits.linux_resources(make_pod(container), container, limits.Rules(4 * GIB)) == {
         "cpu_shares": 256,
         "cpu_quota": 50000,
         "cpu_period": 100000,
@@ -49,3 +49,30 @@ def test_a_pod_is_limited_only_if_all_its_containers_are() -> None:
 def test_weights_on_both_versions() -> None:
     assert (limits.cpu_shares(0), limits.cpu_shares(1000)) == (2, 1024)
     assert (limits.cpu_weight(2), limits.cpu_weight(1024), limits.cpu_weight(262144)) == (1, 39, 10000)
+
+
+def test_without_quotas_time_is_shared_by_weight_only() -> None:
+    container = make_container(resources=resources("250m", "", "500m"))
+    pod = make_pod(container, overhead={"cpu": "100m"})
+    found = limits.linux_resources(pod, container, limits.Rules(4 * GIB, cfs_quota=False))
+    assert found["cpu_shares"] == 256 and "cpu_quota" not in found
+    assert limits.pod_resources(pod, cfs_quota=False) == {"cpu_shares": 358}
+    assert limits.overhead(pod, cfs_quota=False) == {"cpu_shares": 102}
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority", "swap"),
+    [
+        (resources("", "1Gi", "", "2Gi"), 0, GIB // 4),
+        (resources("", "1Gi"), 0, GIB // 4),
+        (resources("1", "1Gi", "1", "1Gi"), 0, 0),  # Guaranteed
+        (resources("1m", "1Gi", "", "1Gi"), 0, 0),  # it asked for all that it may have
+        (resources("1m"), 0, 0),
+        (resources("", "1Gi"), 2_000_000_000, 0),
+    ],
+)
+def test_burstable_containers_share_the_swap(fields: dict, priority: int, swap: int) -> None:
+    container = make_container(resources=fields)
+    rules = limits.Rules(4 * GIB, swap=GIB)
+    found = limits.linux_resources(make_pod(container, priority=priority), container, rules)
+    assert found.get("memory_swap_limit_in_bytes", 0) - found.get("memory_limit_in_bytes", 0) == swap

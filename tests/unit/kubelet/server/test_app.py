@@ -26,7 +26,9 @@ CERTIFICATE = {"subject": ((("organizationName", "system:masters"),), (("commonN
 class Pages:
     """A server and what it answers."""
 
-    def __init__(self, tmp_path: Path, clock: FakeClock, anonymous: bool = True) -> None:
+    def __init__(
+        self, tmp_path: Path, clock: FakeClock, anonymous: bool = True, read_only: bool = False
+    ) -> None:
         self.pods, self.runtime = PodManager(), FakeRuntime(clock)
         self.pods.remember(make_pod())
         client = FakeAPI(clock=clock).client()
@@ -36,7 +38,8 @@ class Pages:
             return []
 
         self.server = Server(
-            door=Door(client, "n", clock, anonymous=anonymous, always_allow=True),
+            door=None if read_only else Door(client, "n", clock, anonymous=anonymous, always_allow=True),
+            debugging=not read_only,
             streams=Streams(self.runtime, self.pods, clock, tmp_path),
             stats=stats,
             health=Health(),
@@ -124,6 +127,19 @@ async def test_no_runtime_makes_checkpoints(pages: Pages) -> None:
 )
 async def test_refusals(pages: Pages, target: str, status: int, text: str) -> None:
     assert await pages.get(target) == (status, text.encode())
+
+
+async def test_without_a_door_nothing_reaches_into_pods(tmp_path: Path, clock: FakeClock) -> None:
+    pages = Pages(tmp_path, clock, anonymous=False, read_only=True)
+    for target in ("/pods", "/healthz", "/stats/summary", "/metrics/cadvisor"):
+        assert (await pages.get(target))[0] == 200
+    for target in (
+        "/exec/default/web/main?command=ls",
+        "/containerLogs/default/web/main",
+        "/logs/",
+    ):
+        assert await pages.get(target) == (405, b"Debug endpoints are disabled.\n")
+    assert (await pages.get("/configz"))[0] == 404
 
 
 async def test_nobody_is_let_in_unknown(tmp_path: Path, clock: FakeClock) -> None:
