@@ -43,6 +43,7 @@ from controller_manager.controllers.volumes.attach_detach import AttachDetachCon
 from controller_manager.controllers.volumes.binder import PersistentVolumeBinder
 from controller_manager.controllers.volumes.ephemeral import EphemeralVolumeController
 from controller_manager.controllers.volumes.expand import ExpandController
+from controller_manager.controllers.volumes.selinux_warning import SELinuxWarningController
 from controller_manager.controllers.workloads.cron_job import CronJobController
 from controller_manager.controllers.workloads.daemon_set.controller import DaemonSetController
 from controller_manager.controllers.workloads.deployment.controller import DeploymentController
@@ -265,6 +266,8 @@ CONTROLLERS: Sequence[Row] = (
     Row("persistentvolume-attach-detach-controller", "attachdetach-controller",
         of(AttachDetachController, "attachdetach-controller",
             patient="disable_force_detach_on_timeout"), "attachdetach"),
+    Row("selinux-warning-controller", "selinux-warning-controller",
+        of(SELinuxWarningController, "selinux_warning")),
     Row("persistentvolume-expander-controller", "expand-controller",
         of(ExpandController, "volume_expand"), "persistentvolume-expander"),
     Row("clusterrole-aggregation-controller", "clusterrole-aggregation-controller",
@@ -310,7 +313,6 @@ ELSEWHERE = frozenset(
         "cloud-node-lifecycle-controller",
         "storageversion-garbage-collector-controller",
         "storage-version-migrator-controller",
-        "selinux-warning-controller",
         "podcertificaterequest-cleaner-controller",
         "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubarium.component_base.metrics import Counts, Timings
+from kubarium.component_base.metrics import Counts, Readings, Timings
 
 JOB_SYNCS = Counts(
     "job_controller_job_syncs_total",
@@ -35,4 +35,9 @@ NODE_EVICTIONS = Counts(
     "node_collector_evictions_total",
     "Number of Node evictions that happened since current instance of NodeController started.",
     ("zone",),
+)
+SELINUX_CONFLICTS = Readings(
+    "selinux_warning_controller_selinux_volume_conflict",
+    "Conflict between two Pods using the same volume",
+    ("property", "pod1_namespace", "pod1_name", "pod1_value", "pod2_namespace", "pod2_name", "pod2_value"),
 )

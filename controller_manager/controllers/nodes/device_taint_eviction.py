@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from controller_manager.pod_eviction import Cause, PodEviction
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.resource import device as devices
 from kubarium.api.resource import resource_claim as claims
-from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
-    copy,
     is_deleting,
     key_of,
-    name_of,
     namespace_of,
     spec_of,
     uid_of,
@@ -33,6 +31,12 @@ from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
+CAUSE = Cause(
+    "DeviceTaintManagerEviction",
+    "DeletionByDeviceTaintManager",
+    "Device Taint manager: deleting due to NoExecute taint",
+)
+
 API = "resource.k8s.io/v1"
 Pool = tuple[str, str]
 """Driver and name of a pool of devices."""
@@ -42,12 +46,13 @@ class DeviceTaintEvictionController(Controller):
     """Evicts pods from devices that are not to be used any more."""
 
     name = "device-taint-eviction-controller"
-    workers = 10
+    workers = 8
 
     def __init__(
-        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 10
+        self, client: Client, informers: Informers, clock: Clock, events: EventRecorder, *, workers: int = 8
     ) -> None:
-        self.workers, self.events = workers, events
+        self.workers = workers
+        self.eviction = PodEviction(client, events, clock, CAUSE)
         self.pods = informers.informer("v1", "pods").lister
         held = informers.informer(API, "resourceclaims")
         held.add_index("pool", lambda claim: {f"{driver}/{pool}" for driver, pool in _pools_of(claim)})
@@ -55,7 +60,6 @@ class DeviceTaintEvictionController(Controller):
         offered = informers.informer(API, "resourceslices")
         offered.add_index("pool", lambda piece: ["/".join(_pool_of(piece))])
         self.slices = offered.lister
-        self.resource = client.resource("v1", "pods")
         self._waiting: dict[ObjectKey, str] = {}  # pods that are to go, with their uids
         super().__init__(client, informers, clock)
 
@@ -78,14 +82,14 @@ class DeviceTaintEvictionController(Controller):
         moment = self._end_of(pod)
         if moment is None:
             if self._waiting.pop(key, None) == uid_of(pod):
-                text = f"Cancelling deletion of Pod {key}"
-                self.events.event(pod, "Normal", "DeviceTaintManagerEviction", text)
+                self.eviction.call_off(pod)
             return None
         self._waiting[key] = uid_of(pod)
         wait = (moment - self.clock.now()).total_seconds()
         if wait > 0:
             return wait
-        await self._evict(pod)
+        log.info("evicting pod %s from a tainted device", key)
+        await self.eviction.evict(pod)
         self._waiting.pop(key, None)
         return None
 
@@ -102,25 +106,6 @@ class DeviceTaintEvictionController(Controller):
                 end = devices.end_of_patience(taint, given.get("tolerations") or (), self.clock.now())
                 if end is not None:
                     yield end
-
-    async def _evict(self, pod: Object) -> None:
-        log.info("evicting pod %s from a tainted device", key_of(pod))
-        text = f"Marking for deletion Pod {key_of(pod)}"
-        self.events.event(pod, "Normal", "DeviceTaintManagerEviction", text)
-        changed = copy(pod)
-        disrupted = {
-            "type": pod_status.DISRUPTION_TARGET,
-            "status": "True",
-            "reason": "DeletionByDeviceTaintManager",
-            "message": "Device Taint manager: deleting due to NoExecute taint",
-        }
-        listed = changed.setdefault("status", {}).setdefault("conditions", [])
-        try:
-            if conditions.set_condition(listed, disrupted, self.clock.now()):
-                await self.resource.update_status(changed)
-            await self.resource.delete(name_of(pod), namespace_of(pod), preconditions={"uid": uid_of(pod)})
-        except errors.NotFound:
-            return
 
 
 def _devices_of(claim: Object) -> list[Object]:

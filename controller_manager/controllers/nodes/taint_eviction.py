@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from controller_manager.pod_eviction import Cause, PodEviction
 from kubarium.api.core import taints
 from kubarium.api.core.pod import affinity
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
-    copy,
     is_deleting,
     key_of,
     name_of,
@@ -27,6 +26,10 @@ from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
+CAUSE = Cause(
+    "TaintManagerEviction", "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"
+)
+
 
 class TaintEvictionController(Controller):
     """Evicts pods that do not tolerate their node's taints, or no longer."""
@@ -35,12 +38,11 @@ class TaintEvictionController(Controller):
     workers = 8
 
     def __init__(self, client: Client, informers: Informers, clock: Clock, events: EventRecorder) -> None:
-        self.events = events
+        self.eviction = PodEviction(client, events, clock, CAUSE)
         self.nodes = informers.informer("v1", "nodes").lister
         pods = informers.informer("v1", "pods")
         pods.add_index("node", lambda pod: [spec_of(pod).get("nodeName") or ""])
         self.pods = pods.lister
-        self.resource = client.resource("v1", "pods")
         self._since: dict[ObjectKey, tuple[str, float]] = {}  # pod -> its uid, and when its patience began
         super().__init__(client, informers, clock)
 
@@ -83,33 +85,14 @@ class TaintEvictionController(Controller):
         wait = since + patience - now
         if wait > 0:
             return wait
-        await self._evict(pod)
+        log.info("evicting pod %s from tainted node %s", key, spec_of(pod).get("nodeName"))
+        await self.eviction.evict(pod)
         self._since.pop(key, None)
         return None
 
     def _calm_down(self, pod: Object) -> None:
         if self._since.pop(key_of(pod), None) is not None:
-            text = f"Cancelling deletion of Pod {key_of(pod)}"
-            self.events.event(pod, "Normal", "TaintManagerEviction", text)
-
-    async def _evict(self, pod: Object) -> None:
-        log.info("evicting pod %s from tainted node %s", key_of(pod), spec_of(pod).get("nodeName"))
-        text = f"Marking for deletion Pod {key_of(pod)}"
-        self.events.event(pod, "Normal", "TaintManagerEviction", text)
-        changed = copy(pod)
-        disrupted = {
-            "type": pod_status.DISRUPTION_TARGET,
-            "status": "True",
-            "reason": "DeletionByTaintManager",
-            "message": "Taint manager: deleting due to NoExecute taint",
-        }
-        listed = changed.setdefault("status", {}).setdefault("conditions", [])
-        try:
-            if conditions.set_condition(listed, disrupted, self.clock.now()):
-                await self.resource.update_status(changed)
-            await self.resource.delete(name_of(pod), pod["metadata"]["namespace"])
-        except errors.NotFound:
-            return
+            self.eviction.call_off(pod)
 
 
 def _taints_changed(old: Object, new: Object) -> bool:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from kubarium.api.core import persistent_volume
 from kubarium.api.core.pod import claims
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, errors
@@ -163,7 +164,7 @@ class AttachDetachController(Controller):
         found = self.nodes.get("", node)
         in_use = status_of(found or {}).get("volumesInUse") or []
         volume = self.volumes.get("", _volume_name(attachment))
-        if found is None or volume is None or unique_name(volume) not in in_use:
+        if found is None or volume is None or persistent_volume.unique_name(volume) not in in_use:
             self._unwanted_since.pop(name_of(attachment), None)
             return None
         if any(taint.get("key") == OUT_OF_SERVICE for taint in spec_of(found).get("taints") or []):
@@ -180,7 +181,7 @@ class AttachDetachController(Controller):
         if found is None:
             return
         attached = [
-            {"name": unique_name(volume), "devicePath": ""}
+            {"name": persistent_volume.unique_name(volume), "devicePath": ""}
             for one in existing
             if status_of(one).get("attached")
             and (volume := self.volumes.get("", _volume_name(one))) is not None
@@ -247,14 +248,6 @@ def attachment_for(volume: Object, node: str) -> tuple[str, Object]:
             "source": {"persistentVolumeName": name_of(volume)},
         },
     }
-
-
-def unique_name(volume: Object) -> str:
-    """How a node's status names a volume."""
-    csi = spec_of(volume).get("csi")
-    if not csi:
-        return ""
-    return f"kubernetes.io/csi/{csi['driver']}^{csi['volumeHandle']}"
 
 
 def _volume_name(attachment: Object) -> str:

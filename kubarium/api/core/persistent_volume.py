@@ -130,3 +130,11 @@ def warnings(volume: Object, old: Object | None) -> list[str]:
     for index, term in enumerate(terms):
         found += node_labels.term_warnings(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{index}]")
     return [*found, *volume_warnings.of_source(spec, "spec")]
+
+
+def unique_name(volume: Object) -> str:
+    """How a node's status names a volume of a CSI driver; nothing for others."""
+    csi = (volume.get("spec") or {}).get("csi")
+    if not csi:
+        return ""
+    return f"kubernetes.io/csi/{csi['driver']}^{csi['volumeHandle']}"

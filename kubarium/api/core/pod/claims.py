@@ -7,10 +7,15 @@ from kubarium.apimachinery.object import Object, name_of, spec_of
 
 def names_in(pod: Object) -> set[str]:
     """The names of the claims, those made for the pod included."""
-    found = set()
+    return set(by_volume(pod).values())
+
+
+def by_volume(pod: Object) -> dict[str, str]:
+    """For each volume of the pod that is a claim, the claim's name."""
+    found = {}
     for volume in spec_of(pod).get("volumes") or []:
         if volume.get("persistentVolumeClaim"):
-            found.add(volume["persistentVolumeClaim"].get("claimName") or "")
+            found[volume["name"]] = volume["persistentVolumeClaim"].get("claimName") or ""
         elif volume.get("ephemeral"):
-            found.add(f"{name_of(pod)}-{volume['name']}")
+            found[volume["name"]] = f"{name_of(pod)}-{volume['name']}"
     return found
