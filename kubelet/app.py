@@ -297,6 +297,7 @@ class Kubelet:
             limits=self.manager.inputs.limits,
             devices=self.devices,
             recursive_read_only=self._mounts_recursively_read_only,
+            on_resize=self._retry_resizes,
         )
         self.workers = PodWorkers(
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
@@ -333,6 +334,7 @@ class Kubelet:
             refuses=lambda pod: self.guardians.refuse(pod),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
+            on_freed=self._retry_resizes,
         )
         self.merge = Merge(self._emit)
         self.pod_informer = source_api.connect(self.informers, self.name, self.merge)
@@ -517,7 +519,14 @@ class Kubelet:
 
     def _counts_beside(self, pod: Object, uid: str) -> bool:
         """Does this pod take of what pod `uid` would like to have more of?"""
-        return pod["metadata"]["uid"] != uid and not pod_status.is_terminal(pod)
+        other = pod["metadata"]["uid"]
+        has_ended = self.workers.knows(other) and self.workers.has_finished(other)
+        return other != uid and not has_ended and not pod_status.is_terminal(pod)
+
+    def _retry_resizes(self) -> None:
+        """Something became free: pods whose resize was deferred may get it."""
+        for uid in self.allocations.retry():
+            self.workers.wake(uid)
 
     def _newest(self, uid: str) -> Object | None:
         pod = self.pods.by_uid(uid)

@@ -63,6 +63,7 @@ class SyncLoop:
         allowed_sysctls: Sequence[str] = (),
         refuses: Callable[[Object], Refusal | None] = lambda pod: None,
         on_new: Callable[[Object], None] = lambda pod: None,
+        on_freed: Callable[[], None] = lambda: None,
     ) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._pods = pods
@@ -78,6 +79,7 @@ class SyncLoop:
         self._allowed_sysctls = allowed_sysctls
         self._refuses = refuses
         self._on_new = on_new
+        self._on_freed = on_freed
         self._suspects: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self.last_turn = clock.monotonic()
@@ -202,6 +204,7 @@ class SyncLoop:
                 self._collect(uid)
         else:
             self._statuses.look_again(uid)
+        self._on_freed()
 
     def _keep_house(self) -> None:
         """End what the runtime has and nobody wants; delete mirrors of nothing."""

@@ -78,6 +78,7 @@ class PodSyncer:
         limits: Callable[[Object], Mapping[str, Mapping[str, Any]]],
         devices: Devices,
         recursive_read_only: Callable[[Object], bool] = lambda pod: False,
+        on_resize: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime = runtime
         self._statuses = statuses
@@ -95,6 +96,7 @@ class PodSyncer:
         self._limits = limits
         self._devices = devices
         self._recursive_read_only = recursive_read_only
+        self._on_resize = on_resize
         self._resizes = Resizes(recorder)
 
     # -- up --------------------------------------------------------------------------------------------------------
@@ -104,6 +106,8 @@ class PodSyncer:
         pod = self._statuses.with_status(pod)
         promised = self._allocations.allocate(pod)
         self._resizes.decided(pod, promised)
+        if promised.resized:
+            self._on_resize()
         pod = promised.pod
         state = await self._look(pod)  # 1
         status = self._report(pod, state)  # 2

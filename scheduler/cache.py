@@ -50,7 +50,7 @@ class Cache:
         elif not self._is_at(known, node):
             log.warning("pod %s was expected on another node than %s", known.key, node)
             info = PodInfo(pod)
-        elif _requests_differently(known.pod, pod):
+        elif requests_differently(known.pod, pod):
             info = PodInfo(pod)
         elif _is_of_other_kind(known.pod, pod):
             info = known.renewed(pod)
@@ -132,8 +132,11 @@ def _is_of_other_kind(old: Object, new: Object) -> bool:
     )
 
 
-def _requests_differently(old: Object, new: Object) -> bool:
-    """After a pod's creation its requests can change by a resize only, which raises the generation."""
+def requests_differently(old: Object, new: Object) -> bool:
+    """After a pod's creation its requests can change by a resize only, which raises the generation.
+
+    What is given up by it is free only when the kubelet has taken it away, which the status tells.
+    """
     before, now = old["metadata"], new["metadata"]
     return (before.get("generation") != now.get("generation") and _containers(old) != _containers(new)) or (
         _allocated(old) != _allocated(new)

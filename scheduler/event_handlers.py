@@ -7,7 +7,7 @@ from collections.abc import Container
 from kubarium.api.core.pod.status import is_scheduled, is_terminal
 from kubarium.apimachinery.object import Object, is_deleting, labels_of, name_of, uid_of
 from kubarium.client.informer import Informers
-from scheduler.cache import Cache
+from scheduler.cache import Cache, requests_differently
 from scheduler.framework.interface import Action, ClusterEvent
 from scheduler.framework.pod_counts import PodCounts
 from scheduler.framework.pod_info import PodInfo
@@ -118,7 +118,7 @@ class EventHandlers:
         action = 0
         if labels_of(old) != labels_of(new):
             action |= Action.POD_LABEL
-        if (old.get("spec") or {}).get("containers") != (new.get("spec") or {}).get("containers"):
+        if requests_differently(old, new):
             action |= Action.POD_SCALE_DOWN
         if is_deleting(old) != is_deleting(new):
             action |= Action.UPDATE

@@ -34,6 +34,7 @@ from apiserver.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.plugins.node_restriction import NodeRestriction
 from apiserver.admission.plugins.owner_references import OwnerReferencesPermissionEnforcement
 from apiserver.admission.plugins.pod_node_selector import PodNodeSelector
+from apiserver.admission.plugins.pod_resize import PodResize
 from apiserver.admission.plugins.pod_security import PodSecurity
 from apiserver.admission.plugins.pod_toleration_restriction import PodTolerationRestriction
 from apiserver.admission.plugins.pod_topology_labels import PodTopologyLabels
@@ -138,6 +139,7 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
         ("DefaultIngressClass", lambda: DefaultIngressClass(of.informers)),
         ("DenyServiceExternalIPs", DenyServiceExternalIPs),
         ("PodTopologyLabels", lambda: PodTopologyLabels(of.informers)),
+        ("PodResize", lambda: PodResize(of.client)),
         (ESCALATION, lambda: RoleEscalation(of.role_guard)),
         (
             "MutatingAdmissionPolicy",
@@ -171,7 +173,7 @@ ON_BY_DEFAULT = frozenset(
      "StorageObjectInUseProtection", "Priority", "TaintNodesByCondition", "RuntimeClass", "CertificateApproval",
      "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
      "PodSecurity", "PodTopologyLabels", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy",
-     "NodeDeclaredFeatureValidator", "PodGroupWorkloadExists"}
+     "NodeDeclaredFeatureValidator", "PodGroupWorkloadExists", "PodResize"}
 )  # fmt: skip
 OFF_BY_DEFAULT = frozenset(
     {"AlwaysAdmit", "NamespaceAutoProvision", "NamespaceExists", "LimitPodHardAntiAffinityTopology",

@@ -22,7 +22,7 @@ import orjson
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import resources
 from kubarium.api.core.pod.resources import is_restartable_init
-from kubarium.apimachinery.object import Object, generation_of, uid_of
+from kubarium.apimachinery.object import Object, generation_of, spec_of, status_of, uid_of
 from kubarium.component_base import logging
 
 log = logging.get(__name__)
@@ -30,6 +30,7 @@ log = logging.get(__name__)
 PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 DEFERRED, INFEASIBLE = "Deferred", "Infeasible"
 WHOLE = ""  # no container has this name
+_QOS = ("Guaranteed", "Burstable", "BestEffort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +53,51 @@ class Allocations:
         self._allocatable = allocatable
         self._others = others  # every other active pod, as wished
         self._promised: dict[str, dict[str, Any]] = _load(file)
+        self._waiting: dict[str, Object] = {}  # pods whose wish is deferred, the first to wish first
+        self._granted: set[str] = set()  # of those, promised since their pods were last looked at
 
     def allocate(self, pod: Object) -> Allocated:
         """Promise what is wished if it can be had; the answer is the pod to work with."""
         uid, wished = uid_of(pod), _resources(pod)
         promised = self._promised.get(uid)
+        granted = uid in self._granted
+        self._granted.discard(uid)
         if promised is None or set(promised) != set(wished):
             self._promise(uid, wished)
             return Allocated(pod)
         if promised == wished:
-            return Allocated(pod)
+            self._waiting.pop(uid, None)
+            return Allocated(pod, resized=granted)
         refusal = self._refuse(pod)
         if refusal is None:
             log.info("resize of %s allocated", logging.name(pod))
+            self._waiting.pop(uid, None)
             self._promise(uid, wished)
             return Allocated(pod, resized=True)
         condition, lacks = refusal
+        if condition["reason"] == INFEASIBLE or _resources(self._waiting.get(uid) or {}) != wished:
+            self._waiting.pop(uid, None)  # a new wish stands behind the others
+        if condition["reason"] == DEFERRED:
+            self._waiting[uid] = pod
         return Allocated(self.as_promised(pod), condition, lacks)
+
+    def retry(self) -> list[str]:
+        """Something may have become free: promise what can be had now, the most important pod first.
+
+        Each promise may free something else in turn. The answer are the pods that got what they waited for.
+        """
+        granted: list[str] = []
+        while True:
+            order = sorted(self._waiting.values(), key=_importance)
+            found = next((pod for pod in order if self._refuse(pod) is None), None)
+            if found is None:
+                return granted
+            uid = uid_of(found)
+            log.info("deferred resize of %s allocated", logging.name(found))
+            del self._waiting[uid]
+            self._granted.add(uid)
+            self._promise(uid, _resources(found))
+            granted.append(uid)
 
     def as_promised(self, pod: Object) -> Object:
         """The pod with the resources that it has been promised."""
@@ -88,6 +117,8 @@ class Allocations:
 
     def forget(self, uid: str) -> None:
         """The pod is gone."""
+        self._waiting.pop(uid, None)
+        self._granted.discard(uid)
         if self._promised.pop(uid, None) is not None:
             self._save()
 
@@ -96,7 +127,7 @@ class Allocations:
         wanted = resources.requests_of({**pod, "status": {}})
         used: resources.Amounts = {}
         for other in self._others(uid_of(pod)):
-            for resource, amount in resources.requests_of(self.as_promised(other)).items():
+            for resource, amount in resources.requests_of({**self.as_promised(other), "status": {}}).items():
                 used[resource] = used.get(resource, 0) + amount
         for resource in ("cpu", "memory"):
             amount, whole = wanted.get(resource, 0), allocatable.get(resource, 0)
@@ -142,6 +173,12 @@ def _resources(pod: Object) -> dict[str, Any]:
     found = {one["name"]: one.get("resources") or {} for one in resizable}
     whole = (pod.get("spec") or {}).get("resources")
     return {**found, WHOLE: whole} if whole else found
+
+
+def _importance(pod: Object) -> tuple[int, int]:
+    """By priority, then by quality of service; the smallest is the most important."""
+    qos = status_of(pod).get("qosClass") or resources.qos_class(pod)
+    return -(spec_of(pod).get("priority") or 0), _QOS.index(qos)
 
 
 def _pending(pod: Object, reason: str, message: str) -> Object:

@@ -10,6 +10,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from scheduler.app import SchedulerApp
+from scheduler.cache import requests_differently
 from scheduler.configuration import Configuration
 from scheduler.framework.interface import CycleState
 from scheduler.framework.pod_info import PodInfo
@@ -104,3 +105,17 @@ async def test_when_all_are_gone_nothing_is_left() -> None:
     for name in churn.names:
         cache.remove_node(name)
     assert nodes.count == 0 and not nodes.images and not nodes.valid.any()
+
+
+def test_what_a_resize_gives_up_is_free_when_the_kubelet_says_so() -> None:
+    def pod(wanted: str, promised: str, generation: int) -> dict:
+        statuses = [{"name": "c", "allocatedResources": {"cpu": promised}}]
+        return {
+            "metadata": {"generation": generation},
+            "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": wanted}}}]},
+            "status": {"containerStatuses": statuses},
+        }
+
+    before, asked, done = pod("2", "2", 1), pod("1", "2", 2), pod("1", "1", 2)
+    assert requests_differently(before, asked) and requests_differently(asked, done)
+    assert not requests_differently(done, done)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from apiserver.admission.plugins.pod_resize import shortages
 from kubarium.api.admissionregistration import matching
 from kubarium.api.core import limit_checks, quota_usage
 from kubarium.api.core.node_labels import reserved_changes
@@ -211,3 +212,16 @@ def test_equivalent_versions_and_scopes() -> None:
     assert matching.matching_version([rule], "CREATE", old, "", True, ["v1beta1", "v1"]) == "v1"
     assert matching.matching_version([rule], "CREATE", old, "", True, []) is None
     assert matching.matching_version([rule], "CREATE", old, "", False, ["v1"]) is None
+
+
+def test_what_a_node_can_never_give() -> None:
+    node = {"status": {"allocatable": {"cpu": "2", "memory": "1Gi"}}}
+
+    def pod(cpu: str, memory: str) -> dict:
+        return make_pod({"name": "a", "resources": {"requests": {"cpu": cpu, "memory": memory}}})
+
+    assert shortages(pod("2", "1Gi"), node) == []
+    assert shortages(pod("4", "2Gi"), node) == [
+        "cpu, requested: 4000, allocatable: 2000",
+        "memory, requested: 2147483648, allocatable: 1073741824",
+    ]
