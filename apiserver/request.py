@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qs
@@ -71,6 +71,7 @@ class RequestContext:
     warnings: list[str] = field(default_factory=list)  # become `Warning:` headers
     audit_annotations: dict[str, str] = field(default_factory=dict)
     deadline: asyncio.Event | None = None
+    begun: Callable[[], None] = lambda: None  # to be called when a watch has told what is there
 
     def warn(self, text: str) -> None:
         """Tell the client something it should know although the request succeeds."""

@@ -113,6 +113,7 @@ class Stream:
         self._predicate = selection.predicate
         self._options = options
         self._clock = context.clock
+        self._begun = context.begun
         self._place = (context.info.group, context.info.version, context.info.resource)
         self._scope = (
             "resource" if context.info.name else "namespace" if context.info.namespace else "cluster"
@@ -137,6 +138,7 @@ class Stream:
             await self._pipe.open()
             if initial is not None:
                 await self._tell_initial(initial)
+            self._begun()
             await self._follow(watch)
         finally:
             watch.close()

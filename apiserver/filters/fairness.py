@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 
@@ -82,8 +83,8 @@ class Fairness:
             await self._app(scope, receive, send)
             return
         scope[HEADERS] += _headers(place)
-        # Streams last: they would hold their seats for ever.
-        if is_long_running(context.info):
+        # Streams last: they would hold their seats for ever. A watch has one until it has told what is there.
+        if is_long_running(context.info) and context.info.verb != "watch":
             await self._app(scope, receive, send)
             return
         level = place.level
@@ -98,10 +99,10 @@ class Fairness:
             _REJECTED.add((*where, reason))
             raise errors.TooManyRequests.after(RETRY_SECONDS)
         _DISPATCHED.add(where)
-        try:
+        with contextlib.ExitStack() as seated:
+            seated.callback(level.leave, ticket)
+            context.begun = seated.close
             await self._app(scope, receive, send)
-        finally:
-            level.leave(ticket)
 
 
 def _waiting(level: Level) -> Iterable[Ticket]:

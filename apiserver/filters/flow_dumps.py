@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from apiserver.filters.priority_levels import PriorityLevels
-from apiserver.filters.seats import Level, Ticket
+from apiserver.filters.seats import ESTIMATE, Level, Ticket
 from kubarium.apimachinery.group_version import join
 
 ROOT = "/debug/api_priority_and_fairness/"
@@ -61,10 +61,11 @@ def dump_queues(levels: PriorityLevels) -> str:
     ]  # fmt: skip
     for level in _sorted(levels):
         for index, queue in enumerate(level.queues):
-            seats = sum(ticket.seats for ticket in queue.waiting)
-            work = f"{seats * 0.003:.8f}ss"  # upstream's guess of a request's duration is 3 ms
             numbers = (index, len(queue.waiting), queue.running, queue.seats)
-            rows.append([level.name, *map(str, numbers), "0.00000000ss", str(seats), str(seats), work])
+            virtual = (queue.next_start, queue.wanted * ESTIMATE)
+            start, work = (f"{seconds:.8f}ss" for seconds in virtual)
+            seats = str(queue.wanted)
+            rows.append([level.name, *map(str, numbers), start, seats, seats, work])
     return _table(rows)
 
 

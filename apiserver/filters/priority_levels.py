@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from apiserver.filters import borrowing
 from apiserver.filters.seats import Level
-from apiserver.request import RequestContext, RequestInfo, User, first
+from apiserver.request import RequestContext, RequestInfo, User, first, is_true
 from kubarium.api.flowcontrol import priority
 from kubarium.apimachinery.object import Object, name_of, uid_of
 from kubarium.client.informer import Informers
@@ -118,12 +118,14 @@ class PriorityLevels:
         return found
 
     def seats_for(self, context: RequestContext, level: Level) -> int:
-        """How much work a request is, in seats. Lists are more than one by what they hold in memory.
+        """How much work a request is, in seats. Lists are more than one by what they hold in memory, and so are watches
+        that begin with one.
 
         Source: staging/src/k8s.io/apiserver/pkg/util/flowcontrol/request/list_work_estimator.go
         """
         info = context.info
-        if info.verb != "list" or info.name or level.exempt:
+        lists = info.verb == "list" or (info.verb == "watch" and is_true(context.query, "sendInitialEvents"))
+        if not lists or info.name or level.exempt:
             return 1
         objects, size = self._weigh(info)
         limit = first(context.query, "limit")

@@ -9,10 +9,13 @@ import pytest
 
 from apiserver.filters import borrowing, flow_dumps
 from apiserver.filters.borrowing import Demand, Range, Share
+from apiserver.filters.fairness import Fairness
 from apiserver.filters.priority_levels import PriorityLevels
-from apiserver.filters.seats import Level, Ticket
-from apiserver.request import RequestContext, RequestInfo, User
+from apiserver.filters.read_request_info import HEADERS
+from apiserver.filters.seats import Level, Ticket, deal
+from apiserver.request import CONTEXT, RequestContext, RequestInfo, User
 from kubarium.component_base.clock import FakeClock
+from kubarium.component_base.serving import Receive, Scope, Send
 
 CLOCK = FakeClock()
 
@@ -132,3 +135,64 @@ async def test_dumps() -> None:
     assert [row[3] for row in requests[1:]] == ["0", "-1", "-1"]
     assert requests[1][10:] == ["ann", "list", "/api/v1/pods", "", "", "v1", "pods", ""]
     entering[2].cancel()
+
+
+async def test_flows_get_equal_shares_of_time_not_of_turns() -> None:
+    """Who was served long waits until the others had as much."""
+    clock, order = FakeClock(), list[str]()
+    level = Level("one", clock.monotonic)
+    level.configure(configuration("one", 1), Range(1, 1, 1))
+    slow, quick = (
+        next(f"{n}" for n in range(99) if deal(f"schema/{n}", 2, 1) == (queue,)) for queue in (0, 1)
+    )
+
+    async def work(flow: str, seconds: float) -> None:
+        mine = Ticket(context(), "schema", flow)
+        assert await level.enter(mine) == ""
+        order.append("slow" if flow == slow else "quick")
+        clock_time = clock.monotonic() + seconds
+        while clock.monotonic() < clock_time:
+            await clock.sleep(0.05)
+        level.leave(mine)
+
+    asked = [asyncio.ensure_future(work(slow, 1.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    asked += [asyncio.ensure_future(work(quick, 0.1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    while not all(task.done() for task in asked):
+        await clock.advance(0.05)
+    assert order == ["slow", "quick", "quick", "quick", "slow", "slow"]
+    assert (level.in_use, level.waiting) == (0, 0)
+
+
+def test_a_watch_that_begins_with_a_list_is_as_much_work_as_one() -> None:
+    levels = PriorityLevels(100, FakeClock(), weigh=lambda info: (400, 1000))
+    levels.put_level(configuration("one", 1))
+    level = levels.levels["one"]
+    assert levels.seats_for(context("watch", sendInitialEvents=["true"]), level) == 4
+    assert levels.seats_for(context("watch"), level) == 1
+
+
+async def test_a_watch_has_a_seat_until_it_has_told_what_is_there() -> None:
+    levels = PriorityLevels(10, FakeClock())
+    levels.put_level(configuration("one", 1))
+    rule = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
+    subject = {"kind": "Group", "group": {"name": "*"}}
+    levels.put_schema({
+        "metadata": {"name": "all", "uid": "u"},
+        "spec": {"priorityLevelConfiguration": {"name": "one"}, "matchingPrecedence": 1,
+                 "rules": [{"subjects": [subject], "resourceRules": [rule]}]},
+    })  # fmt: skip
+    asked, used = context("watch"), list[int]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        used.append(levels.levels["one"].in_use)
+        asked.begun()
+        used.append(levels.levels["one"].in_use)
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    await Fairness(app, levels)({CONTEXT: asked, HEADERS: []}, nothing, nothing)
+    assert used == [1, 0]
+    assert levels.levels["one"].in_use == 0
