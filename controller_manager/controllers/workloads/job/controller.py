@@ -1,8 +1,8 @@
 """Job: start pods, count the finished ones once each, and know when it is over.
 
 1. claim pods; those with the tracking finalizer still wait to be counted    (finalizers.py)
-2. is it over? failure policy, backoff limit, deadline, success policy, completions     (policies.py)
-3. over: delete what still runs;  else: suspend, resume, start or stop pods  (indexes.py for indexed jobs)
+2. is it over? failure policy, backoff limit, deadline, success policy, completions     (ending.py, policies.py)
+3. over: delete what still runs;  else: suspend, resume, start or stop pods  (pods.py; indexes.py for indexed jobs)
 4. list finished pods in the status, take their finalizers off, count them
 5. when everything is counted, the job is Complete or Failed
 """
@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 
 from controller_manager import metrics
 from controller_manager.adoption import candidates
-from controller_manager.controllers.workloads.job import finalizers, indexes, policies
+from controller_manager.controllers.workloads.job import ending, finalizers, indexes
+from controller_manager.controllers.workloads.job import pods as job_pods
 from controller_manager.controllers.workloads.job.finalizers import Ledger
+from controller_manager.controllers.workloads.job.work import Pass
 from controller_manager.pod_control import (
     BURST,
     failures_in,
@@ -27,9 +27,7 @@ from controller_manager.pod_control import (
 )
 from controller_manager.pod_owner import PodOwner
 from kubarium.api.batch import job as jobs
-from kubarium.api.core.pod import deletion_order
 from kubarium.api.core.pod import status as pod_status
-from kubarium.api.core.pod.template import pod_from
 from kubarium.apimachinery import conditions, errors, owners, time
 from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import (
@@ -39,7 +37,6 @@ from kubarium.apimachinery.object import (
     finalizers_of,
     is_deleting,
     key_of,
-    labels_of,
     name_of,
     namespace_of,
     resource_version_of,
@@ -51,49 +48,9 @@ from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
-from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
-
-FAILURES = Backoff(initial=10.0, maximum=600.0)  # between replacements of failed pods
-LABEL_FIELD = f"metadata.labels['{jobs.COMPLETION_INDEX}']"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Why a job ends. `type` is the condition that announces it: FailureTarget or SuccessCriteriaMet."""
-
-    type: str
-    reason: str
-    message: str
-
-
-@dataclass
-class Pass:
-    """What one reconciliation works with.
-
-    `waiting` are the pods that had not been counted when it began. They are never asked for again: while it waits for
-    its writes the cache goes on, but the pods here stay as they were, and one would seem to wait once more.
-    """
-
-    job: Object
-    status: Object
-    pods: list[Object]
-    waiting: list[Object]
-    ledger: Ledger
-    active: list[Object] = field(default_factory=list)
-    terminating: int = 0
-    failed_indexes: set[int] = field(default_factory=set)
-    ignored: set[str] = field(default_factory=set)
-    outcome: Outcome | None = None
-    again: list[float] = field(default_factory=list)
-    failure: Exception | None = None
-
-    def fresh_successes(self) -> list[Object]:
-        """Pods that have succeeded and are neither counted nor listed."""
-        listed = set(self.ledger.listed_succeeded)
-        return [pod for pod in self.waiting if jobs.has_succeeded(pod) and uid_of(pod) not in listed]
 
 
 class JobController(PodOwner):
@@ -145,7 +102,7 @@ class JobController(PodOwner):
     async def _sync(self, key: ObjectKey, job: Object) -> float | None:
         work = await self._look(job)
         may_act = self.expectations.met(key)
-        self._judge(work)
+        ending.judge(work, self.clock.now())
         if may_act:
             await self._act(work)
         await self._count(work, stopped=may_act and work.outcome is not None)
@@ -168,100 +125,6 @@ class JobController(PodOwner):
 
     def _owned(self, job: Object) -> list[Object]:
         return self.pods.by_index("controller", uid_of(job))
-
-    # ---- 2. judge
-
-    def _judge(self, work: Pass) -> None:
-        stored = work.status.get("conditions")
-        for type in (jobs.FAILURE_TARGET, jobs.SUCCESS_CRITERIA_MET):
-            known = conditions.find(stored, type)
-            if known is not None and known.get("status") == "True":
-                work.outcome = Outcome(type, known.get("reason") or "", known.get("message") or "")
-                return
-        failed = [pod for pod in work.pods if jobs.has_failed(pod, work.job)]
-        tracked = [pod for pod in work.waiting if jobs.has_failed(pod, work.job)]
-        fatal = self._apply_failure_policy(work, tracked)
-        self._find_failed_indexes(work, failed)
-        work.outcome = fatal or self._limits(work, tracked) or self._success(work)
-
-    def _apply_failure_policy(self, work: Pass, failed: Iterable[Object]) -> Outcome | None:
-        policy = spec_of(work.job).get("podFailurePolicy")
-        for pod in failed:
-            verdict = policies.judge(policy, pod)
-            if verdict.action == policies.FAIL_JOB:
-                return Outcome(jobs.FAILURE_TARGET, "PodFailurePolicy", verdict.message)
-            if verdict.action == policies.IGNORE:
-                work.ignored.add(uid_of(pod))
-            index = jobs.index_of(pod)
-            if verdict.action == policies.FAIL_INDEX and index is not None:
-                work.failed_indexes.add(index)
-        return None
-
-    def _find_failed_indexes(self, work: Pass, failed: Iterable[Object]) -> None:
-        limit = jobs.backoff_limit_per_index_of(work.job)
-        if limit is None or not jobs.is_indexed(work.job):
-            return
-        completions = jobs.completions_of(work.job)
-        work.failed_indexes |= indexes.parse(work.status.get("failedIndexes") or "", completions)
-        for pod in failed:
-            index = jobs.index_of(pod)
-            if index is None or uid_of(pod) in work.ignored:
-                continue
-            if jobs.index_failures_of(pod) + 1 > limit:
-                work.failed_indexes.add(index)
-        work.failed_indexes -= work.ledger.completed
-
-    def _limits(self, work: Pass, tracked_failed: Sequence[Object]) -> Outcome | None:
-        job = work.job
-        listed = set(work.ledger.listed_failed)
-        fresh = [p for p in tracked_failed if uid_of(p) not in listed and uid_of(p) not in work.ignored]
-        failures = work.ledger.total_failed + len(fresh)
-        limit = jobs.backoff_limit_of(job)
-        if failures > limit or self._restarted_too_often(work, limit):
-            text = "Job has reached the specified backoff limit"
-            return Outcome(jobs.FAILURE_TARGET, "BackoffLimitExceeded", text)
-        deadline = spec_of(job).get("activeDeadlineSeconds")
-        start = work.status.get("startTime")
-        if deadline is not None and start and not jobs.is_suspended(job):
-            left = time.parse_time(start) + timedelta(seconds=deadline) - self.clock.now()
-            if left.total_seconds() <= 0:
-                text = "Job was active longer than specified deadline"
-                return Outcome(jobs.FAILURE_TARGET, "DeadlineExceeded", text)
-            work.again.append(left.total_seconds() + 0.001)
-        most = spec_of(job).get("maxFailedIndexes")
-        if most is not None and len(work.failed_indexes) > most:
-            text = "Job has exceeded the specified maximal number of failed indexes"
-            return Outcome(jobs.FAILURE_TARGET, "MaxFailedIndexesExceeded", text)
-        return None
-
-    def _restarted_too_often(self, work: Pass, limit: int) -> bool:
-        template = spec_of(spec_of(work.job).get("template") or {})
-        if template.get("restartPolicy") != "OnFailure":
-            return False
-        restarts = sum(map(jobs.total_restarts, work.active))
-        return restarts > 0 if limit == 0 else restarts >= limit
-
-    def _success(self, work: Pass) -> Outcome | None:
-        job, completions = work.job, jobs.completions_of(work.job)
-        indexed = jobs.is_indexed(job)
-        done = set(work.ledger.completed)
-        fresh = work.fresh_successes()
-        if indexed and completions is not None:
-            done |= {i for pod in fresh if (i := jobs.index_of(pod)) is not None and i < completions}
-            rule = policies.matched_success_rule(job, done)
-            if rule is not None:
-                text = f"Matched rules at index {rule}"
-                return Outcome(jobs.SUCCESS_CRITERIA_MET, "SuccessPolicy", text)
-            if work.failed_indexes and len(done | work.failed_indexes) >= completions and not work.active:
-                return Outcome(jobs.FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
-        count = len(done) if indexed else work.ledger.total_succeeded + len(fresh)
-        text = "Reached expected number of succeeded pods"
-        if completions is None:
-            if count > 0 and not work.active:
-                return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
-        elif count >= completions and not work.active and not jobs.is_suspended(job):
-            return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
-        return None
 
     # ---- 3. act
 
@@ -301,7 +164,7 @@ class JobController(PodOwner):
             wanted = max(0, min(completions - succeeded - len(work.failed_indexes), parallelism))
         surplus = len(work.active) - wanted
         if surplus > 0:
-            victims = self._least_useful(work)[:surplus]
+            victims = job_pods.least_useful(work, self.clock.now())[:surplus]
             await self._delete(work, victims, forgive=True)
             work.active = [pod for pod in work.active if pod not in victims]
             return
@@ -309,19 +172,6 @@ class JobController(PodOwner):
         missing = min(wanted - len(work.active) - leaving, BURST)
         if missing > 0:
             await self._create(work, missing)
-
-    def _least_useful(self, work: Pass) -> list[Object]:
-        """Pods in the order in which they may go: those whose index nobody needs first."""
-        ordered = deletion_order.in_order(work.active, work.active, self.clock.now())
-        if not jobs.is_indexed(work.job):
-            return ordered
-        needed: dict[int, Object] = {}
-        for pod in reversed(ordered):  # of several with one index the most useful is needed
-            index = jobs.index_of(pod)
-            if index is not None and index < (jobs.completions_of(work.job) or 0):
-                needed.setdefault(index, pod)
-        kept = {uid_of(pod) for pod in needed.values()}
-        return sorted(ordered, key=lambda pod: uid_of(pod) in kept)
 
     async def _create(self, work: Pass, count: int) -> None:
         job, key = work.job, key_of(work.job)
@@ -331,7 +181,7 @@ class JobController(PodOwner):
             return
         numbers: list[int | None] = [None] * count
         if jobs.is_indexed(job):
-            numbers = list(self._next_indexes(work, count))
+            numbers = list(job_pods.next_indexes(work, count, self.clock.now()))
             count = len(numbers)
         if not count:
             return
@@ -340,7 +190,7 @@ class JobController(PodOwner):
 
         async def create(position: int) -> None:
             try:
-                made.append(await self.control.create(job, self._new_pod(work, numbers[position])))
+                made.append(await self.control.create(job, job_pods.new_pod(work, numbers[position])))
             except errors.StatusError as error:
                 if not is_namespace_terminating(error):
                     raise
@@ -351,61 +201,6 @@ class JobController(PodOwner):
             self.expectations.creation_observed(key)
         work.active = [*work.active, *made]
         work.failure = failure
-
-    def _next_indexes(self, work: Pass, count: int) -> Iterable[int]:
-        completions = jobs.completions_of(work.job) or 0
-        taken = work.ledger.completed | work.failed_indexes
-        busy = [pod for pod in work.pods if not pod_status.is_terminal(pod)]
-        if not jobs.replaces_only_failed(work.job):
-            busy = work.active
-        taken |= {index for pod in busy if (index := jobs.index_of(pod)) is not None}
-        taken |= {i for p in work.pods if jobs.has_succeeded(p) and (i := jobs.index_of(p)) is not None}
-        found = 0
-        for index in indexes.free(completions, taken):
-            if found == count:
-                return
-            wait = self._index_pause(work, index)
-            if wait > 0:
-                work.again.append(wait)
-            else:
-                found += 1
-                yield index
-
-    def _index_pause(self, work: Pass, index: int) -> float:
-        """With a limit for each index, each index backs off for itself."""
-        if jobs.backoff_limit_per_index_of(work.job) is None:
-            return 0.0
-        failed = self._failed_of(work, index)
-        if not failed:
-            return 0.0
-        ended = max(moment for pod in failed if (moment := jobs.ended_at(pod)) is not None)
-        count = max(map(jobs.index_failures_of, failed))
-        return FAILURES.delay(count) - (self.clock.now() - ended).total_seconds()
-
-    def _failed_of(self, work: Pass, index: int) -> list[Object]:
-        return [p for p in work.pods if jobs.index_of(p) == index and jobs.has_failed(p, work.job)]
-
-    def _new_pod(self, work: Pass, index: int | None) -> Object:
-        job = work.job
-        reference = owners.owner_reference_to(job, api_version="batch/v1", kind="Job")
-        prefix = name_of(job) if index is None else f"{name_of(job)}-{index}"
-        pod = pod_from(spec_of(job)["template"], reference, f"{prefix}-")
-        metadata = pod["metadata"]
-        metadata["finalizers"] = [*(metadata.get("finalizers") or []), jobs.TRACKING_FINALIZER]
-        if index is not None:
-            metadata["labels"] = {**labels_of(pod), jobs.COMPLETION_INDEX: str(index)}
-            metadata["annotations"] = {
-                **(metadata.get("annotations") or {}),
-                jobs.COMPLETION_INDEX: str(index),
-            }
-            pod["spec"]["hostname"] = f"{name_of(job)}-{index}"
-            _add_index_variable(pod["spec"])
-            if jobs.backoff_limit_per_index_of(job) is not None:
-                failed = self._failed_of(work, index)
-                counted = [pod for pod in failed if uid_of(pod) not in work.ignored]
-                count = max((jobs.index_failures_of(one) + 1 for one in counted), default=0)
-                metadata["annotations"][jobs.INDEX_FAILURES] = str(count)
-        return pod
 
     def _pause(self, work: Pass) -> float:
         """Seconds to wait because pods have failed, unless each index waits for itself."""
@@ -421,7 +216,7 @@ class JobController(PodOwner):
         last = max([last, *moments])
         if not count:
             return 0.0
-        return FAILURES.delay(count - 1) - (self.clock.now().timestamp() - last)
+        return job_pods.FAILURES.delay(count - 1) - (self.clock.now().timestamp() - last)
 
     async def _delete(self, work: Pass, victims: Sequence[Object], *, forgive: bool) -> None:
         """`forgive`: these pods must not count as failed, so they lose their finalizer before."""
@@ -568,13 +363,3 @@ class JobController(PodOwner):
 
 def _mode(job: Object) -> str:
     return "Indexed" if jobs.is_indexed(job) else "NonIndexed"
-
-
-def _add_index_variable(spec: Object) -> None:
-    """Let every container know its number."""
-    variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": LABEL_FIELD}}}
-    for kind in ("initContainers", "containers"):
-        for container in spec.get(kind) or []:
-            listed = container.get("env") or []
-            if not any(one.get("name") == variable["name"] for one in listed):
-                container["env"] = [*listed, copy(variable)]
