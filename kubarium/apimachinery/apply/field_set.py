@@ -90,9 +90,9 @@ def _without_self(left: FieldSet, rest: FieldSet | None, *, remove: bool, root: 
     if was_member and remove:
         below = {step: node for step, node in current.items() if step != SELF}
         return below or None
-    if was_member or current:
-        return current
-    return None
+    if was_member and len(current) <= 1:
+        return MEMBER  # with nothing below, a member is an empty node
+    return current if was_member or current else None
 
 
 def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
@@ -129,6 +129,8 @@ def _without(fields: FieldSet, path: Path) -> FieldSet | None:
     rest = {key: node for key, node in fields.items() if key != step}
     if below is not None:
         rest[step] = below
+    if len(rest) == 1 and SELF in rest:
+        return MEMBER
     return rest or None
 
 
@@ -214,6 +216,14 @@ def _named(value: Any, schema: Structural) -> FieldSet | None:
             # An empty list is no member, an empty object is.
             if known is not None and isinstance(child, list) and not child and known.list_type != "atomic":
                 continue
+            if (
+                known is not None
+                and below is None
+                and isinstance(child, dict)
+                and child
+                and not is_atomic(child, known)
+            ):
+                continue  # a struct with nothing but empty lists
             found[f"f:{key}"] = _node(below, is_self=known is None)
     elif isinstance(value, list):
         items = schema.items or ANY

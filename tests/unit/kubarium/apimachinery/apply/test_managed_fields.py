@@ -281,3 +281,23 @@ def test_metadata_outlives_the_last_label_that_was_applied(deployments):
     live["metadata"]["uid"] = "1"
     without = apply(live, config, deployments)
     assert {key for key in without["metadata"] if key != "managedFields"} == {"name", "namespace", "uid"}
+
+
+def test_what_is_left_of_a_taken_map_is_an_empty_node(deployments):
+    """A member with nothing below is written `{}`, whatever stood below before."""
+    live = copy(CONFIG)
+    live["metadata"]["labels"] = {"a": "1"}
+    managed_fields.update(None, live, Writer("one", "apps/v1", NOON), deployments)
+    changed = copy(live)
+    changed["metadata"]["labels"] = {"a": "2"}
+    managed_fields.update(live, changed, Writer("two", "apps/v1", NOON), deployments)
+    entries = {entry["manager"]: entry["fieldsV1"] for entry in changed["metadata"]["managedFields"]}
+    assert entries["one"]["f:metadata"] == {"f:labels": {}}
+    assert entries["two"]["f:metadata"] == {"f:labels": {"f:a": {}}}
+
+
+def test_a_struct_of_empty_lists_is_nobodys(deployments):
+    config = copy(CONFIG)
+    config["spec"] = {"replicas": 1, "template": {"spec": {"containers": []}}}
+    live = apply(None, config, deployments)
+    assert live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"] == {"f:replicas": {}}
