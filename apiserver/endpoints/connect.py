@@ -1,17 +1,19 @@
 """log, exec, attach, port-forward, proxy: streams handed to a kubelet or a pod.
 
-Whatever asks for an upgrade (SPDY, WebSocket) becomes a tunnel: the server authorises, passes the head of the request
-on, and then only carries bytes. Everything else is an HTTP request made again, answer and all.
+Whatever asks for an upgrade (SPDY, WebSocket) becomes a tunnel: the server authorises, passes the head of the
+request on, and then only carries bytes; the newer protocols over WebSockets are translated
+(`translation.py`). Everything else is an HTTP request made again, answer and all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from yarl import URL
 
 from apiserver.admission.plugin import CONNECT
-from apiserver.endpoints import websocket
+from apiserver.endpoints import translation, websocket
 from apiserver.endpoints.backends import Backends, Place
 from apiserver.endpoints.passing import repeat, upgrade_of, whole, why_not_reached
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
@@ -176,8 +178,18 @@ async def _exec(
         if not query.get("command"):
             raise errors.BadRequest("you must specify at least one command for the container")
     place = await backends.kubelet(_node_of(pod))
-    path = _path(info.subresource, info.namespace, info.name, container)
-    await _tunnel(backends, place, scope, path + _question(asked))
+    target = _path(info.subresource, info.namespace, info.name, container) + _question(asked)
+    if translation.wants(scope, translation.CHANNELS):
+        await translation.carry_channels(backends, place, scope, target, _streams(query))
+        return
+    await _tunnel(backends, place, scope, target)
+
+
+def _streams(query: Mapping[str, list[str]]) -> list[str]:
+    """The streams between the client and the process: a terminal has a size, and no errors of its own."""
+    tty = is_true(query, "tty")
+    asked = [name for name in ("stdin", "stdout", "stderr") if is_true(query, name)]
+    return [*(name for name in asked if name != "stderr"), "resize"] if tty else asked
 
 
 async def _port_forward(
@@ -187,7 +199,11 @@ async def _port_forward(
     pod = await backends.pod(info.namespace, info.name)
     place = await backends.kubelet(_node_of(pod))
     ports = [("port", port) for text in context.query.get("ports", ()) for port in text.split(",")]
-    await _tunnel(backends, place, scope, _path("portForward", info.namespace, info.name) + _question(ports))
+    target = _path("portForward", info.namespace, info.name) + _question(ports)
+    if translation.wants(scope, translation.TUNNEL):
+        await translation.carry_tunnel(backends, place, scope, target)
+        return
+    await _tunnel(backends, place, scope, target)
 
 
 async def _proxy(

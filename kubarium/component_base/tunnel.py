@@ -159,6 +159,39 @@ def _length_of(headers: Iterable[bytes]) -> int | None:
     return 0
 
 
+class _Taken(asyncio.StreamReaderProtocol):
+    """A connection that was uvicorn's, which must learn that it is gone."""
+
+    def __init__(self, reader: asyncio.StreamReader, protocol: Any) -> None:
+        super().__init__(reader, loop=asyncio.get_running_loop())
+        self._uvicorn = protocol
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._uvicorn.connection_lost(error)
+        super().connection_lost(error)
+
+
+def streams_of(protocol: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The connection of a request, taken from uvicorn to be read and written by us from now on.
+
+    `protocol` is uvicorn's for this connection (`serving.IdentifyingProtocol`).
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    taken = _Taken(reader, protocol)
+    _relieve(protocol, taken)
+    taken.connection_made(protocol.transport)
+    return reader, asyncio.StreamWriter(protocol.transport, taken, reader, loop)
+
+
+def _relieve(protocol: Any, by: asyncio.Protocol) -> None:
+    """Give uvicorn's transport to somebody else: it must neither answer nor time out what it no longer owns."""
+    protocol.cycle.disconnected = True
+    protocol._unset_keepalive_if_required()
+    protocol.transport.set_protocol(by)
+    protocol.transport.resume_reading()
+
+
 async def open_tunnel(
     protocol: Any,
     host: str,
@@ -182,11 +215,7 @@ async def open_tunnel(
     head = [f"{method} {target} HTTP/1.1\r\nHost: {shown}:{port}\r\n".encode()]
     head += [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in DROPPED_HEADERS]
     far.write(b"".join([*head, b"\r\n"]))
-    # uvicorn must neither answer nor time out what it no longer owns.
-    protocol.cycle.disconnected = True
-    protocol._unset_keepalive_if_required()
-    protocol.transport.set_protocol(near)
-    protocol.transport.resume_reading()
+    _relieve(protocol, near)
     try:
         await near.closed
     finally:

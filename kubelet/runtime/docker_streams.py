@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubelet.runtime import channels, docker_api, netns, spdy
-from kubelet.runtime.channels import (
+from kubarium.component_base import channels, spdy
+from kubarium.component_base.channels import (
     CHUNK,
     ERROR,
     STDOUT,
@@ -25,6 +25,7 @@ from kubelet.runtime.channels import (
     SPDYClient,
     WebSocketChannels,
 )
+from kubelet.runtime import docker_api, netns
 from kubelet.runtime.docker_api import EngineClient
 from kubelet.runtime.interface import ContainerRuntimeError
 

@@ -8,12 +8,22 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import orjson
 import pytest
 
 from kubarium.apimachinery import errors
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client
+from kubarium.component_base import spdy
+from kubarium.component_base.channels import CLOSE, ERROR, STDERR, STDIN, STDOUT, SPDYChannels, SPDYClient
 from tests.integration.running import ApiServer
 
+ENDED_WITH_3 = {
+    "status": "Failure",
+    "reason": "NonZeroExitCode",
+    "details": {"causes": [{"reason": "ExitCode", "message": "3"}]},
+    "message": "as the runtime says it",
+}
 PAGE = b'<html><a href="/there">there</a></html>'
 
 
@@ -38,6 +48,8 @@ class Kubelet:
             while data := await reader.read(65536):
                 writer.write(data.upper())
                 await writer.drain()
+        elif "upgrade: spdy/3.1" in head.lower():
+            await self._speak_spdy(head, reader, writer)
         elif "/containerLogs/" in head:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
             writer.write(b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n")
@@ -51,6 +63,27 @@ class Kubelet:
         writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+    async def _speak_spdy(
+        self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """A process that answers in capitals and ends with 3; a port's first stream is echoed as it is."""
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+        side = SPDYClient(reader, writer)
+        listening = asyncio.get_running_loop().create_task(side.run())
+        if "/portForward/" in head:
+            stream = await side.opened.get()
+            while stream is not None and (data := await stream.received.get()):
+                stream.write(data)
+        else:
+            streams = SPDYChannels(side)
+            await streams.open(4)
+            while (said := await streams.receive()) is not None and said[0] != CLOSE:
+                await streams.send(STDOUT if said[0] == STDIN else STDERR, said[1].upper())
+            await streams.send(ERROR, orjson.dumps(ENDED_WITH_3))
+            await streams.close()
+        writer.close()
+        await listening
 
 
 @pytest.fixture
@@ -128,6 +161,72 @@ async def test_exec_becomes_a_tunnel(
     await writer.wait_closed()
     first_line = kubelet.heads[-1].splitlines()[0]
     assert first_line.endswith("/web/main?input=1&output=1&command=cat&command=a+b HTTP/1.1")
+
+
+@contextlib.asynccontextmanager
+async def web_socket(
+    api_server: ApiServer, path: str, protocol: str
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A WebSocket to the API server, which has agreed to the protocol."""
+    connector = aiohttp.TCPConnector(ssl=api_server.config().ssl_context())
+    async with (
+        aiohttp.ClientSession(api_server.url, connector=connector) as session,
+        session.ws_connect(path, protocols=(protocol,)) as socket,
+    ):
+        assert socket.protocol == protocol
+        yield socket
+
+
+async def test_channels_of_a_web_socket_become_streams(
+    api_server: ApiServer, pod: str, kubelet: Kubelet
+) -> None:
+    path = f"{pod}/exec?container=main&command=cat&stdin=true&stdout=true&stderr=true"
+    async with web_socket(api_server, path, "v5.channel.k8s.io") as socket:
+        await socket.send_bytes(b"\x00" + b"hello" * 20_000)
+        heard = b""
+        while len(heard) < 100_000:
+            message = await socket.receive_bytes()
+            assert message[0] == STDOUT
+            heard += message[1:]
+        assert heard == b"HELLO" * 20_000
+        await socket.send_bytes(
+            bytes((CLOSE, STDIN))
+        )  # the process reads to the end, and the rest still comes
+        last = await socket.receive_bytes()
+        assert last[0] == ERROR
+        status = orjson.loads(last[1:])
+        assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+        text = "command terminated with non-zero exit code: command terminated with exit code 3"
+        assert (status["reason"], status["message"]) == ("NonZeroExitCode", text)
+        assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+    assert "X-Stream-Protocol-Version: v4.channel.k8s.io" in kubelet.heads[-1]
+
+
+async def test_a_tunnel_within_a_web_socket_reaches_a_port(
+    api_server: ApiServer, pod: str, kubelet: Kubelet
+) -> None:
+    protocol = "SPDY/3.1+portforward.k8s.io"
+    async with web_socket(api_server, f"{pod}/portforward?ports=80", protocol) as socket:
+        sent: list[bytes] = []
+        connection = spdy.Connection(sent.append)
+        stream = connection.open({"streamtype": "data", "port": "80"})
+        stream.write(b"ping")
+        await socket.send_bytes(b"".join(sent))
+        while stream.received.empty():
+            connection.feed(await socket.receive_bytes())
+        assert stream.received.get_nowait() == b"ping"
+    assert "X-Stream-Protocol-Version: portforward.k8s.io" in kubelet.heads[-1]
+
+
+async def test_a_kubelet_that_is_away_is_told_on_the_channel_of_errors(
+    api_server: ApiServer, client: Client, pod: str, kubelet: Kubelet
+) -> None:
+    endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}}
+    await client.resource("v1", "nodes").patch("far", {"status": endpoint}, subresource="status")
+    path = f"{pod}/exec?container=main&command=cat&stdout=true"
+    async with web_socket(api_server, path, "v5.channel.k8s.io") as socket:
+        last = await socket.receive_bytes()
+        assert last[0] == ERROR and orjson.loads(last[1:])["reason"] == "InternalError"
 
 
 async def test_exec_without_upgrade_is_a_bad_request(client: Client, pod: str) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import wsproto
 from wsproto import events
 
-from kubelet.runtime import spdy
+from kubarium.component_base import spdy
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 STDIN_ENDS = bytes((STDIN,))
@@ -40,12 +40,16 @@ class Channels(Protocol):
         ...
 
 
-class WebSocketChannels:
-    """One message, one piece: `v5.channel.k8s.io` and its older sisters."""
+class WebSocket:
+    """The server's end of a WebSocket, as whole binary messages."""
 
-    PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io")
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        head: bytes,
+        protocols: Sequence[str],
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._socket = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
@@ -53,7 +57,7 @@ class WebSocketChannels:
         self._parts: list[bytes] = []
         request = next(self._socket.events())
         offered = request.subprotocols if isinstance(request, events.Request) else []
-        self._accept(next((name for name in self.PROTOCOLS if name in offered), None), bool(offered))
+        self._accept(next((name for name in protocols if name in offered), None), bool(offered))
 
     def _accept(self, chosen: str | None, must_choose: bool) -> None:
         """A client that wants none of these must be refused: it then tries SPDY."""
@@ -65,7 +69,8 @@ class WebSocketChannels:
         )
         self._writer.write(self._socket.send(answer))
 
-    async def receive(self) -> tuple[int, bytes] | None:
+    async def receive(self) -> bytes | None:
+        """The next message that is not empty; None when the client is gone."""
         while True:
             for event in self._socket.events():
                 if isinstance(event, events.CloseConnection):
@@ -74,7 +79,7 @@ class WebSocketChannels:
                     self._writer.write(self._socket.send(event.response()))
                 message = self._message(event)
                 if message:
-                    return message[0], message[1:]
+                    return message
             try:
                 data = await self._reader.read(CHUNK)
                 self._socket.receive_data(data or None)
@@ -94,15 +99,37 @@ class WebSocketChannels:
         self._parts.clear()
         return whole
 
-    async def send(self, channel: int, content: bytes) -> None:
+    async def send(self, message: bytes) -> None:
+        """Send one message; nothing happens when the client is gone."""
         with contextlib.suppress(ConnectionError, wsproto.utilities.LocalProtocolError):
-            self._writer.write(self._socket.send(events.BytesMessage(bytes((channel,)) + content)))
+            self._writer.write(self._socket.send(events.BytesMessage(message)))
             await self._writer.drain()
 
     async def close(self) -> None:
+        """Say that this was all."""
         with contextlib.suppress(ConnectionError, wsproto.utilities.LocalProtocolError):
             self._writer.write(self._socket.send(events.CloseConnection(code=1000)))
             await self._writer.drain()
+
+
+class WebSocketChannels:
+    """One message, one piece: `v5.channel.k8s.io` and its older sisters."""
+
+    PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io")
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
+        self._socket = WebSocket(reader, writer, head, self.PROTOCOLS)
+        self.accepted = self._socket.accepted
+
+    async def receive(self) -> tuple[int, bytes] | None:
+        message = await self._socket.receive()
+        return (message[0], message[1:]) if message else None
+
+    async def send(self, channel: int, content: bytes) -> None:
+        await self._socket.send(bytes((channel,)) + content)
+
+    async def close(self) -> None:
+        await self._socket.close()
 
 
 class SPDYClient:

@@ -1,8 +1,8 @@
-"""SPDY/3.1, the server's half, as far as Kubernetes clients use it: many streams on one connection.
+"""SPDY/3.1, as far as Kubernetes uses it: many streams on one connection.
 
-Older clients carry commands and ports by it, and newer ones fall back to it. Bytes come in by `Connection.feed`, bytes
-go out by the function it was given; nothing here knows sockets. Flow control is left out, as these clients leave it
-out too.
+Runtimes and older clients carry commands and ports by it, and newer clients fall back to it. Bytes come in by
+`Connection.feed`, bytes go out by the function it was given; nothing here knows sockets. A server hears of the streams
+that its client opens, a client opens them. Flow control is left out, as all of them leave it out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DICTIONARY = b"".join(_counted(word.replace("_", " ")) for word in _WORDS.split(
 
 @dataclass(eq=False, slots=True)
 class Stream:
-    """One stream: what the client sends waits in `received`; None is its end."""
+    """One stream: what the other side sends waits in `received`; None is its end."""
 
     id: int
     headers: Mapping[str, str]
@@ -58,30 +58,41 @@ class Stream:
     _closed: bool = False
 
     def write(self, data: bytes) -> None:
-        """Send something to the client."""
+        """Send something to the other side."""
         for start in range(0, 0 if self._closed else len(data), CHUNK):
             self._connection.send_data(self.id, data[start : start + CHUNK])
 
     def close(self) -> None:
-        """Tell the client that nothing more comes."""
+        """Tell the other side that nothing more comes."""
         if not self._closed:
             self._closed = True
             self._connection.send_data(self.id, b"", FIN)
 
 
 class Connection:
-    """All streams of one client."""
+    """All streams between two sides; `opened` is told of those that the other side opens."""
 
-    def __init__(self, send: Callable[[bytes], None], opened: Callable[[Stream], None]) -> None:
+    def __init__(
+        self, send: Callable[[bytes], None], opened: Callable[[Stream], None] = lambda stream: None
+    ) -> None:
         self._send = send
         self._opened = opened
         self._rest = b""
+        self._next = 1  # a client's streams have odd numbers
         self._streams: dict[int, Stream] = {}
         self._inflate = zlib.decompressobj(zdict=DICTIONARY)
         self._deflate = zlib.compressobj(zdict=DICTIONARY)
 
+    def open(self, headers: Mapping[str, str]) -> Stream:
+        """A new stream, as a client opens them."""
+        stream = Stream(self._next, headers, self)
+        self._next += 2
+        self._streams[stream.id] = stream
+        self._send_control(SYN_STREAM, struct.pack(">LLH", stream.id, 0, 0) + self._compressed(headers))
+        return stream
+
     def feed(self, data: bytes) -> None:
-        """Take what has come from the client."""
+        """Take what has come from the other side."""
         self._rest += data
         while len(self._rest) >= HEAD.size:
             first, second = HEAD.unpack_from(self._rest)
@@ -96,7 +107,7 @@ class Connection:
                 self._data(self._streams[first], second >> 24, body)
 
     def end(self) -> None:
-        """The client is gone."""
+        """The other side is gone."""
         for stream in self._streams.values():
             stream.received.put_nowait(None)
 
@@ -107,6 +118,8 @@ class Connection:
     def _control(self, kind: int, flags: int, body: bytes) -> None:
         if kind == SYN_STREAM:
             self._open(flags, body)
+        elif kind == SYN_REPLY:
+            self._inflate.decompress(body[4:])  # nothing is in it, but what follows builds on it
         elif kind == PING:
             self._send_control(PING, body)
         elif kind == RST_STREAM:
@@ -120,8 +133,7 @@ class Connection:
         id = int.from_bytes(body[:4], "big") & 0x7FFFFFFF
         stream = Stream(id, dict(_pairs(self._inflate.decompress(body[10:]))), self)
         self._streams[id] = stream
-        none = self._deflate.compress(struct.pack(">L", 0)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        self._send_control(SYN_REPLY, body[:4] + none)
+        self._send_control(SYN_REPLY, body[:4] + self._compressed({}))
         if flags & FIN:
             stream.received.put_nowait(None)
         self._opened(stream)
@@ -132,6 +144,12 @@ class Connection:
             stream.received.put_nowait(body)
         if flags & FIN:
             stream.received.put_nowait(None)
+
+    def _compressed(self, headers: Mapping[str, str]) -> bytes:
+        """A header block, with names in lower case."""
+        words = (word for name, value in headers.items() for word in (name.lower(), value))
+        block = struct.pack(">L", len(headers)) + b"".join(map(_counted, words))
+        return self._deflate.compress(block) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
     def _send_control(self, kind: int, body: bytes) -> None:
         self._send(HEAD.pack(1 << 31 | VERSION << 16 | kind, len(body)) + body)

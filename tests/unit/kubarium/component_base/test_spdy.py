@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-from kubelet.runtime import spdy
+from kubarium.component_base import spdy
 
 
 class Client:
@@ -58,6 +58,26 @@ def test_what_is_written_is_cut_and_ended_once() -> None:
     stream.write(b"too late")
     assert [len(answer) - 8 for answer in client.answers] == [spdy.CHUNK, 1, 0]
     assert client.answers[-1][4] == 1
+
+
+def test_two_sides_of_ours_understand_each_other() -> None:
+    opened: list[spdy.Stream] = []
+    to_server: list[bytes] = []
+    to_client: list[bytes] = []
+    server = spdy.Connection(to_client.append, opened.append)
+    client = spdy.Connection(to_server.append)
+    asked = [client.open({"streamType": kind}) for kind in ("error", "stdin")]
+    asked[1].write(b"hello")
+    asked[1].close()
+    server.feed(b"".join(to_server))
+    assert [(stream.id, stream.headers) for stream in opened] == [
+        (1, {"streamtype": "error"}),
+        (3, {"streamtype": "stdin"}),
+    ]
+    assert [opened[1].received.get_nowait() for _ in range(2)] == [b"hello", None]
+    opened[0].write(b"bye")
+    client.feed(b"".join(to_client))
+    assert asked[0].received.get_nowait() == b"bye"
 
 
 def test_a_ping_is_answered_and_a_reset_ends_a_stream() -> None:
