@@ -12,7 +12,7 @@ from kubarium.api.admissionregistration import expressions
 from kubarium.apimachinery.cel import compiler, types
 from kubarium.apimachinery.cel.functions import CostExceeded, EvaluationError
 from kubarium.apimachinery.cel.libraries import authorizer
-from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.object import Object
 
 Decide = Callable[[User, RequestInfo], authorizer.Decision]

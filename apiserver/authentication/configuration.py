@@ -19,7 +19,7 @@ from apiserver.authentication.claims import ClaimMappings, Rule, Source
 from apiserver.configuration import ConfigurationError
 from apiserver.options import Options
 from kubarium.apimachinery import names
-from kubarium.apimachinery.cel import parser, types
+from kubarium.apimachinery.cel import nodes, parser, types
 from kubarium.apimachinery.cel.compiler import CompileError, Program
 from kubarium.apimachinery.field_path import (
     FieldError,
@@ -396,13 +396,13 @@ def _key_problems(key: str, path: FieldPath) -> list[FieldError]:
 
 def _speaks_of(program: Program, claim: str) -> bool:
     """Does an expression read a claim by its name?"""
-    return any(_reads(node, claim) for node in parser.walk(parser.parse(program.source)))
+    return any(_reads(node, claim) for node in nodes.walk(parser.parse(program.source)))
 
 
 def _reads(node: Any, claim: str) -> bool:
     return (
-        isinstance(node, parser.Select)
+        isinstance(node, nodes.Select)
         and node.field == claim
-        and isinstance(node.operand, parser.Ident)
+        and isinstance(node.operand, nodes.Ident)
         and node.operand.name == "claims"
     )

@@ -27,7 +27,7 @@ from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Poli
 from apiserver.admission.variables import Variables
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel import types
-from kubarium.apimachinery.cel.standard import kind_of
+from kubarium.apimachinery.cel.conversions import kind_of
 from kubarium.apimachinery.object import Object, name_of, spec_of
 
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityTooLarge": 413}

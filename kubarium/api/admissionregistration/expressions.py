@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from kubarium.apimachinery.cel import compiler, structs, types
 from kubarium.apimachinery.cel.functions import compatible
-from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.cel.types import (
     BOOL,
     DYN,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kubarium.api.admissionregistration import expressions
 from kubarium.apimachinery.cel import types
-from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.cel.types import Type
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, join
 from kubarium.apimachinery.object import Object, spec_of

@@ -1,12 +1,14 @@
 """CEL, the expression language of validation rules and admission policies, with the functions that Kubernetes adds.
 
-    text ── parser.py ──▶ syntax tree ── compiler.py ──▶ types (types.py) and closures over plain dicts ──▶ value
-                                             │                                        (program.py runs them)
-                                             ├── access.py    variables, fields, items
-                                             ├── dispatch.py  calls of functions ── functions.py (the table)
-                                             │                                        ├── standard.py   CEL's own
-                                             │                                        └── libraries/    Kubernetes'
-                                             └── macros.py    has, cel.bind ── loops.py (all, exists, map, ...)
+    text ── tokens.py ──▶ words ── parser.py ──▶ syntax tree (nodes.py) ── compiler.py ──┐
+    value ◀── closures over plain dicts (program.py runs them), types (types.py) ◀────────┤
+                                                                                          │
+        access.py    variables, fields, items  ◀──────────────────────────────────────────┤
+        dispatch.py  calls of functions  ◀────────────────────────────────────────────────┤
+        macros.py    has, cel.bind; loops.py: all, exists, map, ...  ◀────────────────────┘
+
+    functions.py, the table ──▶ standard.py, conversions.py (CEL's own), libraries/ (Kubernetes')
+                                values.py: numbers, equality; call_costs.py: what a call costs
 
     compiler.compile(expression, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program
         a variable that is a Structural is the root of an object; CompileError has upstream-like texts

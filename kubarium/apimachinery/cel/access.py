@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import conversions, values
 from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.cel.libraries import encodings
 from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
@@ -49,15 +49,15 @@ def field_run(operand: Run, key: str, convert: Callable[[Any], Any] | None) -> R
 
 
 def _missing(value: Any, key: str) -> EvaluationError:
-    return EvaluationError(f"no such key: {key}") if isinstance(value, Mapping) else standard.no_overload()
+    return EvaluationError(f"no such key: {key}") if isinstance(value, Mapping) else values.no_overload()
 
 
 def converter(kind: Type) -> Callable[[Any], Any] | None:
     """From what JSON has to what CEL has, where they differ."""
     if kind.kind == "timestamp":
-        return lambda value: value if isinstance(value, datetime) else standard.parse_timestamp(value)
+        return lambda value: value if isinstance(value, datetime) else conversions.parse_timestamp(value)
     if kind.kind == "duration":
-        return lambda value: value if isinstance(value, timedelta) else standard.parse_duration(value)
+        return lambda value: value if isinstance(value, timedelta) else conversions.parse_duration(value)
     if kind.kind == "bytes":
         return encodings.from_base64
     if kind.kind == "double":
@@ -84,7 +84,7 @@ def optional_field(operand: Run, key: str, field: Type) -> Run:
         if not value.present or value.value is None:
             return NONE
         if not isinstance(value.value, Mapping):
-            raise standard.no_overload()
+            raise values.no_overload()
         if key not in value.value:
             return NONE
         found = value.value[key]
@@ -105,6 +105,6 @@ def optional_item(operand: Run, key: Run) -> Run:
             return Optional(True, inner[step]) if step in inner else NONE
         if isinstance(inner, list) and type(step) is int:
             return Optional(True, inner[step]) if 0 <= step < len(inner) else NONE
-        raise standard.no_overload()
+        raise values.no_overload()
 
     return run

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import access, dispatch, standard, structs
+from kubarium.apimachinery.cel import access, conversions, dispatch, standard, structs, values
 from kubarium.apimachinery.cel.cost_estimation import Estimator
 from kubarium.apimachinery.cel.functions import (
     CostExceeded,
@@ -25,8 +25,7 @@ from kubarium.apimachinery.cel.functions import (
 )
 from kubarium.apimachinery.cel.libraries.catalog import FUNCTIONS
 from kubarium.apimachinery.cel.macros import MACROS
-from kubarium.apimachinery.cel.parser import (
-    DEEPEST,
+from kubarium.apimachinery.cel.nodes import (
     Call,
     CompileError,
     Ident,
@@ -37,8 +36,8 @@ from kubarium.apimachinery.cel.parser import (
     MakeStruct,
     Node,
     Select,
-    parse,
 )
+from kubarium.apimachinery.cel.parser import DEEPEST, parse
 from kubarium.apimachinery.cel.program import COST_LIMIT, RULES_COST_LIMIT, Env, Program, Typed, spend, truth
 from kubarium.apimachinery.cel.types import (
     BOOL,
@@ -106,7 +105,7 @@ class _Compiler:
     def literal(self, node: Literal) -> Typed:
         """A value from the text."""
         value = node.value
-        kind = named(standard.kind_of(value)) if value is not None else NULL
+        kind = named(conversions.kind_of(value)) if value is not None else NULL
         return Typed(kind, lambda env: value, 0)
 
     def ident(self, node: Ident) -> Typed:
@@ -330,7 +329,7 @@ class _Compiler:
             if value is deciding:
                 return deciding
             if value is not (not deciding):
-                raise standard.no_overload()
+                raise values.no_overload()
             spend(env, price)
             return truth(right_run(env))
 
@@ -423,8 +422,8 @@ _OPERATORS: dict[str, _Visit] = {
     "_[?_]": _Compiler.optional_index,
 }
 _LITERALS: dict[str, Callable[[str], object]] = {
-    "duration": standard.parse_duration,
-    "timestamp": standard.parse_timestamp,
+    "duration": conversions.parse_duration,
+    "timestamp": conversions.parse_timestamp,
     "matches": standard.compiled_pattern,
 }
 _TYPE_NAMES = frozenset(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from kubarium.apimachinery.cel.parser import (
+from kubarium.apimachinery.cel.nodes import (
     Call,
     Ident,
     Literal,

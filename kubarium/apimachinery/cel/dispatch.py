@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import values
 from kubarium.apimachinery.cel.functions import Overload, accepts
 from kubarium.apimachinery.cel.program import Env, Run, spend
 from kubarium.apimachinery.cel.types import Type
@@ -65,6 +65,6 @@ def dispatched(overloads: Sequence[Overload], runs: Sequence[Run]) -> Run:
                 if not is_paid:
                     spend(env, overload.cost(*args) if overload.cost is not None else 1)
                 return overload.run(*args)
-        raise standard.no_overload()
+        raise values.no_overload()
 
     return run

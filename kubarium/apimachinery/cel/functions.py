@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from kubarium.apimachinery.cel.parser import UInt
+from kubarium.apimachinery.cel.nodes import UInt
 from kubarium.apimachinery.cel.types import DYN, Type, list_of, map_of, named, optional_of
 
 Run = Callable[..., Any]

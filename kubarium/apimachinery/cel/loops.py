@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import values
 from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.cel.program import Env, Run, Typed, spend, truth
 from kubarium.apimachinery.cel.types import BOOL, DYN, Type, list_of, map_of
@@ -22,7 +22,7 @@ def _pairs(value: Any, count: int) -> Any:
         return enumerate(value) if count == 2 else value
     if isinstance(value, Mapping):
         return value.items() if count == 2 else value
-    raise standard.no_overload()
+    raise values.no_overload()
 
 
 def _turns(target: Run, slots: Sequence[int], cost: int) -> Callable[[Env], Any]:

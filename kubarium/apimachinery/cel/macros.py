@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from kubarium.apimachinery.cel import loops, standard
+from kubarium.apimachinery.cel import loops, values
 from kubarium.apimachinery.cel.libraries.optionals import Optional
-from kubarium.apimachinery.cel.parser import CompileError, Macro, Node, Select
+from kubarium.apimachinery.cel.nodes import CompileError, Macro, Node, Select
 from kubarium.apimachinery.cel.program import Env, Typed, spend
 from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, optional_of
 
@@ -49,7 +49,7 @@ def _has(walk: Walk, node: Macro) -> Typed:
             return key in value
         if isinstance(value, Optional):
             return bool(value.present) and isinstance(value.value, Mapping) and key in value.value
-        raise standard.no_overload()
+        raise values.no_overload()
 
     return Typed(BOOL, run, operand.cost)  # to look whether it is there costs nothing
 
@@ -108,7 +108,7 @@ def _optional_map(walk: Walk, node: Macro) -> Typed:
     def run(env: Env) -> Any:
         value = target_run(env)
         if not isinstance(value, Optional):
-            raise standard.no_overload()
+            raise values.no_overload()
         if not value.present:
             return value
         env[slot] = value.value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import values
 from kubarium.apimachinery.cel.functions import CostExceeded, EvaluationError
 from kubarium.apimachinery.cel.types import Type
 
@@ -79,4 +79,4 @@ def truth(value: Any) -> bool:
     """A boolean as it is; anything else is none."""
     if value is True or value is False:
         return bool(value)
-    raise standard.no_overload()
+    raise values.no_overload()

@@ -16,7 +16,7 @@ from kubarium.api.resource import device_selector
 from kubarium.api.resource.device import qualified
 from kubarium.api.resource.resource_claim import MOST_DEVICES
 from kubarium.apimachinery import quantity
-from kubarium.apimachinery.cel.parser import CompileError
+from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.cel.program import Program
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of
 

@@ -9,8 +9,8 @@ import ipaddress
 import re
 from typing import Any, NamedTuple
 
+from kubarium.apimachinery.cel.call_costs import by_length, by_two_passes
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
-from kubarium.apimachinery.cel.standard import by_length, by_two_passes
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface

@@ -5,7 +5,7 @@ Source: the base environment of upstream's API server, `staging/src/k8s.io/apise
 
 from __future__ import annotations
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import conversions, standard
 from kubarium.apimachinery.cel.functions import FUNCTIONS
 from kubarium.apimachinery.cel.libraries import (
     addresses,
@@ -22,7 +22,8 @@ from kubarium.apimachinery.cel.libraries import (
 )
 
 LIBRARIES = (
-    standard, optionals, text, lists, encodings, urls, addresses, quantities, versions, formats, images, authorizer,
+    standard, conversions, optionals, text, lists, encodings, urls, addresses, quantities, versions, formats, images,
+    authorizer,
 )  # fmt: skip
 """Every module with functions."""
 

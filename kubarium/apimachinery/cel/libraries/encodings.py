@@ -6,8 +6,8 @@ import base64
 import binascii
 from typing import Any
 
+from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import EvaluationError, function
-from kubarium.apimachinery.cel.standard import by_length
 
 
 def from_base64(value: Any) -> Any:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kubarium.apimachinery import names
+from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import function, register_class
 from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
-from kubarium.apimachinery.cel.standard import by_length
 from kubarium.apimachinery.schema.formats import FORMATS
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import standard
+from kubarium.apimachinery.cel import values
+from kubarium.apimachinery.cel.call_costs import by_traversal
 from kubarium.apimachinery.cel.functions import EvaluationError, function
-from kubarium.apimachinery.cel.standard import by_traversal, equals
+from kubarium.apimachinery.cel.values import equals
 
 
 def _compare_errors(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +19,7 @@ def _compare_errors(run: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return run(*args)
         except TypeError:
-            raise standard.no_overload() from None
+            raise values.no_overload() from None
 
     return guarded
 
@@ -37,7 +38,7 @@ def _sum(items: Sequence[Any]) -> Any:
     result = items[0]
     for item in items[1:]:
         result = result + item
-    return standard.int64(result) if type(result) is int else result
+    return values.int64(result) if type(result) is int else result
 
 
 @function("list(A).min | -> A", cost=by_traversal)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from kubarium.apimachinery import quantity as quantities
+from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
-from kubarium.apimachinery.cel.standard import by_length
 from kubarium.apimachinery.quantity import Quantity
 
 register_class("quantity", Quantity)

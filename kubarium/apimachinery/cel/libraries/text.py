@@ -9,17 +9,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import standard
-from kubarium.apimachinery.cel.functions import EvaluationError, function
-from kubarium.apimachinery.cel.standard import (
+from kubarium.apimachinery.cel import conversions, values
+from kubarium.apimachinery.cel.call_costs import (
     by_length,
     by_matching,
     by_traversal,
     by_two_passes,
-    compiled_pattern,
     size_of,
     tenths,
 )
+from kubarium.apimachinery.cel.functions import EvaluationError, function
+from kubarium.apimachinery.cel.standard import compiled_pattern
 
 
 @function("string.charAt | int -> string")
@@ -99,7 +99,7 @@ def _joining(items: Sequence[str], separator: str = "") -> int:
 @function("list(string).join | -> string", "list(string).join | string -> string", cost=_joining)
 def _join(items: Sequence[str], separator: str = "") -> str:
     if not all(isinstance(item, str) for item in items):
-        raise standard.no_overload()
+        raise values.no_overload()
     return separator.join(items)
 
 
@@ -159,7 +159,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
         pairs = sorted((_shown(key), _shown(item)) for key, item in value.items())
         return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
-    return "null" if value is None else standard.to_string(value)
+    return "null" if value is None else conversions.to_string(value)
 
 
 @function(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
+from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
-from kubarium.apimachinery.cel.standard import by_length
 from kubarium.apimachinery.schema.formats import FORMATS
 
 register_class("url", SplitResult)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
-from kubarium.apimachinery.cel.standard import by_length
 
 
 class SemVer(NamedTuple):

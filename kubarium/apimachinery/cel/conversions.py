@@ -1,0 +1,224 @@
+"""From one type to another, and times in all their parts.
+
+Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-standard-definitions
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kubarium.apimachinery.cel.call_costs import by_length
+from kubarium.apimachinery.cel.functions import EvaluationError, function
+from kubarium.apimachinery.cel.nodes import UInt
+from kubarium.apimachinery.cel.types import Type, named
+from kubarium.apimachinery.cel.values import NUMBERS, ORDERED, int64, uint64
+
+
+@function("int | int -> int", "int | uint -> int", "int | double -> int", "int | string -> int")
+@function("int | timestamp -> int")
+def _to_int(value: Any) -> int:
+    if isinstance(value, datetime):
+        return int(value.timestamp() // 1)
+    try:
+        if isinstance(value, str) and not re.fullmatch(r"[+-]?\d+", value):
+            raise ValueError
+        return int64(int(value))
+    except (ValueError, OverflowError):
+        raise EvaluationError(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+
+
+@function("uint | int -> uint", "uint | uint -> uint", "uint | double -> uint", "uint | string -> uint")
+def _to_uint(value: Any) -> UInt:
+    try:
+        return uint64(int(value))
+    except (ValueError, OverflowError):
+        raise EvaluationError(f'strconv.ParseUint: parsing "{value}": invalid syntax') from None
+
+
+@function(
+    "double | int -> double",
+    "double | uint -> double",
+    "double | double -> double",
+    "double | string -> double",
+)
+def _to_double(value: Any) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise EvaluationError(f'strconv.ParseFloat: parsing "{value}": invalid syntax') from None
+
+
+@function("bool | bool -> bool", "bool | string -> bool")
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if value in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise EvaluationError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+
+
+@function(*(f"string | {kind} -> string" for kind in (*NUMBERS, *ORDERED)))
+def to_string(value: Any) -> str:
+    """A value as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return double_text(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise EvaluationError("invalid UTF-8 in bytes, cannot convert to string") from None
+    if isinstance(value, datetime):
+        return timestamp_text(value)
+    if isinstance(value, timedelta):
+        return f"{plain_text(value.total_seconds())}s"
+    return str(value)
+
+
+@function("bytes | string -> bytes", "bytes | bytes -> bytes", cost=by_length)
+def _to_bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+@function("dyn | A -> dyn")
+def _to_dyn(value: Any) -> Any:
+    return value
+
+
+@function("type | A -> type")
+def _type_of(value: Any) -> Type:
+    return named(kind_of(value))
+
+
+_KINDS: list[tuple[Any, str]] = [
+    (bool, "bool"), (UInt, "uint"), (int, "int"), (float, "double"), (str, "string"), (bytes, "bytes"),
+    (list, "list"), (Mapping, "map"), (datetime, "timestamp"), (timedelta, "duration"), (Type, "type"),
+]  # fmt: skip
+
+
+def kind_of(value: Any) -> str:
+    """The name of a value's type."""
+    if value is None:
+        return "null"
+    return next((kind for python, kind in _KINDS if isinstance(value, python)), type(value).__name__)
+
+
+def double_text(number: float) -> str:
+    """A number as Go's `%g` prints it: with an exponent from a million on, and when it is very small."""
+    if number != number:
+        return "NaN"
+    if number in (float("inf"), float("-inf")):
+        return "+Inf" if number > 0 else "-Inf"
+    sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    power = len(digits) + exponent - 1
+    if number == 0 or -4 <= power < 6:
+        return plain_text(number)
+    mantissa = f"{digits[0]}" + (f".{''.join(map(str, digits[1:]))}" if len(digits) > 1 else "")
+    return f"{'-' if sign else ''}{mantissa}e{power:+03d}"
+
+
+def plain_text(number: float) -> str:
+    """A number in as many digits as it needs, never with an exponent."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+# Times.
+
+_DURATION = re.compile(r"([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`1h30m`, as Go reads it."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        if text in ("0", "+0", "-0"):
+            return timedelta()
+        raise EvaluationError(f'time: invalid duration "{text}"')
+    total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    return timedelta(seconds=-total if match[1] == "-" else total)
+
+
+def parse_timestamp(text: str) -> datetime:
+    """RFC 3339, or a plain date as the schema format `date` has it."""
+    try:
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise EvaluationError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse') from None
+
+
+def timestamp_text(moment: datetime) -> str:
+    """RFC 3339 without needless zeros."""
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+@function("duration | string -> duration", "duration | duration -> duration", "duration | int -> duration")
+def _to_duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    return timedelta(seconds=value) if isinstance(value, int) else parse_duration(value)
+
+
+@function(
+    "timestamp | string -> timestamp", "timestamp | timestamp -> timestamp", "timestamp | int -> timestamp"
+)
+def _to_timestamp(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromtimestamp(value, UTC) if isinstance(value, int) else parse_timestamp(value)
+
+
+def _zone(name: str) -> tzinfo:
+    match = re.fullmatch(r"([+-]?)(\d\d):(\d\d)", name)
+    try:
+        if match is not None:
+            offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+            return timezone(-offset if match[1] == "-" else offset)
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise EvaluationError(f"unknown time zone {name}") from None
+
+
+_PARTS = {
+    "getFullYear": lambda t: t.year,
+    "getMonth": lambda t: t.month - 1,
+    "getDate": lambda t: t.day,
+    "getDayOfMonth": lambda t: t.day - 1,
+    "getDayOfWeek": lambda t: t.isoweekday() % 7,
+    "getDayOfYear": lambda t: t.timetuple().tm_yday - 1,
+    "getHours": lambda t: t.hour,
+    "getMinutes": lambda t: t.minute,
+    "getSeconds": lambda t: t.second,
+    "getMilliseconds": lambda t: t.microsecond // 1000,
+}
+_DURATION_PARTS = {
+    "getHours": 3_600_000_000, "getMinutes": 60_000_000, "getSeconds": 1_000_000, "getMilliseconds": 1000,
+}  # fmt: skip
+
+
+def _register_parts() -> None:
+    for name, part in _PARTS.items():
+        function(f"timestamp.{name} | -> int")(lambda moment, part=part: part(moment))
+        function(f"timestamp.{name} | string -> int")(
+            lambda moment, zone, part=part: part(moment.astimezone(_zone(zone)))
+        )
+    for name, size in _DURATION_PARTS.items():
+        function(f"duration.{name} | -> int")(
+            lambda span, size=size: int(span / timedelta(microseconds=1)) // size
+        )
+
+
+_register_parts()
