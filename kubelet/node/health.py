@@ -33,7 +33,7 @@ class HealthCheck:
         try:
             conditions = await self._runtime.conditions()
         except ContainerRuntimeError as error:
-            log.warning("the container runtime does not tell its status: %s", error)
+            log.debug("the container runtime does not tell its status: %s", error)
             now = self._clock.monotonic()
             if self._answered is not None and now - self._answered >= MAY_BE_SILENT:
                 runtime = "container runtime is down"

@@ -18,6 +18,7 @@ from kubelet.runtime.interface import ContainerRuntimeError, Image, RuntimeInfo
 log = logging.get(__name__)
 
 LOOK_PERIOD = 10.0  # seconds between looks (upstream's nodeStatusUpdateFrequency)
+COMING_UP = 120.0  # seconds for which a node that is not ready yet is looked at twice a second
 REPORT_PERIOD = 300.0  # seconds after which an unchanged status is sent all the same
 
 
@@ -76,6 +77,7 @@ class NodeReporter:
         self._recorder = recorder
         self._told: dict[str, str] = {}  # condition -> the event that was last said about it
         self._last_report: float | None = None
+        self._started = clock.monotonic()
         self._runtime_info = RuntimeInfo("containerd", "Unknown")
         self.allocatable: Object = {}
         self.capacity: Object = {}
@@ -91,8 +93,9 @@ class NodeReporter:
                     await self.register()
                     registered = True
                 await self.report()
-                if self._last_report is not None and not self.is_ready:
-                    wait = 0.5  # a node that comes up is waited for
+                is_coming_up = self._clock.monotonic() - self._started < COMING_UP
+                if self._last_report is not None and not self.is_ready and is_coming_up:
+                    wait = 0.5  # it is waited for
             except errors.NotFound:
                 registered = not self._register
                 wait = 1.0

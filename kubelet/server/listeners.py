@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Listeners:
         self._clock = clock
         self._pages = pages
         self._checks = checks
+        self._has_certificate = asyncio.Event()
 
     def start(self, process: Process) -> None:
         """Listen where it is wanted."""
@@ -55,7 +57,7 @@ class Listeners:
             process.start(
                 "healthz", serving.serve(health, options.healthz_bind_address, options.healthz_port)
             )
-        if options.server_tls_bootstrap and not options.tls_cert_file:
+        if options.enable_server and options.server_tls_bootstrap and not options.tls_cert_file:
             process.start("serving certificate", self._rotate(process.stop))
 
     async def _serve(self) -> None:
@@ -68,6 +70,7 @@ class Listeners:
             always_allow=options.authorization_mode == "AlwaysAllow",
         )
         tls = serving.TLS(*await self._certificate(), options.client_ca_file or None)
+        self._has_certificate.set()
         pages = self._pages(door, options.enable_debugging_handlers)
         await serving.serve(
             pages, options.address, options.port, tls, http=serving.IdentifyingProtocol, ws="none"
@@ -88,8 +91,8 @@ class Listeners:
         """Renew the serving certificate; a new one needs a new start, which pods do not notice."""
         from kubelet.node import credentials
 
+        await self._has_certificate.wait()
         directory = Path(self._options.cert_dir)
-        await credentials.serving(self._client, directory, self._name, self._names, self._clock)
         await credentials.rotate(
             self._client, directory, self._name, self._clock, renewed, credentials.SERVING, self._names
         )
