@@ -8,55 +8,43 @@ from kubarium.apimachinery.object import Object
 
 
 @dataclass(frozen=True, slots=True)
-class PodAdded:
+class _OfPod:
+    pod: Object
+
+
+@dataclass(frozen=True, slots=True)
+class _OfUid:
+    pod_uid: str
+
+
+class PodAdded(_OfPod):
     """A pod that was not known before."""
 
-    pod: Object
 
-
-@dataclass(frozen=True, slots=True)
-class PodUpdated:
+class PodUpdated(_OfPod):
     """What is wanted of the pod has changed."""
 
-    pod: Object
 
-
-@dataclass(frozen=True, slots=True)
-class PodReconciled:
+class PodReconciled(_OfPod):
     """Only what is reported of the pod has changed."""
 
-    pod: Object
 
-
-@dataclass(frozen=True, slots=True)
-class PodRemoved:
+class PodRemoved(_OfPod):
     """The pod is no longer in its source."""
 
-    pod: Object
 
-
-@dataclass(frozen=True, slots=True)
-class ContainerChanged:
+class ContainerChanged(_OfUid):
     """The runtime says something new of a pod."""
 
-    pod_uid: str
 
-
-@dataclass(frozen=True, slots=True)
-class ProbeChanged:
+class ProbeChanged(_OfUid):
     """A probe has another result than before."""
 
-    pod_uid: str
 
-
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(_OfPod):
     """A worker has cleared up after its pod."""
 
-    pod: Object
 
-
-@dataclass(frozen=True, slots=True)
 class Housekeeping:
     """Time to look for what nobody owns."""
 
