@@ -41,8 +41,8 @@ class Denied(Exception):
 async def bootstrap(
     bootstrap_file: str, kubeconfig_file: str, directory: Path, node: str, clock: Clock
 ) -> None:
-    """Make the kubeconfig if it is not there; an existing one is used as it is."""
-    if Path(kubeconfig_file).exists():
+    """Make the kubeconfig if it is not there, or if the node was away for longer than its certificate is good for."""
+    if Path(kubeconfig_file).exists() and not _has_expired(directory / CURRENT, clock):
         return
     config = kubeconfig.load(bootstrap_file)
     async with Client(config, user_agent="kubelet") as client:
@@ -89,6 +89,10 @@ async def request(
         await clock.sleep(POLL)
         waited += POLL
     raise Denied(f"certificate signing request {name} was not answered")
+
+
+def _has_expired(pem: Path, clock: Clock) -> bool:
+    return pem.exists() and certificates.expires(pem.read_bytes()) <= clock.now()
 
 
 def _answer(found: Object) -> bytes:

@@ -101,6 +101,8 @@ class CRIRuntime:
             raise ERRORS.get(error.code(), ContainerRuntimeError)(
                 error.details() or str(error.code())
             ) from error
+        except grpc.aio.UsageError as error:  # this process is ending, and has closed the channel
+            raise interface.Unavailable(str(error)) from error
 
     # -- the runtime itself ----------------------------------------------------------------------------------------
 

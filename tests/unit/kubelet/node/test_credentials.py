@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
+from kubarium.client.kubeconfig import ConfigError
 from kubarium.component_base import certificates
 from kubarium.component_base.clock import FakeClock
 from kubelet.node import credentials
@@ -77,3 +79,17 @@ async def test_a_denied_request(signer: Signer, clock: FakeClock, tmp_path: Path
         with pytest.raises(Denied, match="no"):
             await work
         assert signer.seen[0]["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client-kubelet"
+
+
+async def test_a_node_that_was_away_too_long_begins_anew(tmp_path: Path) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    kubeconfig, pem = tmp_path / "kubelet.conf", tmp_path / credentials.CURRENT
+    kubeconfig.touch()
+    bootstrap = credentials.bootstrap("/none", str(kubeconfig), tmp_path, "node-1", clock)
+    await bootstrap  # whoever has a kubeconfig of another sort needs no certificate of ours
+    pair = certificates.Authority.create("ca").server("node-1", ["node-1"])
+    pem.write_bytes(pair.cert_pem)
+    await credentials.bootstrap("/none", str(kubeconfig), tmp_path, "node-1", clock)
+    late = FakeClock(certificates.expires(pair.cert_pem))
+    with pytest.raises(ConfigError, match="stat /none"):
+        await credentials.bootstrap("/none", str(kubeconfig), tmp_path, "node-1", late)
