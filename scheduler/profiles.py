@@ -95,16 +95,14 @@ def build(
 
 
 def build_profile(profile: ProfileConfig, handle: Handle, registry: Registry) -> Framework:
-    """Instances of the plugins that a profile enables, each with its points and weight."""
-    enabled = _enabled(profile.plugins)
-    unknown = [name for name in enabled if name not in registry]
+    """Instances of the plugins that a profile enables, in their order at each point, and the weights of scores."""
+    orders, weights = _enabled(profile.plugins)
+    names = list(dict.fromkeys(name for order in orders.values() for name in order))
+    unknown = [name for name in names if name not in registry]
     if unknown:
         raise ConfigurationError(f"profile {profile.scheduler_name}: plugin {unknown[0]!r} does not exist")
-    instances = [
-        (registry[name](handle, profile.plugin_args.get(name) or {}), points, weight)
-        for name, (points, weight) in enabled.items()
-    ]
-    framework = Framework(profile.scheduler_name, handle, instances)
+    plugins = {name: registry[name](handle, profile.plugin_args.get(name) or {}) for name in names}
+    framework = Framework(profile.scheduler_name, handle, plugins, orders, weights)
     if len(framework.queue_sort_plugins) != 1:
         raise ConfigurationError(f"profile {profile.scheduler_name}: exactly one queue sort plugin is needed")
     if not framework.bind_plugins:
@@ -112,33 +110,40 @@ def build_profile(profile: ProfileConfig, handle: Handle, registry: Registry) ->
     return framework
 
 
-def _enabled(plugins: Object) -> dict[str, tuple[frozenset[str] | None, float]]:
-    """Per plugin: the points at which it takes part (None: all that it has) and the weight of its score."""
-    weights: dict[str, float] = {plugin.name: weight for plugin, weight in DEFAULT_PLUGINS}
-    everywhere = _change(dict(weights), plugins.get("multiPoint") or {})
-    single = {point: plugins[point] for point in POINTS if plugins.get(point)}
-    if not single:
-        return {name: (None, weight) for name, weight in everywhere.items()}
-    points: dict[str, set[str]] = {name: set(POINTS) for name in everywhere}
-    result = dict(everywhere)
-    for point, change in single.items():
+def _enabled(plugins: Object) -> tuple[dict[str, list[str]], dict[str, float]]:
+    """Which plugins take part at each point, in order, and the weight of each one's score.
+
+    At a point come first those that the point names of `multiPoint`, as the point orders them; then the rest of
+    `multiPoint`; then what only the point names.
+    Source: https://kubernetes.io/docs/reference/scheduling/config/#multipoint
+    """
+    defaults: dict[str, float] = {plugin.name: weight for plugin, weight in DEFAULT_PLUGINS}
+    everywhere = _change(defaults, plugins.get("multiPoint") or {})
+    weights = dict(everywhere)
+    orders = {}
+    for point in POINTS:
+        change = plugins.get(point) or {}
         gone = {entry["name"] for entry in change.get("disabled") or ()}
-        for name in points:
-            if name in gone or "*" in gone:
-                points[name].discard(point)
-        for entry in change.get("enabled") or ():
-            points.setdefault(entry["name"], set()).add(point)
-            if point == "score" or entry["name"] not in result:
-                result[entry["name"]] = float(entry.get("weight") or result.get(entry["name"]) or 1)
-    return {name: (frozenset(points[name]), weight) for name, weight in result.items() if points[name]}
+        common = [] if "*" in gone else [name for name in everywhere if name not in gone]
+        own = [entry["name"] for entry in change.get("enabled") or ()]
+        overriding = [name for name in own if name in common]
+        rest = [name for name in common if name not in own]
+        orders[point] = [*overriding, *rest, *(name for name in own if name not in common)]
+        for entry in change.get("enabled") or () if point == "score" else ():
+            weights[entry["name"]] = _weight(entry)
+    return orders, weights
 
 
 def _change(enabled: dict[str, float], change: Object) -> dict[str, float]:
+    """What is named again stays where it was, with its new weight; what is new comes last."""
     gone = {entry["name"] for entry in change.get("disabled") or ()}
     kept = {} if "*" in gone else {name: weight for name, weight in enabled.items() if name not in gone}
-    for entry in change.get("enabled") or ():
-        kept[entry["name"]] = float(entry.get("weight") or enabled.get(entry["name"]) or 1)
-    return kept
+    return kept | {entry["name"]: _weight(entry) for entry in change.get("enabled") or ()}
+
+
+def _weight(entry: Object) -> float:
+    """Whoever names a plugin says its weight; silence is 1, as upstream has it."""
+    return float(entry.get("weight") or 1)
 
 
 def event_hints(frameworks: Iterable[Framework]) -> dict[str, list[EventHint]]:

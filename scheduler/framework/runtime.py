@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -53,19 +53,22 @@ class Framework:
     """
 
     def __init__(
-        self, name: str, handle: Handle, plugins: Iterable[tuple[Plugin, frozenset[str] | None, float]]
+        self,
+        name: str,
+        handle: Handle,
+        plugins: Mapping[str, Plugin],
+        orders: Mapping[str, Sequence[str]],
+        weights: Mapping[str, float],
     ) -> None:
-        """`plugins`: instances with the extension points in which they are enabled (None: all) and their weight."""
+        """`orders`: the names of the plugins at each extension point; who has nothing to say there is left out."""
         self.name = name
         self.handle = handle
-        entries = list(plugins)
-        self.plugins = [plugin for plugin, _, _ in entries]
-        self.weights = {plugin.name: weight for plugin, _, weight in entries}
+        self.plugins = list(plugins.values())
+        self.weights = {name: weights.get(name, 1.0) for name in plugins}
 
         def at(point: str, kind: type[P]) -> list[P]:
-            return [
-                p for p, points, _ in entries if isinstance(p, kind) and (points is None or point in points)
-            ]
+            found = (plugins[name] for name in orders.get(point, ()))
+            return [plugin for plugin in found if isinstance(plugin, kind)]
 
         self.pre_enqueue_plugins = at("preEnqueue", PreEnqueuePlugin)
         self.queue_sort_plugins = at("queueSort", QueueSortPlugin)

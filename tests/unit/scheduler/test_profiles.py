@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from kubarium.client.fake import FakeAPI
+from kubarium.component_base.clock import FakeClock
 from scheduler import options
-from scheduler.configuration import ConfigurationError, ProfileConfig, configuration_of
+from scheduler.app import SchedulerApp
+from scheduler.configuration import Configuration, ConfigurationError, ProfileConfig, configuration_of
+from scheduler.framework.runtime import Framework
+from scheduler.profiles import build_profile, default_registry
 from tests.unit.scheduler.builders import make_node, make_pod
 
 FILE = """
@@ -70,11 +75,46 @@ async def test_each_profile_places_its_pods_its_own_way(start: Any) -> None:
 
 
 def test_an_unknown_plugin_is_named() -> None:
-    from scheduler.profiles import build_profile, default_registry
-
     profile = ProfileConfig(plugins={"multiPoint": {"enabled": [{"name": "Nonsense"}]}})
     with pytest.raises(ConfigurationError, match="Nonsense"):
         build_profile(profile, None, default_registry())  # type: ignore[arg-type]
+
+
+def framework_with(plugins: Any) -> Framework:
+    configuration = Configuration(profiles=(ProfileConfig(plugins=plugins),))
+    app = SchedulerApp(FakeAPI().client(), configuration, FakeClock())
+    return app.profiles["default-scheduler"]
+
+
+async def test_what_a_point_names_of_multi_point_comes_first_there_and_only_there() -> None:
+    named = [{"name": "NodePorts"}, {"name": "NodeName"}]
+    framework = framework_with(
+        {
+            "multiPoint": {
+                "disabled": [{"name": "ImageLocality"}],
+                "enabled": [{"name": "NodeResourcesFit", "weight": 7}],
+            },
+            "filter": {"enabled": named, "disabled": [{"name": "TaintToleration"}]},
+            "score": {"enabled": [{"name": "ImageLocality"}, {"name": "NodeAffinity"}]},
+        }
+    )
+    filters = [plugin.name for plugin in framework.filter_plugins]
+    assert filters[:3] == ["NodePorts", "NodeName", "NodeUnschedulable"]
+    assert "TaintToleration" not in filters
+    scores = [plugin.name for plugin in framework.score_plugins]
+    assert (scores[0], scores[1], scores[-1]) == ("NodeAffinity", "TaintToleration", "ImageLocality")
+    # Who names a plugin again says its weight anew; silence is 1.
+    weights = framework.weights
+    assert (weights["NodeResourcesFit"], weights["NodeAffinity"], weights["ImageLocality"]) == (7, 1, 1)
+    assert weights["TaintToleration"] == 3
+
+
+async def test_a_point_may_start_from_nothing() -> None:
+    alone = [{"name": "NodeAffinity", "weight": 4}]
+    framework = framework_with({"score": {"disabled": [{"name": "*"}], "enabled": alone}})
+    assert [plugin.name for plugin in framework.score_plugins] == ["NodeAffinity"]
+    assert framework.weights["NodeAffinity"] == 4
+    assert len(framework.filter_plugins) > 5
 
 
 async def test_the_journal_tells_why(start: Any) -> None:
