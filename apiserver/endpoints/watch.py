@@ -15,7 +15,7 @@ import orjson
 
 from apiserver.endpoints.forms import Form, form_of
 from apiserver.endpoints.list_options import WatchOptions, too_large, watch_options
-from apiserver.endpoints.negotiation import accepted
+from apiserver.endpoints.negotiation import TABLE, Accepted, accepted
 from apiserver.endpoints.pipe import Pipe
 from apiserver.endpoints.selection import Selection, selection_of
 from apiserver.endpoints.sending import PART
@@ -34,6 +34,7 @@ from apiserver.storage.interface import (
 )
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.protobuf.encoding import NotMarshalable
 from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL_EVENTS_END, MODIFIED
 from kubarium.component_base.metrics import Counts, Timings
 
@@ -64,6 +65,8 @@ async def handle(
     options = watch_options(context.query)
     # A list that comes as a watch is for informers, and what informers keep are objects.
     wanted = accepted(scope, context, stream=True, tables=not options.initial_events)
+    if context.translated:
+        _check_translatable(row, wanted)
     selection = selection_of(row, context.info)
     form = form_of(wanted, row, context)
     prefix = row.list_prefix(context.info.namespace)
@@ -83,6 +86,12 @@ async def handle(
         raise_translated(row, "", error)
         raise
     await stream.run(watch, initial, receive)
+
+
+def _check_translatable(row: Resource, wanted: Accepted) -> None:
+    """Events cannot be refused any more when the answer has begun. Raises NotAcceptable."""
+    if wanted.transform == TABLE or (not wanted.transform and row.custom is not None):
+        raise errors.NotAcceptable(str(NotMarshalable(wanted.transform or row.kind)))
 
 
 async def _beginning(

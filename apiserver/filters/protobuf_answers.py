@@ -22,7 +22,6 @@ from kubarium.component_base.serving import App, Receive, Scope, Send
 
 _JSON = codec.JSON.encode()
 _WATCH = codec.PROTOBUF.encode() + b";stream=watch"
-_GO_TYPES = {"Table": "*v1.Table"}
 
 
 class ProtobufAnswers:
@@ -91,10 +90,7 @@ class _Translation:
 
 def _frame(line: bytes) -> bytes:
     event = orjson.loads(line)
-    try:
-        content = encode_event(event["type"], event["object"])
-    except NotMarshalable:
-        raise _not_marshalable(event["object"]) from None
+    content = encode_event(event["type"], event["object"])
     return len(content).to_bytes(4, "big") + content
 
 
@@ -102,18 +98,9 @@ def _encoded(obj: Object) -> tuple[int, bytes]:
     """The status, if it becomes another one, and the body."""
     try:
         return 0, encode(obj)
-    except NotMarshalable:
-        refusal = _not_marshalable(obj)
+    except NotMarshalable as error:
+        refusal = errors.NotAcceptable(str(error))
         return refusal.code, encode(refusal.status())
-
-
-def _not_marshalable(obj: Object) -> errors.NotAcceptable:
-    is_list = isinstance(obj.get("items"), list)
-    go_type = _GO_TYPES.get(obj["kind"], f"*unstructured.Unstructured{'List' if is_list else ''}")
-    return errors.NotAcceptable(
-        f"object {go_type} does not implement the protobuf marshalling interface and cannot be encoded to a "
-        "protobuf message"
-    )
 
 
 def _described(

@@ -24,7 +24,14 @@ _NO_CONTENT_TYPE = b"\x1a\x00\x22\x00"  # contentEncoding and contentType of the
 
 
 class NotMarshalable(LookupError):
-    """The kind has no message: a custom resource, a table."""
+    """The kind has no message: a custom resource, a table. The text is that of upstream's encoder, in types of Go."""
+
+    def __init__(self, kind: str, is_list: bool = False) -> None:
+        go_type = "*v1.Table" if kind == "Table" else f"*unstructured.Unstructured{'List' if is_list else ''}"
+        super().__init__(
+            f"object {go_type} does not implement the protobuf marshalling interface and cannot be encoded to a "
+            "protobuf message"
+        )
 
 
 def encode(obj: Object) -> bytes:
@@ -32,7 +39,7 @@ def encode(obj: Object) -> bytes:
     api_version, kind = obj.get("apiVersion") or "", obj.get("kind") or ""
     name = message_of(api_version, kind)
     if name is None:
-        raise NotMarshalable(f"{api_version} {kind}")
+        raise NotMarshalable(kind, isinstance(obj.get("items"), list))
     type_meta = _field(1, api_version.encode()) + _field(2, kind.encode())
     return MAGIC + _field(1, type_meta) + _field(2, _write(obj, _writer(name))) + _NO_CONTENT_TYPE
 

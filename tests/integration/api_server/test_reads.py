@@ -221,6 +221,10 @@ async def test_protobuf_for_those_who_accept_nothing_else(client: Client, namesp
     table = {"Accept": only["Accept"] + ";as=Table;g=meta.k8s.io;v=v1"}
     refused = await client.transport.send("GET", path(namespace, "a"), client.headers(table), None, 60.0)
     assert (refused.status, decoding.decode(await refused.read())["reason"]) == (406, "NotAcceptable")
+    with pytest.raises(errors.StatusError) as told:
+        async with client.stream("GET", path(namespace), query=query, headers=table):
+            pass
+    assert told.value.code == 406
 
 
 async def test_large_lists_are_compressed_for_those_who_like_it(client: Client, namespace: str) -> None:
