@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery.object import Object, spec_of, status_of, uid_of
+from kubarium.apimachinery.object import Object, status_of, uid_of
 from kubarium.client import kubeconfig
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
@@ -37,7 +37,8 @@ from kubelet.pods import source_api
 from kubelet.pods.inputs import Inputs, log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import Merge, is_static
+from kubelet.pods.merge import Merge
+from kubelet.pods.runtime_classes import RuntimeClasses
 from kubelet.pods.source_files import FileSource
 from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.probes.manager import ProbeManager
@@ -47,7 +48,7 @@ from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
 from kubelet.runtime.container import SeccompDefaults
 from kubelet.runtime.cri import CRIRuntime
-from kubelet.runtime.interface import ContainerRuntimeError, Runtime
+from kubelet.runtime.interface import Runtime
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.restart_backoff import RestartBackoff
 from kubelet.server import log_files
@@ -160,7 +161,8 @@ class Kubelet:
     def _build_informers(self) -> None:
         self.services = self.informers.informer("v1", "services")
         self.nodes = self.informers.informer("v1", "nodes", field_selector=f"metadata.name={self.name}")
-        self.runtime_classes = self.informers.informer("node.k8s.io/v1", "runtimeclasses")
+        classes = self.informers.informer("node.k8s.io/v1", "runtimeclasses")
+        self.runtime_classes = RuntimeClasses(classes.lister, lambda: self.reporter.runtime)
         self.csi_drivers = self.informers.informer("storage.k8s.io/v1", "csidrivers")
         self.objects = WatchedObjects(self.client, self.clock, self.options.sync_frequency / 2)
         self.tokens = TokenManager(self.client, self.clock)
@@ -226,7 +228,7 @@ class Kubelet:
             fetch=self.objects.fetch,
             services=self.services.lister.list,
             services_known=lambda: self.services.has_synced,
-            runtime_handler=self._runtime_handler,
+            runtime_handler=self.runtime_classes.handler,
             runtime=lambda: self.reporter.runtime,
             users=UserNamespaces(self.root / "pods", self.options.max_pods, lambda: self.reporter.runtime),
             host_ips=lambda: self.facts.ips,
@@ -271,7 +273,7 @@ class Kubelet:
         self.statuses = StatusManager(
             self.client,
             self.clock,
-            newest=self._newest,
+            newest=self.pods.newest,
             may_delete=lambda pod: self.workers.has_finished(pod["metadata"]["uid"]),
             may_run=lambda uid: self.workers.may_run(uid),
         )
@@ -296,7 +298,7 @@ class Kubelet:
             allocations=self.allocations,
             limits=self.manager.inputs.limits,
             devices=self.devices,
-            recursive_read_only=self._mounts_recursively_read_only,
+            recursive_read_only=self.runtime_classes.mounts_recursively_read_only,
             on_resize=self._retry_resizes,
         )
         self.workers = PodWorkers(
@@ -386,7 +388,7 @@ class Kubelet:
 
     def _build_server(self) -> None:
         self.checks = health_checks.Health()
-        self.checks.add("syncloop", self._sync_loop_turns, "healthz")
+        self.checks.add("syncloop", self.loop.turns, "healthz")
         self.stats = Stats(
             self.runtime,
             self.clock,
@@ -528,10 +530,6 @@ class Kubelet:
         for uid in self.allocations.retry():
             self.workers.wake(uid)
 
-    def _newest(self, uid: str) -> Object | None:
-        pod = self.pods.by_uid(uid)
-        return self.pods.mirror_of(pod) if pod is not None and is_static(pod) else pod
-
     def _own_node(self) -> Object:
         """This node as the API server has it, or as it will be registered."""
         node = self.nodes.lister.get("", self.name) or {
@@ -548,24 +546,3 @@ class Kubelet:
         await self.pleg.relist()
         running = self.pleg.running_pods()
         return [pod for pod in self._pods_with_status() if pod["metadata"]["uid"] in running]
-
-    def _runtime_handler(self, pod: Object) -> str:
-        name = spec_of(pod).get("runtimeClassName")
-        if not name:
-            return ""
-        found = self.runtime_classes.lister.get("", name)
-        if found is None:
-            raise ContainerRuntimeError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
-        return str(found.get("handler") or "")
-
-    def _mounts_recursively_read_only(self, pod: Object) -> bool:
-        try:
-            return self.reporter.runtime.mounts_recursively_read_only(self._runtime_handler(pod))
-        except ContainerRuntimeError:
-            return False
-
-    async def _sync_loop_turns(self) -> None:
-        """The sync loop gets an event every two seconds at least."""
-        age = self.clock.monotonic() - self.loop.last_turn
-        if age > 60.0:
-            raise RuntimeError(f"sync Loop took longer than expected: {age:.0f}s")

@@ -18,6 +18,7 @@ from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from kubelet.events import (
     ContainerChanged,
     Event,
@@ -42,6 +43,7 @@ from kubelet.status.manager import StatusManager
 log = logging.get(__name__)
 
 HOUSEKEEPING_PERIOD = 2.0  # seconds
+STANDSTILL = 60.0  # seconds
 
 
 class SyncLoop:
@@ -102,6 +104,12 @@ class SyncLoop:
                 # Asked here, so that it stands in the queue behind the pods that made the sources ready: a loop that
                 # starts late (the API server was away) would otherwise keep house before it has seen its pods.
                 self.events.put_nowait(Housekeeping())
+
+    async def turns(self) -> None:
+        """It gets an event every two seconds at least. Raises RuntimeError when it has stood still."""
+        age = self._clock.monotonic() - self.last_turn
+        if age > STANDSTILL:
+            raise RuntimeError(f"sync Loop took longer than expected: {format_duration(age)}")
 
     def handle(self, event: Event) -> None:
         """One event."""

@@ -50,6 +50,11 @@ class PodManager:
         """One pod."""
         return self._pods.get(uid)
 
+    def newest(self, uid: str) -> Object | None:
+        """A pod as the API server has it: for a static one its mirror, None while there is none."""
+        pod = self.by_uid(uid)
+        return self.mirror_of(pod) if pod is not None and is_static(pod) else pod
+
     def by_name(self, namespace: str, name: str) -> Object | None:
         """One pod."""
         return self._pods.get(self._by_key.get(ObjectKey(namespace, name), ""))

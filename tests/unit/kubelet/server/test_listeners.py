@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,6 @@ from kubelet.node import facts
 from kubelet.options import Options
 from kubelet.server.authorization import Door
 from kubelet.server.listeners import Listeners
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Tasks:
@@ -60,7 +52,7 @@ async def test_only_what_is_wanted_is_served(clock: FakeClock) -> None:
         hostname_override="n",
         address="127.0.0.1",
         healthz_port=0,
-        read_only_port=free_port(),
+        read_only_port=10255,
         enable_server=False,
         server_tls_bootstrap=True,
     )
