@@ -45,8 +45,10 @@ def cpu_weight(shares: int) -> int:
 
 
 def linux_resources(pod: Object, container: Object, rules: Rules) -> dict[str, Any]:
-    """The limits of one container, in the runtime's words."""
-    requests, limits = fields.amounts_of(container, "requests"), fields.amounts_of(container, "limits")
+    """The limits of one container, in the runtime's words. Where it has none, those of its pod hold for it."""
+    whole = resources.amounts((spec_of(pod).get("resources") or {}).get("limits"))
+    limits = {**whole, **fields.amounts_of(container, "limits")}
+    requests = {**limits, **fields.amounts_of(container, "requests")}
     found: dict[str, Any] = {
         "cpu_shares": cpu_shares(requests.get("cpu", 0)),
         "oom_score_adj": oom_score_adj(pod, container, rules.memory),

@@ -46,6 +46,15 @@ def test_a_pod_is_limited_only_if_all_its_containers_are() -> None:
     assert limits.pod_resources(make_pod(bounded))["cpu_quota"] == 100000
 
 
+def test_a_container_without_limits_has_those_of_its_pod() -> None:
+    free, bounded = make_container("a"), make_container("b", resources=resources("50m", "", "80m", "1Gi"))
+    pod = make_pod(free, bounded, resources=resources("100m", "", "200m", "2Gi"))
+    found = limits.linux_resources(pod, free, limits.Rules(4 * GIB))
+    assert (found["cpu_quota"], found["cpu_shares"], found["memory_limit_in_bytes"]) == (20000, 204, 2 * GIB)
+    found = limits.linux_resources(pod, bounded, limits.Rules(4 * GIB))
+    assert (found["cpu_quota"], found["cpu_shares"], found["memory_limit_in_bytes"]) == (8000, 51, GIB)
+
+
 def test_weights_on_both_versions() -> None:
     assert (limits.cpu_shares(0), limits.cpu_shares(1000)) == (2, 1024)
     assert (limits.cpu_weight(2), limits.cpu_weight(1024), limits.cpu_weight(262144)) == (1, 39, 10000)
