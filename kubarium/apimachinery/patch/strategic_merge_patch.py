@@ -75,10 +75,15 @@ def _retain_keys(target: Object, patch: Object) -> None:
     if RETAIN_KEYS not in patch:
         return
     keys = patch.pop(RETAIN_KEYS)
-    if not isinstance(keys, list) or any(key not in keys for key in patch if not key.startswith("$")):
+    if not isinstance(keys, list) or any(key not in keys for key in patch if _is_set(key, patch)):
         raise BadRequest(_BAD_RETAIN_KEYS)
     for key in [key for key in target if key not in keys]:
         del target[key]
+
+
+def _is_set(key: str, patch: Object) -> bool:
+    """Whether the patch sets the field; a null or a directive about a list does not."""
+    return patch[key] is not None and not key.startswith((f"{DELETE_PRIMITIVES}/", f"{SET_ORDER}/"))
 
 
 def _delete_primitives(target: Object, patch: Object) -> None:
@@ -106,18 +111,31 @@ def _set_orders(target: Object, patch: Object, schema: Structural) -> None:
         if isinstance(change, list):
             _check_order(change, order, child.merge_key)
             merged = _merge_list(list(before), change, child) if "merge" in child.merge_strategies else change
+            before = _with_slots_filled(before, change, merged, child.merge_key)
         else:
             merged = before
         target[field] = _in_order(merged, order, before, child.merge_key)
 
 
 def _check_order(change: list[Any], order: list[Any], key: str) -> None:
-    """The items of a patch must stand in the order that it demands."""
+    """The items of a patch must stand in the order that it demands, if it demands any."""
+    if not order:
+        return
     ids = [_identity(item, key) for item in change if not (isinstance(item, dict) and DIRECTIVE in item)]
-    wanted = [_identity(item, key) for item in order]
-    places = [wanted.index(item) if item in wanted else -1 for item in ids]
-    if -1 in places or places != sorted(places):
+    wanted = iter([_identity(item, key) for item in order])
+    if not all(item in wanted for item in ids):
         raise _failure(f" The order in patch list:\n{change}\n doesn't match {SET_ORDER} list:\n{order}\n")
+
+
+def _with_slots_filled(before: list[Any], change: list[Any], merged: list[Any], key: str) -> list[Any]:
+    """The old list as the order of the new one is taken from it: new items have taken the places at its end that
+    removed ones left.
+    """
+    there = {_identity(item, key) for item in before}
+    left = {_identity(item, key) for item in merged}
+    kept = [item for item in before if _identity(item, key) in left]
+    new = [item for item in change if _identity(item, key) in left - there]
+    return (kept + new)[: len(before)]
 
 
 def _merge_list(before: list[Any], change: list[Any], schema: Structural) -> list[Any]:
@@ -136,7 +154,7 @@ def _merge_list(before: list[Any], change: list[Any], schema: Structural) -> lis
         return change
     merged = list(before)
     item_schema = schema.items or ANY
-    places = {_identity(item, key): place for place, item in enumerate(merged)}
+    places = {_identity(item, key): place for place, item in reversed(list(enumerate(merged)))}
     for item in change:
         identity = _required_identity(item, key)
         place = places.get(identity)

@@ -56,6 +56,35 @@ def test_the_order_of_a_list_can_be_set(deployment):
     assert result["containers"][2]["image"] == "z"
 
 
+def test_retained_keys_say_nothing_about_the_lists_of_directives(deployment):
+    before = {"finalizers": ["a"], "name": "x", "uid": "1"}
+    patch = {"$retainKeys": ["finalizers"], "$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["b"]}
+    result = strategic_merge_patch.apply({"metadata": before}, {"metadata": patch}, deployment)
+    assert result == {"metadata": {"finalizers": ["b"]}}
+
+
+def test_a_new_item_takes_the_place_of_a_removed_one(deployment):
+    """What applying a renamed container does where another has been added beside it."""
+    change = [{"name": "new"}, {"name": "old", "$patch": "delete"}]
+    order = {"$setElementOrder/containers": [{"name": "new"}]}
+    for there in (("old", "sidecar"), ("sidecar", "old")):
+        result = patched(deployment, {"containers": containers(*there)}, **order, containers=list(change))
+        assert [item["name"] for item in result["containers"]] == ["sidecar", "new"]
+    result = patched(deployment, {"containers": containers("sidecar")}, **order, containers=list(change))
+    assert [item["name"] for item in result["containers"]] == ["new", "sidecar"]
+
+
+def test_of_two_items_with_one_key_the_first_is_changed(deployment):
+    ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]
+    change = [{"name": "a", "ports": [{"containerPort": 53, "name": "dns"}]}]
+    result = patched(deployment, {"containers": [{"name": "a", "ports": ports}]}, containers=change)
+    assert result["containers"][0]["ports"] == [{**ports[0], "name": "dns"}, ports[1]]
+    order = {"$setElementOrder/ports": [{"containerPort": port} for port in (53, 80, 53)]}
+    ports = [{"containerPort": port} for port in (53, 53, 80)]
+    with pytest.raises(StatusError, match="The order in patch list"):
+        patched(deployment, {}, containers=[{"name": "a", "ports": ports, **order}])
+
+
 def test_maps_and_directives_in_maps(deployment):
     before = {
         "spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}, "paused": True}
@@ -63,6 +92,8 @@ def test_maps_and_directives_in_maps(deployment):
     patch = {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}, "paused": None}}
     result = strategic_merge_patch.apply(before, patch, deployment)
     assert result == {"spec": {"strategy": {"type": "Recreate"}}}
+    patch["spec"]["strategy"]["rollingUpdate"] = None  # kubectl apply names what goes
+    assert strategic_merge_patch.apply(before, patch, deployment) == result
     patch = {"spec": {"$patch": "replace", "paused": False}}
     assert strategic_merge_patch.apply(before, patch, deployment) == {"spec": {"paused": False}}
     assert strategic_merge_patch.apply(before, {"spec": {"$patch": "delete"}}, deployment) == {"spec": {}}
