@@ -87,15 +87,29 @@ async def test_ephemeral_containers_are_added_only(client: Client, pod: str) -> 
         await client.request("PATCH", pod + "/ephemeralcontainers", body=removed, headers=headers)
 
 
-async def test_resize_touches_resources_only(client: Client, pod: str) -> None:
-    wish = {
-        "spec": {"containers": [{"name": "c", "image": "other", "resources": {"requests": {"cpu": "200m"}}}]}
-    }
+@pytest.fixture
+async def node(client: Client) -> AsyncIterator[str]:
+    """The node that pods of this file are on."""
+    nodes = client.resource("v1", "nodes")
+    made = await nodes.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})
+    amounts = {"cpu": "4", "memory": "4Gi"}
+    await nodes.update_status({**made, "status": {"capacity": amounts, "allocatable": amounts}})
+    yield "n"
+    await nodes.delete("n")
+
+
+async def test_resize_touches_resources_only(client: Client, pod: str, node: str) -> None:
+    def wish(cpu: str) -> Object:
+        requests = {"requests": {"cpu": cpu}, "limits": {"cpu": "9"}}
+        return {"spec": {"containers": [{"name": "c", "image": "other", "resources": requests}]}}
+
     headers = {"Content-Type": "application/strategic-merge-patch+json"}
-    changed = await client.request("PATCH", pod + "/resize", body=wish, headers=headers)
+    changed = await client.request("PATCH", pod + "/resize", body=wish("200m"), headers=headers)
     container = changed["spec"]["containers"][0]
     assert container["resources"]["requests"] == {"cpu": "200m"} and container["image"] == "i"
     assert changed["metadata"]["generation"] == 2
+    with pytest.raises(errors.Forbidden, match="cpu, requested: 8000, allocatable: 4000"):
+        await client.request("PATCH", pod + "/resize", body=wish("8"), headers=headers)
 
 
 async def test_namespaces_go_when_finalized(client: Client) -> None:
