@@ -302,13 +302,20 @@ async def test_changes_are_told(runtime: Runtime) -> None:
             told.append(id)
 
     listener = asyncio.ensure_future(listen())
-    await asyncio.sleep(0.1)  # the subscription must be there before the change
-    _, container_id = await run(runtime, "true")
+    sandbox = sandbox_config()
+    sandbox_id = await runtime.run_sandbox(sandbox)
+    mine: list[str] = []
 
-    async def times() -> int:
-        return told.count(container_id)
+    async def one_is_told() -> bool:
+        """Nobody says when the subscription is there: containers are run until the whole life of one was told."""
+        if any(told.count(id) >= 2 for id in mine):  # started, ended
+            return True
+        config = container_config("true", attempt=len(mine))
+        mine.append(await runtime.create_container(sandbox_id, config, sandbox))
+        await runtime.start_container(mine[-1])
+        return False
 
-    await eventually(times, lambda number: number >= 2)  # started, ended
+    await eventually(one_is_told)
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
 

@@ -42,8 +42,9 @@ async def events(
     count: int,
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    begun: asyncio.Event | None = None,
 ) -> list[Object]:
-    """The first events of a watch; fewer if it ends."""
+    """The first events of a watch; fewer if it ends. `begun` is set when the first one is here."""
     found: list[Object] = []
     pending = b""
     async with asyncio.timeout(60):
@@ -53,6 +54,8 @@ async def events(
             async for chunk in answer.chunks():
                 *lines, pending = (pending + chunk).split(b"\n")
                 found += [orjson.loads(line) for line in lines]
+                if begun is not None and found:
+                    begun.set()
                 if len(found) >= count:
                     break
     return found
@@ -130,8 +133,9 @@ async def test_selectors_choose(client: Client, namespace: str) -> None:
 
 async def test_a_watch_tells_what_is_there_and_then_what_happens(client: Client, namespace: str) -> None:
     await make(client, namespace, "a", tier="front")
-    watching = asyncio.create_task(events(client, namespace, 4, {"labelSelector": "tier=front"}))
-    await asyncio.sleep(0.2)  # so that some of it happens while the watch is open; right in either case
+    begun = asyncio.Event()
+    watching = asyncio.create_task(events(client, namespace, 4, {"labelSelector": "tier=front"}, begun=begun))
+    await begun.wait()
     await make(client, namespace, "b", tier="back")
     await label(client, namespace, "b", tier="front")
     await label(client, namespace, "b", more="1")
