@@ -165,7 +165,7 @@ class OpenAPI:
             document = own.get(name)
             if document is None:
                 try:
-                    document = self._schemas.document(name)
+                    document = self._schemas.document_v3(name)
                 except KeyError:
                     document = {"type": "object"}
             found[name] = document

@@ -295,7 +295,8 @@ def check_config(config: Object, schema: Structural) -> None:
         return
     api_version, kind = config.get("apiVersion") or "", config.get("kind") or ""
     namespace, name = metadata.get("namespace") or "", metadata.get("name") or ""
-    who = f"{namespace}/{name}; {api_version}, Kind={kind}"
+    group_version = api_version if "/" in api_version else f"/{api_version}"
+    who = f"{namespace}/{name}; {group_version}, Kind={kind}"
     shown = (
         problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
     )

@@ -19,6 +19,7 @@ from kubarium.apimachinery.apply.field_set import (
     item_step,
     path_text,
 )
+from kubarium.apimachinery.apply.value_types import mismatch
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
@@ -232,9 +233,13 @@ def _is_gone(step: str, last: FieldSet, owned: FieldSet, *, is_field: bool) -> b
 
 
 def undeclared(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> list[str]:
-    """What an applied configuration may not contain, in upstream's words: unknown fields, items that stand twice."""
+    """What an applied configuration may not contain, in upstream's words: unknown fields, values of another type,
+    items that stand twice.
+    """
     problems: list[str] = []
-    if isinstance(value, dict):
+    if wrong := mismatch(value, schema):
+        problems.append(f"{path_text(path)}: {wrong}")
+    elif isinstance(value, dict):
         for key, child in value.items():
             step = (*path, f"f:{key}")
             known = schema.child(key)
@@ -257,18 +262,35 @@ def _list_problems(value: list[Any], schema: Structural, path: tuple[str, ...]) 
             problems += undeclared(item, items, (*path, f"i:{index}"))
         return problems
     seen: set[str] = set()
-    for item in value:
+    for index, item in enumerate(value):
         step = item_step(item, schema)
-        if step == "k:{}":
-            problems.append(
-                f"{path_text(path)}: element 0: associative list with keys has an element that omits all keys"
-            )
-            continue
+        if wrong := _no_item(item, step, schema):
+            return [*problems, f"{path_text(path)}: element {index}: {wrong}"]
         if step in seen:
             problems.append(f"{path_text(path)}: duplicate entries for key {path_text((step,))}")
         seen.add(step)
         problems += undeclared(item, items, (*path, step))
     return problems
+
+
+def _no_item(item: Any, step: str, schema: Structural) -> str:
+    """Why a thing cannot be an item of an associative list; nothing below it is looked at then."""
+    if schema.list_type == "set":
+        kinds = {dict: "associative list without keys has an element that's a map type",
+                 list: "not supported: associative list with lists as elements",
+                 type(None): "associative list without keys has an element that's an explicit null"}  # fmt: skip
+        return kinds.get(type(item), "")
+    if item is None:
+        return "associative list with keys may not have a null element"
+    if not isinstance(item, dict):
+        return "associative list with keys may not have non-map elements"
+    if step == "k:{}":
+        keys = " ".join(f'"{key}"' for key in schema.list_keys)
+        return (
+            f"associative list with keys has an element that omits all key fields [{keys}] "
+            "(and doesn't have default values for any key fields)"
+        )
+    return ""
 
 
 def atomic_places(value: Any, schema: Structural, path: tuple[str, ...] = ()) -> list[str]:

@@ -75,7 +75,7 @@ def line_of(name: str) -> str | None:
     while alias:
         line = table.lines.get(f"{alias}.{message}")
         if line is None and item != message and f"{alias}.{item}" in table.lines:
-            line = f"1:metadata:meta.ListMeta 2:items:*{item}"
+            line = f"1:metadata:meta.ListMeta! 2:items:*{item}"
         if line is not None:
             return line
         alias = table.shared.get(alias, "")
@@ -103,6 +103,15 @@ def fields_always_written(definition: str) -> dict[str, Any]:
     `io.k8s.api.core.v1.PodCondition` -> {"type": "", "status": "", "lastProbeTime": None, …}; a message is `{}`.
     """
     return {field.name: _empty(field) for field in _json_fields(definition) if field.always}
+
+
+def zeros_published(definition: str) -> dict[str, Any]:
+    """Those of them that published schemas name as defaults: plain zeros, and `{}` for structs."""
+    return {
+        field.name: {} if field.kind not in TYPES else _EMPTY[field.kind]
+        for field in _json_fields(definition)
+        if field.always and not field.shape and (field.kind in ("S", "I", "B") or field.kind not in TYPES)
+    }
 
 
 _EMPTY: dict[str, Any] = {

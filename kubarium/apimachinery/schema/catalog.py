@@ -15,19 +15,13 @@ from typing import Any
 import orjson
 
 from kubarium.apimachinery.group_version import GroupVersionKind
+from kubarium.apimachinery.schema import defaults
 from kubarium.apimachinery.schema.structural import Structural, fill
 
 PACKAGE = "kubernetes-validate"
 REFERENCE = "#/components/schemas/"
 _FORMAT = 3
 """Counts the changes of the cache file's form."""
-
-_API = "io.k8s.api"
-_KEY_DEFAULTS = {
-    (f"{_API}.core.v1.ContainerPort", "protocol"): "TCP",
-    (f"{_API}.core.v1.ServicePort", "protocol"): "TCP",
-}
-"""Defaults of the keys by which lists are matched: without them, two appliers would not mean the same port."""
 
 _SCALARS: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {
@@ -103,6 +97,10 @@ class Catalog:
         document: dict[str, Any] = orjson.loads(self._content[start : start + length])
         return document
 
+    def document_v3(self, name: str) -> dict[str, Any]:
+        """The same schema as OpenAPI v3 has it, with defaults."""
+        return _with_defaults(name, self.document(name))
+
     def document_v2(self, name: str) -> dict[str, Any]:
         """The same schema as OpenAPI v2 has it, with references to `#/definitions/`."""
         return _as_v2(self.document(name))
@@ -120,11 +118,17 @@ class Catalog:
                 name=name
             )  # registered first: definitions may contain themselves
             document = _without_descriptions(self.document(name))
-            for key, schema in (document.get("properties") or {}).items():
-                if (value := _KEY_DEFAULTS.get((name, key))) is not None:
-                    schema["default"] = value
-            fill(node, document, self.definition)
+            fill(node, _with_defaults(name, document), self.definition)
         return node
+
+
+def _with_defaults(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """The keys by which lists are matched need defaults: without them, two appliers would not mean the same port."""
+    properties = document.get("properties") or {}
+    for key, value in defaults.of(name).items():
+        if key in properties:
+            properties[key]["default"] = value
+    return document
 
 
 def _published(version: str) -> Mapping[str, Any]:

@@ -222,6 +222,30 @@ def test_what_the_schema_does_not_know_is_refused(deployments):
         apply(None, {"metadata": {"managedFields": [{"manager": "x"}]}}, deployments)
 
 
+@pytest.mark.parametrize(
+    ("container", "problem"),
+    [
+        ({"name": 1}, "[name=1].name: expected string, got &value.valueUnstructured{Value:1}"),
+        ({"name": "x", "tty": "no"}, '[name="x"].tty: expected boolean, got &{no}'),
+        ({"name": "x", "args": "a"}, '[name="x"].args: expected list, got &{a}'),
+        ({"name": "x", "resources": [1]}, '[name="x"].resources: expected map, got &{[1]}'),
+        (
+            {"name": "x", "ports": [{"containerPort": "web"}]},
+            '[name="x"].ports[containerPort="web",protocol="TCP"].containerPort: '
+            "expected numeric (int or float), got string",
+        ),
+        ("x", ": element 0: associative list with keys may not have non-map elements"),
+    ],
+)
+def test_values_of_another_type_are_refused_in_upstreams_words(deployments, container, problem):
+    config = copy(CONFIG)
+    config["spec"]["template"]["spec"]["containers"] = [container]
+    with pytest.raises(StatusError) as refused:
+        apply(None, config, deployments)
+    who = "failed to create typed patch object (n/d; apps/v1, Kind=Deployment): "
+    assert refused.value.message == f"{who}.spec.template.spec.containers{problem}"
+
+
 def test_kubectl_may_move_from_client_side_to_server_side_apply(deployments):
     live = copy(CONFIG)
     live["metadata"]["annotations"] = {managed_fields.LAST_APPLIED: orjson.dumps(CONFIG).decode()}
