@@ -158,13 +158,16 @@ async def fill(plane: ControlPlane, path: str, bodies: Iterator[bytes]) -> None:
 
 async def wait_for(scheduler: SchedulerProcess, count: int) -> None:
     """Return when so many pods are scheduled."""
-    deadline = time.monotonic() + 300
-    while (left := count - await scheduler.scheduled()) > 0:
-        if time.monotonic() > deadline:
+    begun = time.monotonic()
+    first = done = await scheduler.scheduled()
+    while done < count:
+        passed = time.monotonic() - begun
+        if passed > 300:
             raise TimeoutError
-        await asyncio.sleep(
-            max(0.1, min(2.0, left / 1000))
-        )  # each look costs the scheduler some milliseconds
+        # Each look costs the scheduler some milliseconds: look when most of what is left should be done.
+        rate = max((done - first) / passed, 50.0) if passed > 1.0 else 500.0
+        await asyncio.sleep(max(0.1, min(5.0, 0.7 * (count - done) / rate)))
+        done = await scheduler.scheduled()
 
 
 async def measure(nodes: int, pods: int, command: list[str]) -> list[tuple[str, str]]:

@@ -15,8 +15,6 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-pre
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, copy, labels_of
 from kubarium.client.lister import Lister
 from kubarium.component_base import logging
+from scheduler.candidates import Candidate, Numbers, Outcome, Outcomes, choose, importance
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
 from scheduler.framework.columns import Mask
@@ -43,37 +42,6 @@ REMEMBERED_SHAPES = 32
 BY_SCHEDULER = "PreemptionByScheduler"
 
 
-@dataclass
-class Candidate:
-    """A node, and who would have to leave it."""
-
-    place: int
-    victims: list[PodInfo] = field(default_factory=list)  # most important first
-    violations: int = 0  # victims that a disruption budget protects
-    pain: tuple[int, ...] = ()  # what it costs, most telling first: the smallest is the best
-    earliest_start: str = (
-        ""  # of its most important victims: of two equal candidates, the later one is better
-    )
-
-    def settle(self) -> None:
-        """All victims are known: weigh them."""
-        self.victims.sort(key=importance)
-        if not self.victims:
-            return
-        highest = self.victims[0].priority
-        total = sum(victim.priority + 2**31 for victim in self.victims)
-        self.pain = (self.violations, highest, total, len(self.victims))
-        self.earliest_start = min(_started(victim) for victim in self.victims if victim.priority == highest)
-
-
-class Outcome(NamedTuple):
-    """What became of one node, as long as its stamp is this one."""
-
-    stamp: int
-    candidate: Candidate | None
-    reasons: tuple[str, ...]
-
-
 class Preemption:
     """Makes room for pods of one profile."""
 
@@ -83,7 +51,7 @@ class Preemption:
         self._budgets = budgets
         self._share, self._least = share, least
         self._pods = handle.client.resource("v1", "pods")
-        self._outcomes_of: dict[Hashable, dict[int, Outcome]] = {}  # by what the pod asks for
+        self._outcomes_of: dict[Hashable, Outcomes] = {}  # by what the pod asks for
 
     async def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
         """Steps 1 to 5; the deletions go on in the background."""
@@ -96,17 +64,19 @@ class Preemption:
         possible = verdict.resolvable_nodes(nodes.valid)
         if verdict.pre_filter_reason:
             possible &= False
-        candidates, reasons = self.find_candidates(framework, state, pod, nodes, self._sample(possible))
-        if candidates:
+        places = np.flatnonzero(self._sample(possible))
+        outcomes = self.find_candidates(framework, state, pod, nodes, places)
+        best = outcomes.best(places)
+        if best is not None and any(one.has_say_in_preemption(pod) for one in self._handle.extenders):
             try:
-                candidates = await self._ask_extenders(pod, nodes, candidates)
+                agreed = await self._ask_extenders(pod, nodes, outcomes.candidates(places))
             except ExtenderError as error:
                 return PostFilterResult(None, f"preemption: {error}")
-        if not candidates:
+            best = choose(agreed) if agreed else None
+        if best is None:
             helpless = nodes.valid & ~possible
-            text = summary([*reasons, Refused("", NOT_HELPFUL, False, helpless)])
+            text = summary([*outcomes.refused(places), Refused("", NOT_HELPFUL, False, helpless)])
             return PostFilterResult("", f"preemption: 0/{nodes.count} nodes are available{text}")
-        best = choose(candidates)
         node = nodes.name_of(best.place)
         metrics.preemption_victims.observe(len(best.victims))
         self._handle.spawn(self.carry_out(pod, node, best.victims))
@@ -141,41 +111,33 @@ class Preemption:
         return chosen
 
     def find_candidates(
-        self, framework: Framework, state: CycleState, pod: PodInfo, nodes: Nodes, possible: Mask
-    ) -> tuple[list[Candidate], list[Refused]]:
-        """Nodes that would take the pod after losing the listed victims, and why the others would not."""
+        self, framework: Framework, state: CycleState, pod: PodInfo, nodes: Nodes, places: Numbers
+    ) -> Outcomes:
+        """Which of the places would take the pod after losing whom, and why the others would not."""
         budgets = Budgets(self._budgets)
         plugins = [
             p for p in framework.filter_plugins if p.depends_on_pods and p.name not in state.skip_filter
         ]
         local = all(plugin.local for plugin in plugins)
-        known = self._known_outcomes(framework, pod, nodes) if local and not budgets.any else {}
-        places = [int(place) for place in np.flatnonzero(possible)]
-        fresh = [place for place in places if place not in known or known[place].stamp != nodes.stamps[place]]
-        groups = [fresh] if local else [[place] for place in fresh]
-        outcomes = {place: known[place] for place in places if place in known}
-        for group in groups:
-            found = self._outcomes(framework, state, pod, nodes, group, budgets)
-            outcomes |= found
-            known |= found
-        by_reason: dict[str, list[int]] = {}
-        for place, outcome in outcomes.items():
-            for reason in outcome.reasons:
-                by_reason.setdefault(reason, []).append(place)
-        refused = [Refused("", reason, True, nodes.mask_of(places)) for reason, places in by_reason.items()]
-        return [outcome.candidate for outcome in outcomes.values() if outcome.candidate is not None], refused
+        remember = local and not budgets.any
+        known = self._known_outcomes(framework, pod, nodes) if remember else Outcomes(nodes)
+        fresh: list[int] = known.unknown(places).tolist()
+        for group in [fresh] if local else [[place] for place in fresh]:
+            if group:
+                known.note(self._outcomes(framework, state, pod, nodes, group, budgets))
+        return known
 
-    def _known_outcomes(self, framework: Framework, pod: PodInfo, nodes: Nodes) -> dict[int, Outcome]:
-        """What was found for a pod that asks for the same; good for nodes whose stamp is the same.
+    def _known_outcomes(self, framework: Framework, pod: PodInfo, nodes: Nodes) -> Outcomes:
+        """What was found for a pod that asks for the same.
 
         Not for pods with volumes, whose verdict hangs on more than the node, nor where room is promised to others.
         """
         if pod.volumes or self._handle.nominator.ahead_of(pod):
-            return {}
+            return Outcomes(nodes)
         shape = (framework.name, pod.priority, tuple(pod.requests.items()), pod.host_ports)
         known = self._outcomes_of.pop(shape, None)
         if known is None:
-            known = {}
+            known = Outcomes(nodes)
             if len(self._outcomes_of) >= REMEMBERED_SHAPES:
                 self._outcomes_of.pop(next(iter(self._outcomes_of)))
         self._outcomes_of[shape] = known
@@ -191,7 +153,7 @@ class Preemption:
         budgets: Budgets,
     ) -> dict[int, Outcome]:
         """Per node: the candidate that it is, or why it is none."""
-        stamps = {place: nodes.stamps[place] for place in places}
+        stamps = {place: int(nodes.stamps[place]) for place in places}
         lower: dict[int, list[PodInfo]] = {}
         for place in places:
             info = nodes.infos[place]
@@ -375,23 +337,6 @@ def _selector_of(budget: Object) -> labels.Selector:
     return (
         labels.NOTHING if selector.is_everything and not (budget["spec"].get("selector") or {}) else selector
     )
-
-
-def importance(pod: PodInfo) -> tuple[Any, ...]:
-    """Sorts the most important pod first: priority, then who has run longer."""
-    return (-pod.priority, _started(pod))
-
-
-def _started(pod: PodInfo) -> str:
-    """Times of one form sort as text; a pod that has not started is the youngest."""
-    return (pod.pod.get("status") or {}).get("startTime") or "9999"
-
-
-def choose(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate where it hurts least; at last, the one whose most important victims started latest."""
-    least = min(candidate.pain for candidate in candidates)
-    equal = [candidate for candidate in candidates if candidate.pain == least]
-    return max(equal, key=lambda candidate: candidate.earliest_start)
 
 
 def _is_leaving_for_us(pod: Object) -> bool:

@@ -17,7 +17,7 @@ class WhatIf:
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
-        self._undo: list[tuple[PodInfo, int]] = []  # pod, and where it was (-1: nowhere)
+        self._origins: dict[PodInfo, int] = {}  # where each pod that was moved had been (-1: nowhere)
         self._stamps: dict[int, int] = {}  # of the places that were changed
 
     def __enter__(self) -> Self:
@@ -30,24 +30,26 @@ class WhatIf:
 
     def remove(self, pod: PodInfo) -> None:
         """Without this pod."""
-        self._undo.append((pod, pod.node))
-        self._stamps.setdefault(pod.node, self.nodes.stamps[pod.node])
+        self._origins.setdefault(pod, pod.node)
+        self._stamps.setdefault(pod.node, int(self.nodes.stamps[pod.node]))
         self.nodes.take_pod(pod)
 
     def add(self, pod: PodInfo, place: int) -> None:
         """With this pod on that node."""
-        self._undo.append((pod, pod.node))
-        self._stamps.setdefault(place, self.nodes.stamps[place])
+        self._origins.setdefault(pod, pod.node)
+        self._stamps.setdefault(place, int(self.nodes.stamps[place]))
         self.nodes.put_pod(pod, place)
 
     def undo(self) -> None:
         """Back to how it was."""
-        while self._undo:
-            pod, place = self._undo.pop()
+        for pod, place in self._origins.items():
+            if pod.node == place:
+                continue
             if pod.node >= 0:
                 self.nodes.take_pod(pod)
             if place >= 0:
                 self.nodes.put_pod(pod, place)
+        self._origins.clear()
         for place, stamp in self._stamps.items():
             self.nodes.stamps[place] = stamp  # nothing has changed there, after all
         self._stamps.clear()

@@ -94,7 +94,7 @@ class Nodes:
         self.taints_version = 0
         self.images_version = 0
         self._followed: dict[Hashable, _Followed] = {}
-        self.stamps = [0] * FIRST_PLACES  # per place, a number that changes with its resources and pods
+        self._stamps = self.new_column(np.int64, 0)
         self._stamp = itertools.count(1)
         self._changes: list[int] = []
         self._changes_epoch = 0
@@ -149,6 +149,11 @@ class Nodes:
     def nonzero_memory(self) -> Floats:
         """Requested bytes, where silence counts as a little: for ranking."""
         return self._nonzero_memory.values
+
+    @property
+    def stamps(self) -> npt.NDArray[np.int64]:
+        """Per place, a number that changes with its resources and pods."""
+        return self._stamps.values
 
     @property
     def taint_set(self) -> Ids:
@@ -231,7 +236,7 @@ class Nodes:
 
     def touch(self, place: int) -> None:
         """Something that `followed` values are made of has changed here."""
-        self.stamps[place] = next(self._stamp)
+        self._stamps.values[place] = next(self._stamp)
         self._changes.append(place)
         if len(self._changes) > 4 * self.length:
             self._changes.clear()
@@ -291,7 +296,6 @@ class Nodes:
             old = self.length
             self.length = old + max(FIRST_PLACES, old // 8)
             self.infos.extend([None] * (self.length - old))
-            self.stamps.extend([0] * (self.length - old))
             self._free = list(range(self.length - 1, old - 1, -1))
             for column in list(self._columns):
                 column.grow(self.length)
