@@ -2,8 +2,9 @@
 
 What a patch may contain besides values:
 
-    $patch: replace | delete | merge      in an object: take the patch instead, empty it, or merge as usual;
-                                          in an item of a list: replace the list by the patch, or remove the item
+    $patch: replace | delete              in an object: take the patch instead, or empty it;
+                                          in an item of a list: replace the list by the patch, or remove the item;
+                                          in what is new altogether: leave it out
     $retainKeys: [a, b]                   the other keys of the object go
     $setElementOrder/list: [..]           the order of the merged list
     $deleteFromPrimitiveList/list: [..]   values to remove from a list of plain values
@@ -14,7 +15,7 @@ https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-m
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from kubarium.apimachinery.errors import BadRequest, Invalid, StatusError
 from kubarium.apimachinery.object import Object, copy
@@ -25,6 +26,8 @@ DIRECTIVE = "$patch"
 RETAIN_KEYS = "$retainKeys"
 SET_ORDER = "$setElementOrder"
 DELETE_PRIMITIVES = "$deleteFromPrimitiveList"
+
+_PREFIXES = (RETAIN_KEYS, f"{SET_ORDER}/", f"{DELETE_PRIMITIVES}/")
 
 _BAD_PRIMITIVES = "invalid patch format of primitive list"
 _BAD_RETAIN_KEYS = "invalid patch format of retainKeys"
@@ -42,33 +45,53 @@ def _merge_object(target: Object, patch: Object, schema: Structural) -> Object:
     """Merge into the target; both are ours to change."""
     directive = patch.pop(DIRECTIVE, None)
     if directive == "replace":
-        return patch
+        return cast(Object, _plain(patch))
     if directive == "delete":
         return {}
-    if directive not in (None, "merge"):
-        raise _failure(
-            f"unknown patch type found: {directive}" if isinstance(directive, str) else "invalid patch type"
-        )
+    if directive is not None:
+        raise _unknown(directive, patch)
     _retain_keys(target, patch)
     _delete_primitives(target, patch)
     _set_orders(target, patch, schema)
     for key, value in patch.items():
-        if value is None:
+        merged = _merged(target.get(key), value, schema.child(key) or ANY)
+        if merged is None:
             target.pop(key, None)
         else:
-            target[key] = _merged(target.get(key), value, schema.child(key) or ANY)
+            target[key] = merged
     return target
 
 
 def _merged(before: Any, value: Any, schema: Structural) -> Any:
-    """What stands in a field after the patch."""
+    """What stands in a field after the patch; None for nothing."""
+    if isinstance(value, dict) and isinstance(before, dict):
+        return _plain(value) if "replace" in schema.merge_strategies else _merge_object(before, value, schema)
+    if isinstance(value, list) and isinstance(before, list):
+        return _merge_list(before, value, schema) if "merge" in schema.merge_strategies else _plain(value)
+    return _new(value)
+
+
+def _new(value: Any) -> Any:
+    """A value where nothing like it was; objects with a directive vanish, whatever it says. None for nothing."""
     if isinstance(value, dict):
-        there = before if isinstance(before, dict) and "replace" not in schema.merge_strategies else {}
-        return _merge_object(there, value, schema)
+        if DIRECTIVE in value:
+            return None
+        items = {key: _new(item) for key, item in value.items() if not key.startswith(_PREFIXES)}
+        return {key: item for key, item in items.items() if item is not None}
     if isinstance(value, list):
-        there_list = before if isinstance(before, list) else []
-        return _merge_list(there_list, value, schema) if "merge" in schema.merge_strategies else value
+        return [item for item in map(_new, value) if item is not None]
     return value
+
+
+def _plain(value: Any) -> Any:
+    """A value that is taken as it is, but for the directives in it and nulls, which mean nothing there."""
+    if isinstance(value, dict):
+        return {
+            key: _plain(item)
+            for key, item in value.items()
+            if item is not None and key != DIRECTIVE and not key.startswith(_PREFIXES)
+        }
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _retain_keys(target: Object, patch: Object) -> None:
@@ -83,7 +106,7 @@ def _retain_keys(target: Object, patch: Object) -> None:
 
 def _is_set(key: str, patch: Object) -> bool:
     """Whether the patch sets the field; a null or a directive about a list does not."""
-    return patch[key] is not None and not key.startswith((f"{DELETE_PRIMITIVES}/", f"{SET_ORDER}/"))
+    return patch[key] is not None and not key.startswith(_PREFIXES)
 
 
 def _delete_primitives(target: Object, patch: Object) -> None:
@@ -110,7 +133,14 @@ def _set_orders(target: Object, patch: Object, schema: Structural) -> None:
         before = there if isinstance(there, list) else []
         if isinstance(change, list):
             _check_order(change, order, child.merge_key)
-            merged = _merge_list(list(before), change, child) if "merge" in child.merge_strategies else change
+        if isinstance(change, list) and not isinstance(there, list):
+            merged = _new(change)
+        elif isinstance(change, list):
+            merged = (
+                _merge_list(list(before), change, child)
+                if "merge" in child.merge_strategies
+                else _plain(change)
+            )
             before = _with_slots_filled(before, change, merged, child.merge_key)
         else:
             merged = before
@@ -151,7 +181,7 @@ def _merge_list(before: list[Any], change: list[Any], schema: Structural) -> lis
         raise _failure(f"cannot merge lists without merge key for {schema.name}")
     before, change, replaced = _special_items(before, change, key)
     if replaced:
-        return change
+        return cast(list[Any], _plain(change))
     merged = list(before)
     item_schema = schema.items or ANY
     places = {_identity(item, key): place for place, item in reversed(list(enumerate(merged)))}
@@ -160,7 +190,7 @@ def _merge_list(before: list[Any], change: list[Any], schema: Structural) -> lis
         place = places.get(identity)
         if place is None:
             places[identity] = len(merged)
-            merged.append(_merge_object({}, item, item_schema))
+            merged.append(_plain(item))
         else:
             merged[place] = _merge_object(merged[place], item, item_schema)
     return _in_order(merged, change, before, key)
@@ -184,7 +214,7 @@ def _special_items(before: list[Any], change: list[Any], key: str) -> tuple[list
         elif directive == "merge":
             raise _failure("merging lists cannot yet be specified in the patch")
         else:
-            raise _failure(f"unknown patch type found: {directive}")
+            raise _unknown(directive, item)
     return before, plain, replaced
 
 
@@ -223,6 +253,10 @@ def _required_identity(item: Object, key: str) -> Any:
     if key not in item:
         raise _failure(f"map: {item} does not contain declared merge key: {key}")
     return _identity(item, key)
+
+
+def _unknown(directive: Any, patch: Object) -> StatusError:
+    return _failure(f"unknown patch type: {directive} in map: {patch}")
 
 
 def _failure(message: str) -> StatusError:

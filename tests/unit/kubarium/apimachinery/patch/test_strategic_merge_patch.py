@@ -82,7 +82,8 @@ def test_of_two_items_with_one_key_the_first_is_changed(deployment):
     order = {"$setElementOrder/ports": [{"containerPort": port} for port in (53, 80, 53)]}
     ports = [{"containerPort": port} for port in (53, 53, 80)]
     with pytest.raises(StatusError, match="The order in patch list"):
-        patched(deployment, {}, containers=[{"name": "a", "ports": ports, **order}])
+        before = {"containers": [{"name": "a", "ports": ports}]}
+        patched(deployment, before, containers=[{"name": "a", "ports": ports, **order}])
 
 
 def test_maps_and_directives_in_maps(deployment):
@@ -98,6 +99,36 @@ def test_maps_and_directives_in_maps(deployment):
     assert strategic_merge_patch.apply(before, patch, deployment) == {"spec": {"paused": False}}
     assert strategic_merge_patch.apply(before, {"spec": {"$patch": "delete"}}, deployment) == {"spec": {}}
     assert before["spec"]["paused"] is True
+
+
+def test_new_values_are_taken_without_what_is_marked_and_without_nulls(deployment):
+    new = {
+        "$retainKeys": ["containers"],
+        "$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
+        "containers": [
+            {"name": "a", "env": None, "securityContext": {"$patch": "replace", "runAsUser": 1}},
+            {"name": "b", "$patch": "delete"},
+        ],
+    }
+    assert patched(deployment, {}, securityContext=new) == {
+        "securityContext": {"containers": [{"name": "a"}]}
+    }
+    assert patched(deployment, {"securityContext": {}}, securityContext={"$patch": "delete"}) == {
+        "securityContext": {}
+    }
+    assert patched(deployment, {}, securityContext={"$patch": "replace", "runAsUser": 1}) == {}
+    order = {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}
+    listed = [{"name": "b"}, {"name": "x", "$patch": "delete"}, {"name": "a", "env": None}]
+    assert patched(deployment, {}, **order, containers=listed) == {
+        "containers": [{"name": "b"}, {"name": "a"}]
+    }
+
+
+def test_what_is_taken_whole_holds_no_directives(deployment):
+    before = {"tolerations": [{"key": "a"}], "securityContext": {"runAsUser": 1}}
+    taken = {"$patch": "replace", "sysctls": [{"name": "x", "$patch": "delete"}], "runAsUser": None}
+    result = patched(deployment, before, tolerations=[{"key": "b", "value": None}], securityContext=taken)
+    assert result == {"tolerations": [{"key": "b"}], "securityContext": {"sysctls": [{"name": "x"}]}}
 
 
 def test_lists_of_plain_values(deployment):
@@ -116,11 +147,13 @@ def test_wrong_patches(deployment):
     with pytest.raises(BadRequest):
         strategic_merge_patch.apply({}, [], deployment)
     with pytest.raises(BadRequest, match="retainKeys"):
-        strategic_merge_patch.apply({}, {"spec": {"$retainKeys": ["a"], "b": 1}}, deployment)
+        strategic_merge_patch.apply({"spec": {}}, {"spec": {"$retainKeys": ["a"], "b": 1}}, deployment)
     with pytest.raises(StatusError, match="does not contain declared merge key: name"):
         patched(deployment, {"containers": containers("a")}, containers=[{"image": "x"}])
-    with pytest.raises(StatusError, match="unknown patch type found: no"):
-        strategic_merge_patch.apply({}, {"spec": {"$patch": "no"}}, deployment)
+    for directive in ("no", "merge"):
+        patch = {"spec": {"$patch": directive, "replicas": 1}}
+        with pytest.raises(StatusError, match=f"unknown patch type: {directive} in map: "):
+            strategic_merge_patch.apply({"spec": {}}, patch, deployment)
 
 
 items = st.lists(st.sampled_from("abcdef"), unique=True)
