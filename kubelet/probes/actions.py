@@ -130,7 +130,8 @@ def _unverified() -> ssl.SSLContext:
 async def _grpc(action: Object, pod_ip: str, timeout: float) -> Answer:
     service = (action.get("service") or "").encode()
     request = b"\x0a" + bytes([len(service)]) + service if service else b""
-    async with grpc.aio.insecure_channel(f"{pod_ip}:{action['port']}") as channel:
+    address = f"{pod_ip}:{action['port']}"
+    async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(HEALTH_CHECK)
         try:
             answer = await check(request, timeout=timeout, metadata=(("user-agent", USER_AGENT),))
@@ -140,6 +141,9 @@ async def _grpc(action: Object, pod_ip: str, timeout: float) -> Answer:
                     False,
                     "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)",
                 )
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                within = f"within {timeout:g}s: context deadline exceeded"
+                return Answer(False, f'timeout: failed to connect service "{address}" {within}')
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 return Answer(False, f"timeout: health rpc did not complete within {timeout:g}s")
             return Answer(False, f"error: health rpc probe failed: {error.details()}")
