@@ -40,7 +40,7 @@ class PodEviction:
         }
         listed = changed.setdefault("status", {}).setdefault("conditions", [])
         try:
-            if conditions.set_condition(listed, disrupted, self._clock.now()):
+            if conditions.set_condition(listed, pod_status.observed(pod, disrupted), self._clock.now()):
                 await self._pods.update_status(changed)
             await self._pods.delete(name_of(pod), namespace_of(pod), preconditions={"uid": uid_of(pod)})
         except errors.NotFound:

@@ -18,6 +18,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, labels
 from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, copy, labels_of
@@ -278,7 +279,8 @@ class Preemption:
             "message": f"{scheduler}: preempting to accommodate a higher priority pod",
         }
         found: list[Object] = (copy(victim.pod).get("status") or {}).get("conditions") or []
-        conditions.set_condition(found, condition, self._handle.clock.now())
+        told = pod_status.observed(victim.pod, condition)
+        conditions.set_condition(found, told, self._handle.clock.now())
         await self._patch(victim, {"conditions": found})
         try:
             await self._pods.delete(victim.name, victim.namespace, preconditions={"uid": victim.uid})

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from kubarium.api.core.pod.status import POD_SCHEDULED, condition
+from kubarium.api.core.pod.status import POD_SCHEDULED, condition, observed
 from kubarium.apimachinery import conditions
 from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, copy, is_deleting
@@ -280,7 +280,9 @@ class Scheduler:
             return
         patch: Object = {}
         known = condition(newest, POD_SCHEDULED) or {}
-        wanted = {"type": POD_SCHEDULED, "status": "False", "reason": reason, "message": message}
+        wanted = observed(
+            newest, {"type": POD_SCHEDULED, "status": "False", "reason": reason, "message": message}
+        )
         if any(known.get(key) != value for key, value in wanted.items()):
             patch["conditions"] = self._with_condition(newest, wanted)
         status = newest.get("status") or {}

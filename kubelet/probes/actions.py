@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import grpc
 
@@ -15,6 +17,7 @@ from kubelet.runtime.interface import ContainerRuntimeError, DeadlineExceeded, R
 
 USER_AGENT = "kube-probe/1.36"
 MAX_BODY = 10 * 1024
+MAX_REDIRECTS = 10
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 SERVING = 1
 
@@ -25,6 +28,11 @@ class Answer:
 
     healthy: bool | None
     output: str = ""
+    warning: str = ""
+
+
+class TooManyRedirects(Exception):
+    """The server sends its visitors round in circles."""
 
 
 async def probe(runtime: Runtime, container: Object, container_id: str, pod_ip: str, spec: Object) -> Answer:
@@ -77,18 +85,39 @@ async def _http(container: Object, action: Object, pod_ip: str, timeout: float) 
     try:
         async with asyncio.timeout(timeout):
             status, body = await get(host, port, path, secure, action.get("httpHeaders") or [])
+    except TooManyRedirects as error:
+        return Answer(False, f'Get "{url}": {error}')
     except TimeoutError:
         text = f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         return Answer(False, text)
     except (OSError, EOFError, asyncio.IncompleteReadError) as error:
         return Answer(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_reason(error)}')
-    if 200 <= status < 400:
+    if 300 <= status < 400:
+        return Answer(True, body, f"Probe terminated redirects, Response body: {body}")
+    if 200 <= status < 300:
         return Answer(True, body)
     return Answer(False, f"HTTP probe failed with statuscode: {status}")
 
 
 async def get(host: str, port: int, path: str, secure: bool, headers: list[Object]) -> tuple[int, str]:
-    """A GET on a fresh connection, whose certificate is not verified (the address is the pod's own)."""
+    """A GET that follows redirects as long as they stay on the host: elsewhere the answer is the redirect itself."""
+    scheme = "https" if secure else "http"
+    url = f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"
+    for _ in range(MAX_REDIRECTS):
+        where = urlsplit(url)
+        target = urlunsplit(("", "", where.path or "/", where.query, ""))
+        secure = where.scheme == "https"
+        status, location, body = await _get(
+            where.hostname or host, where.port or (443 if secure else 80), target, secure, headers
+        )
+        url = urljoin(url, location)
+        if not (300 <= status < 400 and location) or urlsplit(url).hostname != where.hostname:
+            return status, body
+    raise TooManyRedirects(f"stopped after {MAX_REDIRECTS} redirects")
+
+
+async def _get(host: str, port: int, path: str, secure: bool, headers: list[Object]) -> tuple[int, str, str]:
+    """Status, location and body, on a fresh connection, whose certificate is not verified (it is the pod's own)."""
     context = _unverified() if secure else None
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
@@ -98,7 +127,9 @@ async def get(host: str, port: int, path: str, secure: bool, headers: list[Objec
         if len(parts) < 2 or not parts[1].isdigit():
             raise EOFError("malformed HTTP response" if status_line else "EOF")
         rest = await reader.read(MAX_BODY)
-        return int(parts[1]), rest.partition(b"\r\n\r\n")[2].decode(errors="replace")
+        head, _, body = ("\r\n" + rest.decode(errors="replace")).partition("\r\n\r\n")
+        found = re.search(r"^location:[ \t]*(.*?)[ \t]*$", head, re.IGNORECASE | re.MULTILINE)
+        return int(parts[1]), found[1].strip() if found else "", body
     finally:
         writer.close()
 

@@ -122,6 +122,8 @@ class ProbeManager:
             counted = (TITLES[kind], RESULTS[answer.healthy], name, *owner)
             metrics.PROBE_TOTAL.labels(*counted).inc()
             probes.counted.add(counted)
+            if answer.warning:
+                tell("ProbeWarning", f"warning: {answer.warning}")
             return answer
 
         def report(container_id: str, healthy: bool) -> None:
@@ -131,10 +133,10 @@ class ProbeManager:
                     readiness.poke()  # a started container is not unready for the rest of a long period
                 self._changed(uid)
 
-        def unhealthy(text: str) -> None:
+        def tell(reason: str, text: str) -> None:
             path = pod_containers.field_path_of(probes.pod, container)
             self._recorder.event(
-                probes.pod, "Warning", "Unhealthy", f"{TITLES[kind]} probe {text}", field_path=path
+                probes.pod, "Warning", reason, f"{TITLES[kind]} probe {text}", field_path=path
             )
 
         return Worker(
@@ -145,7 +147,7 @@ class ProbeManager:
             held_back=held_back,
             ask=ask,
             report=report,
-            unhealthy=unhealthy,
+            unhealthy=lambda text: tell("Unhealthy", text),
         )
 
     def killed(self, container_id: str) -> None:

@@ -16,6 +16,7 @@ from kubarium.api.core.pod import (
     validation,
     warnings,
 )
+from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, generation_of, metadata_of, spec_of, status_of
 
@@ -66,7 +67,7 @@ class PodStrategy(Strategy):
         obj["status"] = {"phase": "Pending", "qosClass": resources.qos_class(obj)}
         affinity.merge_label_keys(obj)
         if spec_of(obj).get("schedulingGates"):
-            obj["status"]["conditions"] = [dict(GATED)]
+            obj["status"]["conditions"] = [pod_status.observed(obj, GATED)]
 
     def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
         keep(new, old, "status")

@@ -8,6 +8,7 @@ from apiserver.registry.resource import Resource
 from apiserver.registry.store import Registry, raise_translated
 from apiserver.request import RequestContext
 from apiserver.storage import interface as storage_errors
+from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.field_path import ROOT, FieldError, not_supported, required
 from kubarium.apimachinery.object import Object, is_deleting, metadata_of, name_of
@@ -101,7 +102,7 @@ def assign_node(pod: Object, binding: Object, now: datetime) -> None:
     status.pop("nominatedNodeName", None)  # it has come true, or it has not
     conditions.set_condition(
         status.setdefault("conditions", []),
-        {"type": "PodScheduled", "status": "True", "lastProbeTime": None},
+        pod_status.observed(pod, {"type": "PodScheduled", "status": "True", "lastProbeTime": None}),
         now,
     )
 

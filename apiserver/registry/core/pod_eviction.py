@@ -134,7 +134,9 @@ async def _mark(registry: Registry, row: Resource, namespace: str, pod: Object) 
             "message": "Eviction API: evicting",
         }
         status = current.setdefault("status", {})
-        changed = conditions.set_condition(status.setdefault("conditions", []), entry, now)
+        changed = conditions.set_condition(
+            status.setdefault("conditions", []), pod_status.observed(current, entry), now
+        )
         return current if changed else None
 
     await registry.storage.update(row.key(namespace, name_of(pod)), mark)

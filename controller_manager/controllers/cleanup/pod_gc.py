@@ -121,7 +121,8 @@ class PodGC:
             "reason": "DeletionByPodGC",
             "message": why,
         }
-        conditions.set_condition(changed["status"].setdefault("conditions", []), disrupted, self._clock.now())
+        listed = changed["status"].setdefault("conditions", [])
+        conditions.set_condition(listed, pod_status.observed(pod, disrupted), self._clock.now())
         patch = {"metadata": {"uid": uid_of(pod)}, "status": changed["status"]}
         await self._resource.patch(name_of(pod), patch, namespace_of(pod), subresource="status")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from kubarium.apimachinery import conditions, time
-from kubarium.apimachinery.object import Object, is_deleting, status_of
+from kubarium.apimachinery.object import Object, generation_of, is_deleting, status_of
 
 PENDING = "Pending"
 RUNNING = "Running"
@@ -82,3 +82,8 @@ def of_container(pod: Object, name: str) -> Object | None:
                 found: Object = status
                 return found
     return None
+
+
+def observed(pod: Object, condition: Object) -> Object:
+    """The condition, with the generation of the pod of which it tells."""
+    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
