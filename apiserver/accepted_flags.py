@@ -23,6 +23,14 @@ class AcceptedFlags:
     """Names and defaults are upstream's."""
 
     aggregator_reject_forwarding_redirect: bool = flag(True, "Accepted; redirects are never followed.")
+    audit_log_compress: bool = flag(False, "Accepted if false.", choices=(False,))
+    audit_log_format: str = flag("json", "Accepted if json.", choices=("json",))
+    audit_log_mode: str = flag(
+        "blocking",
+        "Accepted; every event is written before the request goes on.",
+        choices=("blocking", "blocking-strict", "batch"),
+    )
+    audit_log_version: str = flag("audit.k8s.io/v1", "Accepted.", choices=("audit.k8s.io/v1",))
     cert_dir: str = flag("/var/run/kubernetes", "Accepted; the certificate is named by --tls-cert-file.")
     contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.")
     coordinated_leadership_lease_duration: Duration = flag(15.0, _LEASES)
@@ -31,6 +39,7 @@ class AcceptedFlags:
     default_watch_cache_size: int = flag(100, _CACHES)
     delete_collection_workers: int = flag(1, "Accepted; one after the other is fast enough.")
     disable_http2_serving: bool = flag(False, _HTTP)
+    emulated_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
     emulation_forward_compatible: bool = flag(False, "Accepted; no other version is emulated.")
     enable_garbage_collector: bool = flag(True, "Accepted; see the controller manager's flag of this name.")
     endpoint_reconciler_type: str = flag("lease", "Accepted if lease.", choices=("lease",))
@@ -39,6 +48,7 @@ class AcceptedFlags:
     etcd_healthcheck_timeout: Duration = flag(2.0, _ETCD)
     etcd_prefix: str = flag("/registry", "Accepted if /registry.", choices=("/registry",))
     etcd_readycheck_timeout: Duration = flag(2.0, _ETCD)
+    external_hostname: str = flag("", "Accepted; documents name the address that is advertised.")
     goaway_chance: float = flag(0.0, _HTTP)
     http2_max_streams_per_connection: int = flag(0, _HTTP)
     kubelet_timeout: Duration = flag(
@@ -59,6 +69,9 @@ class AcceptedFlags:
     )
     shutdown_send_retry_after: bool = flag(False, "Accepted; a server that stops refuses connections.")
     shutdown_watch_termination_grace_period: Duration = flag(0.0, "Accepted; watches end with the server.")
+    tls_cipher_suites: tuple[str, ...] = flag(
+        (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe."
+    )
     storage_backend: str = flag("etcd3", "Accepted if etcd3.", choices=("", "etcd3"))
     storage_initialization_timeout: Duration = flag(60.0, "Accepted; storage is waited for however long.")
     storage_media_type: str = flag("application/vnd.kubernetes.protobuf", _ONE_FORM)

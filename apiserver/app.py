@@ -46,6 +46,7 @@ from apiserver.extensions.custom_resource import Conversions
 from apiserver.extensions.custom_resources import CustomResources
 from apiserver.filters import flow_dumps
 from apiserver.filters.audit import AuditLog, load_policy
+from apiserver.filters.audit_file import RotatingFile
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
 from apiserver.filters.priority_levels import PriorityLevels, Weigh
@@ -159,7 +160,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         clock,
         addresses=addresses,
         reviewer=Reviewer(authorizer, rbac, tokens, authentication.others, audiences(options)),
-        issue_token=TokenRequests(issuer).issue if issuer is not None else None,
+        issue_token=_token_requests(options, issuer).issue if issuer is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),
         observe=lambda: component_status.look(storage_check),
@@ -177,7 +178,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
     server = f"https://{_advertised(options)}:{options.secure_port}"
     documents = (
-        discovery_documents(options.service_account_issuer[0], keys, server) if keys is not None else {}
+        discovery_documents(options.service_account_issuer[0], keys, server, options.service_account_jwks_uri)
+        if keys is not None
+        else {}
     )
     total = options.max_requests_inflight + options.max_mutating_requests_inflight
     levels = (
@@ -202,7 +205,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         authorizer=authorizer,
         clock=clock,
         request_timeout=options.request_timeout,
-        audit=_audit(options),
+        audit=_audit(options, clock),
         priority_levels=levels,
     )
     conversions = Conversions(storage, WebhookClient(client).call)
@@ -390,10 +393,28 @@ def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
     return find
 
 
-def _audit(options: Options) -> AuditLog | None:
+def _audit(options: Options, clock: Clock) -> AuditLog | None:
     if not options.audit_policy_file or not options.audit_log_path:
         return None
-    return AuditLog(load_policy(options.audit_policy_file), options.audit_log_path)
+    policy = load_policy(options.audit_policy_file)
+    if options.audit_log_path == "-":
+        return AuditLog(policy, open(1, "wb", buffering=0, closefd=False))
+    file = RotatingFile(
+        options.audit_log_path,
+        clock,
+        megabytes=options.audit_log_maxsize,
+        backups=options.audit_log_maxbackup,
+        days=options.audit_log_maxage,
+    )
+    return AuditLog(policy, file)
+
+
+def _token_requests(options: Options, issuer: Issuer) -> TokenRequests:
+    return TokenRequests(
+        issuer,
+        maximum_seconds=int(options.service_account_max_token_expiration),
+        extend=options.service_account_extend_token_expiration,
+    )
 
 
 def _advertised(options: Options) -> str:
@@ -419,5 +440,11 @@ def _facts(options: Options) -> Facts:
 
 async def _serve(options: Options, app: App) -> None:
     more = (options.requestheader_client_ca_file,) if options.requestheader_client_ca_file else ()
-    tls = TLS(options.tls_cert_file, options.tls_private_key_file, options.client_ca_file or None, more)
+    tls = TLS(
+        options.tls_cert_file,
+        options.tls_private_key_file,
+        options.client_ca_file or None,
+        more,
+        options.tls_min_version,
+    )
     await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol, ws="none")

@@ -38,6 +38,12 @@ class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
     secure_port: int = flag(6443, "The port on which to serve HTTPS.", group=SECURE)
     tls_cert_file: str = flag("", "File with the x509 certificate for HTTPS.", group=SECURE)
     tls_private_key_file: str = flag("", "File with the private key matching --tls-cert-file.", group=SECURE)
+    tls_min_version: str = flag(
+        "",
+        "Minimum TLS version supported.",
+        group=SECURE,
+        choices=("", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
+    )
     advertise_address: str = flag("", "The IP address on which to advertise the API server to the cluster.")
     request_timeout: Duration = flag(
         Duration(60.0), "How long a handler may take before the request is timed out."
@@ -108,6 +114,17 @@ class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
         "Identifier of the token issuer; the first one signs.",
         group=AUTHENTICATION,
     )
+    service_account_jwks_uri: str = flag(
+        "", "Where relying parties find the keys; this server by default.", group=AUTHENTICATION
+    )
+    service_account_max_token_expiration: Duration = flag(
+        Duration(0.0), "The longest life of a token that is asked for; 0 is no limit.", group=AUTHENTICATION
+    )
+    service_account_extend_token_expiration: bool = flag(
+        True,
+        "Let tokens in pods live a year, and warn of those that are used for long.",
+        group=AUTHENTICATION,
+    )
     api_audiences: tuple[str, ...] = flag(
         (), "Audiences that tokens for this server have; the issuer by default.", group=AUTHENTICATION
     )
@@ -166,6 +183,11 @@ class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
     audit_policy_file: str = flag("", "File with the audit policy.", group=AUDIT)
     audit_log_path: str = flag(
         "", "File to which audit events are written; - is standard output.", group=AUDIT
+    )
+    audit_log_maxage: int = flag(0, "How many days old files of the audit log are kept.", group=AUDIT)
+    audit_log_maxbackup: int = flag(0, "How many old files of the audit log are kept.", group=AUDIT)
+    audit_log_maxsize: int = flag(
+        0, "The size in megabytes at which the file of the audit log is changed.", group=AUDIT
     )
 
     service_cluster_ip_range: tuple[str, ...] = flag(

@@ -273,15 +273,18 @@ def _refused(message: str, *arguments: object) -> errors.Unauthorized:
     return errors.Unauthorized()
 
 
-def discovery_documents(issuer: str, keys: Keys, server: str) -> dict[str, tuple[str, Object]]:
+def discovery_documents(
+    issuer: str, keys: Keys, server: str, keys_at: str = ""
+) -> dict[str, tuple[str, Object]]:
     """Path -> content type and body of the documents by which others can verify our tokens.
 
-    `server` is where this API server can be reached: issuers are names that need not lead anywhere.
+    `server` is where this API server can be reached: issuers are names that need not lead anywhere. `keys_at` is the
+    URL of the keys where others are to look for them elsewhere.
     """
     algorithms = sorted({_algorithm(key) for key in keys.verifying.values()})
     configuration: Object = {
         "issuer": issuer,
-        "jwks_uri": server.rstrip("/") + "/openid/v1/jwks",
+        "jwks_uri": keys_at or server.rstrip("/") + "/openid/v1/jwks",
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,

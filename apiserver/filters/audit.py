@@ -5,11 +5,10 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import orjson
 import yaml
@@ -117,22 +116,24 @@ def _rule_of(rule: Object) -> Rule:
     )
 
 
-class AuditLog:
-    """Writes events to a file, one line each."""
+class Sink(Protocol):
+    """Takes lines."""
 
-    def __init__(self, policy: Policy, path: str) -> None:
+    def write(self, line: bytes, /) -> object:
+        """Keep a line."""
+        ...
+
+
+class AuditLog:
+    """Writes events, one line each."""
+
+    def __init__(self, policy: Policy, sink: Sink) -> None:
         self.policy = policy
-        # Open as long as the server runs.
-        self._file: IO[bytes] = sys.stdout.buffer if path == "-" else open(path, "ab", buffering=0)  # noqa: SIM115
+        self._sink = sink
 
     def write(self, event: Object) -> None:
         """Keep one event."""
-        self._file.write(orjson.dumps(event) + b"\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        self._sink.write(orjson.dumps(event) + b"\n")
 
 
 class Audit:

@@ -13,6 +13,7 @@ import pytest
 from apiserver.authentication.authenticator import Authenticators
 from apiserver.authorization.authorizer import AlwaysAllow, Authorizers
 from apiserver.filters.audit import AuditLog, policy_of
+from apiserver.filters.audit_file import RotatingFile
 from apiserver.filters.chain import build_chain
 from apiserver.filters.priority_levels import PriorityLevels
 from apiserver.request import CONTEXT, RequestContext
@@ -161,7 +162,8 @@ async def test_the_audit_log_tells_what_the_policy_wants(tmp_path: Path) -> None
         "omitStages": ["RequestReceived"],
         "rules": rules,
     }
-    log = AuditLog(policy_of(body), str(tmp_path / "audit.log"))
+    file = RotatingFile(str(tmp_path / "audit.log"), RealClock())
+    log = AuditLog(policy_of(body), file)
 
     async def refuse(context: RequestContext) -> None:
         if context.info.resource == "secrets":
@@ -170,7 +172,7 @@ async def test_the_audit_log_tells_what_the_policy_wants(tmp_path: Path) -> None
     door = chain(refuse, audit=log)
     for target in ("/api/v1/events", "/api/v1/namespaces/d/pods/x", "/api/v1/secrets"):
         await ask(door, target)
-    log.close()
+    file.close()
     pods, secrets = (orjson.loads(line) for line in (tmp_path / "audit.log").read_bytes().splitlines())
     assert (pods["level"], pods["stage"], pods["verb"]) == ("RequestResponse", "ResponseComplete", "get")
     assert pods["objectRef"] == {"resource": "pods", "namespace": "d", "name": "x", "apiVersion": "v1"}
