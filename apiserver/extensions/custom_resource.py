@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 
-from apiserver.admission.metrics import COMPILED, EVALUATED
+from apiserver.admission.metrics import COMPILED
 from apiserver.extensions import json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
+from apiserver.extensions.custom_validation import judged_by_rules, scale_errors
 from apiserver.registry.columns.shared import AGE, NAME
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
@@ -377,19 +378,22 @@ def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
     with COMPILED.timed():
         rules = Rules(own)
 
+    scale = (version.get("subresources") or {}).get("scale") or {}
+
     def validate(obj: Object) -> Sequence[FieldError]:
-        found = validation.validate(obj, own)
-        if found or not rules:
-            return found
-        with EVALUATED.timed():
-            return rules.evaluate(obj)
+        found = [*validation.validate(obj, own), *scale_errors(obj, scale)]
+        return judged_by_rules(found, rules, obj)
 
     def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
-        found = validation.validate(new, own, old=old)
-        if found or not rules:
-            return found
-        with EVALUATED.timed():
-            return rules.evaluate(new, old)
+        found = [*validation.validate(new, own, old=old), *scale_errors(new, scale)]
+        return judged_by_rules(found, rules, new, old)
+
+    def validate_status_update(new: Object, old: Object) -> Sequence[FieldError]:
+        found = [
+            *validation.validate(new, own, old=old),
+            *scale_errors(new, scale, ("statusReplicasPath",)),
+        ]
+        return judged_by_rules(found, rules, new, old)
 
     fields = {
         entry["jsonPath"].lstrip("."): partial(_selected, entry["jsonPath"])
@@ -399,7 +403,7 @@ def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
         defaults=partial(structural.default, schema=own),
         validate=validate,
         validate_update=validate_update,
-        validate_status_update=validate_update,
+        validate_status_update=validate_status_update,
         has_status=has_status,
         has_generation=True,
         allow_unconditional_update=False,

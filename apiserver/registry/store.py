@@ -285,10 +285,9 @@ class Registry:
         wanted = metadata_of(new).get("resourceVersion")
         if not wanted or wanted == "0":
             if not row.strategy.allow_unconditional_update and not unconditional:
-                # Go shows an unsigned zero like this, and clients compare the text.
-                text = "Invalid value: 0x0: must be specified for an update"
+                text = "Invalid value: 0: must be specified for an update"
                 error = FieldError("FieldValueInvalid", METADATA / "resourceVersion", text)
-                raise errors.Invalid.of(row.group, row.kind, name_of(new), [error])
+                raise errors.Invalid.of(row.group, row.plural, name_of(new), [error])
         elif wanted != old["metadata"]["resourceVersion"]:
             raise errors.Conflict.of(row.group, row.plural, name_of(old), errors.MODIFIED_MEANWHILE)
         uid = new["metadata"].get("uid")

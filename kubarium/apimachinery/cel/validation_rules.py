@@ -34,7 +34,15 @@ from kubarium.apimachinery.cel.types import (
     of_schema,
     optional_of,
 )
-from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, forbidden, invalid, required
+from kubarium.apimachinery.field_path import (
+    ROOT,
+    FieldError,
+    FieldPath,
+    duplicate,
+    forbidden,
+    invalid,
+    required,
+)
 from kubarium.apimachinery.schema.structural import Structural
 
 KEYWORD = "x-kubernetes-validations"
@@ -275,7 +283,7 @@ class _Evaluation:
             if path.text
             else FieldPath(rule.field_path.removeprefix("."))
         )
-        self.errors.append(_error(rule, where, shown, self._said(rule, bindings)))
+        self.errors.append(_error(rule, where, value, self._said(rule, bindings)))
 
     def _said(self, rule: _Rule, bindings: Mapping[str, Any]) -> str:
         """The message; an expression that fails, or says nothing on one line, gives way to the fixed one."""
@@ -302,11 +310,20 @@ _DUPLICATE = "FieldValueDuplicate"
 _BY_REASON: dict[str, Callable[[FieldPath, Any, str], FieldError]] = {
     "FieldValueForbidden": lambda path, value, text: forbidden(path, text),
     "FieldValueRequired": lambda path, value, text: required(path, text),
-    "FieldValueDuplicate": lambda path, value, text: FieldError(_DUPLICATE, path, f"Duplicate value: {text}"),
+    "FieldValueDuplicate": lambda path, value, text: (
+        FieldError(_DUPLICATE, path, "Duplicate value") if _is_whole(value) else duplicate(path, value)
+    ),
 }
 
 
+def _is_whole(value: Any) -> bool:
+    """Is it an object or a list? Errors do not show these."""
+    return isinstance(value, dict | list)
+
+
 def _error(rule: _Rule, path: FieldPath, value: Any, text: str) -> FieldError:
+    if rule.reason not in _BY_REASON and _is_whole(value):
+        return FieldError("FieldValueInvalid", path, f"Invalid value: {text}")
     return _BY_REASON.get(rule.reason, invalid)(path, value, text)
 
 

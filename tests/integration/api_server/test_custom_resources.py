@@ -92,7 +92,7 @@ async def test_objects_are_defaulted_pruned_and_judged(client: Client, group: st
     with pytest.raises(errors.BadRequest, match=r'strict decoding error: unknown field "spec.unknown"'):
         await client.request("POST", path, body=cron_tab(group, "other", unknown=1))
     with pytest.raises(
-        errors.Invalid, match=r"metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"
+        errors.Invalid, match=r"metadata.resourceVersion: Invalid value: 0: must be specified for an update"
     ):
         await cron_tabs.update({**cron_tab(group), "metadata": {"name": "my", "namespace": namespace}})
 

@@ -47,8 +47,8 @@ def test_rules_are_asked_where_they_stand():
     assert rules.evaluate({"spec": {"min": 1, "max": 2, "name": "a"}}) == []
     found = [str(error) for error in rules.evaluate({"spec": {"min": 300, "max": 200, "zzz": False}})]
     assert found == [
-        'spec.min: Invalid value: "object": min may not exceed max',
-        'spec: Invalid value: "object": max is 200',
+        "spec.min: Invalid value: min may not exceed max",
+        "spec: Invalid value: max is 200",
         "spec: Forbidden: failed rule: !has(self.zzz) || self.zzz",
     ]
 
