@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kubarium.api.apiextensions import names_and_paths
 from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import (
     METADATA,
@@ -50,8 +51,10 @@ def validate(definition: Object) -> list[FieldError]:
         found.append(required(SPEC / "group"))
     elif "." not in spec["group"]:
         found.append(invalid(SPEC / "group", spec["group"], "should be a domain with at least one dot"))
-    if spec.get("scope") not in ("Cluster", "Namespaced"):
-        found.append(not_supported(SPEC / "scope", spec.get("scope") or "", ("Cluster", "Namespaced")))
+    if not spec.get("scope"):
+        found.append(required(SPEC / "scope"))
+    elif spec["scope"] not in ("Cluster", "Namespaced"):
+        found.append(not_supported(SPEC / "scope", spec["scope"], ("Cluster", "Namespaced")))
     for field in ("plural", "singular", "kind", "listKind"):
         if not wanted.get(field):
             found.append(required(SPEC / "names" / field))
@@ -62,10 +65,12 @@ def validate(definition: Object) -> list[FieldError]:
         )
     for schema, at in _schemas(versions):
         if schema is None:
-            found.append(required(at, "schemas are required"))
+            found.append(required(at))
         else:
             found += validate_schema(schema, at)
             found += Rules(from_openapi(schema), at).errors
+    found += names_and_paths.name_errors(wanted)
+    found += names_and_paths.version_errors(versions)
     found += _conversion_errors(spec.get("conversion") or {"strategy": "None"})
     return found
 
@@ -97,17 +102,16 @@ def _conversion_errors(conversion: Object) -> Iterator[FieldError]:
             yield forbidden(at / "webhook", "should not be set when strategy is not set to Webhook")
         return
     config = webhook.get("clientConfig")
+    # The paths are those of the older version, in which upstream's internal form is built.
     if config is None:
-        yield required(at / "webhook" / "clientConfig", "required when strategy is set to Webhook")
+        yield required(at / "webhookClientConfig", "required when strategy is set to Webhook")
     elif bool(config.get("url")) == bool(config.get("service")):
-        yield required(at / "webhook" / "clientConfig", "exactly one of url or service is required")
+        yield required(at / "webhookClientConfig", "exactly one of url or service is required")
     versions = webhook.get("conversionReviewVersions") or []
     if not versions:
-        yield required(at / "webhook" / "conversionReviewVersions")
+        yield required(at / "conversionReviewVersions")
     elif not set(versions) & {"v1", "v1beta1"}:
-        yield invalid(
-            at / "webhook" / "conversionReviewVersions", versions, "must include at least one of v1, v1beta1"
-        )
+        yield invalid(at / "conversionReviewVersions", versions, "must include at least one of v1, v1beta1")
 
 
 def validate_update(new: Object, old: Object) -> list[FieldError]:

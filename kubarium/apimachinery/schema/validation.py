@@ -203,7 +203,7 @@ def _below(key: str, make: Callable[[FieldPath], FieldError]) -> _Problem:
 
 
 def _must_not_be_empty(path: FieldPath) -> FieldError:
-    return required(path, "must not be empty")
+    return required(path)
 
 
 def _descend(problems: list[_Problem], step: str | int) -> None:
