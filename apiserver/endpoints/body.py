@@ -194,11 +194,31 @@ async def read_object(
 ) -> Object:
     """The body as an object of the row's kind (or of another one, for subresources)."""
     wanted = gvk or row.gvk
-    obj, problems = decode(await read(receive), content_type(scope), wanted.kind, wanted.api_version)
+    content = await read(receive)
+    obj, problems = decode(content, content_type(scope), wanted.kind, wanted.api_version)
+    if row.custom is not None and gvk is None:
+        _check_says_what_it_is(obj, wanted, content)
     if obj.get("apiVersion") in also_reads:
         obj["apiVersion"] = wanted.api_version
     check_type(obj, wanted)
     return normalized(endpoints, row, context, obj, wanted, problems)
+
+
+def _check_says_what_it_is(obj: Object, wanted: GroupVersionKind, content: bytes) -> None:
+    """Nobody knows a custom resource by its fields: unlike a built-in kind it must name its own."""
+    missing = next((name for name in ("kind", "apiVersion") if not obj.get(name)), None)
+    if missing is not None:
+        text = content.decode(errors="replace")
+        begun = text if text[:1] == "{" else content.hex()
+        more = " ..." if len(content) > _SHOWN else ""
+        raise errors.BadRequest(
+            f"the object provided is unrecognized (must be of type {wanted.kind}): "
+            f"Object '{missing.replace('kind', 'Kind')}' is missing in '{text}' "
+            f"({begun[: _SHOWN if text[:1] == '{' else 2 * _SHOWN]}{more})"
+        )
+
+
+_SHOWN = 30  # bytes of a body that a message ends with
 
 
 async def read_optional(

@@ -92,7 +92,7 @@ class CustomResource:
         problems = [
             builtin.unknown_field(path) for path in builtin.normalize_metadata(obj, self.gvk, self.schemas)
         ]
-        problems += [builtin.unknown_field(path) for path in structural.prune(obj, self.own)]
+        problems += [builtin.unknown_field(path) for path in sorted(structural.prune(obj, self.own))]
         for place, inner in structural.embedded(obj, self.own):
             unknown = builtin.normalize_metadata(inner, self.gvk, self.schemas)
             problems += [builtin.unknown_field(f"{place}.{path}") for path in unknown]

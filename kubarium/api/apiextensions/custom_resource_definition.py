@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from kubarium.api.apiextensions import names_and_paths
 from kubarium.apimachinery.cel.validation_rules import Rules
@@ -17,7 +18,7 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
-from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.object import Object, annotations_of, name_of, spec_of
 from kubarium.apimachinery.schema.rules import validate_schema
 from kubarium.apimachinery.schema.structural import from_openapi
 
@@ -69,7 +70,10 @@ def validate(definition: Object) -> list[FieldError]:
         else:
             found += validate_schema(schema, at)
             found += Rules(from_openapi(schema), at).errors
+    if spec.get("preserveUnknownFields"):
+        found.append(invalid(SPEC / "preserveUnknownFields", True, _KEEP_NOTHING))
     found += names_and_paths.name_errors(wanted)
+    found += _approval_errors(definition)
     found += names_and_paths.version_errors(versions)
     found += _conversion_errors(spec.get("conversion") or {"strategy": "None"})
     return found
@@ -83,6 +87,32 @@ def _schemas(versions: Sequence[Object]) -> Iterator[tuple[Object | None, FieldP
         return
     for index, schema in enumerate(found):
         yield schema, SPEC / "versions" % index / "schema" / "openAPIV3Schema"
+
+
+_KEEP_NOTHING = (
+    "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+)
+_APPROVED = "api-approved.kubernetes.io"
+_PROTECTED = ("k8s.io", "kubernetes.io")
+_SEE = "see https://github.com/kubernetes/enhancements/pull/1111"
+
+
+def _approval_errors(definition: Object) -> Iterator[FieldError]:
+    """Groups of the community's own domains need its approval, or must say that they have none."""
+    group = spec_of(definition).get("group") or ""
+    if not any(group == domain or group.endswith(f".{domain}") for domain in _PROTECTED):
+        return
+    annotations, path = annotations_of(definition), (METADATA / "annotations").key(_APPROVED)
+    said = annotations.get(_APPROVED) or ""
+    if not said:
+        text = f'protected groups must have approval annotation "{_APPROVED}", {_SEE}'
+        yield required(path, text)
+    elif not said.startswith("unapproved") and not (urlsplit(said).scheme and urlsplit(said).netloc):
+        text = (
+            f'protected groups must have approval annotation "{_APPROVED}" with either a URL or a reason starting '
+            f'with "unapproved", {_SEE}'
+        )
+        yield invalid(path, said, text)
 
 
 def _is_about_cost(error: FieldError) -> bool:

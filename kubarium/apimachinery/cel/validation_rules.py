@@ -11,6 +11,7 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,12 +146,15 @@ class Rules:
         kind = of_schema(schema, root=root)
         for index, document in enumerate(documents):
             where = path % index
+            if not (document.get("rule") or "").strip():
+                self.errors.append(required(where / "rule", "rule is not specified"))
+                continue
             try:
                 rule = _compile_rule(document, kind)
             except CompileError as error:
-                self.errors.append(
-                    invalid(where / "rule", document.get("rule"), f"compilation failed: {error}")
-                )
+                shown = json.dumps(_as_upstream_holds_it(document), ensure_ascii=False, separators=(",", ":"))
+                text = f"Invalid value: {shown}: compilation failed: {error}"
+                self.errors.append(FieldError("FieldValueInvalid", where / "rule", text))
                 continue
             if rule.needs_old and not correlatable:
                 message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
@@ -314,6 +318,18 @@ _BY_REASON: dict[str, Callable[[FieldPath, Any, str], FieldError]] = {
         FieldError(_DUPLICATE, path, "Duplicate value") if _is_whole(value) else duplicate(path, value)
     ),
 }
+
+
+def _as_upstream_holds_it(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule with the names of its fields in Go, which an error shows."""
+    return {
+        "Rule": document.get("rule") or "",
+        "Message": document.get("message") or "",
+        "MessageExpression": document.get("messageExpression") or "",
+        "Reason": document.get("reason"),
+        "FieldPath": document.get("fieldPath") or "",
+        "OptionalOldSelf": document.get("optionalOldSelf"),
+    }
 
 
 def _is_whole(value: Any) -> bool:

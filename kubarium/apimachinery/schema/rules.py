@@ -85,8 +85,8 @@ def _node_errors(document: Document, path: FieldPath, role: str) -> Iterator[Fie
         yield required(path / "type", f"must not be empty {role}")
     if kind and kind not in _TYPES:
         yield not_supported(path / "type", kind, _TYPES)
-    if kind and either:
-        yield invalid(path / "type", kind, "must be empty if x-kubernetes-int-or-string is true")
+    if document.get("x-kubernetes-preserve-unknown-fields") is False:
+        yield invalid(path / "x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
     if document.get("x-kubernetes-embedded-resource") and kind != "object":
         yield invalid(path / "type", kind, "must be object if x-kubernetes-embedded-resource is true")
     yield from _merge_errors(document, path)
@@ -137,14 +137,26 @@ def _keyword_errors(document: Document, path: FieldPath) -> Iterator[FieldError]
             re2.compile(pattern)
         except re2.error as error:
             yield invalid(
-                path / "pattern", pattern, f"must be a valid regular expression, but isn't: {error}"
+                path / "pattern", pattern, f"must be a valid regular expression, but isn't: {_in_go(error)}"
             )
+
+
+_GO_WORDS = {"missing )": "missing closing )", "missing ]": "missing closing ]"}
+
+
+def _in_go(error: re2.error) -> str:
+    """What the library says of an expression, as its sister in Go says it."""
+    said = error.args[0] if error.args else ""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    what, _, where = text.partition(": ")
+    return f"error parsing regexp: {_GO_WORDS.get(what, what)}: `{where}`"
 
 
 def _branch_errors(document: Document, path: FieldPath, may_have_type: bool) -> Iterator[FieldError]:
     for keyword in _ONLY_OUTSIDE:
         if document.get(keyword) and not (keyword == "type" and may_have_type):
-            yield forbidden(path / keyword, "must be empty to be structural")
+            state = "undefined" if keyword == "default" else "empty"
+            yield forbidden(path / keyword, f"must be {state} to be structural")
     for key, child in (document.get("properties") or {}).items():
         yield from _branch_errors(child, (path / "properties").key(key), False)
     if isinstance(document.get("items"), Mapping):
@@ -184,11 +196,11 @@ def _key_errors(document: Document, keys: Any, path: FieldPath) -> Iterator[Fiel
     if items.get("type") != "object":
         message = "must be object if parent array's x-kubernetes-list-type is map"
         yield invalid(path / "items" / "type", items.get("type") or "", message)
-    for index, key in enumerate(keys):
-        where = path / "x-kubernetes-list-map-keys" % index
+    for key in keys:
         known = properties.get(key)
         if known is None:
-            yield invalid(where, key, "entries must all be names of item properties")
+            where = path / "x-kubernetes-list-map-keys"
+            yield invalid(where, list(keys), "entries must all be names of item properties")
         elif known.get("type") in ("array", "object"):
             message = "must be a scalar type if parent array's x-kubernetes-list-type is map"
             yield invalid((path / "items" / "properties").key(key) / "type", known["type"], message)

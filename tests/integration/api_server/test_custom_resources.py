@@ -91,6 +91,10 @@ async def test_objects_are_defaulted_pruned_and_judged(client: Client, group: st
     path = f"/apis/{group}/v1/namespaces/{namespace}/crontabs?fieldValidation=Strict"
     with pytest.raises(errors.BadRequest, match=r'strict decoding error: unknown field "spec.unknown"'):
         await client.request("POST", path, body=cron_tab(group, "other", unknown=1))
+    unnamed = {"metadata": {"name": "other"}, "spec": {}}
+    text = r"unrecognized \(must be of type CronTab\): Object 'Kind' is missing in '.*' \(\{\"metadata\":.* \.\.\.\)"
+    with pytest.raises(errors.BadRequest, match=text):
+        await client.request("POST", path, body=unnamed)
     with pytest.raises(
         errors.Invalid, match=r"metadata.resourceVersion: Invalid value: 0: must be specified for an update"
     ):

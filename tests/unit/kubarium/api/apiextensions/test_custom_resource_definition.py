@@ -72,3 +72,45 @@ def test_a_webhook_is_asked_for_in_the_older_versions_paths() -> None:
         "spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook",
         "spec.conversion.conversionReviewVersions: Required value",
     ]
+
+
+def test_groups_of_the_community_need_its_approval() -> None:
+    made = definition()
+    made["metadata"]["name"], made["spec"]["group"] = "toys.x.k8s.io", "x.k8s.io"
+    (missing,) = errors_of(made)
+    assert missing.startswith(
+        "metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups"
+    )
+    made["metadata"]["annotations"] = {"api-approved.kubernetes.io": "perhaps"}
+    (wrong,) = errors_of(made)
+    assert 'Invalid value: "perhaps": ' in wrong
+    for fine in ("unapproved, only tried", "https://example.com/1"):
+        made["metadata"]["annotations"] = {"api-approved.kubernetes.io": fine}
+        assert errors_of(made) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (
+            {"x-kubernetes-preserve-unknown-fields": False},
+            ".x-kubernetes-preserve-unknown-fields: Invalid value: false: must be true or undefined",
+        ),
+        (
+            {"properties": {"a": {"type": "string", "pattern": "("}}},
+            '.properties[a].pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: '
+            "error parsing regexp: missing closing ): `(`",
+        ),
+        (
+            {"x-kubernetes-validations": [{"rule": " "}]},
+            ".x-kubernetes-validations[0].rule: Required value: rule is not specified",
+        ),
+        (
+            {"properties": {"a": {"type": "integer", "anyOf": [{"default": 1}]}}},
+            ".properties[a].anyOf[0].default: Forbidden: must be undefined to be structural",
+        ),
+    ],
+)
+def test_schemas_are_judged_in_upstreams_words(schema: Object, expected: str) -> None:
+    made = definition(schema={"openAPIV3Schema": {"type": "object", **schema}})
+    assert errors_of(made) == [f"spec.validation.openAPIV3Schema{expected}"]
