@@ -11,6 +11,7 @@ from apiserver.endpoints.server import Endpoints, Receive, Scope
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first
 from kubarium.apimachinery import codec, errors
+from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.protobuf import decoding
@@ -69,43 +70,47 @@ def decode(
     )
 
 
-def read_options(context: RequestContext) -> None:
-    """Take `dryRun`, `fieldManager` and `fieldValidation` from the query into the context."""
+def read_options(context: RequestContext, kind: str) -> None:
+    """Take `dryRun`, `fieldManager` and `fieldValidation` from the query into the context.
+
+    `kind` is what upstream reads them into, such as PatchOptions: errors name it.
+    """
     query = context.query
     if not query:
         return
     if dry_run := query.get("dryRun"):
-        set_dry_run(context, dry_run)
-    manager = first(query, "fieldManager")
-    if manager:
-        check_manager(context, manager)
+        set_dry_run(context, dry_run, kind)
+    if manager := first(query, "fieldManager"):
+        _check_manager(manager, kind)
         context.field_manager = manager
-    mode = first(query, "fieldValidation")
-    if mode:
-        if mode not in (STRICT, WARN, IGNORE):
-            text = f'fieldValidation: Unsupported value: "{mode}": supported values: "", "Ignore", "Warn", "Strict"'
-            raise errors.Invalid(f' "" is invalid: {text}', {})
+    if mode := first(query, "fieldValidation"):
+        if mode not in _MODES:
+            raise _invalid_option(kind, not_supported(FieldPath("fieldValidation"), mode, ("", *_MODES)))
         context.field_validation = mode
 
 
-def set_dry_run(context: RequestContext, values: Sequence[str]) -> None:
+_MODES = (IGNORE, STRICT, WARN)
+
+
+def set_dry_run(context: RequestContext, values: Sequence[str], kind: str) -> None:
     """`All` is the only dry run there is."""
-    for value in values:
-        if value != "All":
-            text = (
-                f'dryRun: Unsupported value: {orjson.dumps(list(values)).decode()}: supported values: "All"'
-            )
-            raise errors.BadRequest(f"invalid option: {text}")
-        context.dry_run = True
+    if any(value != "All" for value in values):
+        raise _invalid_option(kind, not_supported(FieldPath("dryRun"), list(values), ("All",)))
+    context.dry_run = True
 
 
-def check_manager(context: RequestContext, manager: str) -> None:
+def _check_manager(manager: str, kind: str) -> None:
     """Managers' names are short and printable."""
+    path = FieldPath("fieldManager")
     if len(manager) > 128:
-        raise errors.Invalid(' "" is invalid: fieldManager: Too long: may not be more than 128 bytes', {})
+        text = "Too long: may not be more than 128 bytes"
+        raise _invalid_option(kind, FieldError("FieldValueTooLong", path, text))
     if not manager.isprintable():
-        text = f"fieldManager: Invalid value: {manager!r}: should only contain printable characters"
-        raise errors.Invalid(f' "" is invalid: {text}', {})
+        raise _invalid_option(kind, invalid(path, manager, "should only contain printable characters"))
+
+
+def _invalid_option(kind: str, error: FieldError) -> errors.Invalid:
+    return errors.Invalid.of("meta.k8s.io", kind, "", [error])
 
 
 def manager_of(context: RequestContext) -> str:

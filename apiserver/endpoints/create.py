@@ -18,7 +18,7 @@ async def handle(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a POST to a collection, or to a subresource that acts."""
-    body.read_options(context)
+    body.read_options(context, "CreateOptions")
     subresource = subresource_of(row, context)
     if subresource is not None:
         await act(endpoints, row, subresource, context, scope, receive, send)

@@ -23,6 +23,8 @@ from apiserver.registry.store import Change
 from apiserver.request import RequestContext, is_true
 from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.apply import managed_fields
+from kubarium.apimachinery.apply.value_types import printed
+from kubarium.apimachinery.field_path import FieldPath, forbidden, invalid, required
 from kubarium.apimachinery.object import Object, copy, metadata_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
 from kubarium.apimachinery.schema import builtin, zeros
@@ -40,7 +42,7 @@ async def handle(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a PATCH of an object, or of one of its subresources."""
-    body.read_options(context)
+    body.read_options(context, "PatchOptions")
     media_type = body.content_type(scope)
     accepted = [name for name in MEDIA_TYPES if row.custom is None or name != STRATEGIC_MERGE_PATCH]
     if media_type not in accepted:
@@ -53,8 +55,8 @@ async def handle(
     if media_type == APPLY_PATCH:
         change = patching.applying(content, is_true(context.query, "force"))
     elif "force" in context.query:
-        text = 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch'
-        raise errors.Invalid(text, {"group": "meta.k8s.io", "kind": "PatchOptions"})
+        wrong = forbidden(FieldPath("force"), "may not be specified for non-apply patch")
+        raise errors.Invalid.of("meta.k8s.io", "PatchOptions", "", [wrong])
     else:
         change = patching.changing(media_type, content)
     may_create = media_type == APPLY_PATCH and subresource is None
@@ -109,15 +111,24 @@ class _Patching:
             patched = apply(shown)
             if patched == shown:
                 return current  # nothing to decode, nobody to ask
-            return await self._completed(current, patched, problems)
+            if isinstance(patched, dict):
+                check_name(self._context, patched)
+                check_place(self._row, self._context, patched)
+            try:
+                new = self._typed(patched, problems)
+            except errors.BadRequest as error:
+                strategic = media_type == STRATEGIC_MERGE_PATCH
+                value = printed(patch) if strategic else orjson.dumps(apply(self._shown(current))).decode()
+                raise _undecodable(value, error) from None
+            return await self._completed(current, new)
 
         return change
 
     def applying(self, content: bytes, force: bool) -> Change:
         """Server-side apply."""
         if not self._context.field_manager:
-            text = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-            raise errors.Invalid(text, {"group": "meta.k8s.io", "kind": "PatchOptions"})
+            wrong = required(FieldPath("fieldManager"), "is required for apply patch")
+            raise errors.Invalid.of("meta.k8s.io", "PatchOptions", "", [wrong])
         config = self._config(content)
 
         async def change(current: Object | None) -> Object:
@@ -168,16 +179,17 @@ class _Patching:
             return self._subresource.view(shown)
         return shown
 
-    async def _completed(self, current: Object, patched: Any, problems: list[str]) -> Object:
-        """The patched object decoded, defaulted, with its managed fields, changed by admission."""
+    def _typed(self, patched: Any, problems: list[str]) -> Object:
+        """The patched object decoded."""
         if not isinstance(patched, dict):
             raise errors.BadRequest("the patched object is not an object")
-        check_name(self._context, patched)
-        check_place(self._row, self._context, patched)
         if not patched.get("kind") or not patched.get("apiVersion"):
             raise errors.BadRequest("Object 'Kind' is missing in the patched object")
         body.check_type(patched, self._kind)
-        new = body.normalized(self._endpoints, self._row, self._context, patched, self._kind, problems)
+        return body.normalized(self._endpoints, self._row, self._context, patched, self._kind, problems)
+
+    async def _completed(self, current: Object, new: Object) -> Object:
+        """The decoded object defaulted, with its managed fields, changed by admission."""
         if self._window:
             assert self._subresource is not None and self._subresource.merge is not None
             new = self._subresource.merge(current, new)
@@ -220,6 +232,15 @@ class _Patching:
         metadata = {key: value for key, value in metadata_of(current).items() if key in ("name", "namespace")}
         bare = {"apiVersion": current["apiVersion"], "kind": current["kind"], "metadata": metadata}
         return self._subresource.merge(bare, sent)
+
+
+def _undecodable(value: str, error: errors.BadRequest) -> errors.Invalid:
+    """What upstream says of a patch, or of what became of the object by it, that its types cannot hold."""
+    _, found, why = error.message.partition(" cannot be handled as a ")
+    problem = why.partition(": ")[2] if found else error.message
+    wrong = invalid(FieldPath("patch"), value, problem)
+    cause = {"reason": wrong.type, "message": wrong.body, "field": "patch"}
+    return errors.Invalid(f' "" is invalid: {wrong}', {"causes": [cause]})
 
 
 def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:

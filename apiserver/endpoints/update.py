@@ -17,7 +17,7 @@ async def handle(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a PUT of an object, or of one of its subresources."""
-    body.read_options(context)
+    body.read_options(context, "UpdateOptions")
     subresource = subresource_of(row, context)
     kind = subresource.kind if subresource is not None and subresource.merge is not None else row.gvk
     sent = await body.read_object(endpoints, row, context, scope, receive, kind)

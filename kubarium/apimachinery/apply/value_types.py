@@ -71,14 +71,15 @@ def _go_syntax(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"&{{{_plain(value)}}}"
+    return f"&{{{printed(value)}}}"
 
 
-def _plain(value: Any) -> str:
+def printed(value: Any) -> str:
+    """As `%v` prints it: `map[a:1 b:[x y]]`."""
     if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{_plain(value[key])}' for key in sorted(value))}]"
+        return f"map[{' '.join(f'{key}:{printed(value[key])}' for key in sorted(value))}]"
     if isinstance(value, list):
-        return f"[{' '.join(map(_plain, value))}]"
+        return f"[{' '.join(map(printed, value))}]"
     if value is None:
         return "<nil>"
     return value if isinstance(value, str) else json.dumps(value)

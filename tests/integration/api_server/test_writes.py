@@ -87,6 +87,45 @@ async def test_stale_updates_conflict_and_no_op_updates_write_nothing(client: Cl
     ] == {"a": "4"}
 
 
+@pytest.mark.parametrize(
+    ("type", "patch", "problem"),
+    [
+        ("merge", {"spec": {"zzz": 1}}, 'strict decoding error: unknown field "spec.zzz"'),
+        (
+            "json",
+            [{"op": "add", "path": "/spec/replicas", "value": "x"}],
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        ("strategic", {"spec": {"zzz": 1}}, 'strict decoding error: unknown field "spec.zzz"'),
+    ],
+)
+async def test_a_patch_that_the_types_cannot_hold_is_shown(
+    client: Client, namespace: str, type: str, patch: Any, problem: str
+) -> None:
+    await client.resource("apps/v1", "deployments").create(deployment(), namespace)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web?fieldValidation=Strict"
+    headers = {"Content-Type": f"application/{STRATEGIC if type == 'strategic' else type}-patch+json"}
+    with pytest.raises(errors.Invalid) as refused:
+        await client.request("PATCH", path, body=patch, headers=headers)
+    shown = "map[spec:map[zzz:1]]" if type == "strategic" else '{\\"kind\\":\\"Deployment\\"'
+    assert refused.value.message.startswith(f' "" is invalid: patch: Invalid value: "{shown}')
+    assert refused.value.message.endswith(f'": {problem}')
+
+
+STRATEGIC = "strategic-merge"
+
+
+async def test_options_are_named_by_their_kind(client: Client, namespace: str) -> None:
+    for query, problem in (
+        ("dryRun=Some", 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: '),
+        (f"fieldManager={'x' * 129}", 'CreateOptions.meta.k8s.io "" is invalid: fieldManager: Too long: '),
+        ("fieldValidation=No", 'fieldValidation: Unsupported value: "No": supported values: "", "Ignore", '),
+    ):
+        with pytest.raises(errors.Invalid) as refused:
+            await client.request("POST", f"/api/v1/namespaces/{namespace}/configmaps?{query}", body={})
+        assert problem in refused.value.message
+
+
 async def test_generation_counts_wishes_not_statuses(client: Client, namespace: str) -> None:
     deployments = client.resource("apps/v1", "deployments")
     made = await deployments.create(deployment(), namespace)
