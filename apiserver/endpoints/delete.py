@@ -96,7 +96,7 @@ async def read_options(
     if not options:
         options = _options_of_query(context)
     if problems := deletion.options_errors(options):
-        raise errors.Invalid.of("", "DeleteOptions", "", problems)
+        raise errors.Invalid.of("meta.k8s.io", "DeleteOptions", "", problems)
     if options.get("dryRun"):
         context.dry_run = True
     return options

@@ -116,6 +116,8 @@ def requirement_of(expression: Object) -> Requirement:
     )
 
 
+_NO_BEGINNING = ("", ",", "(", ")", "=", "==", "!=", ">", "<")
+"""What no requirement begins with."""
 _TOKEN = re.compile(r"\s*(?:(\()|(\))|(,)|(!=|==|=|!|>|<)|([^\s(),!=<>]+))")
 
 
@@ -131,8 +133,13 @@ def parse(text: str) -> Selector:
     found: list[Requirement] = []
     position = 0
     while True:
-        requirement, position = _requirement(tokens, position)
-        _check(requirement)
+        if tokens[position] in _NO_BEGINNING:
+            raise ParseError(f"found '{tokens[position]}', expected: !, identifier, or 'end of string'")
+        try:
+            requirement, position = _requirement(tokens, position)
+            _check(requirement)
+        except ParseError as error:
+            raise ParseError(f"unable to parse requirement: {error}") from None
         found.append(requirement)
         if tokens[position] == "":
             return Selector(tuple(sorted(found, key=lambda r: r.key)))
@@ -178,14 +185,14 @@ def _requirement(tokens: list[str], at: int) -> tuple[Requirement, int]:
 
 def _identifier(tokens: list[str], at: int) -> str:
     token = tokens[at] if at < len(tokens) else ""
-    if token in ("", ",", "(", ")", "=", "==", "!=", "!", ">", "<"):
-        raise ParseError(f"found '{token}', expected: !, identifier, or 'end of string'")
+    if token in _NO_BEGINNING or token == "!":
+        raise ParseError(f"found '{token}', expected: identifier")
     return token
 
 
 def _values(tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
     if tokens[at] != "(":
-        raise ParseError(f"found '{tokens[at]}', expected: '('")
+        raise ParseError(f"found '{tokens[at]}' expected: '('")
     values: list[str] = []
     at += 1
     expect_value = True
@@ -196,7 +203,7 @@ def _values(tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
                 values.append("")
             return tuple(dict.fromkeys(values)), at + 1
         if token == "":
-            raise ParseError("found '', expected: ',', or ')'")
+            raise ParseError("found '', expected: ',' or ')'")
         if token == ",":
             if expect_value:
                 values.append("")
@@ -205,7 +212,7 @@ def _values(tokens: list[str], at: int) -> tuple[tuple[str, ...], int]:
             values.append(token)
             expect_value = False
         else:
-            raise ParseError(f"found '{token}', expected: ',', or ')'")
+            raise ParseError(f"found '{token}', expected: ',' or ')'")
         at += 1
 
 

@@ -22,7 +22,9 @@ class _CannotApply(Exception):
 def apply(document: Object, operations: Any) -> Any:
     """The document after all operations, or Invalid if one of them cannot be done."""
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
-        raise BadRequest("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise BadRequest(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
     if len(operations) > MOST_OPERATIONS:
         raise RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
