@@ -319,7 +319,7 @@ class Kubelet:
             logs=Path(self.options.pod_logs_dir),
             is_gone=self._is_gone,
             running=self.pleg.running_pods,
-            may_look=lambda: self.pod_informer.has_synced,
+            may_look=lambda: self.pod_informer.has_synced and self.pleg.was_listed,
             forget=self._forget,
         )
         self.loop = SyncLoop(

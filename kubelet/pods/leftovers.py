@@ -20,6 +20,8 @@ from kubelet.volumes.plugin import VolumeError
 log = logging.get(__name__)
 
 PERIOD = 60  # seconds between looks when no pod has gone
+SOON = 10  # seconds from the start to the first look
+RETRY = 5  # seconds to the next look when the runtime or the disk refuses
 
 
 class Leftovers:
@@ -50,27 +52,30 @@ class Leftovers:
         self._may_look = may_look  # not before it is known which pods there should be
         self._forget = forget
         self._gone: set[str] = set()
+        self._wait = (
+            SOON  # seconds to the next look; not long at the start: who died before may have left something
+        )
 
     def add(self, pod_uid: str) -> None:
         """This pod is gone."""
         self._gone.add(pod_uid)
+        self._wait = 0
 
     async def run(self) -> None:
         """Look again and again."""
-        turn = 0
         while True:
             await self._clock.sleep(1.0)
-            turn += 1
-            if not self._gone and turn % PERIOD:
+            self._wait -= 1
+            if self._wait > 0 or not self._may_look():
                 continue
-            gone, self._gone = self._gone, set()
+            gone, self._gone, self._wait = self._gone, set(), PERIOD
             for uid in gone:
                 self._forget(uid)
             try:
-                if self._may_look():
-                    await self.collect()
+                await self.collect()
             except (ContainerRuntimeError, OSError) as error:
                 log.info("garbage not collected: %s", error)
+                self._wait = RETRY
             except Exception:
                 log.exception("garbage not collected")
 

@@ -138,27 +138,31 @@ class Cgroups:
             self._write_pids(path, self._pod_pids)
 
     def remove(self, pod_uid: str) -> None:
-        """Remove the cgroup of a pod of whatever class, when nothing runs in it any more.
+        """Remove the cgroup of a pod of whatever class, when nothing runs in it any more."""
+        for folder in self._class_folders():
+            path = folder / f"pod{pod_uid}"
+            if path.is_dir():
+                _remove_tree(path)
+
+    def pods(self) -> set[str]:
+        """Uids of pods that have a cgroup, if only in one hierarchy: a removal may have stopped half way."""
+        return {
+            path.name.removeprefix("pod")
+            for folder in self._class_folders()
+            for path in folder.glob("pod*")
+            if path.is_dir()
+        }
+
+    def _class_folders(self) -> list[Path]:
+        """Where cgroups of pods may lie.
 
         Beside the controllers of v1 there may be a hierarchy of v2 without any: runc makes directories there, too.
         """
-        for hierarchy in [*self._hierarchies(), self._mount / "unified"]:
-            for directory in QOS_DIRECTORY.values():
-                path = hierarchy / self._base.lstrip("/") / directory / f"pod{pod_uid}"
-                if path.is_dir():
-                    _remove_tree(path)
-
-    def pods(self) -> set[str]:
-        """Uids of pods that have a cgroup."""
-        found = set()
-        hierarchy = self._hierarchies()[0] / self._base.lstrip("/")
-        for directory in QOS_DIRECTORY.values():
-            found |= {
-                path.name.removeprefix("pod")
-                for path in (hierarchy / directory).glob("pod*")
-                if path.is_dir()
-            }
-        return found
+        return [
+            hierarchy / self._base.lstrip("/") / directory
+            for hierarchy in [*self._hierarchies(), self._mount / "unified"]
+            for directory in QOS_DIRECTORY.values()
+        ]
 
     def _hierarchies(self) -> list[Path]:
         if self.is_v2:

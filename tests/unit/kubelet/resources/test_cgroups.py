@@ -94,8 +94,11 @@ def test_nothing_of_a_pod_stays(v1: Path) -> None:
     cgroups = Cgroups("/", v1)
     for hierarchy in ("cpu", "unified"):  # runc makes both
         (v1 / hierarchy / "kubepods/burstable/podu1/container").mkdir(parents=True)
-    cgroups.remove("u1")
-    assert not list(v1.glob("*/kubepods/burstable/podu1"))
+    (v1 / "memory/kubepods/podu2").mkdir(parents=True)  # a removal that stopped half way
+    assert cgroups.pods() == {"u1", "u2"}
+    for uid in cgroups.pods():
+        cgroups.remove(uid)
+    assert not list(v1.glob("*/kubepods/burstable/podu1")) and cgroups.pods() == set()
 
 
 def test_others_keep_to_what_is_reserved_for_them(v1: Path) -> None:
