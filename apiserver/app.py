@@ -153,6 +153,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     authentication = assemble_authenticators(options, tokens, client, clock, server_id)
     weigh = storage.weigh if isinstance(storage, Cacher) else None
+    end_watches = storage.end_watches if isinstance(storage, Cacher) else lambda prefix: None
     storage_check = storage.check if isinstance(storage, Cacher) else always_well
     storage = ConvertingStorage(storage)
     registry = Registry(
@@ -209,7 +210,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         priority_levels=levels,
     )
     conversions = Conversions(storage, WebhookClient(client).call)
-    custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions)
+    custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions, end_watches)
     bootstrap = Bootstrap(client, _facts(options), clock)
     add_start_checks(
         health,

@@ -6,7 +6,7 @@ waits for the condition finds the resource. A deleted definition keeps its final
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from apiserver.extensions import naming
 from apiserver.extensions.custom_resource import Conversions, rows_of
@@ -53,8 +53,10 @@ class CustomResources(Controller):
         catalog: Catalog,
         schemas: Schemas,
         conversions: Conversions | None = None,
+        end_watches: Callable[[str], None] = lambda prefix: None,
     ) -> None:
         self._catalog = catalog
+        self._end_watches = end_watches
         self._conversions = conversions
         self._schemas = schemas
         self._served: dict[
@@ -112,6 +114,8 @@ class CustomResources(Controller):
         known = self._served.pop(name, None)
         if known is not None:
             log.info("no longer serving %s", name)
+            for prefix in {self._catalog.rows[gvr].prefix for gvr in known[1]}:
+                self._end_watches(prefix)
             self._catalog.remove(known[1])
 
     async def _finish(self, definition: Object) -> float | None:

@@ -122,9 +122,9 @@ class Cacher:
         """etcd has forgotten what was before a revision: the compactor says so."""
         self._cache.compacted = max(self._cache.compacted, revision)
 
-    def end_watches(self) -> None:
-        """Close all watches: the server stops."""
-        self._cache.end_watches()
+    def end_watches(self, prefix: str = "") -> None:
+        """Close all watches below a prefix: the server stops, or no longer serves what is there."""
+        self._cache.end_watches(prefix)
 
     async def _fill(self) -> int:
         """List everything; returns the revision from which on the cache may be asked."""

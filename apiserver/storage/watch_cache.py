@@ -128,11 +128,11 @@ class WatchCache:
         for watcher in watchers:
             watcher.close()
 
-    def end_watches(self) -> None:
-        """Close every subscription, as a server that stops must."""
+    def end_watches(self, prefix: str = "") -> None:
+        """Close every subscription below a prefix: what is there is not served any more."""
         for audiences in (self._wide, *(family.audiences for family in self._families.values())):
             for audience in [*audiences.values()]:
-                for watcher in audience:
+                for watcher in [watcher for watcher in audience if watcher.prefix.startswith(prefix)]:
                     watcher.close()
 
     # ------------------------------------------------------------------------------------------------- asking
