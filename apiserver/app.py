@@ -80,8 +80,11 @@ from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import Health, always_well
 from kubarium.component_base.process import STOP_SECONDS, Process
 from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
+from kubarium.component_base.status_pages import StatusPages
 
 log = logging.get(__name__)
+
+_LISTED = ("/healthz", "/livez", "/metrics", "/readyz", "/version")  # on the status page
 
 
 async def main(process: Process, options: Options, clock: Clock | None = None) -> None:
@@ -189,7 +192,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     dumps = flow_dumps.pages(levels) if levels is not None else {}
     openapi = OpenAPI(rows, endpoints.schemas)
-    shell = build_shell(discovery, openapi, health, documents, dumps)
+    status = StatusPages("apiserver", options, clock, lambda: _LISTED)
+    pages = {**health.pages(), **status.pages()}
+    shell = build_shell(discovery, openapi, pages, documents, dumps)
     aggregation = Aggregation(
         client,
         informers,

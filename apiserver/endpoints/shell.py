@@ -12,7 +12,6 @@ from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
 from kubarium.apimachinery import errors
-from kubarium.component_base.health import Health
 from kubarium.component_base.serving import Page
 from kubarium.component_base.version import version_document
 
@@ -22,12 +21,14 @@ JSON = "application/json"
 def build_shell(
     discovery: Discovery,
     openapi: OpenAPI,
-    health: Health,
+    pages: Mapping[str, Page],
     documents: Mapping[str, tuple[str, object]],
     dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
 ) -> FastAPI:
-    """Everything that is no resource. `documents` are served as they are: the token issuer's. `dumps` are texts that
-    are made anew each time, and that no index lists.
+    """Everything that is no resource.
+
+    `pages` answer by themselves, those that end in `/` for all that is below them. `documents` are served as they are:
+    the token issuer's. `dumps` are texts that are made anew each time, and that no index lists.
     """
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     shell.add_exception_handler(errors.StatusError, _status)
@@ -41,7 +42,7 @@ def build_shell(
         paths.append(path)
         shell.add_api_route(path, answer, methods=["GET", "HEAD"])
 
-    for path, page in health.pages().items():
+    for path, page in pages.items():
         add(path if not path.endswith("/") else path + "{rest:path}", page)
 
     @shell.get("/version")

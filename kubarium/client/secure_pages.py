@@ -13,9 +13,7 @@ Source: https://kubernetes.io/docs/reference/instrumentation/zpages/
 
 from __future__ import annotations
 
-import dataclasses
 import logging as standard_logging
-import platform
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -35,15 +33,11 @@ from kubarium.component_base.health import Health
 from kubarium.component_base.issuers import Issuers
 from kubarium.component_base.secure_serving import SecureServing, key_pair
 from kubarium.component_base.serving import Page, Receive, Scope, Send
+from kubarium.component_base.status_pages import TEXT, StatusPages
 
 log = logging.get(__name__)
 
-VERSION = "1.36.0"
-WARNING = (
-    "Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is "
-    "for debugging purposes only."
-)
-JSON, TEXT = "application/json", "text/plain; charset=utf-8"
+JSON = "application/json"
 
 
 class SecurePages:
@@ -53,11 +47,9 @@ class SecurePages:
         self.name = name
         self.health = health or Health()
         self._flags, self._clock = flags, clock
-        self._started = (clock.now(), clock.monotonic())
         self._table: dict[str, Page] = {
             **self.health.pages(),
-            "/statusz": self._statusz,
-            "/flagz": self._flagz,
+            **StatusPages(name, flags, clock, lambda: self._table).pages(),
             "/debug/flags/v": self._verbosity,
         }
         if flags.profiling:
@@ -110,34 +102,6 @@ class SecurePages:
                         await client.close()
 
     # ---- pages
-
-    async def _statusz(self, scope: Scope) -> tuple[int, str, bytes]:
-        moment, begun = self._started
-        seconds = int(self._clock.monotonic() - begun)
-        lines = {
-            "Started": moment.strftime("%a %b %e %H:%M:%S UTC %Y"),
-            "Up": f"{seconds // 3600} hr {seconds // 60 % 60:02d} min {seconds % 60:02d} sec",
-            "Python version": platform.python_version(),
-            "Binary version": VERSION,
-            "Emulation version": "1.36",
-            "Paths": " ".join(sorted(path for path in self._table if not path.endswith("/"))),
-        }
-        return self._plain(scope, "statusz", [f"{name}: {text}" for name, text in lines.items()])
-
-    async def _flagz(self, scope: Scope) -> tuple[int, str, bytes]:
-        values = dataclasses.asdict(self._flags)
-        names = {field.name: field.metadata.get("name") for field in dataclasses.fields(self._flags)}
-        lines = [
-            f"{names[key] or key.replace('_', '-')}={_shown(value)}" for key, value in sorted(values.items())
-        ]
-        return self._plain(scope, "flags", lines)
-
-    def _plain(self, scope: Scope, title: str, lines: list[str]) -> tuple[int, str, bytes]:
-        accepted = dict(scope["headers"]).get(b"accept", b"").decode()
-        if accepted and not any(kind in accepted for kind in ("text/plain", "text/*", "*/*")):
-            return 406, TEXT, b"the server was unable to respond with a content type that the client supports"
-        text = "\n".join(["", f"{self.name} {title}", WARNING, "", *lines, ""])
-        return 200, TEXT, text.encode()
 
     async def _verbosity(self, scope: Scope) -> tuple[int, str, bytes]:
         if scope["method"] != "PUT":
@@ -192,9 +156,3 @@ def _vouchers(known: ClientAuthorities) -> Vouchers | None:
 
 def _client(path: str) -> Client | None:
     return Client(kubeconfig.load(path), user_agent="delegated-auth") if path else None
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

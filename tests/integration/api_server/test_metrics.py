@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kubarium.apimachinery import errors
@@ -86,3 +87,12 @@ async def test_metrics_have_upstreams_names_types_and_labels(client: Client, nam
     assert 'apiserver_storage_objects{resource="configmaps"}' in text
     assert 'apiserver_storage_objects{resource="deployments.apps"}' in text
     assert 'resource="endpoints",scope="resource"' in text
+
+
+async def test_the_server_tells_how_long_it_runs_and_with_which_flags(client: Client) -> None:
+    plain = {"Accept": "text/plain"}
+    assert "apiserver statusz" in await client.request("GET", "/statusz", headers=plain)
+    assert "authorization-mode=" in await client.request("GET", "/flagz", headers=plain)
+    with pytest.raises(errors.StatusError) as refused:
+        await client.request("GET", "/flagz", headers={"Accept": "application/json"})
+    assert refused.value.code == 406
