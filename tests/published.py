@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(os.environ.get("KUBARIUM_SPEC") or Path(__file__).parents[2] / "shared" / "spec")
+MISSING = "published data of Kubernetes v1.36 not found: set KUBARIUM_SPEC"
 
 
 def file(*parts: str) -> Path:
     """One published file; the test is skipped where it is not there."""
     path = FOLDER.joinpath(*parts)
     if not path.exists():
-        pytest.skip("published data of Kubernetes v1.36 not found: set KUBARIUM_SPEC")
+        pytest.skip(MISSING)
     return path

@@ -8,13 +8,12 @@ from kubarium.apimachinery.errors import BadRequest
 from kubarium.apimachinery.protobuf.decoding import decode
 from kubarium.apimachinery.protobuf.encoding import NotMarshalable, encode, encode_event
 from kubarium.apimachinery.protobuf.table import MAGIC
-from tests.published import FOLDER
+from tests.published import FOLDER, MISSING
 
-SPEC = FOLDER
-GOLDEN = sorted((SPEC / "golden").glob("*.pb"))
+GOLDEN = sorted((FOLDER / "golden").glob("*.pb"))
 
 
-@pytest.mark.skipif(not GOLDEN, reason="the published golden objects are not here")
+@pytest.mark.skipif(not GOLDEN, reason=MISSING)
 def test_golden_objects_decode_to_their_json():
     different = []
     for path in GOLDEN:
@@ -31,7 +30,7 @@ def test_golden_objects_decode_to_their_json():
     assert len(GOLDEN) > 180
 
 
-@pytest.mark.skipif(not GOLDEN, reason="the published golden objects are not here")
+@pytest.mark.skipif(not GOLDEN, reason=MISSING)
 def test_golden_objects_are_encoded_to_their_bytes():
     different = []
     for path in GOLDEN:
