@@ -39,6 +39,12 @@ def traces(cluster: state.Cluster) -> str:
     return "\n".join(found)
 
 
+def pid_of(cluster: state.Cluster, name: str) -> int | None:
+    """A program's pid, once its keeper has started it."""
+    report = processes.report_of(cluster, name)
+    return report.pid if report else None
+
+
 def test_up_down_and_up_again(second: Shell) -> None:
     said = second.kubarium("up", "--nodes", "1")
     assert "is up after" in said
@@ -61,10 +67,14 @@ def test_what_was_killed_half_way_is_put_right(second: Shell) -> None:
     cluster = state.load(second.home, second.name)
     assert cluster is not None
     keeper = until(lambda: processes.keeper_pid(cluster))
+    # What shall outlive the keeper must have been started by it first: its pid is written before that.
+    etcd = until(lambda: pid_of(cluster, "etcd"))
     os.kill(keeper, signal.SIGKILL)
     until(lambda: processes.keeper_pid(cluster) is None)
-    assert processes.marked(cluster)
+    assert etcd in processes.marked(cluster)
     assert "is up after" in second.kubarium("up")
-    os.kill(processes.keeper_pid(cluster) or 0, signal.SIGKILL)
+    keeper = processes.keeper_pid(cluster)
+    assert keeper is not None
+    os.kill(keeper, signal.SIGKILL)
     second.kubarium("down")
     assert traces(cluster) == ""
