@@ -15,12 +15,12 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubelet.runtime import docker_answers as answers
 from kubelet.runtime import docker_config as words
 from kubelet.runtime import interface
 from kubelet.runtime.cni import CNI, NOT_READY, Attachment
@@ -45,16 +45,6 @@ from kubelet.runtime.interface import (
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 PULL_TIMEOUT = 3600.0  # seconds
-STATES = {
-    "created": interface.CREATED,
-    "running": interface.RUNNING,
-    "paused": interface.RUNNING,
-    "restarting": interface.RUNNING,
-    "removing": interface.EXITED,
-    "exited": interface.EXITED,
-    "dead": interface.EXITED,
-}
-CANNOT_RUN = "ContainerCannotRun"
 SYS_RESOURCE = 24  # the number of the capability
 
 
@@ -139,15 +129,15 @@ class DockerRuntime:
 
     async def list_sandboxes(self, pod_uid: str = "") -> list[Sandbox]:
         return [
-            _sandbox(one["Id"], one["Names"][0], one["State"], one["Created"] * 10**9, one["Labels"])
+            answers.sandbox(one["Id"], one["Names"][0], one["State"], one["Created"] * 10**9, one["Labels"])
             for one in await self._list(words.SANDBOX, _of_pod(pod_uid))
         ]
 
     async def sandbox_status(self, sandbox_id: str) -> Sandbox:
         found = await self._inspect(sandbox_id)
-        created, labels = _nanoseconds(found["Created"]), found["Config"]["Labels"]
+        created, labels = answers.nanoseconds(found["Created"]), found["Config"]["Labels"]
         ips = self._cni.addresses(found["Id"])
-        return _sandbox(found["Id"], found["Name"], found["State"]["Status"], created, labels, ips)
+        return answers.sandbox(found["Id"], found["Name"], found["State"]["Status"], created, labels, ips)
 
     # -- containers ------------------------------------------------------------------------------------------------
 
@@ -179,7 +169,7 @@ class DockerRuntime:
                 Path(link).unlink(missing_ok=True)
 
     async def list_containers(self, pod_uid: str = "") -> list[Container]:
-        found = [_container(one) for one in await self._list(words.CONTAINER, _of_pod(pod_uid))]
+        found = [answers.container(one) for one in await self._list(words.CONTAINER, _of_pod(pod_uid))]
         return await asyncio.gather(*(self._told_apart(container) for container in found))
 
     async def _told_apart(self, container: Container) -> Container:
@@ -187,12 +177,12 @@ class DockerRuntime:
         if container.state != interface.CREATED:
             return container
         with contextlib.suppress(interface.NotFound):
-            state, _ = _state_and_reason((await self._inspect(container.id))["State"])
+            state, _ = answers.state_and_reason((await self._inspect(container.id))["State"])
             return dataclasses.replace(container, state=state)
         return container
 
     async def container_status(self, container_id: str) -> ContainerStatus:
-        return _container_status(await self._inspect(container_id))
+        return answers.container_status(await self._inspect(container_id))
 
     async def update_container_resources(self, container_id: str, resources: Mapping[str, Any]) -> None:
         await self._api.call("POST", f"/containers/{container_id}/update", words.resources(resources))
@@ -235,11 +225,11 @@ class DockerRuntime:
     # -- images ----------------------------------------------------------------------------------------------------
 
     async def list_images(self) -> list[Image]:
-        return [_image(item) for item in await self._api.get("/images/json")]
+        return [answers.image(item) for item in await self._api.get("/images/json")]
 
     async def image_status(self, image: str) -> Image | None:
         try:
-            return _image(await self._api.get(f"/images/{image}/json"))
+            return answers.image(await self._api.get(f"/images/{image}/json"))
         except interface.NotFound:
             return None
 
@@ -304,7 +294,7 @@ class DockerRuntime:
             found = await self._api.get(f"/containers/{item['Id']}/stats", deadline=20, **query)
         except (interface.NotFound, Conflict):
             return None  # it has just ended
-        return _usage(_container(item), found) if found["memory_stats"] else None
+        return answers.container_usage(answers.container(item), found) if found["memory_stats"] else None
 
     async def sandbox_usage(self) -> list[SandboxUsage]:
         """The engine knows nothing of a network that it did not make; the kernel does."""
@@ -355,114 +345,6 @@ def _attachment(details: Any, config: SandboxConfig) -> Attachment:
     return Attachment(details["Id"], netns, name, namespace, uid, config.get("port_mappings") or ())
 
 
-def _sandbox(
-    id: str, name: str, state: str, created_at: int, labels: Mapping[str, str], ips: tuple[str, ...] = ()
-) -> Sandbox:
-    _, pod, namespace, uid, attempt = words.parse_name(name)
-    return Sandbox(
-        id=id,
-        name=pod,
-        namespace=namespace,
-        pod_uid=uid,
-        attempt=attempt,
-        state=interface.READY if state == "running" else interface.NOT_READY,
-        created_at=created_at,
-        ips=ips,
-        labels=words.own_labels(labels),
-        annotations=words.annotations_of(labels),
-    )
-
-
-def _container(item: Any) -> Container:
-    labels = item["Labels"]
-    name, _, _, _, attempt = words.parse_name(item["Names"][0])
-    return Container(
-        id=item["Id"],
-        sandbox_id=labels.get(words.SANDBOX_ID, ""),
-        name=name,
-        attempt=attempt,
-        state=STATES.get(item["State"], interface.UNKNOWN),
-        created_at=item["Created"] * 10**9,
-        image=item["ImageID"],
-        labels=words.own_labels(labels),
-        annotations=words.annotations_of(labels),
-    )
-
-
-def _container_status(found: Any) -> ContainerStatus:
-    labels, was = found["Config"]["Labels"], found["State"]
-    name, _, _, _, attempt = words.parse_name(found["Name"])
-    state, reason = _state_and_reason(was)
-    return ContainerStatus(
-        id=found["Id"],
-        name=name,
-        attempt=attempt,
-        state=state,
-        created_at=_nanoseconds(found["Created"]),
-        started_at=_nanoseconds(was["StartedAt"]),
-        finished_at=_nanoseconds(was["FinishedAt"]) or (_nanoseconds(found["Created"]) if reason else 0),
-        exit_code=was["ExitCode"],
-        image=labels.get(words.ASKED_IMAGE, found["Config"]["Image"]),
-        image_ref=found["Image"],
-        reason=reason,
-        message=was.get("Error") or "",
-        labels=words.own_labels(labels),
-        annotations=words.annotations_of(labels),
-        mounts=tuple((one["Source"], one["Destination"], not one["RW"]) for one in found["Mounts"]),
-        log_path=labels.get(words.LOG_PATH, ""),
-        resources=_limits(found["HostConfig"]),
-        sandbox_id=labels.get(words.SANDBOX_ID, ""),
-    )
-
-
-def _state_and_reason(was: Any) -> tuple[str, str]:
-    if was["Status"] == "created" and was.get("Error"):
-        return interface.EXITED, CANNOT_RUN  # the engine leaves what it could not start as it was
-    state = STATES.get(was["Status"], interface.UNKNOWN)
-    if state != interface.EXITED:
-        return state, ""
-    if was.get("OOMKilled"):
-        return state, "OOMKilled"
-    return state, "Completed" if was["ExitCode"] == 0 else "Error"
-
-
-def _limits(host: Any) -> dict[str, int]:
-    return {key: host[name] for key, name in words.RESOURCES.items() if isinstance(host.get(name), int)}
-
-
-def _image(item: Any) -> Image:
-    user = ((item.get("Config") or {}).get("User") or "").partition(":")[0]
-    # An image without a name has one of `<none>:<none>`.
-    tags = [words.full_name(tag) for tag in item.get("RepoTags") or [] if "<none>" not in tag]
-    digests = [words.full_name(one) for one in item.get("RepoDigests") or [] if "<none>" not in one]
-    return Image(
-        id=item["Id"],
-        tags=tuple(tags),
-        digests=tuple(digests),
-        size=item["Size"],
-        uid=int(user) if user.isdigit() else None,
-        username="" if user.isdigit() else user,
-    )
-
-
-def _usage(container: Container, found: Any) -> ContainerUsage:
-    memory = found["memory_stats"]
-    stats = memory.get("stats") or {}
-    usage = memory.get("usage", 0)
-    # The names of cgroup version 1, then of version 2.
-    inactive = stats.get("total_inactive_file", stats.get("inactive_file", 0))
-    return ContainerUsage(
-        id=container.id,
-        name=container.name,
-        labels=container.labels,
-        timestamp=_nanoseconds(found["read"]),
-        cpu_nanoseconds=found["cpu_stats"]["cpu_usage"]["total_usage"],
-        memory_working_set=max(0, usage - inactive),
-        memory_usage=usage,
-        memory_rss=stats.get("total_rss", stats.get("anon", 0)),
-    )
-
-
 def _network_usage(details: Any) -> SandboxUsage | None:
     """One line of /proc/net/dev, seen from a process in the sandbox."""
     try:
@@ -500,15 +382,6 @@ def _login(credentials: Credentials) -> str:
     return base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
 
 
-def _nanoseconds(moment: str) -> int:
-    """`2026-01-01T00:00:00.123456789Z` -> nanoseconds; the year 1 means never."""
-    if not moment or moment.startswith("0001-"):
-        return 0
-    whole, _, rest = moment.removesuffix("Z").partition(".")
-    digits = "".join(_leading_digits(rest))[:9].ljust(9, "0")
-    return int(datetime.fromisoformat(f"{whole[:19]}+00:00").timestamp()) * 10**9 + int(digits)
-
-
 def _seccomp_text(path: str) -> str:
     try:
         return Path(path).read_text() if path else ""
@@ -523,13 +396,6 @@ def lowest_oom_score() -> int:
     if int(line.split()[1], 16) >> SYS_RESOURCE & 1:
         return -1000
     return int(Path("/proc/self/oom_score_adj").read_text())
-
-
-def _leading_digits(text: str) -> Iterable[str]:
-    for character in text:
-        if not character.isdigit():
-            return
-        yield character
 
 
 def _link_log(link: str | None, target: str | None) -> None:
