@@ -24,7 +24,7 @@ from kubarium.client.fake import FakeAPI
 from kubarium.cluster import images
 from kubarium.component_base.clock import RealClock
 from kubarium.component_base.process import Process
-from kubelet.app import Kubelet
+from kubelet.kubelet import Kubelet
 from kubelet.options import Options
 from kubelet.runtime.cri import CRIRuntime
 from kubelet.runtime.interface import ContainerRuntimeError

@@ -15,7 +15,7 @@ from kubarium.apimachinery import conditions
 from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
-from kubelet.app import Kubelet
+from kubelet.kubelet import Kubelet
 from kubelet.options import Options
 from kubelet.pods.admission import Refusal
 from kubelet.pods.source_files import FileSource

@@ -1,0 +1,30 @@
+"""What a kubelet needs of its machine before the first pod comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubarium.component_base import logging
+from kubelet.options import Options
+from kubelet.resources.cgroups import Cgroups
+from kubelet.volumes import mounts
+
+log = logging.get(__name__)
+
+
+def prepare(options: Options, root: Path, cgroups: Cgroups) -> None:
+    """Directories, shared mounts, cgroups; what the machine refuses is logged, for most pods run without it."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(options.oom_score_adj))
+    except OSError as error:
+        log.info("oom-score-adj %d not applied: %s", options.oom_score_adj, error)
+    (root / "pods").mkdir(parents=True, exist_ok=True)
+    Path(options.pod_logs_dir).mkdir(parents=True, exist_ok=True)
+    try:
+        mounts.share(str(root))
+    except OSError as error:
+        log.info("mounts of pods cannot be shared with containers: %s", error)
+    try:
+        cgroups.set_up()
+    except OSError as error:
+        log.warning("cgroups of pods not set up: %s", error)
