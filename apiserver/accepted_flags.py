@@ -1,7 +1,7 @@
 """Flags of kube-apiserver that leave nothing to do here; their help says why.
 
-Whoever brings them from elsewhere need not take them out. Flags that would protect something (encryption at rest, a
-remote audit log) are none of these: they are refused as long as they would be empty promises.
+Whoever brings them from elsewhere need not take them out. Flags that would protect something (a remote audit
+log) are none of these: they are refused as long as they would be empty promises.
 """
 
 from __future__ import annotations

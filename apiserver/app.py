@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apiserver.admission.chain import Surroundings
 from apiserver.admission.chain import build as build_admission
@@ -33,7 +33,8 @@ from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.kubernetes_service import identity
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
-from apiserver.bootstrap.start_checks import add_start_checks
+from apiserver.bootstrap.start_checks import add_encryption_checks, add_start_checks
+from apiserver.configuration import ConfigurationError
 from apiserver.endpoints.backends import Backends
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
@@ -82,6 +83,9 @@ from kubarium.component_base.process import STOP_SECONDS, Process
 from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
 from kubarium.component_base.status_pages import StatusPages
 
+if TYPE_CHECKING:
+    from apiserver.storage.encryption.transformers import Encryption
+
 log = logging.get(__name__)
 
 _LISTED = ("/healthz", "/livez", "/metrics", "/readyz", "/version")  # on the status page
@@ -90,7 +94,8 @@ _LISTED = ("/healthz", "/livez", "/metrics", "/readyz", "/version")  # on the st
 async def main(process: Process, options: Options, clock: Clock | None = None) -> None:
     """Connect to etcd, build the server, serve until the process stops."""
     clock = clock or RealClock()
-    etcd = EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
+    encryption = await _encryption(options, clock)
+    etcd = _etcd(options, clock, encryption)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
     process.start("cacher", cacher.run())
     process.start("history", cacher.tidy())
@@ -99,6 +104,10 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     process.start("compactor", compactor.run())
     server = build(options, cacher, clock)
     server.health.measure(cacher.measure)
+    if encryption is not None:
+        process.start("encryption", encryption.run())
+        process.start("decryption", cacher.mend())
+        add_encryption_checks(server.health, encryption)
     await cacher.filled()
     server.start(process)
     serving = process.start("serving", _serve(options, server.app))
@@ -109,6 +118,8 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     serving.cancel()
     await asyncio.wait([serving])
     await etcd.close()
+    if encryption is not None:
+        await encryption.close()
 
 
 @dataclass
@@ -144,7 +155,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     rows.add(builtin.rows())
     metrics.name({row.prefix: (row.group, row.plural) for row in rows.rows.values() if row.answer is None})
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
-    server_id = identity(socket.gethostname(), _advertised(options), options.secure_port)
+    server_id = _server_id(options)
     authorization = assemble_authorizers(options, informers, clock, node_rules(), server_id)
     authorizer, rbac = authorization.all, authorization.rbac
     keys = _keys(options)
@@ -364,6 +375,36 @@ def _webhook_credentials(configured: Mapping[str, Object]) -> dict[str, ClientCo
 
 
 # ------------------------------------------------------------------------------------------------------- the rest
+
+
+async def _encryption(options: Options, clock: Clock) -> Encryption | None:
+    reload = options.encryption_provider_config_automatic_reload
+    if not options.encryption_provider_config:
+        if reload:
+            flags = (
+                "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
+            )
+            raise ConfigurationError(flags)
+        return None
+    from apiserver.storage.encryption.transformers import (
+        Encryption,  # loaded where it is used, which is seldom
+    )
+
+    encryption = Encryption(options.encryption_provider_config, reload, _server_id(options), clock)
+    await encryption.prime()
+    return encryption
+
+
+def _etcd(options: Options, clock: Clock, encryption: Encryption | None) -> EtcdClient:
+    if encryption is None:
+        return EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
+    from apiserver.storage.encryption.client import EncryptingClient
+
+    return EncryptingClient(options.etcd_servers, _etcd_tls(options), clock, encryption)
+
+
+def _server_id(options: Options) -> str:
+    return identity(socket.gethostname(), _advertised(options), options.secure_port)
 
 
 def _etcd_tls(options: Options) -> EtcdTLS | None:

@@ -35,7 +35,7 @@ class ConfigurationError(ValueError):
     """A configuration file cannot be used."""
 
 
-_AREAS = ("authentication", "authorization")
+_AREAS = ("authentication", "authorization", "encryption")
 _IDENTITY = ("apiserver_id_hash", "status")
 _RELOADS = {
     area: Counts(
@@ -71,6 +71,13 @@ class FollowedFile(Generic[T]):
 
     def fresh(self) -> T | None:
         """What the file says, if that is news and can be used."""
+        if (found := self.changed()) is not None:
+            log.info("the %s configuration has changed", self._area)
+            self.note("success")
+        return found
+
+    def changed(self) -> T | None:
+        """The same for somebody who judges himself, and notes a success himself."""
         try:
             content = self._path.read_bytes()
         except OSError:
@@ -79,16 +86,18 @@ class FollowedFile(Generic[T]):
             return None
         self._content = content
         try:
-            found = self._load()
+            return self._load()
         except ConfigurationError as error:
             log.error("the %s configuration is not taken over: %s", self._area, error)
-            self._note("failure")
+            self.note("failure")
             return None
-        log.info("the %s configuration has changed", self._area)
-        self._note("success")
-        return found
 
-    def _note(self, status: str) -> None:
+    def read_again(self) -> None:
+        """Take the file for news once more: what stood against it may have changed."""
+        self._content = b""
+
+    def note(self, status: str) -> None:
+        """Count a `success` or a `failure`."""
         labels = (self._server, status)
         _RELOADS[self._area].add(labels)
         _LATEST[self._area].set(labels, self._clock.now().timestamp())

@@ -30,6 +30,12 @@ class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
     etcd_compaction_interval: Duration = flag(
         Duration(300.0), "The interval of compaction requests.", group=ETCD
     )
+    encryption_provider_config: str = flag(
+        "", "File that says which resources are encrypted in etcd, and how.", group=ETCD
+    )
+    encryption_provider_config_automatic_reload: bool = flag(
+        False, "Take over changes of --encryption-provider-config while the server runs.", group=ETCD
+    )
     event_ttl: Duration = flag(Duration(3600.0), "Amount of time to retain events.", group=ETCD)
 
     bind_address: str = flag(

@@ -6,7 +6,12 @@ upstream's own tests look for the names (`test/e2e/apimachinery/health_handlers.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubarium.component_base.health import Check, Health, always_well
+
+if TYPE_CHECKING:
+    from apiserver.storage.encryption.transformers import Encryption
 
 _HOOKS = """
     informers: start-apiserver-admission-initializer generic-apiserver-start-informers
@@ -41,3 +46,11 @@ def add_start_checks(
         else:
             health.add(word.removeprefix("/") if word.startswith("/") else f"poststarthook/{word}", check)
     health.add("shutdown", always_well, "readyz")
+
+
+def add_encryption_checks(health: Health, encryption: Encryption) -> None:
+    """Let each page say whether the key management services are well."""
+    if encryption.has_health:
+        health.add("kms-providers", encryption.check)
+    if encryption.reloads:
+        health.add("poststarthook/start-encryption-provider-config-automatic-reload", always_well)

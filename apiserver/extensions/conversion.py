@@ -246,6 +246,12 @@ class ConvertingStorage:
         """The newest revision."""
         return await self._inner.current_revision()
 
+    def is_outdated(self, key: str) -> bool:
+        """Should the object be written again although nothing has changed?"""
+        if not key.startswith(_ROOT):
+            return self._inner.is_outdated(key)
+        return self._inner.is_outdated(self._view(key)[1].kept(key))
+
 
 @dataclass(frozen=True, slots=True)
 class _Keys:

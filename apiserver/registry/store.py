@@ -162,13 +162,14 @@ class Registry:
                     raise
                 newest = True  # perhaps it was refused only because the cache lags behind
                 continue
-            if new is old or context.dry_run:
-                if new is old and not newest:
+            same = new is old and not self.storage.is_outdated(key)
+            if same or context.dry_run:
+                if same and not newest:
                     newest = True  # nothing to write: make sure that it is still so
                     continue
                 return Written(current if new is old else Unstored(key, new, current.revision))
             try:
-                if row.strategy.is_finished(new):
+                if new is not old and row.strategy.is_finished(new):
                     return await self._remove_finished(row, context, current, new)
                 return Written(await self._replace(row, context, current, new, old))
             except storage_errors.RevisionConflict:

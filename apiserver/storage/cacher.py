@@ -39,7 +39,7 @@ from apiserver.storage.interface import (
     Stored,
     Watch,
 )
-from apiserver.storage.stored import NotAnObject, stored
+from apiserver.storage.stored import NotAnObject, Unreadable, stored
 from apiserver.storage.watch_cache import WatchCache
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
@@ -53,6 +53,7 @@ PATIENCE = 3.0  # seconds to wait for a revision that a client names; upstream's
 MOMENT = 0.1  # seconds after which the watch may be silent because only foreign keys changed
 CATCH_UP_MOMENTS = 100  # how many of these a reader waits for the watch
 FORGETTING_INTERVAL = 30.0  # seconds
+MENDING_INTERVAL = 1.0  # seconds between two attempts to decrypt what could not be decrypted
 PROOF_INTERVAL = 1.0  # seconds after a proof that failed: it costs etcd a look at every key
 _BACKOFF = Backoff(initial=0.1, maximum=5.0)
 
@@ -66,6 +67,7 @@ class Cacher:
         self._cache = WatchCache()
         self._own: dict[str, tuple[int, Stored | None]] = {}  # our writes that the watch has not brought yet
         self._strangers: set[str] = set()  # keys below /registry/ that hold no object
+        self._unreadable: dict[str, tuple[int, str]] = {}  # strangers that are encrypted: revision and why
         self._filled = asyncio.Event()
         self._probe = RevisionProbe(etcd)
         self._proving = asyncio.Lock()
@@ -97,6 +99,27 @@ class Cacher:
         while True:
             await self._clock.sleep(FORGETTING_INTERVAL)
             self._cache.forget()
+
+    async def mend(self) -> None:
+        """Try again and again to decrypt what could not be decrypted: keys come, services wake up."""
+        while True:
+            await self._clock.sleep(MENDING_INTERVAL)
+            for key in list(self._unreadable):
+                try:
+                    await self._try_again(key)
+                except StorageError as error:
+                    log.debug("cannot read %s: %s", key, error)
+
+    async def _try_again(self, key: str) -> None:
+        found, _ = await self._etcd.client.get(key)
+        revision, _ = self._unreadable.get(key, (0, ""))
+        if found is None or found.revision != revision:
+            return  # the watch knows more, or will
+        current = self._read(key, revision, found.value)
+        if current is not None:
+            log.info("%s can be decrypted now", key)
+            self._cache.apply(self._cache.revision, key, current)
+            self._cache.advance(self._cache.revision)
 
     async def filled(self) -> None:
         """Return when the cache holds everything for the first time."""
@@ -141,6 +164,7 @@ class Cacher:
 
     async def _fill_at(self, revision: int) -> None:
         # Foreign values are found again by the next watch events; what counts is that nothing of ours is missed.
+        self._unreadable = {}
         strangers: set[str] = set()
         objects: list[Stored] = []
         start_key, more = ROOT, True
@@ -150,8 +174,9 @@ class Cacher:
             for kv in answer.items:
                 try:
                     objects.append(stored(kv.key, kv.revision, kv.value))
-                except NotAnObject:
+                except NotAnObject as error:
                     strangers.add(kv.key)
+                    self._note_unreadable(kv.key, kv.revision, error)
             start_key = answer.items[-1].key + "\0" if answer.items else ""
         self._strangers = strangers
         self._own = {key: own for key, own in self._own.items() if own[0] > revision}
@@ -195,18 +220,30 @@ class Cacher:
             current = self._read(key, revision, event.value)
         else:
             self._strangers.discard(key)
+            self._unreadable.pop(key, None)
         self._cache.apply(revision, key, current)
 
     def _read(self, key: str, revision: int, value: bytes) -> Stored | None:
         try:
             current = stored(key, revision, value)
-        except NotAnObject:
-            if key != SEEN_MARKER:
+        except NotAnObject as error:
+            if not self._note_unreadable(key, revision, error) and key != SEEN_MARKER:
                 log.warning("%s holds no object; ignoring it", key)
             self._strangers.add(key)
             return None
         self._strangers.discard(key)
+        self._unreadable.pop(key, None)
         return current
+
+    def _note_unreadable(self, key: str, revision: int, error: NotAnObject) -> bool:
+        """Is it an object of ours that cannot be decrypted?"""
+        if not isinstance(error, Unreadable):
+            self._unreadable.pop(key, None)
+            return False
+        if key not in self._unreadable:
+            log.error("%s cannot be decrypted: %s", key, error)
+        self._unreadable[key] = revision, error.why
+        return True
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -219,6 +256,8 @@ class Cacher:
                 await self._cache.wait_for(minimum_revision, PATIENCE)
         found = self._newest(key)
         if found is None:
+            if key in self._unreadable:
+                raise Unreadable(key, self._unreadable[key][1])
             raise KeyNotFound(key)
         return found
 
@@ -241,6 +280,8 @@ class Cacher:
             await self._cache.wait_for(minimum_revision, PATIENCE)
         if not self._filled.is_set():
             await self._filled.wait()
+        if self._unreadable:
+            self._refuse_unreadable(prefix)
         try:
             return self._cache.page(
                 prefix,
@@ -263,6 +304,15 @@ class Cacher:
                 )
             except RevisionCompacted:
                 raise error from None
+
+    def _refuse_unreadable(self, prefix: str) -> None:
+        """A list with a gap would be a lie."""
+        for key in sorted(self._unreadable):
+            if key.startswith(prefix):
+                raise Unreadable(key, self._unreadable[key][1]).in_list()
+
+    def is_outdated(self, key: str) -> bool:
+        return self._etcd.is_outdated(key)
 
     async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:
         await self._filled.wait()

@@ -26,7 +26,7 @@ from apiserver.storage.interface import (
     Watch,
 )
 from apiserver.storage.metrics import timed
-from apiserver.storage.stored import NotAnObject, encode, stored
+from apiserver.storage.stored import NotAnObject, Unreadable, encode, stored
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
@@ -112,7 +112,7 @@ class EtcdStorage:
                 current, certain = newer, True
                 continue
             value = None if wanted is None else encode(wanted)
-            if value is None or current.same_content(value):
+            if value is None or (current.same_content(value) and not self.is_outdated(key)):
                 if certain or (newer := await self._newer_than(current)) is None:
                     return current
                 current, certain = newer, True
@@ -128,7 +128,7 @@ class EtcdStorage:
     ) -> Stored:
         value = encode(obj)
         known = known or await self.get(key)
-        if known.revision == revision and known.same_content(value):
+        if known.revision == revision and known.same_content(value) and not self.is_outdated(key):
             if await self._newer_than(known) is not None:
                 raise RevisionConflict(key)
             return known
@@ -169,6 +169,9 @@ class EtcdStorage:
 
     async def current_revision(self) -> int:
         return await self.client.revision()
+
+    def is_outdated(self, key: str) -> bool:
+        return self.client.is_outdated(key)
 
 
 class EtcdWatch:
@@ -239,6 +242,8 @@ def _stored_or_missing(key: str, kv: KeyValue | None) -> Stored:
 def _object_or_none(kv: KeyValue) -> Stored | None:
     try:
         return stored(kv.key, kv.revision, kv.value)
+    except Unreadable as error:
+        raise error.in_list() from None
     except NotAnObject:
         log.debug("%s holds no object", kv.key)
         return None

@@ -177,6 +177,10 @@ class EtcdClient:
         """Version and size of the endpoint in use: `version`, `dbSize`, `header.revision`."""
         return await self._read("Maintenance/Status", rpc.StatusRequest())
 
+    def is_outdated(self, key: str) -> bool:
+        """Does the value lie in etcd in another way than it would be written today?"""
+        return False
+
     # ----------------------------------------------------------------------------------------------- writing
 
     async def create(self, key: str, value: bytes, lease: int = 0) -> Outcome:

@@ -218,3 +218,7 @@ class Storage(Protocol):
     async def current_revision(self) -> int:
         """The newest revision."""
         ...
+
+    def is_outdated(self, key: str) -> bool:
+        """Should the object be written again although nothing has changed, because another key encrypts now?"""
+        ...

@@ -91,6 +91,9 @@ class MemoryStorage:
     async def current_revision(self) -> int:
         return self._cache.revision
 
+    def is_outdated(self, key: str) -> bool:
+        return False
+
     def compact(self, revision: int) -> None:
         """Forget what was before a revision, as etcd does every five minutes."""
         self._cache.compacted = revision

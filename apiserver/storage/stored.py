@@ -30,8 +30,35 @@ _MOST_VERSIONS = 8  # in which an object is remembered
 _heads: dict[bytes, bytes] = {}  # heads seen, so that a thousand pods share one
 
 
+SEALED = b"k8s:enc:"  # with which every encrypted value begins
+IDENTITY_REFUSES = "identity transformer tried to read encrypted data"
+
+
 class NotAnObject(ValueError):
     """The value is no JSON object of ours; somebody else wrote it."""
+
+
+class Unreadable(NotAnObject):
+    """The value is encrypted, and cannot be decrypted."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(why)
+        self.key, self.why = key, why
+
+    def in_list(self) -> Unreadable:
+        """The error as lists show it, which must say whose it is."""
+        return Unreadable(self.key, f'unable to transform key "{self.key}": {self.why}')
+
+
+class Sealed(bytes):
+    """Stands for an encrypted value that could not be decrypted."""
+
+    why: str
+
+    def __new__(cls, why: str) -> Sealed:
+        found = super().__new__(cls, SEALED)
+        found.why = why
+        return found
 
 
 class _Metadata(msgspec.Struct):
@@ -178,7 +205,7 @@ def encode(obj: Object) -> bytes:
 
 
 def stored(key: str, revision: int, value: bytes) -> Stored:
-    """A value of etcd as an object. Raises NotAnObject."""
+    """A value of etcd as an object. Raises NotAnObject, which Unreadable is one of."""
     at = value.find(_METADATA, 0, _LONGEST_HEAD)
     head = _heads.get(value[:at]) if at > 0 else None
     if head is None:
@@ -190,7 +217,9 @@ def stored(key: str, revision: int, value: bytes) -> Stored:
 
 
 def _reordered(key: str, revision: int, value: bytes) -> Stored:
-    """Somebody wrote the object by hand, with its fields in another order."""
+    """Somebody wrote the object by hand, with its fields in another order; or it is encrypted."""
+    if value.startswith(SEALED):
+        raise Unreadable(key, value.why if isinstance(value, Sealed) else IDENTITY_REFUSES)
     try:
         obj = orjson.loads(value)
     except orjson.JSONDecodeError:

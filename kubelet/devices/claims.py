@@ -18,8 +18,8 @@ import orjson
 
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, status_of, uid_of
 from kubarium.component_base import logging
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.devices.drivers import Drivers, UnknownDriver
-from kubelet.plugins.socket import PluginError
 
 log = logging.get(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kubelet.plugins.socket import PluginSocket
+from kubarium.component_base import wire
+from kubarium.component_base.plugin_socket import PluginSocket
 from kubelet.plugins.watcher import RegistrationError
-from kubelet.runtime import wire
 
 MESSAGES = wire.load(Path(__file__).with_name("dra.proto"))
 # What a driver says that it serves -> the full name of the service, the newest first.

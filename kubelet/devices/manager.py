@@ -17,10 +17,10 @@ from kubarium.api.core.pod import fields
 from kubarium.api.core.pod.resources import is_extended, is_restartable_init
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.devices import edits
 from kubelet.devices.edits import Edits
 from kubelet.devices.plugins import DevicePlugins, Endpoint
-from kubelet.plugins.socket import PluginError
 
 log = logging.get(__name__)
 

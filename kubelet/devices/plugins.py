@@ -15,11 +15,10 @@ from typing import Any
 import grpc
 
 from kubarium.api.core.pod import resources
-from kubarium.component_base import logging
+from kubarium.component_base import logging, wire
 from kubarium.component_base.clock import Clock
-from kubelet.plugins.socket import PluginError, PluginSocket
+from kubarium.component_base.plugin_socket import PluginError, PluginSocket
 from kubelet.plugins.watcher import RegistrationError
-from kubelet.runtime import wire
 
 log = logging.get(__name__)
 

@@ -11,10 +11,10 @@ import grpc
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
+from kubarium.component_base import wire
 from kubelet.devices.claims import ClaimManager
 from kubelet.devices.manager import DeviceManager
 from kubelet.devices.plugins import DevicePlugins
-from kubelet.runtime import wire
 
 MESSAGES = wire.load(Path(__file__).with_name("pod_resources.proto"))
 SERVICE = "v1.PodResourcesLister"

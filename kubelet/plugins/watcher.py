@@ -17,10 +17,9 @@ from typing import Protocol
 
 import grpc
 
-from kubarium.component_base import logging
+from kubarium.component_base import logging, wire
 from kubarium.component_base.clock import Clock
-from kubelet.plugins.socket import PluginError, PluginSocket
-from kubelet.runtime import wire
+from kubarium.component_base.plugin_socket import PluginError, PluginSocket
 
 log = logging.get(__name__)
 

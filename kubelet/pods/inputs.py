@@ -9,12 +9,12 @@ from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.devices.cdi import UnknownDevice
 from kubelet.devices.devices import Devices
 from kubelet.devices.edits import Edits
 from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS, resolver_of
-from kubelet.plugins.socket import PluginError
 from kubelet.pods import environment
 from kubelet.pods.environment import Fetch, Surroundings
 from kubelet.pods.merge import is_static

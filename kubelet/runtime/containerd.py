@@ -18,7 +18,8 @@ from typing import Any
 import grpc
 import orjson
 
-from kubelet.runtime import interface, wire
+from kubarium.component_base import wire
+from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerRuntimeError
 
 MESSAGES = wire.load(Path(__file__).with_name("containerd.proto"))

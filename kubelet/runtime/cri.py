@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 import orjson
 
-from kubelet.runtime import interface, wire
+from kubarium.component_base import wire
+from kubelet.runtime import interface
 from kubelet.runtime.containerd import Views
 from kubelet.runtime.interface import (
     Container,

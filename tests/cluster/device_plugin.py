@@ -17,8 +17,8 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
+from kubarium.component_base.plugin_socket import PluginError, PluginSocket
 from kubelet.devices import drivers, plugins
-from kubelet.plugins.socket import PluginError, PluginSocket
 from tests.cluster.csi_driver import KUBELET, handler, listen, prepare, registered_at, registration, serves_at
 
 RESOURCE, DEVICES = "example.com/thing", ("thing-0", "thing-1", "thing-2")

@@ -8,7 +8,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, spec_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-from kubelet.plugins.socket import PluginError
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.plugins.watcher import RegistrationError
 from kubelet.volumes.csi.csi_node import CSINodeKeeper
 from kubelet.volumes.csi.node_client import NodeClient

@@ -13,7 +13,7 @@ import grpc
 
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, spec_of, status_of
-from kubelet.plugins.socket import PluginError
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.volumes.csi.node_client import EXPAND, NodeClient
 from kubelet.volumes.plugin import VolumeHost
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 
-from kubelet.plugins.socket import PluginError, PluginSocket
-from kubelet.runtime import wire
+from kubarium.component_base import wire
+from kubarium.component_base.plugin_socket import PluginError, PluginSocket
 
 MESSAGES = wire.load(Path(__file__).with_name("csi.proto"))
 SERVICE = "csi.v1.Node"

@@ -21,7 +21,7 @@ import orjson
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-from kubelet.plugins.socket import PluginError
+from kubarium.component_base.plugin_socket import PluginError
 from kubelet.runtime.inputs import Recorder
 from kubelet.volumes import mounts, ownership
 from kubelet.volumes.csi import expansion, places, requests

@@ -1,15 +1,21 @@
-"""Two API servers on one etcd: they agree, survive its death and forgetting, restart, and refuse what is too large."""
+"""Two API servers on one etcd: they agree, survive its death and forgetting, restart, and refuse what is too large.
+
+They encrypt secrets, with a file that changes while they run.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from apiserver.storage.etcd_client import EtcdClient
 from kubarium.apimachinery import errors
@@ -17,6 +23,7 @@ from kubarium.client.rest import Client
 from tests.integration.running import ApiServer, Etcd
 
 MAPS = "/api/v1/namespaces/default/configmaps"
+SECRETS = "/api/v1/namespaces/default/secrets"
 LATE = 120.0  # seconds: what hangs fails here, not what is slow
 
 Object = dict[str, Any]
@@ -31,13 +38,30 @@ def own_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     member.stop()
 
 
+def write_keys(file: Path, *names: str) -> Path:
+    """Let secrets be encrypted with the first of some keys, and read with all."""
+    keys = [{"name": name, "secret": base64.b64encode(name.encode() * 8).decode()} for name in names]
+    rule = {"resources": ["secrets"], "providers": [{"aescbc": {"keys": keys}}, {"identity": {}}]}
+    head = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration"}
+    fresh = file.with_suffix(".fresh")
+    fresh.write_text(yaml.safe_dump({**head, "resources": [rule]}))
+    return fresh.rename(file)
+
+
+@pytest.fixture(scope="module")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Which both servers watch."""
+    return write_keys(tmp_path_factory.mktemp("keys") / "encryption.yaml", "key1")
+
+
 @pytest.fixture(scope="module")
 def servers(
-    own_etcd: Etcd, tmp_path_factory: pytest.TempPathFactory
+    own_etcd: Etcd, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ApiServer, ApiServer]]:
     """Two servers of one cluster."""
-    one = ApiServer(tmp_path_factory.mktemp("one"), own_etcd.url)
-    other = ApiServer(tmp_path_factory.mktemp("other"), own_etcd.url, one.credentials)
+    flags = [f"--encryption-provider-config={keys_file}", "--encryption-provider-config-automatic-reload"]
+    one = ApiServer(tmp_path_factory.mktemp("one"), own_etcd.url, None, *flags)
+    other = ApiServer(tmp_path_factory.mktemp("other"), own_etcd.url, one.credentials, *flags)
     one.start()
     other.start()
     yield one, other
@@ -121,6 +145,64 @@ async def test_what_one_server_writes_the_other_knows_at_once(clients: tuple[Cli
     await change(other, "shared", "newer")
     with pytest.raises(errors.Conflict):
         await one.request("PUT", f"{MAPS}/shared", body=stale | {"data": {"x": "stale"}})
+
+
+async def readable(client: Client, path: str) -> Object:
+    """What is there, once the server has the key for it."""
+    async with asyncio.timeout(LATE):
+        while True:
+            try:
+                found: Object = await client.request("GET", path)
+                return found
+            except errors.InternalError as error:
+                assert "no matching key was found for the provided AES transformer" in str(error)
+                await asyncio.sleep(0.05)
+
+
+async def test_secrets_are_unreadable_in_etcd(
+    own_etcd: Etcd, keys_file: Path, clients: tuple[Client, Client]
+) -> None:
+    """Source: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/."""
+    one, other = clients
+    place = "/registry/secrets/default/secret1"
+    etcd = EtcdClient([own_etcd.url])
+
+    async def in_etcd() -> bytes:
+        found, _ = await etcd.get(place)
+        assert found is not None
+        return found.value
+
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "secret1"},
+        "stringData": {"a": "mydata"},
+    }
+    written = await one.request("POST", SECRETS, body=secret)
+    assert (await in_etcd()).startswith(b"k8s:enc:aescbc:v1:key1:")
+    assert b"bXlkYXRh" not in await in_etcd()
+    assert (await other.request("GET", f"{SECRETS}/secret1"))["data"] == {"a": "bXlkYXRh"}
+    assert await one.request("PUT", f"{SECRETS}/secret1", body=written) == written  # sealed as it should be
+
+    write_keys(keys_file, "key2", "key1")
+    async with asyncio.timeout(LATE):
+        while not (await in_etcd()).startswith(b"k8s:enc:aescbc:v1:key2:"):  # until the file has been seen
+            written = await one.request("PUT", f"{SECRETS}/secret1", body=written)
+            await asyncio.sleep(0.05)
+    assert (await readable(other, f"{SECRETS}/secret1")) == written
+
+    strange = "/registry/secrets/default/strange"
+    await etcd.create(strange, b"k8s:enc:aescbc:v1:gone:0123456789abcdef")
+    why = "no matching key was found for the provided AES transformer"
+    with pytest.raises(errors.InternalError, match=f"^Internal error occurred: {why}$"):
+        await one.request("GET", f"{SECRETS}/strange")
+    with pytest.raises(errors.InternalError, match=f'unable to transform key "{strange}": {why}$'):
+        await one.request("GET", SECRETS)
+    found, _ = await etcd.get(strange)
+    assert found is not None
+    await etcd.delete_if(strange, found.revision)
+    assert [item["metadata"]["name"] for item in (await one.request("GET", SECRETS))["items"]] == ["secret1"]
+    await etcd.close()
 
 
 async def test_etcd_may_die_under_watches(own_etcd: Etcd, clients: tuple[Client, Client]) -> None:

@@ -1,7 +1,7 @@
 """Message classes made from a `.proto` text when the module is imported.
 
 No generated code and no build step: the text is small, and only the forms that stand in it are understood
-(`message`, `enum`, `repeated`, `map<string, string>`, scalar and message fields).
+(`message`, `enum`, `repeated`, maps from strings to scalars, scalar and message fields).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MESSAGE, ENUM = 11, 14
 OPTIONAL, REPEATED = 1, 3
 
 _DECLARATION = re.compile(r"(message|enum)\s+(\w+)\s*\{([^}]*)\}")
-_FIELD = re.compile(r"(repeated\s+)?(map<string,\s*string>|\w+)\s+(\w+)\s*=\s*(\d+)")
+_FIELD = re.compile(r"(repeated\s+)?(map<string,\s*\w+>|\w+)\s+(\w+)\s*=\s*(\d+)")
 _VALUE = re.compile(r"(\w+)\s*=\s*(\d+)")
 
 
@@ -57,7 +57,7 @@ def _add_message(file: descriptor_pb2.FileDescriptorProto, name: str, body: str,
             label=REPEATED if repeated else OPTIONAL,
         )
         if kind.startswith("map<"):
-            entry = _add_map_entry(message, field_name)
+            entry = _add_map_entry(message, field_name, kind.rstrip(">").rpartition(",")[2].strip())
             field.label = REPEATED  # type: ignore[assignment]
             field.type, field.type_name = MESSAGE, f".{file.package}.{name}.{entry}"  # type: ignore[assignment]
         elif kind in SCALARS:
@@ -67,10 +67,10 @@ def _add_message(file: descriptor_pb2.FileDescriptorProto, name: str, body: str,
             field.type_name = f".{file.package}.{kind}"
 
 
-def _add_map_entry(message: descriptor_pb2.DescriptorProto, field_name: str) -> str:
+def _add_map_entry(message: descriptor_pb2.DescriptorProto, field_name: str, value: str) -> str:
     name = "".join(part.capitalize() for part in field_name.split("_")) + "Entry"
     entry = message.nested_type.add(name=name)
     entry.options.map_entry = True
-    for number, part in enumerate(("key", "value"), start=1):
-        entry.field.add(name=part, number=number, label=OPTIONAL, type=SCALARS["string"])
+    for number, (part, kind) in enumerate((("key", "string"), ("value", value)), start=1):
+        entry.field.add(name=part, number=number, label=OPTIONAL, type=SCALARS[kind])
     return name
