@@ -41,6 +41,7 @@ class ClientConfig:
     tls_server_name: str = ""
     namespace: str = "default"
     impersonate: str = ""
+    impersonate_group: str = ""
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """TLS settings for this server; None for plain HTTP."""
@@ -78,8 +79,14 @@ def default_path() -> str:
     return (existing or named or [str(Path.home() / ".kube" / "config")])[0]
 
 
-def load(path: str | None = None, context: str | None = None) -> ClientConfig:
-    """Read a kubeconfig file. Raises ConfigError."""
+def load(
+    path: str | None = None,
+    context: str | None = None,
+    *,
+    cluster: str | None = None,
+    user: str | None = None,
+) -> ClientConfig:
+    """Read a kubeconfig file; a cluster and a user that are named replace those of the context. Raises ConfigError."""
     path = path or default_path()
     try:
         document = yaml.safe_load(Path(path).read_text()) or {}
@@ -89,23 +96,24 @@ def load(path: str | None = None, context: str | None = None) -> ClientConfig:
         raise ConfigError(f'error loading config file "{path}": {error}') from error
     chosen = context or document.get("current-context") or ""
     entry = _named(document, "contexts", "context", chosen)
-    cluster = _named(document, "clusters", "cluster", entry.get("cluster", ""))
-    user = _named(document, "users", "user", entry.get("user", "")) if entry.get("user") else {}
+    cluster_name, user_name = cluster or entry.get("cluster", ""), user or entry.get("user", "")
+    server = _named(document, "clusters", "cluster", cluster_name)
+    login = _named(document, "users", "user", user_name) if user_name else {}
     base = Path(path).resolve().parent
     return ClientConfig(
-        server=cluster["server"].rstrip("/"),
-        ca_file=_file(base, cluster.get("certificate-authority")),
-        ca_data=_data(cluster.get("certificate-authority-data")),
-        cert_file=_file(base, user.get("client-certificate")),
-        cert_data=_data(user.get("client-certificate-data")),
-        key_file=_file(base, user.get("client-key")),
-        key_data=_data(user.get("client-key-data")),
-        token=user.get("token") or "",
-        token_file=_file(base, user.get("tokenFile")),
-        insecure_skip_tls_verify=bool(cluster.get("insecure-skip-tls-verify")),
-        tls_server_name=cluster.get("tls-server-name") or "",
+        server=server["server"].rstrip("/"),
+        ca_file=_file(base, server.get("certificate-authority")),
+        ca_data=_data(server.get("certificate-authority-data")),
+        cert_file=_file(base, login.get("client-certificate")),
+        cert_data=_data(login.get("client-certificate-data")),
+        key_file=_file(base, login.get("client-key")),
+        key_data=_data(login.get("client-key-data")),
+        token=login.get("token") or "",
+        token_file=_file(base, login.get("tokenFile")),
+        insecure_skip_tls_verify=bool(server.get("insecure-skip-tls-verify")),
+        tls_server_name=server.get("tls-server-name") or "",
         namespace=entry.get("namespace") or "default",
-        impersonate=user.get("as") or "",
+        impersonate=login.get("as") or "",
     )
 
 
@@ -143,6 +151,11 @@ def _named(document: Mapping[str, Any], section: str, kind: str, name: str) -> d
 
 def _file(base: Path, path: str | None) -> str:
     return str(base / path) if path else ""
+
+
+def encoded(content: bytes) -> str:
+    """How a kubeconfig holds what otherwise lies in a file."""
+    return base64.b64encode(content).decode()
 
 
 def _data(text: str | None) -> bytes:

@@ -61,6 +61,8 @@ class Client:
         self._headers = {"Accept": "application/json", "User-Agent": user_agent, **(headers or {})}
         if self.config.impersonate:
             self._headers["Impersonate-User"] = self.config.impersonate
+        if self.config.impersonate_group:
+            self._headers["Impersonate-Group"] = self.config.impersonate_group
 
     async def __aenter__(self) -> Client:
         return self

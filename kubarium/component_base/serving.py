@@ -69,8 +69,18 @@ def pages(table: Mapping[str, Page]) -> App:
     return app
 
 
-async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settings: Any) -> None:
-    """Serve until cancelled; then finish what is under way and return. Raises OSError if the port is taken."""
+async def serve(
+    app: App,
+    host: str,
+    port: int,
+    tls: TLS | None = None,
+    started: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> None:
+    """Serve until cancelled; then finish what is under way and return. Raises OSError if the port is taken.
+
+    `started` is told the port on which we listen, for port 0 lets the kernel choose.
+    """
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -98,6 +108,8 @@ async def serve(app: App, host: str, port: int, tls: TLS | None = None, **settin
     # uvicorn would end the whole process where it cannot listen.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=config.backlog)
+    if started is not None:
+        started(listener.getsockname()[1])
     await EmbeddedServer(config).run_until_cancelled(listener)
 
 

@@ -8,14 +8,24 @@ import click
 
 from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
-from kubarium.kubectl.commands import change, create, exec, explain, rollout, server
+from kubarium.kubectl.commands import change, create, exec, explain, nodes, rollout, scale, server
 from kubarium.kubectl.commands.apply import apply
+from kubarium.kubectl.commands.auth import auth
+from kubarium.kubectl.commands.certificate import certificate
+from kubarium.kubectl.commands.config import config
+from kubarium.kubectl.commands.cp import cp
+from kubarium.kubectl.commands.debug import debug
 from kubarium.kubectl.commands.delete import delete
 from kubarium.kubectl.commands.describe import describe
+from kubarium.kubectl.commands.diff import diff
+from kubarium.kubectl.commands.edit import edit
+from kubarium.kubectl.commands.events import events
 from kubarium.kubectl.commands.get import get
 from kubarium.kubectl.commands.logs import logs
 from kubarium.kubectl.commands.port_forward import port_forward
-from kubarium.kubectl.commands.scale import scale
+from kubarium.kubectl.commands.proxy import proxy
+from kubarium.kubectl.commands.replace import replace
+from kubarium.kubectl.commands.top import top
 from kubarium.kubectl.commands.wait import wait
 from kubarium.kubectl.jsonpath import TemplateError
 from kubarium.kubectl.manifests import ManifestError
@@ -27,6 +37,9 @@ COMMANDS = (
     get,
     describe,
     apply,
+    diff,
+    edit,
+    replace,
     create.create,
     create.run,
     create.expose,
@@ -34,16 +47,27 @@ COMMANDS = (
     logs,
     exec.exec_command,
     exec.attach,
+    cp,
+    debug,
     port_forward,
-    scale,
+    proxy,
+    scale.scale,
+    scale.autoscale,
     rollout.rollout,
     wait,
     change.label,
     change.annotate,
     change.patch,
     change.set_group,
-    change.cordon,
-    change.uncordon,
+    nodes.cordon,
+    nodes.uncordon,
+    nodes.drain,
+    nodes.taint,
+    top,
+    events,
+    auth,
+    certificate,
+    config,
     explain.explain,
     server.api_resources,
     server.api_versions,
@@ -85,8 +109,7 @@ def main() -> int:
         warn(f"error: {error}")
         return 1
     except StatusError as error:
-        reason = f" ({error.reason})" if error.reason else ""
-        warn(f"Error from server{reason}: {error.message}")
+        warn(refusal(error))
         return 1
     except (ConnectionError, TimeoutError) as error:
         warn(
@@ -96,6 +119,18 @@ def main() -> int:
     except (KeyboardInterrupt, click.Abort, BrokenPipeError):
         return 130
     return 0
+
+
+def refusal(error: StatusError) -> str:
+    """A server's refusal in kubectl's words; what is wrong with an object stands in a line a field."""
+    details = error.details or {}
+    if error.reason == "Invalid" and details.get("kind"):
+        causes = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in error.causes()]
+        lines = [f"* {cause}" for cause in dict.fromkeys(causes)]
+        text = "\n".join(["", *lines]) if len(lines) > 1 else "".join(causes[:1])
+        return f'The {details["kind"]} "{details.get("name", "")}" is invalid: {text}'
+    reason = f" ({error.reason})" if error.reason else ""
+    return f"Error from server{reason}: {error.message}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small changes to objects that exist: `label`, `annotate`, `patch`, `set image`, `cordon`, `uncordon`."""
+"""Small changes to objects that exist: `label`, `annotate`, `patch`, `set image`."""
 
 from __future__ import annotations
 
@@ -77,22 +77,6 @@ async def image(session: Session, words: tuple[str, ...]) -> None:
         say(f"{target.kind.full_name(target.name)} image updated")
 
 
-@click.command()
-@click.argument("names", nargs=-1, required=True)
-@with_session
-async def cordon(session: Session, names: tuple[str, ...]) -> None:
-    """Mark nodes as unschedulable."""
-    await _set_unschedulable(session, names, True)
-
-
-@click.command()
-@click.argument("names", nargs=-1, required=True)
-@with_session
-async def uncordon(session: Session, names: tuple[str, ...]) -> None:
-    """Mark nodes as schedulable."""
-    await _set_unschedulable(session, names, False)
-
-
 async def _set_metadata(
     session: Session, words: Sequence[str], field: str, overwrite: bool, done: str
 ) -> None:
@@ -128,13 +112,3 @@ def _containers(obj: Object) -> list[Object]:
     spec = obj["spec"] if obj["kind"] == "Pod" else obj["spec"]["template"]["spec"]
     found: list[Object] = spec["containers"]
     return found
-
-
-async def _set_unschedulable(session: Session, names: Sequence[str], value: bool) -> None:
-    nodes = session.client.resource("v1", "nodes")
-    for name in (each.removeprefix("node/") for each in names):
-        before = (await nodes.get(name))["spec"].get("unschedulable", False)
-        if before != value:
-            await nodes.patch(name, {"spec": {"unschedulable": value or None}})
-        word = "cordoned" if value else "uncordoned"
-        say(f"node/{name} {'already ' if before == value else ''}{word}")

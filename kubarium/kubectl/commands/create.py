@@ -45,7 +45,7 @@ def create(context: click.Context, files: tuple[str, ...], dry_run: str, output:
 @with_session
 async def _from_files(session: Session, files: Sequence[str], dry_run: str, output: str) -> None:
     for obj in manifests.read(files):
-        await _make(session, obj, dry_run, output)
+        await make(session, obj, dry_run, output)
 
 
 @create.command()
@@ -54,7 +54,7 @@ async def _from_files(session: Session, files: Sequence[str], dry_run: str, outp
 @with_session
 async def namespace(session: Session, name: str, dry_run: str, output: str) -> None:
     """Create a namespace."""
-    await _make(
+    await make(
         session, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run, output
     )
 
@@ -91,7 +91,7 @@ async def deployment(
         "metadata": {"name": name, "labels": labels},
         "spec": spec,
     }
-    await _make(session, obj, dry_run, output)
+    await make(session, obj, dry_run, output)
 
 
 @create.command()
@@ -106,7 +106,7 @@ async def configmap(
     """Create a config map."""
     data = {key: value.decode() for key, value in _data(literals, files).items()}
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
-    await _make(session, obj, dry_run, output)
+    await make(session, obj, dry_run, output)
 
 
 @create.group()
@@ -126,7 +126,7 @@ async def generic(
     """Create a secret from literals or files."""
     data = {key: base64.b64encode(value).decode() for key, value in _data(literals, files).items()}
     obj = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "data": data}
-    await _make(session, obj, dry_run, output)
+    await make(session, obj, dry_run, output)
 
 
 @create.command()
@@ -136,7 +136,7 @@ async def generic(
 async def serviceaccount(session: Session, name: str, dry_run: str, output: str) -> None:
     """Create a service account."""
     obj = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-    await _make(session, obj, dry_run, output)
+    await make(session, obj, dry_run, output)
 
 
 @create.command()
@@ -183,7 +183,7 @@ async def run(
     labels = dict(each.split("=", 1) for each in more["labels"].split(",") if each) or {"run": name}
     spec = {"containers": [container], "restartPolicy": more["restart"]}
     obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
-    await _make(session, obj, more["dry_run"], more["output"])
+    await make(session, obj, more["dry_run"], more["output"])
 
 
 @click.command()
@@ -212,10 +212,11 @@ async def expose(session: Session, words: tuple[str, ...], port: int, name: str 
     spec = {"selector": selector, "ports": [entry], "type": more["service_type"]}
     metadata = {"name": name or target.name, "labels": owner["metadata"].get("labels") or {}}
     obj = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-    await _make(session, obj, more["dry_run"], more["output"], word="exposed")
+    await make(session, obj, more["dry_run"], more["output"], word="exposed")
 
 
-async def _make(session: Session, obj: Object, dry_run: str, output: str, word: str = "created") -> None:
+async def make(session: Session, obj: Object, dry_run: str, output: str, word: str = "created") -> None:
+    """Create an object and say so, or print it, or do neither: as `--dry-run` and `-o` say."""
     kind = await session.names.of_object(obj)
     place(session, kind, obj)
     if dry_run != "client":

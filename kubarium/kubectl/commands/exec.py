@@ -50,11 +50,15 @@ async def exec_command(session: Session, pod: str, command: tuple[str, ...], **f
 @with_session
 async def attach(session: Session, pod: str, stdin: bool, terminal: bool, container: str) -> None:
     """Attach to a running container."""
-    found = await pod_of(session, pod)
-    query = _query(container_of(found, container), stdin, terminal)
-    code = await _converse(session, _path(session, found, "attach"), query, stdin, terminal)
+    code = await attach_to(session, await pod_of(session, pod), container, stdin, terminal)
     if code:
         raise SystemExit(code)
+
+
+async def attach_to(session: Session, pod: Object, container: str, stdin: bool, terminal: bool) -> int:
+    """Join a running container with this process's own input and output; returns its exit code."""
+    query = _query(container_of(pod, container), stdin, terminal)
+    return await _converse(session, _path(session, pod, "attach"), query, stdin, terminal)
 
 
 async def run_in_pod(
@@ -68,6 +72,14 @@ async def run_in_pod(
     """Run a command with this process's own input and output; returns its exit code."""
     query = _query(container_of(pod, container), stdin, terminal) | {"command": command}
     return await _converse(session, _path(session, pod, "exec"), query, stdin, terminal)
+
+
+async def open_exec(
+    session: Session, pod: Object, container: str, command: list[str], stdin: bool = False
+) -> Stream:
+    """Run a command in a container; its streams are the caller's, who closes them."""
+    query = _query(container_of(pod, container), stdin, False) | {"command": command}
+    return await streams.open_stream(session.client, _path(session, pod, "exec"), query)
 
 
 def _path(session: Session, pod: Object, subresource: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.watch import BOOKMARK, WatchEvent
 from kubarium.kubectl import jsonpath, manifests
 from kubarium.kubectl.names import Kind, Target
 from kubarium.kubectl.printers import TABLE_ACCEPT, TablePrinter, document
@@ -205,9 +206,9 @@ async def _watch(session: Session, target: Target, flags: Any) -> None:
         await asyncio.sleep(0.1)
 
 
-def _show_event(kind: Kind, printer: TablePrinter, event: Any, output: str) -> str:
-    kind_of_event, obj = event
-    if kind_of_event == "BOOKMARK":
+def _show_event(kind: Kind, printer: TablePrinter, event: WatchEvent, output: str) -> str:
+    obj = event.obj
+    if event.type == BOOKMARK:
         return str((obj.get("metadata") or {}).get("resourceVersion") or "")
     if output in ("", "wide"):
         say(printer.text(obj))

@@ -1,9 +1,13 @@
-"""`kubectl scale`: through the scale subresource, so that it works for every kind that has one."""
+"""`kubectl scale`, through the scale subresource, so that it works for every kind that has one; and `autoscale`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from kubarium.apimachinery.object import Object
+from kubarium.kubectl.commands.create import make
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 
@@ -24,3 +28,53 @@ async def scale(session: Session, words: tuple[str, ...], replicas: int, current
                 raise CommandFailed(f"Expected replicas to be {current_replicas}, was {present}")
         await resource.patch(target.name, {"spec": {"replicas": replicas}}, where, subresource="scale")
         say(f"{target.kind.full_name(target.name)} scaled")
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True)
+@click.option("--min", "least", default=-1)
+@click.option("--max", "most", type=click.IntRange(min=1), required=True)
+@click.option("--cpu", default="")
+@click.option("--memory", default="")
+@click.option("--cpu-percent", default=-1, help="Deprecated: --cpu")
+@click.option("--name", default="")
+@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none")
+@click.option("-o", "--output", default="")
+@with_session
+async def autoscale(session: Session, words: tuple[str, ...], **flags: Any) -> None:
+    """Let a deployment, replica set or stateful set be scaled by what its pods use."""
+    for target in await session.names.targets(words):
+        if not target.name:
+            raise CommandFailed("resource(s) were provided, but no name was specified")
+        if "scale" not in target.kind.subresources:
+            raise CommandFailed(
+                f"cannot autoscale a {target.kind.kind}: the server has no scale subresource for it"
+            )
+        cpu = flags["cpu"] or (f"{flags['cpu_percent']}%" if flags["cpu_percent"] >= 0 else "")
+        metrics = [metric(name, text) for name, text in (("cpu", cpu), ("memory", flags["memory"])) if text]
+        spec = {
+            "scaleTargetRef": {
+                "apiVersion": target.kind.api_version,
+                "kind": target.kind.kind,
+                "name": target.name,
+            },
+            "maxReplicas": flags["most"],
+        }
+        spec |= {"minReplicas": flags["least"]} if flags["least"] >= 0 else {}
+        spec |= {"metrics": metrics} if metrics else {}
+        scaler = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": flags["name"] or target.name},
+            "spec": spec,
+        }
+        await make(session, scaler, flags["dry_run"], flags["output"], "autoscaled")
+
+
+def metric(resource: str, target: str) -> Object:
+    """`80%` of what is requested, or an average amount a pod: `500m`."""
+    if target.endswith("%"):
+        aim: Object = {"type": "Utilization", "averageUtilization": int(target[:-1])}
+    else:
+        aim = {"type": "AverageValue", "averageValue": target}
+    return {"type": "Resource", "resource": {"name": resource, "target": aim}}

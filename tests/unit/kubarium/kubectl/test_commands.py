@@ -1,0 +1,203 @@
+"""What single commands make of their words, their files and the server's answers."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kubarium.apimachinery.errors import StatusError
+from kubarium.kubectl.__main__ import cli, refusal
+from kubarium.kubectl.commands import cp, debug, diff, edit, events, nodes, scale, top
+from kubarium.kubectl.commands.proxy import Gate
+from kubarium.kubectl.evictions import DrainOptions, judge
+from kubarium.kubectl.session import CommandFailed
+
+
+def test_taints_are_added_and_taken_away() -> None:
+    added, removed = nodes.read_taints(["a=b:NoSchedule", "c:NoExecute", "d-", "e:NoSchedule-"])
+    assert added == [
+        {"key": "a", "value": "b", "effect": "NoSchedule"},
+        {"key": "c", "effect": "NoExecute"},
+    ]
+    assert removed == [{"key": "d"}, {"key": "e", "effect": "NoSchedule"}]
+    before = [
+        {"key": "a", "effect": "NoSchedule"},
+        {"key": "d", "effect": "NoExecute"},
+        {"key": "e", "effect": "NoSchedule"},
+        {"key": "e", "effect": "NoExecute"},
+    ]
+    assert nodes.retainted(before, added, removed) == [*added, {"key": "e", "effect": "NoExecute"}]
+    with pytest.raises(CommandFailed, match='taint "x:NoSchedule" not found'):
+        nodes.retainted(before, [], [{"key": "x", "effect": "NoSchedule"}])
+    with pytest.raises(CommandFailed, match="invalid taint effect: Wrong, unsupported taint effect"):
+        nodes.read_taints(["a=b:Wrong"])
+
+
+def pod(owner: str = "", phase: str = "Running", **spec: Any) -> Any:
+    owners = [{"kind": owner, "name": "o", "uid": "u", "controller": True}] if owner else []
+    return {
+        "metadata": {"name": "p", "ownerReferences": owners},
+        "spec": spec,
+        "status": {"phase": phase},
+    }
+
+
+def test_a_drain_leaves_what_would_come_back_and_refuses_what_would_be_lost() -> None:
+    keen = DrainOptions(ignore_daemonsets=True, delete_emptydir_data=True, force=True)
+    local = {"volumes": [{"name": "v", "emptyDir": {}}]}
+    assert judge(pod("ReplicaSet"), DrainOptions()).goes
+    assert "--ignore-daemonsets" in judge(pod("DaemonSet"), DrainOptions()).refusal
+    assert "--delete-emptydir-data" in judge(pod("ReplicaSet", **local), DrainOptions()).refusal
+    assert "--force" in judge(pod(), DrainOptions()).refusal
+    assert not judge(pod("DaemonSet"), keen).goes
+    assert judge(pod(**local), keen).goes
+    assert judge(pod(phase="Succeeded", **local), DrainOptions()).goes
+    mirror = pod()
+    mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    assert judge(mirror, keen).goes is False
+
+
+def test_a_place_is_a_path_or_a_pod() -> None:
+    assert cp.place("./a:b") == cp.Place("", "", "./a:b")
+    assert cp.place("web:/tmp/a") == cp.Place("web", "", "/tmp/a")
+    assert cp.place("ns/web:a") == cp.Place("web", "ns", "a")
+    with pytest.raises(CommandFailed, match="source and destination must be file paths"):
+        cp.place("a/b/c:d")
+
+
+def test_an_archive_is_unpacked_below_its_target_only(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "file").write_text("hello")
+    (source / "link").symlink_to("/etc/passwd")
+    packed = cp.pack(source, "data")
+    cp.unpack(io.BytesIO(packed), "/data", tmp_path / "copy")
+    assert (tmp_path / "copy" / "deep" / "file").read_text() == "hello"
+    assert not (tmp_path / "copy" / "link").is_symlink()
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("data/../../evil"))
+    evil.seek(0)
+    cp.unpack(evil, "/data", tmp_path / "copy")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_amounts_are_added_up() -> None:
+    one = top.usage({"cpu": "1500000n", "memory": "2Mi"})
+    assert one == (2, 2 * top.MEBI)
+    assert top.total([one, (10, 1)]) == (12, 2 * top.MEBI + 1)
+
+
+def test_an_event_says_how_often() -> None:
+    event = {
+        "metadata": {"namespace": "ns"},
+        "count": 3,
+        "firstTimestamp": "2026-01-01T00:00:00Z",
+        "lastTimestamp": "2026-01-01T00:01:00Z",
+        "type": "Warning",
+        "reason": "BackOff",
+        "involvedObject": {"kind": "Pod", "name": "web"},
+        "message": "again\n",
+    }
+    now = datetime(2026, 1, 1, 0, 2, tzinfo=UTC)
+    assert events.line(event, now) == ["60s (x3 over 2m)", "Warning", "BackOff", "Pod/web", "again"]
+
+
+def test_a_secrets_values_are_stars_that_tell_changes() -> None:
+    before = {"data": {"same": "a", "other": "b", "gone": "c"}}
+    after = {"data": {"same": "a", "other": "x", "new": "d"}}
+    diff.mask(before, after)
+    assert before["data"] == {"same": "***", "other": "*** (before)", "gone": "***"}
+    assert after["data"] == {"same": "***", "other": "*** (after)", "new": "***"}
+
+
+def test_what_was_edited_must_be_the_same_object() -> None:
+    before = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    assert edit.without_comments("# no\na: 1\n") == "a: 1\n"
+    assert edit.read(yaml.safe_dump(before), before) == before
+    with pytest.raises(CommandFailed, match="apiVersion, kind and name was changed"):
+        edit.read("{apiVersion: v1, kind: Pod, metadata: {name: b}}", before)
+    with pytest.raises(CommandFailed, match="error parsing edited-file"):
+        edit.read("{", before)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "host", "passes"),
+    [
+        ("GET", "/api/v1/pods", "localhost:8001", True),
+        ("GET", "/api/v1/pods", "127.0.0.1:8001", True),
+        ("GET", "/api/v1/pods", "evil.example:8001", False),
+        ("POST", "/api/v1/namespaces/a/pods/b/exec", "localhost", False),
+    ],
+)
+def test_the_proxy_is_for_this_machine(method: str, path: str, host: str, passes: bool) -> None:
+    gate = Gate(r"^localhost$,^127\.0\.0\.1$", "^.*", "^/api/.*/pods/.*/exec", "^$")
+    assert gate.lets_in(method, path, host) is passes
+
+
+def test_an_autoscaler_aims_at_a_share_or_an_amount() -> None:
+    assert scale.metric("cpu", "80%")["resource"]["target"] == {
+        "type": "Utilization",
+        "averageUtilization": 80,
+    }
+    assert scale.metric("memory", "1Gi")["resource"]["target"] == {
+        "type": "AverageValue",
+        "averageValue": "1Gi",
+    }
+
+
+def test_a_debugger_on_a_node_sees_all_of_it() -> None:
+    flags = {
+        "container": "",
+        "image": "busybox",
+        "stdin": True,
+        "terminal": True,
+        "image_pull_policy": "",
+        "variables": ("A=b=c",),
+    }
+    container = debug.debugger(("sh",), flags)
+    assert container["name"].startswith("debugger-")
+    assert container["env"] == [{"name": "A", "value": "b=c"}]
+    made = debug.node_debugger("n1", container)
+    assert made["spec"]["hostPID"] and made["spec"]["nodeName"] == "n1"
+    assert made["spec"]["containers"][0]["volumeMounts"] == [{"name": "host-root", "mountPath": "/host"}]
+
+
+def test_an_invalid_object_has_a_line_a_field() -> None:
+    causes = [{"field": "spec.a", "message": "Required value"}, {"field": "spec.b", "message": "Bad"}]
+    error = StatusError("…", {"kind": "Pod", "name": "p", "causes": causes}, code=422, reason="Invalid")
+    assert refusal(error) == 'The Pod "p" is invalid: \n* spec.a: Required value\n* spec.b: Bad'
+    del causes[1]
+    assert refusal(error) == 'The Pod "p" is invalid: spec.a: Required value'
+    assert refusal(StatusError("gone", code=404, reason="NotFound")) == "Error from server (NotFound): gone"
+
+
+def test_a_kubeconfig_is_written_step_by_step(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    run = CliRunner()
+
+    def config(*words: str) -> str:
+        done = run.invoke(cli, ["config", *words, "--kubeconfig", str(path)], catch_exceptions=False)
+        return done.output.rstrip("\n")
+
+    config("set-cluster", "c", "--server", "https://h:1")
+    config("set-credentials", "u", "--token", "secret")
+    assert config("set-context", "x", "--cluster", "c", "--user", "u", "-n", "ns") == 'Context "x" created.'
+    assert config("use-context", "x") == 'Switched to context "x".'
+    assert config("current-context") == "x"
+    assert config("set-context", "--current", "-n", "other") == 'Context "x" modified.'
+    assert config("get-contexts", "--no-headers") == "*   x   c   u   other"
+    assert "secret" not in config("view") and "REDACTED" in config("view", "--minify")
+    assert "secret" in config("view", "--raw")
+    assert config("rename-context", "x", "y") == 'Context "x" renamed to "y".'
+    assert config("delete-context", "y") == f"deleted context y from {path}"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(CommandFailed, match='no context exists with the name: "y"'):
+        config("use-context", "y")
