@@ -11,11 +11,12 @@ from typing import Any
 
 import orjson
 
+from kubarium.apimachinery.protobuf.wire import field, number_field
+
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """What the answer's Content-Type says; requests write `v2@v1.0`."""
 
 Encode = Callable[[Any], bytes]
-_BYTES, _VARINT = 2, 0
 
 
 def encode(document: dict[str, Any]) -> bytes:
@@ -23,35 +24,18 @@ def encode(document: dict[str, Any]) -> bytes:
     return _message(document, _DOCUMENT)
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content
-
-
 def _text(value: Any) -> bytes:
     return str(value).encode()
 
 
-def _whole(number: int, value: int) -> bytes:
-    return _varint(number << 3 | _VARINT) + _varint(int(value))
-
-
 def _any(value: Any) -> bytes:
-    return _field(2, orjson.dumps(value) + b"\n")
+    return field(2, orjson.dumps(value) + b"\n")
 
 
 def _named(value: dict[str, Any], encode: Encode, number: int = 1) -> bytes:
     """A map, which these messages write as a list of names and values."""
     return b"".join(
-        _field(number, _field(1, name.encode()) + _field(2, encode(item))) for name, item in value.items()
+        field(number, field(1, name.encode()) + field(2, encode(item))) for name, item in value.items()
     )
 
 
@@ -62,13 +46,13 @@ def _message(value: dict[str, Any], fields: dict[str, tuple[int, str, Encode]]) 
         if name in fields:
             number, shape, encode = fields[name]
             if shape == "repeated":
-                parts += [_field(number, encode(one)) for one in item]
+                parts += [field(number, encode(one)) for one in item]
             elif shape == "number":
-                parts.append(_whole(number, item))
+                parts.append(number_field(number, int(item)))
             else:
-                parts.append(_field(number, encode(item)))
+                parts.append(field(number, encode(item)))
         elif name.startswith("x-") and "x-" in fields:
-            parts.append(_field(fields["x-"][0], _field(1, name.encode()) + _field(2, _any(item))))
+            parts.append(field(fields["x-"][0], field(1, name.encode()) + field(2, _any(item))))
     return b"".join(parts)
 
 
@@ -77,30 +61,30 @@ def _schema(value: dict[str, Any]) -> bytes:
 
 
 def _additional(value: Any) -> bytes:
-    return _whole(2, value) if isinstance(value, bool) else _field(1, _schema(value))
+    return number_field(2, value) if isinstance(value, bool) else field(1, _schema(value))
 
 
 def _types(value: Any) -> bytes:
-    return b"".join(_field(1, _text(one)) for one in ([value] if isinstance(value, str) else value))
+    return b"".join(field(1, _text(one)) for one in ([value] if isinstance(value, str) else value))
 
 
 def _items(value: Any) -> bytes:
-    return _field(1, _schema(value))
+    return field(1, _schema(value))
 
 
 def _parameter(value: dict[str, Any]) -> bytes:
     if value["in"] == "body":
-        return _field(1, _field(1, _message(value, _BODY)))
+        return field(1, field(1, _message(value, _BODY)))
     query = value["in"] == "query"
     content = _message(value, _QUERY if query else _PATH)
-    return _field(1, _field(2, _field(3 if query else 4, content)))
+    return field(1, field(2, field(3 if query else 4, content)))
 
 
 def _response(value: dict[str, Any]) -> bytes:
-    content = _field(1, _text(value["description"]))
+    content = field(1, _text(value["description"]))
     if "schema" in value:
-        content += _field(2, _field(1, _schema(value["schema"])))
-    return _field(1, content)
+        content += field(2, field(1, _schema(value["schema"])))
+    return field(1, content)
 
 
 def _operation(value: dict[str, Any]) -> bytes:

@@ -21,7 +21,7 @@ import itertools
 from apiserver.storage import metrics
 from apiserver.storage.compaction import SEEN_MARKER
 from apiserver.storage.etcd import EtcdStorage
-from apiserver.storage.etcd_client import Event
+from apiserver.storage.etcd_messages import Event
 from apiserver.storage.family import ROOT
 from apiserver.storage.interface import (
     NO_CHECK,
@@ -139,7 +139,7 @@ class Cacher:
         """Say how much there is, for whoever looks at the metrics."""
         metrics.read_objects(self._cache.counts())
         with contextlib.suppress(StorageError):
-            metrics.note_size((await self._etcd.client.status()).dbSize)
+            metrics.note_size(await self._etcd.client.size())
 
     def compacted(self, revision: int) -> None:
         """etcd has forgotten what was before a revision: the compactor says so."""

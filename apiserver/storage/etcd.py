@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
 from apiserver.storage.audience import concerns
-from apiserver.storage.etcd_client import EtcdClient, Event, KeyValue, Outcome
+from apiserver.storage.etcd_client import EtcdClient
+from apiserver.storage.etcd_messages import Event, KeyValue, Outcome
 from apiserver.storage.interface import (
     NO_CHECK,
     NO_HINTS,
@@ -74,7 +75,7 @@ class EtcdStorage:
             revision = revision or answer.revision
             for at, kv in enumerate(answer.items):
                 if limit and len(found) == limit:
-                    remaining = answer.count - at if predicate is None else 0
+                    remaining = answer.total - at if predicate is None else 0
                     return Page(found, revision, start_key, remaining)
                 start_key = kv.key + "\0"
                 fresh = _object_or_none(kv)
@@ -83,7 +84,7 @@ class EtcdStorage:
             if not answer.more:
                 return Page(found, revision)
             if limit and len(found) == limit:
-                remaining = answer.count - len(answer.items) if predicate is None else 0
+                remaining = answer.total - len(answer.items) if predicate is None else 0
                 return Page(found, revision, start_key, remaining)
 
     async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:

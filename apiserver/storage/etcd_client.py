@@ -1,5 +1,7 @@
 """The door to etcd: range, transaction, watch, lease, compact and status over gRPC.
 
+    etcd_messages.py   what is said      grpc_channel.py   how it is called      http2.py   how it travels
+
 Every endpoint has two channels, because a large range would starve a watch on the same connection (etcd issue 15402).
 When an endpoint does not answer, reads are tried at the next one; writes are not repeated, because nobody knows whether
 they happened, but the next write goes elsewhere. A watch resumes by itself behind the last change it has handed out.
@@ -8,14 +10,14 @@ they happened, but the next write goes elsewhere. A watch resumes by itself behi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
-import grpc
-from aetcd import rpc
-
+from apiserver.storage import etcd_messages as messages
+from apiserver.storage.etcd_messages import Answer, Event, KeyValue, Outcome
+from apiserver.storage.grpc_channel import CallFailed, Channel
 from apiserver.storage.interface import RevisionCompacted, StorageRefused, StorageUnavailable
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
@@ -25,36 +27,13 @@ log = logging.get(__name__)
 
 REQUEST_TIMEOUT = 10.0  # seconds
 _BACKOFF = Backoff(initial=0.05, maximum=1.0)
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_retries", 0),
-]
-_AWAY = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.UNKNOWN,
-    }
-)
-_REFUSED = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_AWAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN"})
+_REFUSED = frozenset({"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"})
 _NOBODYS = "/registry/\0"  # no key begins like this
 _COMPACTED = "required revision has been compacted"
-_METHODS: dict[str, tuple[Any, Any]] = {
-    "KV/Range": (rpc.RangeRequest, rpc.RangeResponse),
-    "KV/Txn": (rpc.TxnRequest, rpc.TxnResponse),
-    "KV/Compact": (rpc.CompactionRequest, rpc.CompactionResponse),
-    "Lease/LeaseGrant": (rpc.LeaseGrantRequest, rpc.LeaseGrantResponse),
-    "Lease/LeaseRevoke": (rpc.LeaseRevokeRequest, rpc.LeaseRevokeResponse),
-    "Maintenance/Status": (rpc.StatusRequest, rpc.StatusResponse),
-}
+_RANGE, _TXN, _COMPACT = "etcdserverpb.KV/Range", "etcdserverpb.KV/Txn", "etcdserverpb.KV/Compact"
+_GRANT, _STATUS = "etcdserverpb.Lease/LeaseGrant", "etcdserverpb.Maintenance/Status"
+_WATCH = "etcdserverpb.Watch/Watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +44,25 @@ class EtcdTLS:
     cert_file: str = ""
     key_file: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A key, its value, and the revision of its last change."""
-
-    key: str
-    value: bytes
-    revision: int
+    def context(self) -> ssl.SSLContext:
+        """The files, read."""
+        context = ssl.create_default_context(cafile=self.ca_file or None)
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a range found. `count` is the number of keys without the limit."""
-
-    items: Sequence[KeyValue]
-    revision: int
-    more: bool
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a transaction did. `current` is the state that made it fail, `previous` what was deleted; if any."""
-
-    succeeded: bool
-    revision: int
-    current: KeyValue | None = None
-    previous: KeyValue | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A key changed; `value` is None when it was deleted."""
-
-    key: str
-    revision: int
-    value: bytes | None
-    previous: KeyValue | None = None
-
-
-@dataclass(slots=True)
 class _Endpoint:
-    address: str
-    calls: dict[str, Callable[..., Any]]
-    watch: Callable[..., Any]
-    channels: Sequence[Any] = field(default_factory=tuple)
+    """One member of the cluster."""
+
+    def __init__(self, url: str, tls: EtcdTLS | None) -> None:
+        context = tls.context() if tls is not None and url.partition("://")[0] in ("https", "unixs") else None
+        self.calls, self.watches = Channel(url, context), Channel(url, context)
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return self.calls.address
 
 
 class EtcdClient:
@@ -119,37 +71,31 @@ class EtcdClient:
     def __init__(
         self, endpoints: Sequence[str], tls: EtcdTLS | None = None, clock: Clock | None = None
     ) -> None:
-        self._endpoints = [_connect(endpoint, tls) for endpoint in endpoints]
+        self._endpoints = [_Endpoint(url, tls) for url in endpoints]
         self._at = 0
         self._clock = clock or RealClock()
 
     async def close(self) -> None:
         """Hang up."""
         for endpoint in self._endpoints:
-            for channel in endpoint.channels:
-                await channel.close()
+            endpoint.calls.close()
+            endpoint.watches.close()
 
     # ----------------------------------------------------------------------------------------------- reading
 
     async def get(self, key: str, revision: int = 0) -> tuple[KeyValue | None, int]:
         """The state of a key, and etcd's revision at that moment."""
-        answer = await self._read("KV/Range", rpc.RangeRequest(key=key.encode(), revision=revision))
-        return (_key_value(answer.kvs[0]) if answer.kvs else None), answer.header.revision
+        answer = await self._range(messages.range_request(key, revision=revision))
+        return (answer.items[0] if answer.items else None), answer.revision
 
     async def range(
         self, prefix: str, *, start_key: str = "", limit: int = 0, revision: int = 0, keys_only: bool = False
     ) -> Answer:
         """Keys that start with a prefix, in order, from `start_key` on. Raises RevisionCompacted."""
-        request = rpc.RangeRequest(
-            key=(start_key or prefix).encode(),
-            range_end=end_of(prefix),
-            limit=limit,
-            revision=revision,
-            keys_only=keys_only,
-        )
-        answer = await self._read("KV/Range", request)
-        return Answer(
-            [_key_value(kv) for kv in answer.kvs], answer.header.revision, answer.more, answer.count
+        return await self._range(
+            messages.range_request(
+                start_key or prefix, end_of(prefix), limit=limit, revision=revision, keys_only=keys_only
+            )
         )
 
     async def quiet_since(self, prefix: str, revision: int, count: int) -> int:
@@ -158,24 +104,19 @@ class EtcdClient:
         No key was changed later, and none is missing: this proves it without the events of foreign keys. etcd looks
         at every key for it, so that it is not for every request.
         """
-        request = rpc.RangeRequest(
-            key=prefix.encode(),
-            range_end=end_of(prefix),
-            min_mod_revision=revision + 1,
-            limit=1,
-            keys_only=True,
+        request = messages.range_request(
+            prefix, end_of(prefix), changed_after=revision, limit=1, keys_only=True
         )
-        answer = await self._read("KV/Range", request)
-        return 0 if answer.kvs or answer.count != count else int(answer.header.revision)
+        answer = await self._range(request)
+        return 0 if answer.items or answer.total != count else answer.revision
 
     async def revision(self) -> int:
         """The newest revision, agreed upon by the cluster."""
-        answer = await self._read("KV/Range", _PROBE)
-        return int(answer.header.revision)
+        return (await self._range(_PROBE)).revision
 
-    async def status(self) -> Any:
-        """Version and size of the endpoint in use: `version`, `dbSize`, `header.revision`."""
-        return await self._read("Maintenance/Status", rpc.StatusRequest())
+    async def size(self) -> int:
+        """How many bytes the file of the endpoint in use has."""
+        return messages.read_size(await self._read(_STATUS, b""))
 
     def is_outdated(self, key: str) -> bool:
         """Does the value lie in etcd in another way than it would be written today?"""
@@ -185,55 +126,35 @@ class EtcdClient:
 
     async def create(self, key: str, value: bytes, lease: int = 0) -> Outcome:
         """Put a key that does not exist."""
-        return await self._swap(key, 0, rpc.RequestOp(request_put=_put(key, value, lease)))
+        return await self._swap(key, 0, messages.put(key, value, lease))
 
     async def put_if(self, key: str, value: bytes, revision: int, lease: int = 0) -> Outcome:
         """Put a key whose last change was at a revision."""
-        return await self._swap(key, revision, rpc.RequestOp(request_put=_put(key, value, lease)))
+        return await self._swap(key, revision, messages.put(key, value, lease))
 
     async def delete_if(self, key: str, revision: int) -> Outcome:
         """Delete a key whose last change was at a revision."""
-        delete = rpc.DeleteRangeRequest(key=key.encode(), prev_kv=True)
-        return await self._swap(key, revision, rpc.RequestOp(request_delete_range=delete))
+        return await self._swap(key, revision, messages.delete(key))
 
     async def put_together_if(self, values: dict[str, bytes], key: str, revision: int) -> Outcome:
         """Put several keys in one revision, if one of them was last changed at a revision."""
-        request = rpc.TxnRequest(
-            compare=[_unchanged(key, revision)],
-            success=[rpc.RequestOp(request_put=_put(at, value, 0)) for at, value in values.items()],
-            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key.encode()))],
-        )
-        return await self._transact(request)
+        return await self._swap(key, revision, *(messages.put(at, value) for at, value in values.items()))
 
     async def grant(self, seconds: int) -> int:
         """A lease: keys put under it go after that many seconds."""
-        answer = await self._write("Lease/LeaseGrant", rpc.LeaseGrantRequest(TTL=seconds))
-        return int(answer.ID)
+        return messages.read_lease(await self._write(_GRANT, messages.lease_request(seconds)))
 
     async def compact(self, revision: int) -> None:
         """Forget what was before a revision. That it is forgotten already is no error."""
         try:
-            await self._write("KV/Compact", rpc.CompactionRequest(revision=revision))
+            await self._write(_COMPACT, messages.compaction_request(revision))
         except RevisionCompacted:
             return
 
-    async def _swap(self, key: str, revision: int, operation: Any) -> Outcome:
-        request = rpc.TxnRequest(
-            compare=[_unchanged(key, revision)],
-            success=[operation],
-            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key.encode()))],
+    async def _swap(self, key: str, revision: int, *operations: bytes) -> Outcome:
+        return messages.read_transaction(
+            await self._write(_TXN, messages.transaction(key, revision, operations))
         )
-        return await self._transact(request)
-
-    async def _transact(self, request: Any) -> Outcome:
-        answer = await self._write("KV/Txn", request)
-        revision = answer.header.revision
-        first = answer.responses[0]
-        if not answer.succeeded:
-            found = first.response_range.kvs
-            return Outcome(False, revision, current=_key_value(found[0]) if found else None)
-        deleted = first.response_delete_range.prev_kvs
-        return Outcome(True, revision, previous=_key_value(deleted[0]) if deleted else None)
 
     # ---------------------------------------------------------------------------------------------- watching
 
@@ -252,8 +173,8 @@ class EtcdClient:
                     attempt = 0
                     yield events
                     after_revision = events[-1].revision
-            except grpc.aio.AioRpcError as error:
-                log.warning("watch of etcd at %s broke off: %s", self._here.address, error.details())
+            except CallFailed as error:
+                log.warning("watch of etcd at %s broke off: %s", self._here.address, error.details)
             self._go_on()
             await self._clock.sleep(_BACKOFF.delay(attempt))
             attempt += 1
@@ -266,30 +187,25 @@ class EtcdClient:
                     return 0
         except RevisionCompacted as error:
             return error.oldest
-        except (TimeoutError, grpc.aio.AioRpcError) as error:
+        except (TimeoutError, CallFailed) as error:
             log.warning("etcd at %s does not say what it has forgotten: %s", self._here.address, error)
         return 0
 
-    async def _watch_once(self, prefix: str, after: int, previous: bool) -> AsyncIterator[Sequence[Event]]:
-        create = rpc.WatchCreateRequest(
-            key=prefix.encode(), range_end=end_of(prefix), start_revision=after + 1, prev_kv=previous
-        )
-        call = self._here.watch(wait_for_ready=False)
-        try:
-            await call.write(rpc.WatchRequest(create_request=create))
-            while (answer := await call.read()) is not grpc.aio.EOF:
-                if answer.created and answer.header.revision < after:
-                    log.warning("etcd is at revision %d, we are at %d", answer.header.revision, after)
-                    raise RevisionCompacted(answer.header.revision)
-                if answer.canceled:
-                    if answer.compact_revision:
-                        raise RevisionCompacted(answer.header.revision, answer.compact_revision)
-                    log.warning("etcd ended the watch: %s", answer.cancel_reason)
+    async def _watch_once(self, prefix: str, after: int, previous: bool) -> AsyncGenerator[Sequence[Event]]:
+        request = messages.watch_request(prefix, end_of(prefix), after + 1, previous)
+        async with aclosing(self._here.watches.stream(_WATCH, request)) as stream:
+            async for message in stream:
+                answer = messages.read_watch(message)
+                if answer.created and answer.revision < after:
+                    log.warning("etcd is at revision %d, we are at %d", answer.revision, after)
+                    raise RevisionCompacted(answer.revision)
+                if answer.cancelled:
+                    if answer.compacted:
+                        raise RevisionCompacted(answer.revision, answer.compacted)
+                    log.warning("etcd ended the watch: %s", answer.reason)
                     return
                 if answer.events:
-                    yield [_event(event) for event in answer.events]
-        finally:
-            call.cancel()
+                    yield answer.events
 
     # --------------------------------------------------------------------------------------------- endpoints
 
@@ -300,31 +216,34 @@ class EtcdClient:
     def _go_on(self) -> None:
         self._at = (self._at + 1) % len(self._endpoints)
 
-    async def _read(self, method: str, request: Any) -> Any:
+    async def _range(self, request: bytes) -> Answer:
+        return messages.read_range(await self._read(_RANGE, request))
+
+    async def _read(self, method: str, request: bytes) -> bytes:
         """Ask each endpoint once before giving up."""
         for attempt in range(len(self._endpoints)):
             try:
-                return await self._here.calls[method](request, timeout=REQUEST_TIMEOUT)
-            except grpc.aio.AioRpcError as error:
+                return await self._here.calls.call(method, request, REQUEST_TIMEOUT)
+            except CallFailed as error:
                 failure = self._understand(error)
                 if attempt == len(self._endpoints) - 1 or not isinstance(failure, StorageUnavailable):
                     raise failure from error
         raise StorageUnavailable("no etcd endpoint")
 
-    async def _write(self, method: str, request: Any) -> Any:
+    async def _write(self, method: str, request: bytes) -> bytes:
         try:
-            return await self._here.calls[method](request, timeout=REQUEST_TIMEOUT)
-        except grpc.aio.AioRpcError as error:
+            return await self._here.calls.call(method, request, REQUEST_TIMEOUT)
+        except CallFailed as error:
             raise self._understand(error) from error
 
-    def _understand(self, error: Any) -> Exception:
-        if _COMPACTED in (error.details() or ""):
+    def _understand(self, error: CallFailed) -> Exception:
+        if _COMPACTED in error.details:
             return RevisionCompacted()
-        if error.code() in _REFUSED:
-            return StorageRefused(error.details())
-        if error.code() in _AWAY:
+        if error.code in _REFUSED:
+            return StorageRefused(error.details)
+        if error.code in _AWAY:
             self._go_on()
-        return StorageUnavailable(f"etcd: {error.code().name}: {error.details()}")
+        return StorageUnavailable(f"etcd: {error}")
 
 
 def end_of(prefix: str) -> bytes:
@@ -334,64 +253,4 @@ def end_of(prefix: str) -> bytes:
     return bytes(raw)
 
 
-def _connect(url: str, tls: EtcdTLS | None) -> _Endpoint:
-    scheme, _, address = url.rpartition("://")
-    if scheme == "unix":
-        address = f"unix:{address}"
-    channels = []
-    for _ in range(2):
-        if scheme in ("https", "unixs"):
-            tls = tls or EtcdTLS()
-            credentials = grpc.ssl_channel_credentials(
-                _content(tls.ca_file), _content(tls.key_file), _content(tls.cert_file)
-            )
-            channels.append(grpc.aio.secure_channel(address, credentials, options=_OPTIONS))
-        else:
-            channels.append(grpc.aio.insecure_channel(address, options=_OPTIONS))
-    calls = {
-        method: channels[0].unary_unary(
-            f"/etcdserverpb.{method}",
-            request_serializer=request.SerializeToString,
-            response_deserializer=response.FromString,
-        )
-        for method, (request, response) in _METHODS.items()
-    }
-    watch = channels[1].stream_stream(
-        "/etcdserverpb.Watch/Watch",
-        request_serializer=rpc.WatchRequest.SerializeToString,
-        response_deserializer=rpc.WatchResponse.FromString,
-    )
-    return _Endpoint(address, calls, watch, channels)
-
-
-def _content(path: str) -> bytes | None:
-    return Path(path).read_bytes() if path else None
-
-
-def _put(key: str, value: bytes, lease: int) -> Any:
-    return rpc.PutRequest(key=key.encode(), value=value, lease=lease)
-
-
-def _unchanged(key: str, revision: int) -> Any:
-    """The key's last change was at the revision; 0: it does not exist."""
-    return rpc.Compare(
-        result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=key.encode(), mod_revision=revision
-    )
-
-
-def _key_value(kv: Any) -> KeyValue:
-    return KeyValue(kv.key.decode(), kv.value, kv.mod_revision)
-
-
-def _event(event: Any) -> Event:
-    kv = event.kv
-    before = event.prev_kv
-    return Event(
-        kv.key.decode(),
-        kv.mod_revision,
-        kv.value if event.type == rpc.Event.PUT else None,
-        _key_value(before) if before.mod_revision else None,
-    )
-
-
-_PROBE = rpc.RangeRequest(key=b"/registry/")  # a key that does not exist: only the header matters
+_PROBE = messages.range_request("/registry/")  # a key that does not exist: only the header matters

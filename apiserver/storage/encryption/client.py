@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import replace
 from typing import cast
 
 from apiserver.storage.encryption.ciphers import CannotOpen, Choice
 from apiserver.storage.encryption.kms import SeedNeeded
 from apiserver.storage.encryption.transformers import Encryption
-from apiserver.storage.etcd_client import Answer, EtcdClient, EtcdTLS, Event, KeyValue, Outcome
+from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
+from apiserver.storage.etcd_messages import Answer, Event, KeyValue, Outcome
 from apiserver.storage.family import ROOT, family_of
 from apiserver.storage.metrics import resource_of
 from apiserver.storage.stored import Sealed
@@ -61,7 +61,7 @@ class EncryptingClient(EtcdClient):
         answer = await super().range(
             prefix, start_key=start_key, limit=limit, revision=revision, keys_only=keys_only
         )
-        return answer if keys_only else replace(answer, items=[await self._opened(kv) for kv in answer.items])
+        return answer if keys_only else answer._replace(items=[await self._opened(kv) for kv in answer.items])
 
     async def watch(
         self, prefix: str, after_revision: int, *, previous: bool = False
@@ -90,7 +90,7 @@ class EncryptingClient(EtcdClient):
         if outcome.succeeded:
             self._note(key, mark)
         current = await self._opened(outcome.current) if outcome.current is not None else None
-        return replace(outcome, current=current)
+        return outcome._replace(current=current)
 
     # --------------------------------------------------------------------------------------------------- values
 

@@ -18,9 +18,9 @@ import orjson
 from kubarium.apimachinery.errors import BadRequest
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.protobuf.table import MAGIC, SAME_MESSAGE, fields_of, message_of
+from kubarium.apimachinery.protobuf.wire import BYTES, VARINT, fields, read_payload, read_varint
 from kubarium.apimachinery.time import format_micro_time, format_time
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ABSENT = object()
 _BROKEN = (
     IndexError,
@@ -67,9 +67,9 @@ def decode(body: bytes, api_version: str = "", kind: str = "") -> Object:
 
 def _decode(body: bytes, api_version: str, kind: str) -> Object:
     raw, content_type = b"", ""
-    for number, payload in _fields(body[4:]):
+    for number, payload in fields(body[4:]):
         if number == 1:
-            for step, text in _fields(payload):
+            for step, text in fields(payload):
                 if step == 1 and text:
                     api_version = text.decode()
                 elif step == 2 and text:
@@ -87,49 +87,6 @@ def _decode(body: bytes, api_version: str, kind: str) -> Object:
     return {"kind": kind, "apiVersion": api_version, **_read(raw, _reader(name))}
 
 
-# The wire format. Source: https://protobuf.dev/programming-guides/encoding/
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("integer overflow")
-
-
-def _payload(data: bytes, at: int, wire: int) -> tuple[Any, int]:
-    if wire == _BYTES:
-        length, at = _varint(data, at)
-        end = at + length
-        if end > len(data):
-            raise ValueError("unexpected EOF")
-        return data[at:end], end
-    if wire == _VARINT:
-        return _varint(data, at)
-    if wire == _FIXED64:
-        return data[at : at + 8], at + 8
-    if wire == _FIXED32:
-        return data[at : at + 4], at + 4
-    raise ValueError(f"illegal wireType {wire}")
-
-
-def _fields(data: bytes) -> list[tuple[int, Any]]:
-    """Numbers and payloads of a small message."""
-    found = []
-    at, end = 0, len(data)
-    while at < end:
-        tag, at = _varint(data, at)
-        payload, at = _payload(data, at, tag & 7)
-        found.append((tag >> 3, payload))
-    return found
-
-
 def _read(data: bytes, reader: _Reader) -> Object:
     """A message as a dict."""
     obj: Object = {}
@@ -138,24 +95,24 @@ def _read(data: bytes, reader: _Reader) -> Object:
         tag = data[at]
         at += 1
         if tag >= 0x80:
-            tag, at = _varint(data, at - 1)
+            tag, at = read_varint(data, at - 1)
         wire = tag & 7
-        if wire == _BYTES:
+        if wire == BYTES:
             # The common cases stand here, and not in a function, for speed.
             length = data[at]
             at += 1
             if length >= 0x80:
-                length, at = _varint(data, at - 1)
+                length, at = read_varint(data, at - 1)
             stop = at + length
             if stop > end:
                 raise ValueError("unexpected EOF")
             payload: Any = data[at:stop]
             at = stop
-        elif wire == _VARINT and data[at] < 0x80:
+        elif wire == VARINT and data[at] < 0x80:
             payload = data[at]
             at += 1
         else:
-            payload, at = _payload(data, at, wire)
+            payload, at = read_payload(data, at, wire)
         field = reader.get(tag >> 3)
         if field is None:
             continue
@@ -184,7 +141,7 @@ def _store(obj: Object, name: str, shape: str, read: Callable[[Any], Any], paylo
 
 def _entry(data: bytes, read: Callable[[Any], Any]) -> tuple[str, Any]:
     key, payload = "", b""
-    for number, found in _fields(data):
+    for number, found in fields(data):
         if number == 1:
             key = found.decode()
         else:
@@ -233,13 +190,13 @@ def _bytes(payload: bytes) -> str:
 
 
 def _quantity(payload: bytes) -> str:
-    for _, found in _fields(payload):
+    for _, found in fields(payload):
         return found.decode() or "0"
     return "0"
 
 
 def _int_or_string(payload: bytes) -> int | str:
-    found = dict(_fields(payload))
+    found = dict(fields(payload))
     if found.get(1):
         text: bytes = found.get(3, b"")
         return text.decode()
@@ -247,7 +204,7 @@ def _int_or_string(payload: bytes) -> int | str:
 
 
 def _moment(payload: bytes) -> datetime | None:
-    found = dict(_fields(payload))
+    found = dict(fields(payload))
     seconds, nanos = _integer_kept(found.get(1, 0)), _integer_kept(found.get(2, 0))
     if not seconds and not nanos:
         return None
@@ -266,7 +223,7 @@ def _micro_time(payload: bytes) -> Any:
 
 def _duration(payload: bytes) -> str:
     """As Go prints durations: `1h2m3.5s`."""
-    nanos = _integer_kept(dict(_fields(payload)).get(1, 0))
+    nanos = _integer_kept(dict(fields(payload)).get(1, 0))
     if nanos == 0:
         return "0s"
     sign, nanos = ("-", -nanos) if nanos < 0 else ("", nanos)
@@ -290,7 +247,7 @@ def _decimal(amount: int, size: int) -> str:
 
 def _raw(payload: bytes) -> Any:
     """Something that is JSON inside, or an envelope of its own."""
-    for _, found in _fields(payload):
+    for _, found in fields(payload):
         if is_protobuf(found):
             return _decode(found, "", "")
         return orjson.loads(found) if found else _ABSENT
@@ -298,7 +255,7 @@ def _raw(payload: bytes) -> Any:
 
 
 def _strings(payload: bytes) -> list[str]:
-    return [found.decode() for _, found in _fields(payload)]
+    return [found.decode() for _, found in fields(payload)]
 
 
 def _schema(payload: bytes) -> Object:
@@ -306,18 +263,18 @@ def _schema(payload: bytes) -> Object:
 
 
 def _schema_or_array(payload: bytes) -> Any:
-    found = _fields(payload)
+    found = fields(payload)
     schemas = [_schema(item) for number, item in found if number == 2]
     return schemas or next((_schema(item) for number, item in found if number == 1), _ABSENT)
 
 
 def _schema_or_bool(payload: bytes) -> Any:
-    found = dict(_fields(payload))
+    found = dict(fields(payload))
     return _schema(found[2]) if 2 in found else bool(found.get(1))
 
 
 def _schema_or_strings(payload: bytes) -> Any:
-    found = _fields(payload)
+    found = fields(payload)
     names: Any = [text.decode() for number, text in found if number == 2]
     return names or next((_schema(item) for number, item in found if number == 1), _ABSENT)
 

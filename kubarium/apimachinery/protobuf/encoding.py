@@ -16,10 +16,10 @@ import orjson
 
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.protobuf.table import MAGIC, fields_of, message_of
+from kubarium.apimachinery.protobuf.wire import BYTES, FIXED64, VARINT, field, number_field, varint
 from kubarium.apimachinery.time import parse_time
 from kubarium.component_base.options import parse_duration
 
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
 _NO_CONTENT_TYPE = b"\x1a\x00\x22\x00"  # contentEncoding and contentType of the envelope
 
 
@@ -40,32 +40,13 @@ def encode(obj: Object) -> bytes:
     name = message_of(api_version, kind)
     if name is None:
         raise NotMarshalable(kind, isinstance(obj.get("items"), list))
-    type_meta = _field(1, api_version.encode()) + _field(2, kind.encode())
-    return MAGIC + _field(1, type_meta) + _field(2, _write(obj, _writer(name))) + _NO_CONTENT_TYPE
+    type_meta = field(1, api_version.encode()) + field(2, kind.encode())
+    return MAGIC + field(1, type_meta) + field(2, _write(obj, _writer(name))) + _NO_CONTENT_TYPE
 
 
 def encode_event(kind: str, obj: Object) -> bytes:
     """A watch event, which has no envelope; the object in it has one. Raises NotMarshalable."""
-    return _field(1, kind.encode()) + _field(2, _field(1, encode(obj)))
-
-
-# The wire format. Source: https://protobuf.dev/programming-guides/encoding/
-
-
-def _varint(value: int) -> bytes:
-    value &= 2**64 - 1  # a negative number is its two's complement
-    if value < 0x80:
-        return bytes((value,))
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(payload)) + payload
+    return field(1, kind.encode()) + field(2, field(1, encode(obj)))
 
 
 class _Writing(NamedTuple):
@@ -100,7 +81,7 @@ def _put(number: int, shape: str, kind: str) -> Callable[[Any], bytes]:
     if shape == "%":
         value_of = _single(2, kind)
         return lambda values: b"".join(
-            _field(number, _field(1, key.encode()) + value_of(values[key])) for key in sorted(values)
+            field(number, field(1, key.encode()) + value_of(values[key])) for key in sorted(values)
         )
     return one
 
@@ -108,16 +89,16 @@ def _put(number: int, shape: str, kind: str) -> Callable[[Any], bytes]:
 def _single(number: int, kind: str) -> Callable[[Any], bytes]:
     """Writes one value with its tag."""
     if kind in ("i", "I", "b", "B"):
-        tag = _varint(number << 3 | _VARINT)
-        return lambda value: tag + _varint(int(value))
+        tag = varint(number << 3 | VARINT)
+        return lambda value: tag + varint(int(value))
     if kind == "D":
-        tag = _varint(number << 3 | _FIXED64)
+        tag = varint(number << 3 | FIXED64)
         return lambda value: tag + struct.pack("<d", value)
-    tag, write = _varint(number << 3 | _BYTES), _WRITE.get(kind) or _message(kind)
+    tag, write = varint(number << 3 | BYTES), _WRITE.get(kind) or _message(kind)
 
     def put(value: Any) -> bytes:
         payload = write(value) if value is not None else b""  # `null` stands in maps of times
-        return tag + _varint(len(payload)) + payload
+        return tag + varint(len(payload)) + payload
 
     return put
 
@@ -129,31 +110,28 @@ def _message(name: str) -> Callable[[Any], bytes]:
 # Messages whose JSON form is not an object.
 
 
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3 | _VARINT) + _varint(value)
-
-
 def _int_or_string(value: int | str) -> bytes:
     is_text = isinstance(value, str)
     text = value.encode() if isinstance(value, str) else b""
-    return _number(1, is_text) + _number(2, 0 if isinstance(value, str) else value) + _field(3, text)
+    return number_field(1, is_text) + number_field(2, 0 if isinstance(value, str) else value) + field(3, text)
 
 
 def _time(value: str) -> bytes:
     moment = parse_time(value)
-    return _number(1, int(moment.replace(microsecond=0).timestamp())) + _number(2, moment.microsecond * 1000)
+    seconds = int(moment.replace(microsecond=0).timestamp())
+    return number_field(1, seconds) + number_field(2, moment.microsecond * 1000)
 
 
 def _duration(value: str) -> bytes:
-    return _number(1, round(parse_duration(value) * 10**9))
+    return number_field(1, round(parse_duration(value) * 10**9))
 
 
 def _raw(value: Any) -> bytes:
-    return _field(1, orjson.dumps(value))
+    return field(1, orjson.dumps(value))
 
 
 def _strings(values: list[str]) -> bytes:
-    return b"".join(_field(1, value.encode()) for value in values)
+    return b"".join(field(1, value.encode()) for value in values)
 
 
 def _schema(value: Object) -> bytes:
@@ -162,25 +140,27 @@ def _schema(value: Object) -> bytes:
 
 def _schema_or_array(value: Any) -> bytes:
     if isinstance(value, list):
-        return b"".join(_field(2, _schema(one)) for one in value)
-    return _field(1, _schema(value))
+        return b"".join(field(2, _schema(one)) for one in value)
+    return field(1, _schema(value))
 
 
 def _schema_or_bool(value: Any) -> bytes:
-    return _number(1, bool(value)) if isinstance(value, bool) else _number(1, 1) + _field(2, _schema(value))
+    if isinstance(value, bool):
+        return number_field(1, value)
+    return number_field(1, 1) + field(2, _schema(value))
 
 
 def _schema_or_strings(value: Any) -> bytes:
     if isinstance(value, list):
-        return b"".join(_field(2, name.encode()) for name in value)
-    return _field(1, _schema(value))
+        return b"".join(field(2, name.encode()) for name in value)
+    return field(1, _schema(value))
 
 
 _WRITE: dict[str, Callable[[Any], bytes]] = {
     "s": str.encode,
     "S": str.encode,
     "y": base64.b64decode,
-    "quantity": lambda value: _field(1, str(value).encode()),
+    "quantity": lambda value: field(1, str(value).encode()),
     "intOrString": _int_or_string,
     "time": _time,
     "microTime": _time,

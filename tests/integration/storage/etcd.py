@@ -8,16 +8,20 @@ import signal
 import tempfile
 from pathlib import Path
 
-from apiserver.storage.etcd_client import EtcdClient
+from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import StorageError
 
 
 class Etcd:
     """One member, in a directory of its own."""
 
-    def __init__(self, port: int, directory: Path | None = None) -> None:
+    def __init__(
+        self, port: int, directory: Path | None = None, tls: EtcdTLS | None = None, *flags: str
+    ) -> None:
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.tls = tls
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
+        self._flags = flags
         self._directory = directory or Path(tempfile.mkdtemp(prefix="etcd-"))
         self._process: asyncio.subprocess.Process | None = None
 
@@ -30,10 +34,11 @@ class Etcd:
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", f"default={peer}"),
+            *self._flags,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        client = EtcdClient([self.url])
+        client = EtcdClient([self.url], self.tls)
         try:
             async with asyncio.timeout(60):
                 while True:
