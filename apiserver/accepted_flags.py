@@ -1,7 +1,7 @@
 """Flags of kube-apiserver that leave nothing to do here; their help says why.
 
-Whoever brings them from elsewhere need not take them out. Flags that would protect something (a remote audit
-log) are none of these: they are refused as long as they would be empty promises.
+Whoever brings them from elsewhere need not take them out. Flags that would protect something are none of these: they
+are refused as long as they would be empty promises.
 """
 
 from __future__ import annotations
@@ -23,14 +23,6 @@ class AcceptedFlags:
     """Names and defaults are upstream's."""
 
     aggregator_reject_forwarding_redirect: bool = flag(True, "Accepted; redirects are never followed.")
-    audit_log_compress: bool = flag(False, "Accepted if false.", choices=(False,))
-    audit_log_format: str = flag("json", "Accepted if json.", choices=("json",))
-    audit_log_mode: str = flag(
-        "blocking",
-        "Accepted; every event is written before the request goes on.",
-        choices=("blocking", "blocking-strict", "batch"),
-    )
-    audit_log_version: str = flag("audit.k8s.io/v1", "Accepted.", choices=("audit.k8s.io/v1",))
     cert_dir: str = flag("/var/run/kubernetes", "Accepted; the certificate is named by --tls-cert-file.")
     contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.")
     coordinated_leadership_lease_duration: Duration = flag(15.0, _LEASES)

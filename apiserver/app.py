@@ -46,8 +46,8 @@ from apiserver.extensions.conversion import ConvertingStorage
 from apiserver.extensions.custom_resource import Conversions
 from apiserver.extensions.custom_resources import CustomResources
 from apiserver.filters import flow_dumps
-from apiserver.filters.audit import AuditLog, load_policy
-from apiserver.filters.audit_file import RotatingFile
+from apiserver.filters.audit import AuditLog
+from apiserver.filters.audit_assembly import assemble as assemble_audit
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
 from apiserver.filters.priority_levels import PriorityLevels, Weigh
@@ -104,6 +104,8 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     process.start("compactor", compactor.run())
     server = build(options, cacher, clock)
     server.health.measure(cacher.measure)
+    if server.audit is not None:
+        process.start("audit", server.audit.run())
     if encryption is not None:
         process.start("encryption", encryption.run())
         process.start("decryption", cacher.mend())
@@ -130,6 +132,7 @@ class ApiServer:
     endpoints: Endpoints
     client: Client  # through the server's own front door
     health: Health
+    audit: AuditLog | None
     tasks: list[tuple[str, Callable[[], Any]]]
     _running: list[asyncio.Task[Any]] = field(default_factory=list)
 
@@ -216,13 +219,14 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         options.proxy_client_cert_file,
         options.proxy_client_key_file,
     )
+    audit = assemble_audit(options, clock)
     door.app = build_chain(
         Router(endpoints, shell, aggregation),
         authenticator=authentication.all,
         authorizer=authorizer,
         clock=clock,
         request_timeout=options.request_timeout,
-        audit=_audit(options, clock),
+        audit=audit,
         priority_levels=levels,
     )
     conversions = Conversions(storage, WebhookClient(client).call)
@@ -251,7 +255,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         tasks.append(("authorization configuration", authorization.followed.run))
     if authentication.issuers is not None:
         tasks.append(("token issuers", authentication.issuers.run))
-    return ApiServer(door, endpoints, client, health, tasks)
+    return ApiServer(door, endpoints, client, health, audit, tasks)
 
 
 def _settled(authorizer: Authorizers) -> Callable[[], Any]:
@@ -438,22 +442,6 @@ def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
         raise errors.NotFound.page()
 
     return find
-
-
-def _audit(options: Options, clock: Clock) -> AuditLog | None:
-    if not options.audit_policy_file or not options.audit_log_path:
-        return None
-    policy = load_policy(options.audit_policy_file)
-    if options.audit_log_path == "-":
-        return AuditLog(policy, open(1, "wb", buffering=0, closefd=False))
-    file = RotatingFile(
-        options.audit_log_path,
-        clock,
-        megabytes=options.audit_log_maxsize,
-        backups=options.audit_log_maxbackup,
-        days=options.audit_log_maxage,
-    )
-    return AuditLog(policy, file)
 
 
 def _token_requests(options: Options, issuer: Issuer) -> TokenRequests:

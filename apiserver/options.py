@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apiserver.accepted_flags import AcceptedFlags
+from apiserver.audit_flags import AuditFlags
 from kubarium.component_base.options import Duration, flag
 from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 
 ETCD, SECURE, AUTHENTICATION = "Etcd flags", "Secure serving flags", "Authentication flags"
-AUTHORIZATION, ADMISSION, MISC, AUDIT = (
-    "Authorization flags",
-    "Admission flags",
-    "Misc flags",
-    "Auditing flags",
-)
+AUTHORIZATION, ADMISSION, MISC = "Authorization flags", "Admission flags", "Misc flags"
 
 
 @dataclass(frozen=True)
-class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
+class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     """How an API server is started."""
 
     etcd_servers: tuple[str, ...] = flag(
@@ -184,16 +180,6 @@ class Options(AcceptedFlags, MetricsFlags, LoggingFlags):
     )
     default_unreachable_toleration_seconds: int = flag(
         300, "How long pods that say nothing about it stay on a node that is unreachable.", group=ADMISSION
-    )
-
-    audit_policy_file: str = flag("", "File with the audit policy.", group=AUDIT)
-    audit_log_path: str = flag(
-        "", "File to which audit events are written; - is standard output.", group=AUDIT
-    )
-    audit_log_maxage: int = flag(0, "How many days old files of the audit log are kept.", group=AUDIT)
-    audit_log_maxbackup: int = flag(0, "How many old files of the audit log are kept.", group=AUDIT)
-    audit_log_maxsize: int = flag(
-        0, "The size in megabytes at which the file of the audit log is changed.", group=AUDIT
     )
 
     service_cluster_ip_range: tuple[str, ...] = flag(

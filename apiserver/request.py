@@ -9,6 +9,7 @@ from functools import lru_cache
 from urllib.parse import parse_qs
 
 from kubarium.apimachinery import fields
+from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
 
 
@@ -70,6 +71,7 @@ class RequestContext:
     impersonated_by: User | None = None
     warnings: list[str] = field(default_factory=list)  # become `Warning:` headers
     audit_annotations: dict[str, str] = field(default_factory=dict)
+    on_object: Callable[[Object], None] | None = None  # to be called with the decoded body: it is audited
     deadline: asyncio.Event | None = None
     begun: Callable[[], None] = lambda: None  # to be called when a watch has told what is there
 

@@ -100,6 +100,16 @@ class Authorizers:
                 reasons.append(verdict.reason)
         return Verdict(Decision.NO_OPINION, ", ".join(reasons)) if reasons else NO_OPINION
 
+    def explain(self, user: User, info: RequestInfo, verdict: Verdict) -> str:
+        """Why it is so, for people: who allows answers in no time, and is asked for the reason afterwards."""
+        if verdict.reason or not verdict.allowed or users.MASTERS in user.groups:
+            return verdict.reason
+        for authorizer in self._local:
+            if authorizer.authorize(user, info).allowed:
+                explain = getattr(authorizer, "explain", None)
+                return explain(user, info) if explain is not None else ""
+        return ""
+
     async def decide(self, user: User, info: RequestInfo) -> Verdict:
         """What all say, in order, also those that have to be asked over the network."""
         if not self.remote or users.MASTERS in user.groups:

@@ -115,6 +115,20 @@ class RBAC:
                 rights.answers[question] = names
         return ALLOWED if names is None or info.name in names else NO_OPINION
 
+    def explain(self, user: User, info: RequestInfo) -> str:
+        """Which binding allows it, in upstream's words."""
+        keys = set(roles.subject_keys(user.name, user.groups))
+        for kind in ("ClusterRoleBinding", "RoleBinding"):
+            for (own_kind, key), binding in sorted(self._bound.items(), key=lambda pair: pair[0]):
+                if own_kind != kind or (key.namespace and key.namespace != info.namespace):
+                    continue
+                subject = _subject_in(binding, key.namespace, keys)
+                reference = binding.get("roleRef") or {}
+                rules = self.rules_of_reference(reference, key.namespace) or ()
+                if subject is not None and any(_allows(rule, info) for rule in rules):
+                    return _allowed_by(kind, key, reference, subject)
+        return ""
+
     def rules_for(self, user: User, namespace: str = "") -> list[Object]:
         """All rules that a user holds in a namespace (or only those that hold everywhere)."""
         rights = self._rights_of(user)
@@ -170,3 +184,24 @@ class RBAC:
                     namespace = place[1].namespace
                     rules = self.rules_of_reference(binding.get("roleRef") or {}, namespace)
                     yield place[0], namespace, rules or []
+
+
+def _subject_in(binding: Object, namespace: str, keys: set[str]) -> Object | None:
+    return next(
+        (one for one in roles.subjects_of(binding) if roles.subject_key(one, namespace) in keys), None
+    )
+
+
+def _allows(rule: Object, info: RequestInfo) -> bool:
+    if not info.is_resource:
+        return roles.path_rule_allows(rule, info.verb, info.path)
+    return roles.resource_rule_allows(rule, info.verb, info.group, info.resource, info.subresource, info.name)
+
+
+def _allowed_by(kind: str, key: ObjectKey, reference: Object, subject: Object) -> str:
+    binding = f"{key.name}/{key.namespace}" if key.namespace else key.name
+    name = subject.get("name")
+    if subject.get("kind") == "ServiceAccount":
+        name = f"{name}/{subject.get('namespace') or key.namespace}"
+    role = f'{reference.get("kind")} "{reference.get("name")}"'
+    return f'RBAC: allowed by {kind} "{binding}" of {role} to {subject.get("kind")} "{name}"'

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apiserver.authorization.authorizer import ALLOWED, NO_OPINION, Decision, Verdict
+from apiserver.authorization.authorizer import NO_OPINION, Decision, Verdict
 from apiserver.request import RequestInfo, User
 from kubarium.apimachinery import errors, fields, labels
 from kubarium.apimachinery.cel import compiler, types
@@ -154,7 +154,7 @@ def _verdict(status: Object) -> Verdict:
         text = "webhook subject access review returned both allow and deny response"
         return Verdict(Decision.DENY, error=text)
     if status.get("allowed"):
-        return ALLOWED
+        return Verdict(Decision.ALLOW, status.get("reason") or "")
     decision = Decision.DENY if status.get("denied") else Decision.NO_OPINION
     return Verdict(decision, status.get("reason") or "")
 

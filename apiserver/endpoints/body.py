@@ -206,7 +206,10 @@ async def read_object(
     if obj.get("apiVersion") in also_reads:
         obj["apiVersion"] = wanted.api_version
     check_type(obj, wanted)
-    return normalized(endpoints, row, context, obj, wanted, problems)
+    obj = normalized(endpoints, row, context, obj, wanted, problems)
+    if context.on_object is not None:
+        context.on_object(obj)
+    return obj
 
 
 def _check_says_what_it_is(obj: Object, wanted: GroupVersionKind, content: bytes) -> None:

@@ -1,139 +1,76 @@
-"""Who did what, when: one JSON line per stage of a request, as much as the policy wants.
+"""Who did what, when: one event per stage of a request, as much as the policy wants.
 
 Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+import asyncio
+from collections.abc import MutableMapping, Sequence
+from typing import Any
 
 import orjson
 import yaml
 
+from apiserver.filters.audit_backends import Backend
+from apiserver.filters.audit_policy import (
+    COMPLETE,
+    METADATA,
+    PANIC,
+    RECEIVED,
+    REQUEST_RESPONSE,
+    STARTED,
+    Policy,
+    Rule,
+)
 from apiserver.filters.read_request_info import is_long_running
 from apiserver.request import CONTEXT, RequestContext, User
 from kubarium.apimachinery import errors, time
 from kubarium.apimachinery.object import Object
+from kubarium.component_base.metrics import Counts
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
-NONE, METADATA, REQUEST, REQUEST_RESPONSE = "None", "Metadata", "Request", "RequestResponse"
-MAX_BODY = 1 << 20  # bytes of a body that are kept for the log
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What to log of which requests: one rule of an audit `Policy`."""
-
-    level: str
-    users: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    verbs: frozenset[str] = frozenset()
-    namespaces: frozenset[str] = frozenset()
-    resources: tuple[Mapping[str, Any], ...] = ()
-    paths: tuple[str, ...] = ()
-    omitted_stages: frozenset[str] = frozenset()
-
-    def matches(self, context: RequestContext) -> bool:
-        """Is the request one of these?"""
-        info, user = context.info, context.user
-        if self.users and user.name not in self.users:
-            return False
-        if self.groups and self.groups.isdisjoint(user.groups):
-            return False
-        if self.verbs and info.verb not in self.verbs:
-            return False
-        if not info.is_resource:
-            return (
-                not self.resources and not self.namespaces and (not self.paths or self._names_path(info.path))
-            )
-        if self.paths or (self.namespaces and info.namespace not in self.namespaces):
-            return False
-        return not self.resources or any(self._names_resource(one, context) for one in self.resources)
-
-    def _names_path(self, path: str) -> bool:
-        return any(
-            one in ("*", path) or (one.endswith("*") and path.startswith(one[:-1])) for one in self.paths
-        )
-
-    @staticmethod
-    def _names_resource(entry: Mapping[str, Any], context: RequestContext) -> bool:
-        info = context.info
-        if (entry.get("group") or "") != info.group:
-            return False
-        full = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
-        wanted = entry.get("resources") or ["*"]
-        candidates = {full, "*", f"{info.resource}/*", f"*/{info.subresource}" if info.subresource else full}
-        if candidates.isdisjoint(wanted):
-            return False
-        names = entry.get("resourceNames")
-        return not names or info.name in names
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The first rule that matches decides."""
-
-    rules: tuple[Rule, ...]
-    omitted_stages: frozenset[str] = frozenset()
-
-    def rule_for(self, context: RequestContext) -> Rule | None:
-        """The rule for a request; None if nothing is logged."""
-        found = next((rule for rule in self.rules if rule.matches(context)), None)
-        return None if found is None or found.level == NONE else found
-
-
-def load_policy(path: str) -> Policy:
-    """Read an audit policy file."""
-    body = yaml.safe_load(Path(path).read_text())
-    return policy_of(body)
-
-
-def policy_of(body: Object) -> Policy:
-    """An audit `Policy` object, understood. Raises ValueError if it is none."""
-    if body.get("kind") != "Policy" or not str(body.get("apiVersion", "")).startswith("audit.k8s.io/"):
-        raise ValueError("an audit policy has kind Policy and apiVersion audit.k8s.io/v1")
-    rules = tuple(_rule_of(rule) for rule in body.get("rules") or ())
-    if not rules:
-        raise ValueError("loaded illegal policy with 0 rules")
-    return Policy(rules, frozenset(body.get("omitStages") or ()))
-
-
-def _rule_of(rule: Object) -> Rule:
-    if rule.get("level") not in (NONE, METADATA, REQUEST, REQUEST_RESPONSE):
-        raise ValueError(f"unknown audit level {rule.get('level')!r}")
-    return Rule(
-        rule["level"],
-        frozenset(rule.get("users") or ()),
-        frozenset(rule.get("userGroups") or ()),
-        frozenset(rule.get("verbs") or ()),
-        frozenset(rule.get("namespaces") or ()),
-        tuple(rule.get("resources") or ()),
-        tuple(rule.get("nonResourceURLs") or ()),
-        frozenset(rule.get("omitStages") or ()),
-    )
-
-
-class Sink(Protocol):
-    """Takes lines."""
-
-    def write(self, line: bytes, /) -> object:
-        """Keep a line."""
-        ...
+MAX_BODY = 4 << 20  # bytes of a body that are kept for the log
+EVENTS = Counts(
+    "apiserver_audit_event_total", "Counter of audit events generated and sent to the audit backend.", ()
+)
+LEVELS = Counts(
+    "apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", ("level",)
+)
+REJECTED = Counts(
+    "apiserver_audit_requests_rejected_total",
+    "Counter of apiserver requests rejected due to an error in audit logging backend.",
+    (),
+)
 
 
 class AuditLog:
-    """Writes events, one line each."""
+    """Writes events to some backends; those that are `strict` may refuse the request by failing."""
 
-    def __init__(self, policy: Policy, sink: Sink) -> None:
+    def __init__(self, policy: Policy, backends: Sequence[Backend], strict: Sequence[Backend] = ()) -> None:
         self.policy = policy
-        self._sink = sink
+        self._backends, self._strict = backends, strict
 
-    def write(self, event: Object) -> None:
-        """Keep one event."""
-        self._sink.write(orjson.dumps(event) + b"\n")
+    async def write(self, event: Object) -> bool:
+        """Keep one event; False if the request must not go on."""
+        EVENTS.add()
+        well = True
+        for backend in self._backends:
+            kept = await backend.process([event])
+            well = well and (kept or backend not in self._strict)
+        return well
+
+    async def run(self) -> None:
+        """Send what is gathered."""
+        async with asyncio.TaskGroup() as group:
+            for backend in self._backends:
+                group.create_task(backend.run())
+
+    def rule_for(self, user: User | None, context: RequestContext) -> Rule | None:
+        """What is to be logged of a request; None if nothing is."""
+        rule = self.policy.rule_for(user, context.info)
+        LEVELS.add(("None" if rule is None else rule.level,))
+        return rule
 
 
 class Audit:
@@ -145,12 +82,16 @@ class Audit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext = scope[CONTEXT]
-        rule = self._log.policy.rule_for(context)
+        rule = self._log.rule_for(context.user, context)
         if rule is None:
             await self._app(scope, receive, send)
             return
         record = _Record(self._log, rule, context, scope)
-        record.stage("RequestReceived")
+        context.on_object = record.saw
+        if not await record.stage(RECEIVED):
+            REJECTED.add()
+            raise errors.InternalError.because("failed to store audit event")
+        last = COMPLETE
         try:
             await self._app(scope, record.reading(receive), record.writing(send))
         except errors.StatusError as error:
@@ -158,10 +99,23 @@ class Audit:
             raise
         except Exception as error:
             record.code, record.status = 500, errors.InternalError.because(error).status()
-            record.stage("Panic")
+            last = PANIC
             raise
         finally:
-            record.stage("ResponseComplete")
+            await record.stage(last)
+
+
+async def refused(log: AuditLog, scope: Scope, attempted: Sequence[str]) -> None:
+    """Log a request of somebody whom nobody knows: there is only one stage, and no user."""
+    context: RequestContext = scope[CONTEXT]
+    rule = log.rule_for(None, context)
+    if rule is None:
+        return
+    record = _Record(log, rule, context, scope)
+    tried = f"attempted: {', '.join(attempted)}" if attempted else "no credentials provided"
+    record.code, record.status = 401, {"message": f"Authentication failed, {tried}"}
+    record.anonymous = True
+    await record.stage(STARTED)
 
 
 class _Record:
@@ -172,8 +126,20 @@ class _Record:
         self._received = context.clock.now()
         self._request = bytearray()
         self._response = bytearray()
+        self._object: Any = None
+        self._more: dict[str, str] = {}  # about the object
         self.code = 0
         self.status: Object | None = None
+        self.anonymous = False
+
+    def saw(self, obj: Object) -> None:
+        """The body has been understood, in whatever form it came."""
+        metadata = obj.get("metadata") or {}
+        for key in ("namespace", "name", "uid", "resourceVersion"):
+            if isinstance(value := metadata.get(key), str) and value:
+                self._more[key] = value
+        if self._rule.level != METADATA:
+            self._object = orjson.Fragment(orjson.dumps(self._bare(obj)))
 
     def reading(self, receive: Receive) -> Receive:
         """`receive`, remembering the body if the level asks for it."""
@@ -193,21 +159,22 @@ class _Record:
         bodies = self._rule.level == REQUEST_RESPONSE and not is_long_running(self._context.info)
 
         async def recording(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                self.code = 101
+                await self.stage(STARTED)
+            elif message["type"] == "http.response.start":
                 self.code = message["status"]
                 if is_long_running(self._context.info):
-                    self.stage("ResponseStarted")
+                    await self.stage(STARTED)
             elif bodies and len(self._response) < MAX_BODY:
                 self._response += message.get("body") or b""
             await send(message)
 
         return recording
 
-    def stage(self, stage: str) -> None:
-        """Write a line, unless the policy omits the stage."""
-        if stage in self._rule.omitted_stages or stage in self._log.policy.omitted_stages:
-            return
-        self._log.write(self._event(stage))
+    async def stage(self, stage: str) -> bool:
+        """Write an event, unless the policy omits the stage; False if the request must not go on."""
+        return stage in self._rule.omitted_stages or await self._log.write(self._event(stage))
 
     def _event(self, stage: str) -> Object:
         context, scope = self._context, self._scope
@@ -220,32 +187,68 @@ class _Record:
             "stage": stage,
             "requestURI": scope["path"] + (f"?{query.decode('latin-1')}" if query else ""),
             "verb": context.info.verb,
-            "user": _user(context.impersonated_by or context.user),
-            "sourceIPs": [context.source_ip],
-            "userAgent": context.user_agent,
-            "requestReceivedTimestamp": time.format_micro_time(self._received),
-            "stageTimestamp": time.format_micro_time(context.clock.now()),
+            "user": {} if self.anonymous else _user(context.impersonated_by or context.user),
         }
         if context.impersonated_by is not None:
             event["impersonatedUser"] = _user(context.user)
+        event |= {"sourceIPs": [context.source_ip], "userAgent": context.user_agent}
         if context.info.is_resource:
-            event["objectRef"] = _reference(context)
-        if stage != "RequestReceived":
+            event["objectRef"] = self._reference()
+        if stage != RECEIVED:
             event["responseStatus"] = {"metadata": {}, **(_brief(self.status) or {}), "code": self.code}
-            _attach(event, "requestObject", bytes(self._request))
-            _attach(event, "responseObject", bytes(self._response))
-            if context.audit_annotations:
-                event["annotations"] = dict(context.audit_annotations)
+            self._attach(event)
+        event["requestReceivedTimestamp"] = time.format_micro_time(self._received)
+        event["stageTimestamp"] = time.format_micro_time(context.clock.now())
+        if stage != RECEIVED and context.audit_annotations:
+            event["annotations"] = dict(context.audit_annotations)
         return event
 
+    def _attach(self, event: Object) -> None:
+        sent = self._object if self._object is not None else self._decoded(self._request)
+        if sent is not None:
+            event["requestObject"] = sent
+        answered = self._decoded(self._response)
+        if answered is None and self.status is not None and self._rule.level == REQUEST_RESPONSE:
+            answered = self.status
+        if answered is not None:
+            event["responseObject"] = answered
 
-def _attach(event: Object, key: str, body: bytes) -> None:
-    if not body:
-        return
-    try:
-        event[key] = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return  # YAML, protobuf or cut off: upstream logs decoded objects only
+    def _decoded(self, content: bytearray) -> Any:
+        """What was sent as JSON or YAML (patches to apply); nothing if it is neither, or has been cut off."""
+        if not content:
+            return None
+        try:
+            found = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            try:
+                found = yaml.safe_load(bytes(content))
+            except (yaml.YAMLError, ValueError):
+                return None
+            if not isinstance(found, dict):
+                return None
+        return self._bare(found)
+
+    def _bare(self, obj: Any) -> Any:
+        """The object, or the objects of a list, without managed fields if the policy wants that."""
+        if not self._rule.omit_managed_fields or not isinstance(obj, dict):
+            return obj
+        if isinstance(items := obj.get("items"), list):
+            return {**obj, "items": [self._bare(item) for item in items]}
+        metadata = obj.get("metadata")
+        if not isinstance(metadata, dict) or "managedFields" not in metadata:
+            return obj
+        kept = {key: value for key, value in metadata.items() if key != "managedFields"}
+        return {**obj, "metadata": kept}
+
+    def _reference(self) -> Object:
+        info, more = self._context.info, self._more
+        pairs: Sequence[tuple[str, str]] = (
+            ("resource", info.resource), ("namespace", info.namespace or more.get("namespace", "")),
+            ("name", info.name or more.get("name", "")), ("uid", more.get("uid", "")), ("apiGroup", info.group),
+            ("apiVersion", info.version), ("resourceVersion", more.get("resourceVersion", "")),
+            ("subresource", info.subresource),
+        )  # fmt: skip
+        return {key: value for key, value in pairs if value}
 
 
 def _brief(status: Object | None) -> Object | None:
@@ -263,12 +266,3 @@ def _user(user: User) -> Object:
     if user.extra:
         found["extra"] = {key: list(values) for key, values in user.extra.items()}
     return found
-
-
-def _reference(context: RequestContext) -> Object:
-    info = context.info
-    pairs: Sequence[tuple[str, str]] = (
-        ("resource", info.resource), ("namespace", info.namespace), ("name", info.name),
-        ("apiGroup", info.group), ("apiVersion", info.version), ("subresource", info.subresource),
-    )  # fmt: skip
-    return {key: value for key, value in pairs if value}

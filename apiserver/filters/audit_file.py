@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO
@@ -16,11 +17,18 @@ class RotatingFile:
     """Lines are never split. Zeros mean: 100 megabytes, and all old files are kept, for ever."""
 
     def __init__(
-        self, path: str, clock: Clock, *, megabytes: int = 0, backups: int = 0, days: int = 0
+        self,
+        path: str,
+        clock: Clock,
+        *,
+        megabytes: int = 0,
+        backups: int = 0,
+        days: int = 0,
+        compress: bool = False,
     ) -> None:
         self._path, self._clock = Path(path), clock
         self._limit = (megabytes or 100) * MEGABYTE
-        self._backups, self._days = backups, days
+        self._backups, self._days, self._compress = backups, days, compress
         self._open()
 
     def write(self, line: bytes) -> None:
@@ -43,7 +51,11 @@ class RotatingFile:
         self._file.close()
         now = self._clock.now()
         stamp = f"{now.strftime(_STAMP)}.{now.microsecond // 1000:03d}"
-        self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}{self._path.suffix}"))
+        aside = self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}{self._path.suffix}"))
+        if self._compress:
+            with gzip.open(f"{aside}.gz", "wb", compresslevel=6) as packed:
+                packed.write(aside.read_bytes())
+            aside.unlink()
         self._open()
         old = sorted(self._old_files().items(), reverse=True)  # the newest first
         for at, (time, path) in enumerate(old):
@@ -55,10 +67,10 @@ class RotatingFile:
     def _old_files(self) -> dict[datetime, Path]:
         found = {}
         for path in self._path.parent.iterdir():
-            prefix, suffix = f"{self._path.stem}-", self._path.suffix
-            if not path.name.startswith(prefix) or not path.name.endswith(suffix):
+            prefix, suffix, name = f"{self._path.stem}-", self._path.suffix, path.name.removesuffix(".gz")
+            if not name.startswith(prefix) or not name.endswith(suffix):
                 continue
-            text = path.name.removeprefix(prefix).removesuffix(suffix)
+            text = name.removeprefix(prefix).removesuffix(suffix)
             try:
                 time = datetime.strptime(text, f"{_STAMP}.%f")
             except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from apiserver.authentication.authenticator import Authenticator, Credentials
+from apiserver.filters.audit import AuditLog, refused
 from apiserver.request import CONTEXT, RequestContext, User
 from kubarium.apimachinery import errors
 from kubarium.component_base import logging
@@ -22,23 +23,40 @@ _SECRET_HEADERS = frozenset({b"authorization"})
 class Authentication:
     """Asks the authenticators and notes the user."""
 
-    def __init__(self, app: App, authenticator: Authenticator) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, audit: AuditLog | None = None) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._audit = audit  # for those whom nobody knows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext = scope[CONTEXT]
         known: User | None = scope.get(USER)
         if known is None:
             credentials = credentials_of(scope, context.source_ip)
-            known = await self._authenticator.authenticate(credentials)
-            if known is None:
-                raise errors.Unauthorized()
+            known = await self._recognised(scope, credentials)
             if "authorization" in credentials.headers:
                 # The proof was meant for us; whatever we proxy to must not see it.
                 scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _SECRET_HEADERS]
         context.user = known
         await self._app(scope, receive, send)
+
+    async def _recognised(self, scope: Scope, credentials: Credentials) -> User:
+        try:
+            known = await self._authenticator.authenticate(credentials)
+            if known is None:
+                raise errors.Unauthorized()
+        except errors.Unauthorized:
+            if self._audit is not None:
+                await refused(self._audit, scope, _attempted(credentials))
+            raise
+        return known
+
+
+def _attempted(credentials: Credentials) -> list[str]:
+    """How somebody tried to prove who it is."""
+    header = credentials.headers.get("authorization", "").lower()
+    found = [name for name in ("basic", "bearer") if header.startswith(f"{name} ")]
+    return [*found, "x509"] if credentials.client_certificate is not None else found
 
 
 def credentials_of(scope: Scope, source_ip: str = "") -> Credentials:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 
-from apiserver.authorization.authorizer import Authorizers, forbidden
+from apiserver.authorization.authorizer import Authorizers, Verdict, forbidden
 from apiserver.request import CONTEXT, RequestContext, RequestInfo
 from kubarium.apimachinery import errors
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
 SETTLING_SECONDS = 5.0  # how long a refusal is put off after the start
+DECISION, REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
 _STREAMS = frozenset({"exec", "attach", "portforward"})
 
 
@@ -45,7 +46,17 @@ class Authorization:
                 async with asyncio.timeout(SETTLING_SECONDS):
                     await authorizer.settled.wait()
             verdict = await authorizer.decide(user, info)
+        if context.on_object is not None:  # the request is audited
+            self._note(context, info, verdict)
         if verdict.error and not verdict.allowed:
             raise errors.InternalError(f'Internal Server Error: "{info.path}": {verdict.error}')
         if not verdict.allowed:
             raise forbidden(user, info, verdict.reason)
+
+    def _note(self, context: RequestContext, info: RequestInfo, verdict: Verdict) -> None:
+        notes = context.audit_annotations
+        if verdict.error and not verdict.allowed:
+            notes[REASON] = "internal error"
+        else:
+            notes[DECISION] = "allow" if verdict.allowed else "forbid"
+            notes[REASON] = self._authorizer.explain(context.user, info, verdict)

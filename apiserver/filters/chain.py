@@ -36,7 +36,7 @@ def build_chain(
     inner = Impersonation(inner, authorizer)
     if audit is not None:
         inner = Audit(inner, audit)
-    inner = Authentication(inner, authenticator)  # 401
+    inner = Authentication(inner, authenticator, audit)  # 401
     inner = Deadline(inner, request_timeout)  # 504
     inner = Errors(inner)  # an exception becomes a Status
     inner = ProtobufAnswers(inner)

@@ -54,7 +54,8 @@ class Reviewer:
     async def may(self, user: User, info: RequestInfo) -> tuple[bool, bool, str]:
         """Is it allowed, is it denied expressly, and why?"""
         verdict = await self._authorizer.decide(user, info)
-        return verdict.allowed, verdict.decision is Decision.DENY, verdict.reason
+        reason = self._authorizer.explain(user, info, verdict)
+        return verdict.allowed, verdict.decision is Decision.DENY, reason
 
     def rules(self, user: User, namespace: str) -> tuple[list[Object], list[Object], bool]:
         """All rules that a user holds in a namespace; incomplete where somebody is asked who cannot list them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,8 +11,6 @@ import pytest
 
 from apiserver.authentication.authenticator import Authenticators
 from apiserver.authorization.authorizer import AlwaysAllow, Authorizers
-from apiserver.filters.audit import AuditLog, policy_of
-from apiserver.filters.audit_file import RotatingFile
 from apiserver.filters.chain import build_chain
 from apiserver.filters.priority_levels import PriorityLevels
 from apiserver.request import CONTEXT, RequestContext
@@ -25,9 +22,7 @@ from kubarium.component_base.serving import Receive, Scope, Send, respond
 Work = Callable[[RequestContext], Awaitable[None]]
 
 
-def chain(
-    work: Work, *, timeout: float = 5.0, levels: PriorityLevels | None = None, audit: AuditLog | None = None
-) -> LoopbackTransport:
+def chain(work: Work, *, timeout: float = 5.0, levels: PriorityLevels | None = None) -> LoopbackTransport:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext = scope[CONTEXT]
         await work(context)
@@ -40,7 +35,6 @@ def chain(
             authorizer=Authorizers([AlwaysAllow()]),
             clock=RealClock(),
             request_timeout=timeout,
-            audit=audit,
             priority_levels=levels,
         )
     )
@@ -148,37 +142,6 @@ async def test_those_in_a_queue_get_the_seat_in_turn() -> None:
     assert [status for status, _, _ in answers] == [200] * 20
     assert most == 2
     assert levels.levels["small"].in_use == levels.levels["small"].waiting == 0
-
-
-async def test_the_audit_log_tells_what_the_policy_wants(tmp_path: Path) -> None:
-    rules = [
-        {"level": "None", "resources": [{"group": "", "resources": ["events"]}]},
-        {"level": "RequestResponse", "resources": [{"group": "", "resources": ["pods"]}]},
-        {"level": "Metadata"},
-    ]
-    body = {
-        "apiVersion": "audit.k8s.io/v1",
-        "kind": "Policy",
-        "omitStages": ["RequestReceived"],
-        "rules": rules,
-    }
-    file = RotatingFile(str(tmp_path / "audit.log"), RealClock())
-    log = AuditLog(policy_of(body), file)
-
-    async def refuse(context: RequestContext) -> None:
-        if context.info.resource == "secrets":
-            raise errors.Forbidden.of("", "secrets", "", "no")
-
-    door = chain(refuse, audit=log)
-    for target in ("/api/v1/events", "/api/v1/namespaces/d/pods/x", "/api/v1/secrets"):
-        await ask(door, target)
-    file.close()
-    pods, secrets = (orjson.loads(line) for line in (tmp_path / "audit.log").read_bytes().splitlines())
-    assert (pods["level"], pods["stage"], pods["verb"]) == ("RequestResponse", "ResponseComplete", "get")
-    assert pods["objectRef"] == {"resource": "pods", "namespace": "d", "name": "x", "apiVersion": "v1"}
-    assert pods["responseObject"] == {"user": "system:anonymous"} and pods["responseStatus"]["code"] == 200
-    assert (secrets["level"], secrets["responseStatus"]["code"]) == ("Metadata", 403)
-    assert secrets["user"]["username"] == "system:anonymous"
 
 
 async def test_impersonation_exchanges_the_user() -> None:

@@ -97,7 +97,7 @@ def test_what_would_be_an_empty_promise_is_refused(capsys: pytest.CaptureFixture
         with pytest.raises(SystemExit):
             parse(kubelet.options.Options, [flag], "kubelet")
     with pytest.raises(SystemExit):
-        parse(apiserver.options.Options, ["--audit-webhook-config-file=/f"], "kube-apiserver")
+        parse(apiserver.options.Options, ["--authorization-policy-file=/f"], "kube-apiserver")
     assert "invalid choice: 'static'" in capsys.readouterr().err
 
 
