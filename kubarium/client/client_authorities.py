@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kubarium.api.authentication.request_headers import HeaderNames
 from kubarium.apimachinery.errors import StatusError
@@ -16,6 +15,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.memory_files import MemoryFiles
 from kubarium.component_base.secure_serving import SecureServing
 
 log = logging.get(__name__)
@@ -46,19 +46,19 @@ def of_flags(flags: SecureServing) -> ClientAuthorities:
 
 
 async def look_up(
-    flags: SecureServing, client: Client | None, clock: Clock, scratch: Path
+    flags: SecureServing, client: Client | None, clock: Clock, files: MemoryFiles
 ) -> ClientAuthorities:
-    """Fill in from the cluster what no flag says; certificates are written into the directory `scratch`."""
+    """Fill in from the cluster what no flag says; certificates are kept in `files`."""
     given = of_flags(flags)
     if client is None or flags.authentication_skip_lookup or (given.clients and given.proxies):
         return given
     data = await _published(flags, client, clock)
-    clients = given.clients or _write(scratch / "client-ca.crt", data.get("client-ca-file"))
+    clients = given.clients or _kept(files, "client-ca.crt", data.get("client-ca-file"))
     if given.proxies or not data.get("requestheader-client-ca-file"):
         return ClientAuthorities(clients, given.proxies, given.proxy_names, given.headers)
     return ClientAuthorities(
         clients,
-        _write(scratch / "front-proxy-ca.crt", data["requestheader-client-ca-file"]),
+        _kept(files, "front-proxy-ca.crt", data["requestheader-client-ca-file"]),
         frozenset(_names(data, "allowed-names")),
         HeaderNames(
             _names(data, "username-headers"),
@@ -88,8 +88,5 @@ def _names(data: Object, what: str) -> tuple[str, ...]:
     return tuple(json.loads(data.get(f"requestheader-{what}") or "[]"))
 
 
-def _write(path: Path, text: str | None) -> str:
-    if not text:
-        return ""
-    path.write_text(text)
-    return str(path)
+def _kept(files: MemoryFiles, name: str, text: str | None) -> str:
+    return files.keep(name, text.encode()) if text else ""

@@ -14,9 +14,7 @@ Source: https://kubernetes.io/docs/reference/instrumentation/zpages/
 from __future__ import annotations
 
 import logging as standard_logging
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -31,6 +29,7 @@ from kubarium.component_base import logging, profiling, serving
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.health import Health
 from kubarium.component_base.issuers import Issuers
+from kubarium.component_base.memory_files import MemoryFiles
 from kubarium.component_base.secure_serving import SecureServing, key_pair
 from kubarium.component_base.serving import Page, Receive, Scope, Send
 from kubarium.component_base.status_pages import TEXT, StatusPages
@@ -77,12 +76,12 @@ class SecurePages:
             allowed_for=flags.authorization_webhook_cache_authorized_ttl,
             denied_for=flags.authorization_webhook_cache_unauthorized_ttl,
         )
-        with tempfile.TemporaryDirectory(prefix=f"{self.name}-") as scratch:
+        with MemoryFiles() as files:
             try:
-                known = await client_authorities.look_up(flags, tokens, self._clock, Path(scratch))
+                known = await client_authorities.look_up(flags, tokens, self._clock, files)
                 door = Door(tokens, accesses, self._clock, rules, _vouchers(known))
                 tls = serving.TLS(
-                    *key_pair(flags, self.name, scratch),
+                    *key_pair(flags, self.name, files),
                     known.clients or known.proxies or None,
                     more_ca_files=(known.proxies,) if known.proxies else (),
                     min_version=flags.tls_min_version,

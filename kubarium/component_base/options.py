@@ -10,6 +10,7 @@
 Names, forms and units of flags are those of upstream's component of the same name: a boolean may be given as
 `--flag`, `--flag=true` or `--flag=false`; a list as `a,b` or by repeating the flag; a mapping as `k=v,k2=v2`;
 a duration (`Duration`) as `1m30s`. Names may be written with `_` for `-`. `--version` prints the version and ends.
+What cannot be understood ends the program with the words of Go's pflag, in which upstream's programs complain.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import types
 import typing
 from collections.abc import Sequence
-from typing import Any, NewType, TypeVar
+from typing import Any, NewType, NoReturn, TypeVar
 
 from kubarium.component_base import version
 
@@ -41,9 +42,10 @@ def flag(
     name: str | None = None,
     group: str = "Generic flags",
     choices: Sequence[Any] | None = None,
+    deprecated: str = "",
 ) -> Any:
-    """Declare a field of an options class."""
-    metadata = {"help": help, "name": name, "group": group, "choices": choices}
+    """Declare a field of an options class. `deprecated` is what whoever gives the flag is told."""
+    metadata = {"help": help, "name": name, "group": group, "choices": choices, "deprecated": deprecated}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -74,7 +76,7 @@ def format_duration(seconds: float) -> str:
 
 def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | None = None) -> T:
     """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given."""
-    parser = argparse.ArgumentParser(prog=program, allow_abbrev=False)
+    parser = _Parser(prog=program, allow_abbrev=False, exit_on_error=False)
     parser.add_argument(
         "--version",
         nargs="?",
@@ -89,7 +91,7 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
     for field in fields:
         title = field.metadata.get("group", "Generic flags")
         group = groups.setdefault(title, parser.add_argument_group(title))
-        names = ["--" + (field.metadata.get("name") or field.name.replace("_", "-"))]
+        names = ["--" + _name_of(field)]
         if field.name == "verbosity":
             names = ["-v", "--v"]
         group.add_argument(
@@ -99,14 +101,71 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
             choices=field.metadata.get("choices"),
             **_argument(hints[field.name]),
         )
-    arguments = vars(parser.parse_args([_with_dashes(text) for text in argv]))
+    arguments = vars(parser.parse_all([_with_dashes(text) for text in argv]))
     given = {key: value for key, value in arguments.items() if value is not None and key != "version"}
     for field in fields:
         if field.name in given:
-            given[field.name] = _collect(hints[field.name], given[field.name])
+            try:
+                given[field.name] = _collect(hints[field.name], given[field.name])
+            except (argparse.ArgumentTypeError, ValueError) as error:
+                parser.error(f'invalid argument for "--{_name_of(field)}" flag: {error}')
+            if deprecated := field.metadata.get("deprecated"):
+                sys.stderr.write(f"Flag --{_name_of(field)} has been deprecated, {deprecated}\n")
     if defaults is not None:
         return dataclasses.replace(defaults, **given)  # type: ignore[type-var]
     return options(**given)
+
+
+def _name_of(field: dataclasses.Field[Any]) -> str:
+    return field.metadata.get("name") or field.name.replace("_", "-")
+
+
+_UNDERSTOOD = (  # what argparse says of a value, and what Go says
+    (r"invalid int value: '(.*)'", 'strconv.ParseInt: parsing "{0}": invalid syntax'),
+    (r"invalid float value: '(.*)'", 'strconv.ParseFloat: parsing "{0}": invalid syntax'),
+    (r"invalid boolean value '(.*)'", 'strconv.ParseBool: parsing "{0}": invalid syntax'),
+    (r"invalid parse_duration value: '(.*)'", 'time: invalid duration "{0}"'),
+    (r"invalid choice: '?(.*?)'? \(choose from (.*)\)", "must be one of {1}"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains as pflag does."""
+
+    def parse_all(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Take every argument, or end the program."""
+        try:
+            found, left = self.parse_known_args(argv)
+        except argparse.ArgumentError as error:
+            self.error(_in_words_of_pflag(error))
+        if left:
+            self.error(self._unknown(left))
+        return found
+
+    def _unknown(self, left: Sequence[str]) -> str:
+        flag = next((text for text in left if text.startswith("-") and text != "-"), "")
+        if flag.startswith("--"):
+            return f"unknown flag: {flag.partition('=')[0]}"
+        if flag:
+            return f"unknown shorthand flag: '{flag[1]}' in {flag}"
+        quoted = " ".join(f'"{text}"' for text in left)
+        return f'"{self.prog}" does not take any arguments, got [{quoted}]'
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        # The kubelet parses twice, and says so.
+        before = "failed to parse kubelet flag: " if self.prog == "kubelet" else ""
+        self.exit(1, f"Error: {before}{message}\n")
+
+
+def _in_words_of_pflag(error: argparse.ArgumentError) -> str:
+    flag = (error.argument_name or "").rpartition("/")[2]
+    if error.message.startswith("expected"):
+        return f"flag needs an argument: {flag}"
+    for pattern, words in _UNDERSTOOD:
+        if found := re.fullmatch(pattern, error.message):
+            return f'invalid argument "{found[1]}" for "{flag}" flag: {words.format(*found.groups())}'
+    return f'invalid argument for "{flag}" flag: {error.message}'
 
 
 class _ShowVersion(argparse.Action):

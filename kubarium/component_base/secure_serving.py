@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubarium.component_base import certificates
+from kubarium.component_base.memory_files import MemoryFiles
 from kubarium.component_base.options import Duration, flag
 
 SECURE = "Secure serving flags"
@@ -109,14 +110,20 @@ class SecureServing:
     contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.", group=DEBUGGING)
 
 
-def key_pair(flags: SecureServing, name: str, scratch: str) -> tuple[str, str]:
+def key_pair(flags: SecureServing, name: str, files: MemoryFiles) -> tuple[str, str]:
     """The certificate that the flags name, or one that the program signs itself."""
     if flags.tls_cert_file:
         return flags.tls_cert_file, flags.tls_private_key_file
-    directory = Path(flags.cert_dir or scratch)
+    if not flags.cert_dir:
+        pair = _self_signed(name)
+        return files.keep(f"{name}.crt", pair.cert_pem), files.keep(f"{name}.key", pair.key_pem)
+    directory = Path(flags.cert_dir)
     directory.mkdir(parents=True, exist_ok=True)
     cert, key = directory / f"{name}.crt", directory / f"{name}.key"
     if not cert.exists():
-        authority = certificates.Authority.create(f"{name}-ca")
-        authority.server(name, ["localhost", "127.0.0.1"]).write(cert, key)
+        _self_signed(name).write(cert, key)
     return str(cert), str(key)
+
+
+def _self_signed(name: str) -> certificates.KeyPair:
+    return certificates.Authority.create(f"{name}-ca").server(name, ["localhost", "127.0.0.1"])

@@ -25,7 +25,8 @@ from kubarium.component_base import profiling
 from kubarium.component_base.certificates import Authority
 from kubarium.component_base.clock import FakeClock
 from kubarium.component_base.issuers import Issuers
-from kubarium.component_base.secure_serving import SecureServing
+from kubarium.component_base.memory_files import MemoryFiles
+from kubarium.component_base.secure_serving import SecureServing, key_pair
 from tests.integration.running import free_port
 
 PROXY_HEADERS = {"X-Remote-User": "jane", "X-Remote-Group": "system:masters"}
@@ -150,7 +151,7 @@ async def test_what_a_proxy_says_reaches_the_question_who_may(world: World) -> N
     assert asked[0].extra == (("scopes", ("read",)),)
 
 
-async def test_authorities_are_looked_up_where_no_flag_names_them(world: World, tmp_path: Path) -> None:
+async def test_authorities_are_looked_up_where_no_flag_names_them(world: World) -> None:
     api = FakeAPI()
     client = api.client()
     data = {
@@ -162,17 +163,26 @@ async def test_authorities_are_looked_up_where_no_flag_names_them(world: World, 
     body = {"apiVersion": "v1", "kind": "ConfigMap", "data": data}
     metadata = {"name": client_authorities.CONFIG_MAP, "namespace": "kube-system"}
     await client.resource("v1", "configmaps").create({**body, "metadata": metadata})
-    found = await client_authorities.look_up(SecureServing(), client, FakeClock(), tmp_path)
-    assert found.clients == str(tmp_path / "client-ca.crt")
-    assert Issuers.load(found.proxies).issued(
-        ssl.PEM_cert_to_DER_cert((world.directory / "p.crt").read_text())
-    )
-    assert found.proxy_names == {"front-proxy-client"}
-    identity = found.headers.identity({"x-who": "jane"})
-    assert identity is not None and identity.name == "jane"
-    skips = SecureServing(authentication_skip_lookup=True)
-    alone = await client_authorities.look_up(skips, client, FakeClock(), tmp_path)
-    assert alone == ClientAuthorities(headers=alone.headers)
+    with MemoryFiles() as files:
+        found = await client_authorities.look_up(SecureServing(), client, FakeClock(), files)
+        clients = ssl.PEM_cert_to_DER_cert((world.directory / "a.crt").read_text())
+        assert Issuers.load(found.clients).issued(clients)
+        assert Issuers.load(found.proxies).issued(
+            ssl.PEM_cert_to_DER_cert((world.directory / "p.crt").read_text())
+        )
+        assert found.proxy_names == {"front-proxy-client"}
+        identity = found.headers.identity({"x-who": "jane"})
+        assert identity is not None and identity.name == "jane"
+        skips = SecureServing(authentication_skip_lookup=True)
+        alone = await client_authorities.look_up(skips, client, FakeClock(), files)
+        assert alone == ClientAuthorities(headers=alone.headers)
+
+
+def test_a_self_made_certificate_leaves_no_file() -> None:
+    with MemoryFiles() as files:
+        cert, key = key_pair(SecureServing(), "kube-scheduler", files)
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+    assert not Path(key).exists()
 
 
 async def test_stacks_lead_from_a_task_to_what_it_waits_for() -> None:

@@ -92,13 +92,38 @@ def test_documented_flags_are_taken(program: str) -> None:
     assert found.verbosity == 2
 
 
-def test_what_would_be_an_empty_promise_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag in ("--cpu-manager-policy=static", "--manifest-url=http://a", "--logging-format=xml"):
-        with pytest.raises(SystemExit):
-            parse(kubelet.options.Options, [flag], "kubelet")
-    with pytest.raises(SystemExit):
-        parse(apiserver.options.Options, ["--authorization-policy-file=/f"], "kube-apiserver")
-    assert "invalid choice: 'static'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("program", "flag", "words"),
+    [
+        ("kube-apiserver", "--nonsense=1", "unknown flag: --nonsense"),
+        ("kubelet", "-z", "failed to parse kubelet flag: unknown shorthand flag: 'z' in -z"),
+        ("kube-proxy", "web", '"kube-proxy" does not take any arguments, got ["web"]'),
+        ("kube-scheduler", "--secure-port", "flag needs an argument: --secure-port"),
+        (
+            "kube-scheduler",
+            "--secure-port=abc",
+            'invalid argument "abc" for "--secure-port" flag: strconv.ParseInt: parsing "abc": invalid syntax',
+        ),
+        (
+            "kube-apiserver",
+            "--event-ttl=soon",
+            'invalid argument "soon" for "--event-ttl" flag: time: invalid duration "soon"',
+        ),
+        (
+            "kubelet",
+            "--cpu-manager-policy=static",
+            'failed to parse kubelet flag: invalid argument "static" for "--cpu-manager-policy" flag: must be one '
+            "of 'none'",
+        ),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_as_upstream_refuses_it(
+    program: str, flag: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(PROGRAMS[program][0], [flag], program)
+    assert end.value.code == 1
+    assert capsys.readouterr().err.endswith(f"Error: {words}\n")
 
 
 def test_the_version_is_printed_and_the_program_ends_in_peace(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +145,7 @@ def test_a_flag_that_nobody_knows_is_a_failure_without_a_traceback(
     async def main(process: Process) -> None:
         parse(kubelet.options.Options, ["--no-such-flag"], "kubelet")
 
-    assert run(main) == 2
+    assert run(main) == 1
     assert "Traceback" not in capsys.readouterr().err
 
 
