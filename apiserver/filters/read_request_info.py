@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, MutableMapping
+import unicodedata
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from apiserver.request import (
@@ -23,6 +24,7 @@ HEADERS = "kubarium.headers"
 
 _LONG_VERBS = frozenset({"watch", "proxy"})
 _LONG_SUBRESOURCES = frozenset({"attach", "exec", "proxy", "log", "portforward"})
+_ALL_WARNINGS, _LONG_WARNING = 4096, 256  # characters
 _NO_QUERY: Mapping[str, list[str]] = {}
 
 
@@ -86,7 +88,18 @@ def _fresh_id() -> str:
 
 def _common_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
     found = [(b"audit-id", context.audit_id.encode()), (b"cache-control", b"no-cache, private")]
-    for text in context.warnings:
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        found.append((b"warning", f'299 - "{quoted}"'.encode("utf-8", "replace")))
+    if context.warnings:
+        found += [(b"warning", header) for header in _warnings(context.warnings)]
     return found
+
+
+def _warnings(texts: list[str]) -> Iterator[bytes]:
+    """What cannot stand in a header is not said; where there is very much to say, each warning is cut short.
+
+    Source: k8s.io/apiserver/pkg/endpoints/filters/warning.go
+    """
+    limit = _LONG_WARNING if sum(map(len, texts)) > _ALL_WARNINGS else None
+    for text in texts:
+        if not any(unicodedata.category(character) == "Cc" for character in text):
+            quoted = text[:limit].replace("\\", "\\\\").replace('"', '\\"')
+            yield f'299 - "{quoted}"'.encode("utf-8", "replace")

@@ -52,11 +52,20 @@ async def nothing(context: RequestContext) -> None:
 async def test_what_every_answer_carries() -> None:
     async def warn(context: RequestContext) -> None:
         context.warn('mind the "gap"')
+        context.warn("what no header can hold: \r\n\0")
 
     status, body, headers = await ask(chain(warn))
     assert (status, body) == (200, {"user": "system:anonymous"})
     assert len(headers["audit-id"]) == 36
     assert headers["warning"] == '299 - "mind the \\"gap\\""'
+
+
+async def test_many_words_of_warning_are_cut_short() -> None:
+    async def warn(context: RequestContext) -> None:
+        context.warn("ä" * 5000)
+
+    _, _, headers = await ask(chain(warn))
+    assert headers["warning"] == f'299 - "{"ä" * 256}"'
 
 
 async def test_failures_become_statuses() -> None:
