@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import hypothesis
 import pytest
 
 from kubarium.component_base.clock import FakeClock
 
+# Examples may take long on a busy machine; how long is no question of these tests. They are the same everywhere.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop of one test. What gRPC has still to say when it has ended, nobody wants to hear.
+
+    gRPC has one queue of events for all loops of a process, and whichever loop runs passes them on: that the call of an
+    earlier test has been cancelled would be an error of this one.
+    """
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        """As every loop does it."""
+        if self.is_closed() and (getattr(callback, "__module__", None) or "").startswith("grpc."):
+            return None
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
+def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Coroutine tests run on asyncio."""
-    return "asyncio"
+    return "asyncio", {"loop_factory": Loop}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from apiserver.admission.expressions import Decide, Expressions
 from apiserver.admission.metrics import ADMIT, PLUGINS, STEPS, VALIDATE
+from apiserver.admission.namespaces import Namespaces
 from apiserver.admission.plugin import Admission, AdmissionPlugin, Attributes
 from apiserver.admission.plugins.always import AlwaysAdmit, AlwaysDeny
 from apiserver.admission.plugins.always_pull_images import AlwaysPullImages
@@ -99,7 +100,7 @@ Wanted = Callable[[str], bool]
 def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
     """Those that are wanted, in the order in which they are asked."""
     expressions = Expressions()
-    reviews = (of.informers, of.webhooks, expressions, of.decide)
+    reviews = (of.informers, Namespaces(of.client, of.informers), of.webhooks, expressions, of.decide)
     mutating, validating = _policies(of, "mutating"), _policies(of, "validating")
     everything: list[tuple[str, Callable[[], AdmissionPlugin]]] = [
         ("AlwaysAdmit", AlwaysAdmit),
@@ -107,7 +108,7 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
         ("NamespaceLifecycle", lambda: NamespaceLifecycle(of.client, of.informers, of.clock)),
         ("NamespaceExists", lambda: NamespaceExists(of.client, of.informers)),
         ("LimitPodHardAntiAffinityTopology", LimitPodHardAntiAffinityTopology),
-        ("LimitRanger", lambda: LimitRanger(of.client, of.informers)),
+        ("LimitRanger", lambda: LimitRanger(of.client, of.informers, of.clock)),
         ("ServiceAccount", lambda: ServiceAccount(of.client, of.informers, of.clock)),
         ("NodeRestriction", lambda: NodeRestriction(of.client)),
         ("TaintNodesByCondition", TaintNodesByCondition),
@@ -151,7 +152,10 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
             lambda: ValidatingAdmissionPolicy(validating, expressions, of.decide),
         ),
         ("ValidatingAdmissionWebhook", lambda: ValidatingAdmissionWebhook(*reviews)),
-        ("ResourceQuota", lambda: ResourceQuota(of.client, of.informers, of.configured("ResourceQuota"))),
+        (
+            "ResourceQuota",
+            lambda: ResourceQuota(of.client, of.informers, of.clock, of.configured("ResourceQuota")),
+        ),
         ("AlwaysDeny", AlwaysDeny),
     ]
     return [make() for name, make in everything if wanted(name)]
@@ -159,8 +163,16 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
 
 def _policies(of: Surroundings, sort: str) -> Policies:
     policies, bindings = f"{sort}admissionpolicies", f"{sort}admissionpolicybindings"
+    namespaces, webhooks = Namespaces(of.client, of.informers), of.webhooks
     return Policies(
-        of.client, of.informers, policies, bindings, of.webhooks.versions, of.plural_of, of.webhooks.convert
+        of.client,
+        of.informers,
+        namespaces,
+        policies,
+        bindings,
+        webhooks.versions,
+        of.plural_of,
+        webhooks.convert,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from apiserver.admission.namespaces import Namespaces
 from apiserver.admission.plugin import Attributes
 from apiserver.admission.webhook_client import Convert, Versions
 from kubarium.api.admissionregistration import matching
@@ -63,6 +64,7 @@ class Policies:
         self,
         client: Client,
         informers: Informers,
+        namespaces: Namespaces,
         policies: str,
         bindings: str,
         versions: Versions,
@@ -72,18 +74,16 @@ class Policies:
         self._client = client
         self._policies = informers.informer(API_VERSION, policies).lister
         self._bindings = informers.informer(API_VERSION, bindings).lister
-        self._namespaces = informers.informer("v1", "namespaces").lister
+        self._namespaces = namespaces
         self._versions = versions
         self._plural_of = plural_of
         self._convert = convert
 
-    def namespace_of(self, attributes: Attributes) -> Object | None:
+    async def namespace_of(self, attributes: Attributes) -> Object | None:
         """The namespace that the write is in, as expressions see it; a namespace itself is in none."""
-        if attributes.is_for("", "namespaces") or not attributes.namespace:
-            return None
-        return self._namespaces.get("", attributes.namespace)
+        return await self._namespaces.of(attributes)
 
-    def matching(self, attributes: Attributes) -> Iterator[Match]:
+    async def matching(self, attributes: Attributes) -> AsyncIterator[Match]:
         """Policies with their bindings, in the order of their names."""
         if not len(self._policies) or attributes.resource[::2] in _NEVER_MATCHED:
             return
@@ -92,13 +92,12 @@ class Policies:
             by_policy.setdefault(spec_of(binding).get("policyName") or "", []).append(binding)
         for policy in sorted(self._policies.list(), key=name_of):
             bindings = by_policy.get(name_of(policy)) or []
-            version = (
-                self._matched(spec_of(policy).get("matchConstraints") or {}, attributes) if bindings else None
-            )
+            constraints = spec_of(policy).get("matchConstraints") or {}
+            version = await self._matched(constraints, attributes) if bindings else None
             if version is None:
                 continue
             bindings = [
-                one for one in bindings if self._binds(spec_of(one).get("matchResources"), attributes)
+                one for one in bindings if await self._binds(spec_of(one).get("matchResources"), attributes)
             ]
             if bindings:
                 yield Match(policy, tuple(bindings), version)
@@ -122,7 +121,7 @@ class Policies:
         wanted = attributes.new.get("apiVersion") or ""
         return obj if obj.get("apiVersion") == wanted else await self._convert(obj, wanted)
 
-    def _binds(self, match: Object | None, attributes: Attributes) -> bool:
+    async def _binds(self, match: Object | None, attributes: Attributes) -> bool:
         """A binding without rules takes all that its policy takes."""
         if not match:
             return True
@@ -131,11 +130,11 @@ class Policies:
             and self._rules_match(match["resourceRules"], match, attributes) is None
         ):
             return False
-        return not self._excluded(match, attributes) and self._selected(match, attributes)
+        return not self._excluded(match, attributes) and await self._selected(match, attributes)
 
-    def _matched(self, match: Object, attributes: Attributes) -> str | None:
+    async def _matched(self, match: Object, attributes: Attributes) -> str | None:
         """The version in which a policy wants to see the object; None if it does not speak of the write."""
-        if not self._selected(match, attributes) or self._excluded(match, attributes):
+        if not await self._selected(match, attributes) or self._excluded(match, attributes):
             return None
         return self._rules_match(match.get("resourceRules") or [], match, attributes)
 
@@ -143,10 +142,10 @@ class Policies:
         rules = match.get("excludeResourceRules")
         return bool(rules) and self._rules_match(rules or [], match, attributes) is not None
 
-    def _selected(self, match: Object, attributes: Attributes) -> bool:
+    async def _selected(self, match: Object, attributes: Attributes) -> bool:
         if match.get("namespaceSelector"):
             own = attributes.is_for("", "namespaces")
-            namespace = (attributes.obj or attributes.old) if own else self.namespace_of(attributes)
+            namespace = (attributes.obj or attributes.old) if own else await self.namespace_of(attributes)
             if (own or attributes.namespace) and not matching.selects(
                 match["namespaceSelector"], labels_of(namespace or {})
             ):

@@ -15,7 +15,7 @@ OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     # A plugin that is started again is there within a second; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # that a connection may take to come about
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 

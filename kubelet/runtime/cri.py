@@ -75,7 +75,7 @@ class CRIRuntime:
                 ("grpc.max_receive_message_length", 64 << 20),
                 # A restarted containerd is back within a second or two; the default waits up to two minutes.
                 ("grpc.initial_reconnect_backoff_ms", 200),
-                ("grpc.min_reconnect_backoff_ms", 200),
+                ("grpc.min_reconnect_backoff_ms", 5000),  # that a connection may take to come about
                 ("grpc.max_reconnect_backoff_ms", 2000),
             ],
         )

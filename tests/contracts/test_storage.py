@@ -31,7 +31,7 @@ PODS = "/registry/pods/"
 
 @pytest.fixture(scope="module")
 async def etcd() -> AsyncIterator[Etcd]:
-    server = Etcd(25100)
+    server = Etcd()
     await server.start()
     yield server
     await server.remove()

@@ -54,10 +54,7 @@ async def namespace(client: Client) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def default_account(client: Client, namespace: str) -> str:
-    """The test's namespace, with the account `default` that pods need.
-
-    A controller manager of other tests may be running on the same server and have made it already.
-    """
+    """The test's namespace, with the account `default` that pods need; where a controller runs, it may be there."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     with contextlib.suppress(AlreadyExists):
         await client.resource("v1", "serviceaccounts").create(account, namespace)

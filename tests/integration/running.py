@@ -25,21 +25,30 @@ from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
 from kubarium.component_base.certificates import Authority, service_account_key, write_kubeconfig
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # only what hangs takes so long; who ends at once is noticed at once
+STOP_SECONDS = 60.0
 ADMIN = ("kubernetes-admin", ("system:masters",))
+PORTS = range(15000, 30000)  # none of the NodePorts
+_DIRECTLY = urllib.request.ProxyHandler({})
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now, and that no connection gets by chance.
+    """A port that nobody listens on right now, that nobody else is given, and that no connection gets by chance.
 
-    From below the range in which the kernel chooses: else somebody who asks again and again whether the port answers
+    From outside the range in which the kernel chooses: else somebody who asks again and again whether the port answers
     could be connected to himself.
     """
+    chance = random.SystemRandom()  # others may have set the seed of the common one
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    outside = [port for port in PORTS if not low <= port <= high] or list(PORTS)
     while True:
-        port = random.randrange(15000, 30000)
+        port = chance.choice(outside)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 class Child:
@@ -65,7 +74,7 @@ class Child:
         if self.alive:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         return self._process.wait()
@@ -201,11 +210,12 @@ class ApiServer:
 
 def _wait_for(url: str, child: Child, authority: str = "") -> None:
     context = ssl.create_default_context(cadata=authority) if authority else None
+    opener = urllib.request.build_opener(_DIRECTLY, urllib.request.HTTPSHandler(context=context))
     deadline = time.monotonic() + START_SECONDS
     problem: object = None
     while time.monotonic() < deadline and child.alive:
         try:
-            with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+            with opener.open(url, timeout=5) as answer:
                 if answer.status == 200:
                     return
         except urllib.error.HTTPError as error:

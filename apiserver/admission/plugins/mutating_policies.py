@@ -43,7 +43,7 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
     async def admit(self, attributes: Attributes) -> None:
         """Change the object; a second time only by policies that want to see what others changed since."""
         seen: dict[str, bytes] = attributes.memory.setdefault("mutating policies", {})
-        for match in self._policies.matching(attributes):
+        async for match in self._policies.matching(attributes):
             for binding in match.bindings:
                 key = f"{name_of(match.policy)}/{name_of(binding)}"
                 if key in seen and not _must_see_again(match.policy, seen[key], attributes):
@@ -63,7 +63,7 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
 
     async def _mutate(self, attributes: Attributes, case: Case, version: str) -> None:
         spec = spec_of(case.policy)
-        namespace = self._policies.namespace_of(attributes)
+        namespace = await self._policies.namespace_of(attributes)
         shown = await self._policies.shown(attributes, version)
         bindings = bindings_of(shown, self._decide, namespace, attributes) | {"params": case.params}
         if not self._conditions.hold(spec.get("matchConditions") or (), bindings):

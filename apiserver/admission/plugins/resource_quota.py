@@ -10,6 +10,7 @@ import asyncio
 import functools
 from collections.abc import Mapping, Sequence
 
+from apiserver.admission.namespaces import InNamespace
 from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
 from kubarium.api.core import quota_usage
 from kubarium.api.core.quota_usage import Usage
@@ -26,6 +27,7 @@ from kubarium.apimachinery.object import (
 )
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
+from kubarium.component_base.clock import Clock
 
 _ATTEMPTS = 5
 _NOT_COUNTED = frozenset(
@@ -40,13 +42,15 @@ class ResourceQuota(AdmissionPlugin):
     name = "ResourceQuota"
     operations = frozenset({CREATE, UPDATE})
 
-    def __init__(self, client: Client, informers: Informers, configuration: Object | None = None) -> None:
+    def __init__(
+        self, client: Client, informers: Informers, clock: Clock, configuration: Object | None = None
+    ) -> None:
         self._limited: list[Object] = (configuration or {}).get("limitedResources") or []
         self._quotas = client.resource("v1", "resourcequotas")
-        self._informer = informers.informer("v1", "resourcequotas")
+        self._present = InNamespace(client, informers, clock, "resourcequotas")
         self._booked: dict[str, Object] = {}  # our last write of each quota, by uid: the cache may lag behind
         self._locks: dict[str, asyncio.Lock] = {}
-        self._informer.add_handler(on_delete=self._forget)
+        informers.informer("v1", "resourcequotas").add_handler(on_delete=self._forget)
 
     def _forget(self, quota: Object) -> None:
         self._booked.pop(uid_of(quota), None)
@@ -55,7 +59,7 @@ class ResourceQuota(AdmissionPlugin):
         """Book what the object uses more than before."""
         if not attributes.namespace or not _counts(attributes):
             return
-        quotas = await self._of_namespace(attributes.namespace)
+        quotas = await self._present.all(attributes.namespace)
         if self._limited:
             _check_limited(attributes, self._limited, quotas)
         if not quotas:
@@ -64,12 +68,6 @@ class ResourceQuota(AdmissionPlugin):
         async with lock:
             for quota in quotas:
                 await self._book(attributes, quota)
-
-    async def _of_namespace(self, namespace: str) -> list[Object]:
-        if self._informer.has_synced:
-            return self._informer.lister.list(namespace)
-        listed: list[Object] = (await self._quotas.list(namespace))["items"]
-        return listed
 
     async def _book(self, attributes: Attributes, quota: Object) -> None:
         group, plural = attributes.resource.group, attributes.resource.resource

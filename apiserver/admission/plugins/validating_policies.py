@@ -65,7 +65,7 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
     async def validate(self, attributes: Attributes) -> None:
         """All are asked, for their warnings and notes; the first denial is the answer."""
         denials: list[errors.StatusError] = []
-        for match in self._policies.matching(attributes):
+        async for match in self._policies.matching(attributes):
             denials += await self._ask(attributes, match)
         if denials:
             raise denials[0]
@@ -77,7 +77,7 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         except (errors.StatusError, ValueError) as error:
             text = f"failed to configure policy: failed to convert object version: {error}"
             return [_denial(attributes, policy, None, Failure(text))] if closed else []
-        namespace = self._policies.namespace_of(attributes)
+        namespace = await self._policies.namespace_of(attributes)
         bindings = bindings_of(shown, self._decide, namespace, attributes)
         denials: list[errors.StatusError] = []
         notes: dict[str, list[str]] = {}

@@ -14,7 +14,7 @@ import base64
 import binascii
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
 from apiserver.admission.metrics import ADMIT, FAILED_OPEN, VALIDATE, WEBHOOKS
+from apiserver.admission.namespaces import Namespaces
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.webhook_client import CallFailed, Convert, WebhookClient
 from kubarium.api.admissionregistration import matching
@@ -67,22 +68,27 @@ class _Webhooks(AdmissionPlugin):
     step = ""
 
     def __init__(
-        self, informers: Informers, client: WebhookClient, expressions: Expressions, decide: Decide
+        self,
+        informers: Informers,
+        namespaces: Namespaces,
+        client: WebhookClient,
+        expressions: Expressions,
+        decide: Decide,
     ) -> None:
         self._configurations = informers.informer(API_VERSION, self.plural).lister
-        self._namespaces = informers.informer("v1", "namespaces").lister
+        self._namespaces = namespaces
         self._client = client
         self._conditions = Conditions(expressions)
         self._decide = decide
 
-    def calls(self, attributes: Attributes) -> Iterator[Call]:
+    async def calls(self, attributes: Attributes) -> AsyncIterator[Call]:
         """The webhooks to ask, in order."""
         if not len(self._configurations) or attributes.resource.group == matching.GROUP:
             return  # nobody may lock himself out of his own configuration
         for configuration in sorted(self._configurations.list(), key=name_of):
             for webhook in configuration.get("webhooks") or ():
                 version = self._version(webhook, attributes)
-                if version is not None and self._selected(webhook, attributes):
+                if version is not None and await self._selected(webhook, attributes):
                     yield Call(f"{name_of(configuration)}/{webhook.get('name')}", webhook, version)
 
     def _version(self, webhook: Object, attributes: Attributes) -> str | None:
@@ -97,13 +103,13 @@ class _Webhooks(AdmissionPlugin):
             self._client.versions(attributes.resource) if equivalent else (),
         )
 
-    def _selected(self, webhook: Object, attributes: Attributes) -> bool:
+    async def _selected(self, webhook: Object, attributes: Attributes) -> bool:
         selector = webhook.get("namespaceSelector")
         if selector and attributes.namespace:
             if attributes.is_for("", "namespaces"):
                 namespace = attributes.obj or attributes.old
             else:
-                namespace = self._namespaces.get("", attributes.namespace)
+                namespace = await self._namespaces.of(attributes)
             if not matching.selects(selector, labels_of(namespace or {})):
                 return False
         new, old = attributes.obj, attributes.old
@@ -177,7 +183,7 @@ class MutatingAdmissionWebhook(_Webhooks):
     async def admit(self, attributes: Attributes) -> None:
         """Ask each, apply its patch; a second time only those that want to see what others changed since."""
         seen: dict[str, bytes] = attributes.memory.setdefault("mutating webhooks", {})
-        for call in self.calls(attributes):
+        async for call in self.calls(attributes):
             if call.uid in seen and not _must_see_again(call, seen[call.uid], attributes):
                 continue
             response = await self.ask(call, attributes)
@@ -195,7 +201,7 @@ class ValidatingAdmissionWebhook(_Webhooks):
 
     async def validate(self, attributes: Attributes) -> None:
         """Ask all; the first refusal in their order is the answer."""
-        calls = list(self.calls(attributes))
+        calls = [call async for call in self.calls(attributes)]
         if not calls:
             return
         answers = await asyncio.gather(

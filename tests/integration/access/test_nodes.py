@@ -107,7 +107,8 @@ async def test_a_node_reads_what_its_pods_need(admin: Client, kubelet: Client) -
 
 
 async def test_two_servers_stand_behind_the_kubernetes_service(admin: Client, api_server: ApiServer) -> None:
-    leases = await admin.resource("coordination.k8s.io/v1", "leases").list(
-        "kube-system", label_selector="apiserver.kubernetes.io/identity=kube-apiserver"
-    )
-    assert len(leases["items"]) >= 2
+    leases = admin.resource("coordination.k8s.io/v1", "leases")
+    selector = "apiserver.kubernetes.io/identity=kube-apiserver"
+    async with asyncio.timeout(60):
+        while len((await leases.list("kube-system", label_selector=selector))["items"]) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -78,7 +78,7 @@ class Registered:
     async def add(self, kind: str, config: dict[str, Any], **more: Any) -> None:
         name = names.generate_name("hook-")
         webhook = {
-            "name": f"{name}.example.com", "clientConfig": config, "sideEffects": "None", "timeoutSeconds": 2,
+            "name": f"{name}.example.com", "clientConfig": config, "sideEffects": "None", "timeoutSeconds": 30,
             "admissionReviewVersions": ["v1"],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}},
             "rules": [
@@ -157,13 +157,12 @@ async def test_a_validating_webhook_refuses_in_its_own_words(
 async def test_a_webhook_that_does_not_answer(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:
-    await registered.add("Validating", hook.client_config(), timeoutSeconds=1)
-    await until_asked(client, namespace, hook)
     hook.delay = 5.0
+    await registered.add("Validating", hook.client_config(), timeoutSeconds=1)
     with pytest.raises(
         errors.InternalError, match=r"failed calling webhook .*\?timeout=1s.*context deadline exceeded"
     ):
-        await create(client, namespace)
+        await until_asked(client, namespace, hook)
 
 
 async def test_failing_open_and_failing_closed(

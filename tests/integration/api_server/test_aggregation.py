@@ -103,7 +103,8 @@ async def extension(api_server: ApiServer) -> AsyncIterator[Server]:
     for writer in extension.writers:
         writer.transport.abort()
     await server.wait_closed()
-    await asyncio.wait(extension.connections, timeout=60)
+    if extension.connections:
+        await asyncio.wait(extension.connections, timeout=60)
 
 
 async def available(client: Client, wanted: str) -> Any:

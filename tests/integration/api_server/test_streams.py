@@ -106,8 +106,9 @@ async def kubelet(api_server: ApiServer) -> AsyncIterator[Kubelet]:
 
 
 @pytest.fixture
-async def pod(client: Client, kubelet: Kubelet, namespace: str) -> AsyncIterator[str]:
+async def pod(client: Client, kubelet: Kubelet, default_account: str) -> AsyncIterator[str]:
     """The path of a pod that is bound to the stand-in's node."""
+    namespace = default_account
     nodes, pods = client.resource("v1", "nodes"), client.resource("v1", "pods")
     node = {
         "apiVersion": "v1",
@@ -119,10 +120,6 @@ async def pod(client: Client, kubelet: Kubelet, namespace: str) -> AsyncIterator
         },
     }
     await nodes.create(node)
-    accounts = client.resource("v1", "serviceaccounts")
-    await accounts.create(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, namespace
-    )
     spec = {"nodeName": "far", "containers": [{"name": "main", "image": "i"}, {"name": "side", "image": "i"}]}
     await pods.create(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}, namespace

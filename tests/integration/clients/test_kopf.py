@@ -99,6 +99,6 @@ def test_an_operator_reacts_to_a_custom_resource(
             assert eventually(is_gone)
         finally:
             operator.terminate()
-            operator.wait(20)
+            operator.wait(60)
             log.close()
             extensions.delete_custom_resource_definition("greetings.example.com")

@@ -6,6 +6,7 @@ import pytest
 
 from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import Object, annotations_of, labels_of, name_of
+from kubarium.component_base.clock import RealClock
 from tests.integration.controller_manager.world import World, template, workload
 
 
@@ -315,12 +316,12 @@ async def test_a_cron_job_starts_what_is_due(world: World) -> None:
         "kind": "CronJob",
         "metadata": {"name": "tick"},
         "spec": {
-            "schedule": "@every 1s",
+            "schedule": "* * * * *",
             "concurrencyPolicy": "Forbid",
             "jobTemplate": {"spec": job()["spec"]},
         },
     }
-    created = await world.create({**cron, "spec": {**cron["spec"], "schedule": "* * * * *"}})
+    created = await world.create(cron)
     past = {"status": {"lastScheduleTime": "2020-01-01T00:00:00Z"}}
     await world.resource("batch/v1", "cronjobs").patch("tick", past, world.namespace, subresource="status")
 
@@ -409,7 +410,7 @@ async def test_an_eviction_waits_for_the_budget(world: World) -> None:
 async def test_stateful_pods_count_from_where_they_are_told_and_are_available_after_a_while(
     world: World,
 ) -> None:
-    ordinals = {"serviceName": "db", "minReadySeconds": 2, "ordinals": {"start": 3}}
+    ordinals = {"serviceName": "db", "minReadySeconds": 3600, "ordinals": {"start": 3}}
     await world.create(workload("StatefulSet", "db", 1, **ordinals))
 
     async def status(*names: str, ready: int, available: int) -> bool:
@@ -418,6 +419,7 @@ async def test_stateful_pods_count_from_where_they_are_told_and_are_available_af
         return counts == (ready, available) and sorted(map(name_of, await world.pods())) == list(names)
 
     await world.until(lambda: status("db-3", ready=1, available=0), kubelet=True)
+    await world.patch("apps/v1", "statefulsets", "db", {"spec": {"minReadySeconds": 2}})
     await world.until(lambda: status("db-3", ready=1, available=1), kubelet=True)
     await world.patch("apps/v1", "statefulsets", "db", {"spec": {"ordinals": {"start": 2}}})
     await world.until(lambda: status("db-2", ready=1, available=1), kubelet=True)
@@ -574,12 +576,13 @@ async def test_a_pod_gets_the_claims_it_asks_for(world: World) -> None:
 
 
 async def test_a_replaced_cron_job_has_one_job_at_a_time(world: World) -> None:
+    far = (RealClock().now().month + 5) % 12 + 1  # long ago, and not again while this test looks
     cron = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": "tick"},
         "spec": {
-            "schedule": "* * * * *",
+            "schedule": f"0 0 1 {far} *",
             "concurrencyPolicy": "Replace",
             "jobTemplate": {"spec": job()["spec"]},
         },

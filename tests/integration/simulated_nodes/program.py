@@ -17,8 +17,10 @@ class SimulatedNodes:
         pair.write(folder / "server.crt", folder / "server.key")
         self._port = free_port()
         self._child: Child | None = None
+        self.count = 0
 
     def start(self, count: int) -> None:
+        self.count = count
         command = [
             sys.executable, "-m", "kubelet.simulated", f"--kubeconfig={self._server.kubeconfig()}",
             f"--count={count}", "--prefix=sim-", f"--port={self._port}", "--zones=2",

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,11 @@ class Audit:
 
     def asked(self) -> Counter[tuple[str, str, str]]:
         """Program, verb, resource: how often."""
-        with self._path.open() as file:
+        with self._path.open("rb") as file:
             file.seek(self._place)
-            lines = file.readlines()
-            self._place = file.tell()
-        events = [json.loads(line) for line in lines]
+            whole, newline, _ = file.read().rpartition(b"\n")  # the rest of a line may be on its way
+        self._place += len(whole + newline)
+        events = [json.loads(line) for line in whole.splitlines()]
         return Counter(
             (one["userAgent"], one["verb"], (one.get("objectRef") or {}).get("resource") or one["requestURI"])
             for one in events
@@ -68,20 +69,18 @@ async def quiet(server: ApiServer, tmp_path: Path) -> AsyncIterator[Client]:
     """All of a control plane, two simulated nodes, and a client."""
     (tmp_path / "scheduler").mkdir()
     (tmp_path / "nodes").mkdir()
-    manager = ControllerManager(tmp_path / "controllers", server)
-    scheduler = SchedulerProcess(server, tmp_path / "scheduler")
-    nodes = SimulatedNodes(server, tmp_path / "nodes")
-    manager.start()
-    scheduler.start()
-    nodes.start(2)
-    try:
+    with ExitStack() as running:
+        manager = ControllerManager(tmp_path / "controllers", server)
+        manager.start()
+        running.callback(manager.stop)
+        scheduler = SchedulerProcess(server, tmp_path / "scheduler")
+        scheduler.start()
+        running.callback(scheduler.stop)
+        nodes = SimulatedNodes(server, tmp_path / "nodes")
+        nodes.start(2)
+        running.callback(nodes.stop)
         async with server.client() as client:
             yield client
-    finally:
-        nodes.stop()
-        assert scheduler.child is not None
-        scheduler.child.stop()
-        manager.stop()
 
 
 async def test_a_quiet_cluster_writes_nothing_but_heartbeats(quiet: Client, tmp_path: Path) -> None:

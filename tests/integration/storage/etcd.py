@@ -10,24 +10,23 @@ from pathlib import Path
 
 from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import StorageError
+from tests.integration.running import free_port
 
 
 class Etcd:
     """One member, in a directory of its own."""
 
-    def __init__(
-        self, port: int, directory: Path | None = None, tls: EtcdTLS | None = None, *flags: str
-    ) -> None:
-        self.port = port
+    def __init__(self, directory: Path | None = None, tls: EtcdTLS | None = None, *flags: str) -> None:
+        self.port, self._peer_port = free_port(), free_port()
         self.tls = tls
-        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self._flags = flags
         self._directory = directory or Path(tempfile.mkdtemp(prefix="etcd-"))
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start, and wait until it answers."""
-        peer = f"http://127.0.0.1:{self.port + 1}"
+        peer = f"http://127.0.0.1:{self._peer_port}"
         self._process = await asyncio.create_subprocess_exec(
             "etcd",
             *("--data-dir", str(self._directory), "--log-level", "error"),

@@ -16,6 +16,7 @@ from apiserver.storage.etcd_client import EtcdClient
 from apiserver.storage.grpc_channel import Channel
 from apiserver.storage.interface import KeyNotFound, RevisionCompacted, StorageUnavailable
 from kubarium.component_base.clock import FakeClock
+from tests.integration.running import free_port
 from tests.integration.storage.etcd import Etcd
 
 MAPS = "/registry/configmaps/"
@@ -23,7 +24,7 @@ MAPS = "/registry/configmaps/"
 
 @pytest.fixture
 async def etcd() -> AsyncIterator[Etcd]:
-    server = Etcd(25110)
+    server = Etcd()
     await server.start()
     yield server
     await server.remove()
@@ -197,7 +198,7 @@ async def test_compaction_follows_two_intervals_behind(etcd: Etcd) -> None:
 
 
 async def test_another_endpoint_is_tried(etcd: Etcd) -> None:
-    async with cacher_over("http://127.0.0.1:25998", etcd.url) as one:
+    async with cacher_over(f"http://127.0.0.1:{free_port()}", etcd.url) as one:
         await one.create(key("a"), config_map("a"))
         assert (await one.get(key("a"))).name == "a"
 

@@ -15,13 +15,12 @@ from apiserver.storage.interface import StorageRefused, StorageUnavailable
 from kubarium.component_base.certificates import Authority
 from tests.integration.storage.etcd import Etcd
 
-PORT, TLS_PORT = 25120, 25130
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
 async def etcd() -> AsyncIterator[Etcd]:
-    server = Etcd(PORT)
+    server = Etcd()
     await server.start()
     yield server
     await server.remove()
@@ -162,7 +161,7 @@ async def test_tls(tmp_path: Path) -> None:
     pair = [str(tmp_path / name) for name in ("client.crt", "client.key")]
     authority.client("apiserver").write(*pair)
     flags = ("--client-cert-auth", "--trusted-ca-file", own[0], "--cert-file", own[1], "--key-file", own[2])
-    server = Etcd(TLS_PORT, tmp_path / "data", EtcdTLS(own[0], *pair), *flags)
+    server = Etcd(tmp_path / "data", EtcdTLS(own[0], *pair), *flags)
     try:
         await server.start()
         client = EtcdClient([server.url], server.tls)

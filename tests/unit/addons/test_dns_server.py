@@ -58,10 +58,15 @@ async def resolver(respond: Respond) -> AsyncIterator[tuple[int, list[str]]]:
         await writer.drain()
         writer.close()
 
-    tcp = await asyncio.start_server(converse, "127.0.0.1", 0)
-    port = tcp.sockets[0].getsockname()[1]
     loop = asyncio.get_running_loop()
-    udp, _ = await loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", port))
+    while True:
+        tcp = await asyncio.start_server(converse, "127.0.0.1", 0)
+        port = tcp.sockets[0].getsockname()[1]
+        try:
+            udp, _ = await loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", port))
+            break
+        except OSError:  # somebody has the same number of the other kind
+            tcp.close()
     try:
         yield port, asked
     finally:

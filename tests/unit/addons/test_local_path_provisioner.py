@@ -43,7 +43,7 @@ async def running(api: FakeAPI) -> AsyncIterator[None]:
 
 
 async def until(found: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not found():  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.01)
 

@@ -34,7 +34,7 @@ class Cluster:
     def events(self, reason: str) -> list[Object]:
         return [event for event in self.api.objects("v1", "events") if event["reason"] == reason]
 
-    async def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 60.0) -> None:
         """Let everything run until something is so."""
         async with asyncio.timeout(seconds):
             while not true():  # noqa: ASYNC110 - what is waited for lives in another program

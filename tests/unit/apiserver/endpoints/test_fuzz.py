@@ -6,7 +6,7 @@ import base64
 import contextlib
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apiserver.endpoints.list_options import decode_token, encode_token, list_options, watch_options
@@ -18,7 +18,6 @@ from apiserver.storage.stored import encode, stored
 from kubarium.apimachinery import fields, labels
 from kubarium.apimachinery.errors import StatusError
 
-bounded = settings(derandomize=True, deadline=None, max_examples=100)
 MAPS = Resource("v1", "ConfigMap", "configmaps")
 POD = stored(
     "/registry/pods/default/web",
@@ -53,7 +52,6 @@ words = st.lists(
 texts = words | st.text(max_size=20)
 
 
-@bounded
 @given(texts)
 def test_label_selectors(text: str) -> None:
     with contextlib.suppress(labels.ParseError):
@@ -63,14 +61,12 @@ def test_label_selectors(text: str) -> None:
             assert selector.matches(found) == again.matches(found)
 
 
-@bounded
 @given(texts)
 def test_field_selectors(text: str) -> None:
     with contextlib.suppress(fields.ParseError):
         fields.parse(text)
 
 
-@bounded
 @given(texts, texts)
 def test_selections(by_label: str, by_field: str) -> None:
     query = {"labelSelector": [by_label], "fieldSelector": [by_field]}
@@ -89,7 +85,6 @@ values = st.sampled_from(
 ) | st.text(max_size=12)
 
 
-@bounded
 @given(st.dictionaries(names, st.lists(values, min_size=1, max_size=2), max_size=4))
 def test_options(query: dict[str, list[str]]) -> None:
     for read in (list_options, watch_options):
@@ -97,7 +92,6 @@ def test_options(query: dict[str, list[str]]) -> None:
             read(query)
 
 
-@bounded
 @given(st.binary(max_size=80))
 def test_queries(raw: bytes) -> None:
     with contextlib.suppress(StatusError):
@@ -111,7 +105,6 @@ json = st.recursive(
 )
 
 
-@bounded
 @given(json.map(lambda body: base64.urlsafe_b64encode(orjson.dumps(body)).decode()) | st.text(max_size=30))
 def test_continue_tokens(token: str) -> None:
     with contextlib.suppress(StatusError):
@@ -119,7 +112,6 @@ def test_continue_tokens(token: str) -> None:
         assert decode_token(encode_token(revision, start)) == (revision, start)
 
 
-@bounded
 @given(
     st.lists(
         st.sampled_from([".", "a", "[", "]", "*", "'", '"', "0", "-1", ":", "?(", ")", "@", "..", "{", "}"])

@@ -64,7 +64,7 @@ async def test_a_client_that_has_stopped_reading_is_hung_up_on(monkeypatch: pyte
     connection = Connection()
     answer = await opened(connection)
     connection.writable.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await answer.write(b"never")
     assert connection.disconnected
     assert connection.sent == []

@@ -90,7 +90,7 @@ QUESTIONS: list[tuple[Predicate | None, Hints]] = [
 ]
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, st.sampled_from([PODS, PODS + "a/", PODS + "a-b/", "/registry/"]), st.integers(1, 4))
 def test_every_page_is_what_going_through_everything_finds(
     steps: list[Step], prefix: str, limit: int

@@ -40,7 +40,7 @@ class Kept:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def until(self, fact: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not fact():
             assert time.monotonic() < deadline, "nothing happened"
             time.sleep(0.01)
@@ -56,7 +56,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     yield found
     if found.process is not None:
         found.process.terminate()
-        found.process.wait(10)
+        found.process.wait(60)
 
 
 def program(folder: Path, name: str, *argv: str, **more: Any) -> Program:
@@ -97,7 +97,7 @@ def test_the_highest_rank_stops_first(kept: Kept) -> None:
         kept.until(lambda name=name: "up" in log_of(kept, name))  # type: ignore[misc]
     assert kept.process is not None
     kept.process.terminate()
-    assert kept.process.wait(10) == 0
+    assert kept.process.wait(60) == 0
     assert order.read_text().split() == ["p3", "p2", "p1"]
 
 

@@ -79,7 +79,7 @@ async def things(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Things]:
 
 async def until(clock: FakeClock, is_so: Callable[[], Any]) -> None:
     """Turn the clock, and give the sockets real time."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():
             await clock.advance(0.5)
             await asyncio.sleep(0.01)

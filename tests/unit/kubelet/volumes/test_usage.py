@@ -47,7 +47,7 @@ async def test_volumes_are_measured_every_minute(tmp_path: Path, clock: FakeCloc
     (tmp_path / "pods/uid-1/volumes/kubernetes.io~empty-dir/scratch/file").write_bytes(b"x" * 5000)
     usage = VolumeUsage(manager, clock, lambda: [pod])
     task = asyncio.create_task(usage.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not usage.of("uid-1"):
             await clock.advance(5)
             await asyncio.sleep(0.01)

@@ -1,0 +1,1 @@
+"""A package, so that what is there for the package ends with it."""
