@@ -42,6 +42,9 @@ class TLS:
     min_version: str = ""  # VersionTLS12 or VersionTLS13, as Kubernetes' flags name them
 
 
+_COPIED = 64 * 1024  # bytes up to which it is cheaper to copy a body than to encrypt its head by itself
+
+
 async def respond(send: Send, status: int, content_type: str, body: bytes) -> None:
     """Send one complete answer."""
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
@@ -134,6 +137,53 @@ class IdentifyingProtocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade to SPDY is no reason for a warning: the application tunnels it."""
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if cycle.scope["method"] != "HEAD":  # the head is all there is
+            cycle.transport = _Joined(cycle)
+        super()._start_asgi_task(cycle, app)
+
+
+class _Joined:
+    """The transport of one answer: its head waits for the beginning of its body, and both go out together.
+
+    uvicorn writes them one after the other, which makes two system calls, two TLS records, and often two wake-ups of
+    the client. An application that has said how its answer begins must say next what is in it, be it nothing.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: Any) -> None:
+        self._cycle = cycle
+        self._transport: asyncio.Transport = cycle.transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Hold back the head of an answer whose length is known; `100 Continue` is none, and a stream may be slow."""
+        if self._head:
+            self._flush(data)
+        elif self._cycle is None or not self._cycle.response_started:
+            self._transport.write(data)
+        elif self._cycle.chunked_encoding:
+            self._flush(data)
+        else:
+            self._head = data
+
+    def is_closing(self) -> bool:
+        """Has it ended?"""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """End the connection, after whatever was said."""
+        self._flush(b"")
+        self._transport.close()
+
+    def _flush(self, data: bytes) -> None:
+        head, self._head, self._cycle = self._head, b"", None
+        if len(data) < _COPIED:
+            self._transport.write(head + data)
+        else:
+            self._transport.writelines((head, data))
 
 
 class EmbeddedServer(uvicorn.Server):
