@@ -29,26 +29,36 @@ class AcceptedFlags:
     coordinated_leadership_renew_deadline: Duration = flag(10.0, _LEASES)
     coordinated_leadership_retry_period: Duration = flag(2.0, _LEASES)
     default_watch_cache_size: int = flag(100, _CACHES)
+    debug_socket_path: str = flag("", "Accepted; there is no profiler to reach.")
     delete_collection_workers: int = flag(1, "Accepted; one after the other is fast enough.")
     disable_http2_serving: bool = flag(False, _HTTP)
     emulated_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
     emulation_forward_compatible: bool = flag(False, "Accepted; no other version is emulated.")
     enable_garbage_collector: bool = flag(True, "Accepted; see the controller manager's flag of this name.")
+    enable_logs_handler: bool = flag(
+        False, "Accepted; there is no /logs.", deprecated="Log handler functionality is deprecated"
+    )
     endpoint_reconciler_type: str = flag("lease", "Accepted if lease.", choices=("lease",))
     etcd_count_metric_poll_period: Duration = flag(60.0, _ETCD)
     etcd_db_metric_poll_interval: Duration = flag(30.0, _ETCD)
     etcd_healthcheck_timeout: Duration = flag(2.0, _ETCD)
     etcd_prefix: str = flag("/registry", "Accepted if /registry.", choices=("/registry",))
     etcd_readycheck_timeout: Duration = flag(2.0, _ETCD)
+    etcd_servers_overrides: str = flag("", "Accepted if empty; one etcd holds everything.", choices=("",))
     external_hostname: str = flag("", "Accepted; documents name the address that is advertised.")
+    egress_selector_config_file: str = flag("", "Accepted if it can be understood; connections are direct.")
     goaway_chance: float = flag(0.0, _HTTP)
     http2_max_streams_per_connection: int = flag(0, _HTTP)
     kubelet_timeout: Duration = flag(
         5.0, "Accepted; kubelets are waited for as long as the request may take."
     )
+    kubernetes_service_node_port: int = flag(
+        0, "Accepted if 0; the service kubernetes has a cluster IP.", choices=(0,)
+    )
     lease_reuse_duration_seconds: int = flag(60, "Accepted; leases of etcd are reused for a minute.")
     livez_grace_period: Duration = flag(0.0, "Accepted; the server is alive when it listens.")
     max_connection_bytes_per_sec: int = flag(0, "Accepted if 0.", choices=(0,))
+    min_compatibility_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
     peer_advertise_ip: str = flag("", _NO_PEERS)
     peer_advertise_port: str = flag("", _NO_PEERS)
     peer_ca_file: str = flag("", _NO_PEERS)
@@ -59,7 +69,9 @@ class AcceptedFlags:
     service_account_lookup: bool = flag(
         True, "Accepted if true: tokens end with their account.", choices=(True,)
     )
-    shutdown_send_retry_after: bool = flag(False, "Accepted; a server that stops refuses connections.")
+    service_account_signing_endpoint: str = flag(
+        "", "Accepted if empty; tokens are signed with --service-account-signing-key-file.", choices=("",)
+    )
     shutdown_watch_termination_grace_period: Duration = flag(0.0, "Accepted; watches end with the server.")
     tls_cipher_suites: tuple[str, ...] = flag(
         (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe."
@@ -67,5 +79,6 @@ class AcceptedFlags:
     storage_backend: str = flag("etcd3", "Accepted if etcd3.", choices=("", "etcd3"))
     storage_initialization_timeout: Duration = flag(60.0, "Accepted; storage is waited for however long.")
     storage_media_type: str = flag("application/vnd.kubernetes.protobuf", _ONE_FORM)
+    tracing_config_file: str = flag("", "Accepted if it can be understood; no traces are exported.")
     watch_cache: bool = flag(True, _CACHES)
     watch_cache_sizes: tuple[str, ...] = flag((), _CACHES)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apiserver import without_effect
 from apiserver.admission.chain import Surroundings
 from apiserver.admission.chain import build as build_admission
 from apiserver.admission.configuration import load as load_admission
@@ -50,6 +51,7 @@ from apiserver.filters.audit import AuditLog
 from apiserver.filters.audit_assembly import assemble as assemble_audit
 from apiserver.filters.authentication import USER
 from apiserver.filters.chain import build_chain
+from apiserver.filters.draining import Shutdown
 from apiserver.filters.priority_levels import PriorityLevels, Weigh
 from apiserver.filters.reviewer import Reviewer
 from apiserver.options import Options
@@ -94,6 +96,7 @@ _LISTED = ("/healthz", "/livez", "/metrics", "/readyz", "/version")  # on the st
 async def main(process: Process, options: Options, clock: Clock | None = None) -> None:
     """Connect to etcd, build the server, serve until the process stops."""
     clock = clock or RealClock()
+    without_effect.check(options)
     encryption = await _encryption(options, clock)
     etcd = _etcd(options, clock, encryption)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
@@ -114,7 +117,10 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     server.start(process)
     serving = process.start("serving", _serve(options, server.app))
     log.info("serving on %s:%d", options.bind_address, options.secure_port)
+    process.patience += options.shutdown_delay_duration
+    process.patience += options.request_timeout if options.shutdown_send_retry_after else 0.0
     await process.stopped()
+    await server.leave(options, clock)
     await server.stop()
     cacher.end_watches()
     serving.cancel()
@@ -133,12 +139,23 @@ class ApiServer:
     client: Client  # through the server's own front door
     health: Health
     audit: AuditLog | None
+    shutdown: Shutdown
     tasks: list[tuple[str, Callable[[], Any]]]
     _running: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def start(self, process: Process) -> None:
         """Start the background tasks as children of a process."""
         self._running = [process.start(name, task()) for name, task in self.tasks]
+
+    async def leave(self, options: Options, clock: Clock) -> None:
+        """Say that we are not ready any more, and end what is under way."""
+        self.shutdown.begun = True
+        await clock.sleep(options.shutdown_delay_duration)
+        if options.shutdown_send_retry_after:
+            self.shutdown.refusing = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(options.request_timeout):
+                    await self.shutdown.drained()
 
     async def stop(self) -> None:
         """Let the background tasks say good-bye while storage still answers."""
@@ -220,6 +237,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         options.proxy_client_key_file,
     )
     audit = assemble_audit(options, clock)
+    shutdown = Shutdown()
     door.app = build_chain(
         Router(endpoints, shell, aggregation),
         authenticator=authentication.all,
@@ -228,6 +246,10 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         request_timeout=options.request_timeout,
         audit=audit,
         priority_levels=levels,
+        in_flight=(options.max_requests_inflight, options.max_mutating_requests_inflight),
+        origins=options.cors_allowed_origins,
+        directives=options.strict_transport_security_directives,
+        shutdown=shutdown if options.shutdown_send_retry_after else None,
     )
     conversions = Conversions(storage, WebhookClient(client).call)
     custom = CustomResources(client, informers, clock, rows, endpoints.schemas, conversions, end_watches)
@@ -238,6 +260,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         informers=_settled(authorizer),
         definitions=custom.check,
         first_writes=bootstrap.check,
+        shutdown=shutdown.check,
     )
     tasks: list[tuple[str, Callable[[], Any]]] = [
         ("informers", informers.run),
@@ -255,7 +278,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         tasks.append(("authorization configuration", authorization.followed.run))
     if authentication.issuers is not None:
         tasks.append(("token issuers", authentication.issuers.run))
-    return ApiServer(door, endpoints, client, health, audit, tasks)
+    return ApiServer(door, endpoints, client, health, audit, shutdown, tasks)
 
 
 def _settled(authorizer: Authorizers) -> Callable[[], Any]:
@@ -481,5 +504,6 @@ async def _serve(options: Options, app: App) -> None:
         options.client_ca_file or None,
         more,
         options.tls_min_version,
+        options.tls_sni_cert_key,
     )
     await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol, ws="none")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apiserver.accepted_flags import AcceptedFlags
 from apiserver.audit_flags import AuditFlags
-from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.options import Duration, Whole, flag
 from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 
 ETCD, SECURE, AUTHENTICATION = "Etcd flags", "Secure serving flags", "Authentication flags"
@@ -40,6 +40,11 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     secure_port: int = flag(6443, "The port on which to serve HTTPS.", group=SECURE)
     tls_cert_file: str = flag("", "File with the x509 certificate for HTTPS.", group=SECURE)
     tls_private_key_file: str = flag("", "File with the private key matching --tls-cert-file.", group=SECURE)
+    tls_sni_cert_key: tuple[Whole, ...] = flag(
+        (),
+        "More certificates, by the name that clients ask for: cert,key or cert,key:domain,domain.",
+        group=SECURE,
+    )
     tls_min_version: str = flag(
         "",
         "Minimum TLS version supported.",
@@ -51,6 +56,18 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
         Duration(60.0), "How long a handler may take before the request is timed out."
     )
     min_request_timeout: int = flag(1800, "The least number of seconds that a watch lasts.")
+    cors_allowed_origins: tuple[str, ...] = flag(
+        (), "Regular expressions of origins whose pages may read answers in browsers."
+    )
+    strict_transport_security_directives: tuple[str, ...] = flag(
+        (), "What browsers are told of HTTPS: max-age=31536000,includeSubDomains,preload."
+    )
+    shutdown_delay_duration: Duration = flag(
+        Duration(0.0), "How long to serve on after the signal to stop, though /readyz fails."
+    )
+    shutdown_send_retry_after: bool = flag(
+        False, "Go on listening until all requests are done, and send who comes meanwhile away with 429."
+    )
     shutdown_grace_period: Duration = flag(
         Duration(10.0), "How long requests under way may take when the server stops."
     )
@@ -192,7 +209,7 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     kubelet_client_key: str = flag("", "Key of the client certificate for kubelets.", group=MISC)
     kubelet_certificate_authority: str = flag("", "Authority of the kubelets' certificates.", group=MISC)
     kubelet_preferred_address_types: tuple[str, ...] = flag(
-        ("InternalIP", "Hostname", "InternalDNS", "ExternalIP", "ExternalDNS"),
+        ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"),
         "Preferred node addresses.",
         group=MISC,
     )

@@ -31,7 +31,13 @@ _HOOKS = """
 
 
 def add_start_checks(
-    health: Health, *, etcd: Check, informers: Check, definitions: Check, first_writes: Check
+    health: Health,
+    *,
+    etcd: Check,
+    informers: Check,
+    definitions: Check,
+    first_writes: Check,
+    shutdown: Check = always_well,
 ) -> None:
     """Let each page say what has been started."""
     stages = {"informers:": informers, "definitions:": definitions, "first_writes:": first_writes}
@@ -45,7 +51,7 @@ def add_start_checks(
             check = stages[word]
         else:
             health.add(word.removeprefix("/") if word.startswith("/") else f"poststarthook/{word}", check)
-    health.add("shutdown", always_well, "readyz")
+    health.add("shutdown", shutdown, "readyz")
 
 
 def add_encryption_checks(health: Health, encryption: Encryption) -> None:

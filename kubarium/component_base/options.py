@@ -29,6 +29,9 @@ from kubarium.component_base import version
 Duration = NewType("Duration", float)
 """Seconds, written on the command line as Go writes durations: `300ms`, `1m30s`, `2h`."""
 
+Whole = NewType("Whole", str)
+"""A text of a list that may itself hold commas: the flag is given once for each."""
+
 T = TypeVar("T")
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -209,6 +212,8 @@ def _argument(hint: Any) -> dict[str, Any]:
 
 def _collect(hint: Any, value: Any) -> Any:
     hint = _without_none(hint)
+    if hint == tuple[Whole, ...]:
+        return tuple(value)
     if typing.get_origin(hint) is tuple:
         return tuple(part for text in value for part in text.split(",") if part)
     if typing.get_origin(hint) is dict:

@@ -35,6 +35,7 @@ class Process:
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self.exit_code = 0
+        self.patience = STOP_SECONDS  # how long `main` may take to return once it has been asked to
 
     def start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a background loop until the process stops."""
@@ -92,7 +93,7 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
             await asyncio.wait([body, stop], return_when=asyncio.FIRST_COMPLETED)
             if not body.done():
                 # `main` normally returns by itself once `stopped()` has returned.
-                await asyncio.wait([body], timeout=STOP_SECONDS)
+                await asyncio.wait([body], timeout=process.patience)
             if not body.done():
                 body.cancel()
                 await asyncio.wait([body], timeout=STOP_SECONDS)

@@ -15,6 +15,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from kubarium.component_base import server_names
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -40,6 +42,7 @@ class TLS:
     client_ca_file: str | None = None
     more_ca_files: tuple[str, ...] = ()  # of other clients, such as front proxies
     min_version: str = ""  # VersionTLS12 or VersionTLS13, as Kubernetes' flags name them
+    by_name: tuple[str, ...] = ()  # more key pairs: `cert,key` or `cert,key:domain,*.domain`
 
 
 _COPIED = 64 * 1024  # bytes up to which it is cheaper to copy a body than to encrypt its head by itself
@@ -104,16 +107,30 @@ async def serve(
             options |= {"ssl_ca_certs": tls.client_ca_file, "ssl_cert_reqs": ssl.CERT_OPTIONAL}
     config = uvicorn.Config(app, **(options | settings))
     config.load()
-    for path in tls.more_ca_files if tls is not None and config.ssl is not None else ():
-        config.ssl.load_verify_locations(path)  # type: ignore[union-attr]
-    if tls is not None and tls.min_version and config.ssl is not None:
-        config.ssl.minimum_version = TLS_VERSIONS[tls.min_version]
+    if tls is not None and config.ssl is not None:
+        _refine(config.ssl, tls)
+        server_names.serve_by_name(config.ssl, tls.by_name, lambda context: _trusting(context, tls))
     # uvicorn would end the whole process where it cannot listen.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=config.backlog)
     if started is not None:
         started(listener.getsockname()[1])
     await EmbeddedServer(config).run_until_cancelled(listener)
+
+
+def _refine(context: ssl.SSLContext, tls: TLS) -> None:
+    for path in tls.more_ca_files:
+        context.load_verify_locations(path)
+    if tls.min_version:
+        context.minimum_version = TLS_VERSIONS[tls.min_version]
+
+
+def _trusting(context: ssl.SSLContext, tls: TLS) -> None:
+    """Let another context believe the same clients."""
+    if tls.client_ca_file is not None:
+        context.load_verify_locations(tls.client_ca_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    _refine(context, tls)
 
 
 class IdentifyingProtocol(HttpToolsProtocol):

@@ -176,6 +176,7 @@ class ApiServer:
             f"--service-account-signing-key-file={path('sa.key')}", f"--service-account-key-file={path('sa.crt')}",
             f"--kubelet-client-certificate={path('kubelet-client.crt')}",
             f"--kubelet-client-key={path('kubelet-client.key')}",
+            "--kubelet-preferred-address-types=InternalIP,Hostname",
             f"--requestheader-client-ca-file={path('front-proxy-ca.crt')}",
             "--requestheader-allowed-names=front-proxy-client",
             f"--proxy-client-cert-file={path('front-proxy-client.crt')}",

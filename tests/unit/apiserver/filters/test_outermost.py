@@ -1,0 +1,164 @@
+"""The filters that are there only if flags ask for them: browsers, plain limits, leaving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from apiserver import without_effect
+from apiserver.authentication.authenticator import Authenticators
+from apiserver.authorization.authorizer import AlwaysAllow, Authorizers
+from apiserver.configuration import ConfigurationError
+from apiserver.filters.browsers import check_directives, check_origins
+from apiserver.filters.chain import build_chain
+from apiserver.filters.draining import Shutdown
+from apiserver.options import Options
+from kubarium.client.loopback import LoopbackTransport
+from kubarium.component_base.clock import RealClock
+from kubarium.component_base.serving import App, Receive, Scope, Send, respond
+
+PODS = "/api/v1/pods"
+
+
+class Work:
+    """An application that lasts until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Semaphore(0)
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun.release()
+        await self.go_on.wait()
+        await respond(send, 200, "application/json", b"{}")
+
+
+def door(app: App, **settings: Any) -> LoopbackTransport:
+    chain = build_chain(
+        app,
+        authenticator=Authenticators([]),
+        authorizer=Authorizers([AlwaysAllow()]),
+        clock=RealClock(),
+        **settings,
+    )
+
+    return LoopbackTransport(chain)
+
+
+async def ask(
+    door: LoopbackTransport, method: str = "GET", target: str = PODS, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str]]:
+    answer = await door.send(method, target, headers or {}, None, 60.0)
+    await answer.read()
+    return answer.status, dict(answer.headers)
+
+
+def idle() -> Work:
+    work = Work()
+    work.go_on.set()
+    return work
+
+
+async def test_pages_of_allowed_origins_may_ask() -> None:
+    one = door(idle(), origins=["//good.example(:|$)"], directives=["max-age=31536000", "preload"])
+    status, headers = await ask(one, headers={"Origin": "https://good.example:8443"})
+    assert status == 200
+    assert headers["access-control-allow-origin"] == "https://good.example:8443"
+    assert headers["access-control-allow-credentials"] == "true"
+    assert headers["strict-transport-security"] == "max-age=31536000; preload"
+    status, headers = await ask(one, headers={"Origin": "https://good.example.evil"})
+    assert status == 200
+    assert "access-control-allow-origin" not in headers
+    status, headers = await ask(one, "OPTIONS", headers={"Origin": "http://good.example"})
+    assert status == 204
+    assert headers["access-control-allow-methods"] == "POST, GET, OPTIONS, PUT, DELETE, PATCH"
+
+
+@pytest.mark.parametrize("origin", ["good.example", "^good", "(", "^https://good.example"])
+def test_an_origin_must_be_a_whole_host(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match="--cors-allowed-origins has an invalid regular expression"):
+        check_origins([origin])
+
+
+@pytest.mark.parametrize("directives", [["max-age"], ["max-age=soon"], ["max-age=1", "all"]])
+def test_only_known_directives_are_taken(directives: Sequence[str]) -> None:
+    with pytest.raises(
+        ConfigurationError, match="allowed values: max-age=expireTime, includeSubDomains, preload"
+    ):
+        check_directives(directives)
+
+
+async def test_plain_limits_are_kept_for_each_sort_of_request() -> None:
+    work = Work()
+    one = door(work, in_flight=(2, 1))
+    reading = [asyncio.ensure_future(ask(one)) for _ in range(2)]
+    changing = asyncio.ensure_future(ask(one, "DELETE"))
+    for _ in range(3):
+        await work.begun.acquire()
+    for method in ("GET", "DELETE"):
+        status, _ = await ask(one, method)
+        assert status == 429
+    work.go_on.set()
+    assert [(await task)[0] for task in (*reading, changing)] == [200, 200, 200]
+    assert (await ask(one))[0] == 200
+
+
+async def test_who_comes_too_late_is_sent_away() -> None:
+    work, shutdown = Work(), Shutdown()
+    one = door(work, shutdown=shutdown)
+    await shutdown.check()
+    early = asyncio.ensure_future(ask(one))
+    await work.begun.acquire()
+    shutdown.begun = shutdown.refusing = True
+    drained = asyncio.ensure_future(shutdown.drained())
+    status, headers = await ask(one)
+    assert (status, headers["retry-after"], headers["connection"]) == (429, "5", "close")
+    with pytest.raises(RuntimeError, match="process is shutting down"):
+        await shutdown.check()
+    assert not drained.done()
+    work.go_on.set()
+    assert (await early)[0] == 200
+    await drained
+    assert (await ask(one, target="/livez"))[0] == 200
+
+
+def write(path: Path, kind: str, version: str, **more: Any) -> str:
+    path.write_bytes(orjson.dumps({"kind": kind, "apiVersion": version, **more}))
+    return str(path)
+
+
+def test_files_without_effect_are_judged(tmp_path: Path) -> None:
+    tracing, version = tmp_path / "tracing", "apiserver.config.k8s.io/v1"
+    good = write(
+        tracing, "TracingConfiguration", version, endpoint="localhost:4317", samplingRatePerMillion=100
+    )
+    without_effect.check(Options(tracing_config_file=good, goaway_chance=0.02))
+    bad = write(tracing, "TracingConfiguration", version, samplingRatePerMillion=-1)
+    with pytest.raises(
+        ConfigurationError, match="samplingRatePerMillion: Invalid value: -1: sampling rate must be"
+    ):
+        without_effect.check(Options(tracing_config_file=bad))
+    with pytest.raises(
+        ConfigurationError, match=r"--goaway-chance can not be less than 0 or greater than 0.02"
+    ):
+        without_effect.check(Options(goaway_chance=0.5))
+    direct = {"name": "cluster", "connection": {"proxyProtocol": "Direct"}}
+    proxied = {
+        "name": "etcd",
+        "connection": {"proxyProtocol": "GRPC", "transport": {"uds": {"udsName": "/s"}}},
+    }
+    egress, version = tmp_path / "egress", "apiserver.k8s.io/v1beta1"
+    file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct, proxied])
+    without_effect.check(Options(egress_selector_config_file=file))
+    file = write(
+        egress, "EgressSelectorConfiguration", version, egressSelections=[{**direct, "name": "elsewhere"}]
+    )
+    with pytest.raises(
+        ConfigurationError, match=r'egressSelections\[0\].name: Unsupported value: "elsewhere"'
+    ):
+        without_effect.check(Options(egress_selector_config_file=file))
