@@ -114,9 +114,12 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
                 parser.error(f'invalid argument for "--{_name_of(field)}" flag: {error}')
             if deprecated := field.metadata.get("deprecated"):
                 sys.stderr.write(f"Flag --{_name_of(field)} has been deprecated, {deprecated}\n")
-    if defaults is not None:
-        return dataclasses.replace(defaults, **given)  # type: ignore[type-var]
-    return options(**given)
+    found: T = options(**given) if defaults is None else dataclasses.replace(defaults, **given)  # type: ignore[type-var]
+    if hasattr(found, "feature_gates"):
+        from kubarium.component_base import features  # whoever has no gates has no metrics either, perhaps
+
+        features.note(found.feature_gates)
+    return found
 
 
 def _name_of(field: dataclasses.Field[Any]) -> str:

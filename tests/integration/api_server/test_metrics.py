@@ -52,6 +52,7 @@ EXPECTED = {
         "gauge",
         "build_date compiler git_commit git_tree_state git_version go_version major minor platform",
     ),
+    "kubernetes_feature_enabled": ("gauge", "name stage"),
     "process_cpu_seconds": ("counter", ""),
     "process_resident_memory_bytes": ("gauge", ""),
     "rest_client_request_duration_seconds": ("histogram", "host verb"),

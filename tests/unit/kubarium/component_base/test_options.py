@@ -14,6 +14,7 @@ import controller_manager.options
 import kube_proxy.options
 import kubelet.options
 import scheduler.options
+from kubarium.component_base import features
 from kubarium.component_base.logging import JSONFormatter
 from kubarium.component_base.options import parse
 from kubarium.component_base.process import Process, run
@@ -124,6 +125,26 @@ def test_what_cannot_be_understood_is_refused_as_upstream_refuses_it(
         parse(PROGRAMS[program][0], [flag], program)
     assert end.value.code == 1
     assert capsys.readouterr().err.endswith(f"Error: {words}\n")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_gates_show_in_the_metrics(program: str) -> None:
+    def enabled() -> dict[tuple[str, str], float]:
+        return dict(features.METRIC.read())
+
+    parse(
+        PROGRAMS[program][0],
+        ["--feature-gates=WatchList=false,GangScheduling=true,SidecarContainers=true"],
+        program,
+    )
+    assert enabled()["WatchList", "BETA"] == 0.0
+    assert enabled()["GangScheduling", "ALPHA"] == 1.0
+    assert enabled()["SidecarContainers", ""] == 1.0
+    parse(PROGRAMS[program][0], ["--feature-gates=AllAlpha=true"], program)
+    assert enabled()["WatchList", "BETA"] == enabled()["MemoryQoS", "ALPHA"] == 1.0
+    assert enabled()["SELinuxMount", "BETA"] == 0.0
+    parse(PROGRAMS[program][0], [], program)
+    assert enabled()["MemoryQoS", "ALPHA"] == 0.0
 
 
 def test_the_version_is_printed_and_the_program_ends_in_peace(capsys: pytest.CaptureFixture[str]) -> None:
