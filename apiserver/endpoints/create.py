@@ -44,7 +44,10 @@ async def create(endpoints: Endpoints, row: Resource, context: RequestContext, o
         obj = row.to_storage(obj)
     row.strategy.defaults(obj)
     writing = Writing(endpoints, row, context)
-    metadata_of(obj).pop("managedFields", None)
+    metadata = metadata_of(obj)
+    for name in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        metadata.pop(name, None)
+    writing.drop_repeated_owners(obj)
     writing.note_fields(None, obj)
     obj = await writing.admit(obj, None)
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from apiserver.admission.plugin import CREATE, UPDATE, Attributes
 from apiserver.endpoints import body
 from apiserver.endpoints.server import Endpoints
+from apiserver.registry import metadata as meta
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.store import Judge
 from apiserver.request import RequestContext
@@ -17,6 +19,10 @@ from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object, metadata_of, name_of
 from kubarium.apimachinery.schema.structural import Structural
 
+_REPEATED_OWNERS = (
+    ".metadata.ownerReferences contains duplicate entries{}; API server dedups owner references in 1.20+, and may "
+    "reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}"
+)
 STATUS_RESET = (("status",),)
 SPEC_RESET = (("spec",),)
 
@@ -84,7 +90,13 @@ class Writing:
         if self._row.custom is not None:
             self._row.custom.prune(attributes.obj)  # webhooks and policies may have added anything
         self._row.strategy.defaults(attributes.obj)
+        self.drop_repeated_owners(attributes.obj, " after mutating admission happens")
         return attributes.obj
+
+    def drop_repeated_owners(self, obj: Object, when: str = "") -> None:
+        """Owners that stand there twice are one; whoever wrote them is told."""
+        if repeated := meta.drop_repeated_owners(metadata_of(obj)):
+            self._context.warn(_REPEATED_OWNERS.format(when, ", ".join(repeated)))
 
     def judge(self) -> Judge:
         """Admission's last word, for the registry."""
@@ -107,14 +119,25 @@ class Writing:
             await step()
 
     def note_fields(self, live: Object | None, new: Object, subresource: str = "") -> None:
-        """Write down who owns which field."""
-        managed_fields.update(
-            live, new, self.writer(subresource), self.schema, reset_of(self._row, subresource)
-        )
+        """Write down who owns which field, in the version of the request."""
+        row = self._row
+        writer, reset = self.writer(subresource), reset_of(row, subresource)
+        if row.custom is not None and subresource == "scale":
+            if live is not None:  # upstream has no schema of a Scale there, and notes nothing
+                meta.keep_managed_fields(metadata_of(new), live["metadata"])
+        elif row.custom is not None or row.from_storage is None:
+            managed_fields.update(live, new, writer, self.schema, reset)
+        else:
+            before = row.from_storage(live) if live is not None else None
+            after = row.from_storage(new)
+            schema = self._endpoints.schemas.schema(row.gvk)
+            managed_fields.update(before, after, replace(writer, api_version=row.api_version), schema, reset)
+            meta.keep_managed_fields(metadata_of(new), metadata_of(after))
 
     def writer(self, subresource: str = "") -> Writer:
         """Who writes, now."""
-        version = self._row.storage_version or self._row.api_version
+        row = self._row
+        version = row.api_version if row.custom is not None else row.storage_version or row.api_version
         now = self._endpoints.registry.now()
         return Writer(body.manager_of(self._context), version, now, subresource)
 
@@ -141,7 +164,7 @@ def check_place(row: Resource, context: RequestContext, obj: Object) -> None:
     namespace = metadata.get("namespace") or ""
     if row.namespaced and not namespace:
         metadata["namespace"] = info.namespace
-    elif namespace != (info.namespace if row.namespaced else ""):
+    elif row.namespaced and namespace != info.namespace:
         text = "the namespace of the provided object does not match the namespace sent on the request"
         raise errors.BadRequest(text)
     elif not row.namespaced:

@@ -13,14 +13,14 @@ import orjson
 from apiserver.admission.metrics import COMPILED
 from apiserver.extensions import json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
-from apiserver.extensions.custom_validation import judged_by_rules, scale_errors
+from apiserver.extensions.custom_validation import Judge, finalizer_warnings
 from apiserver.registry.columns.shared import AGE, NAME
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
 from apiserver.request import RequestContext
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel.validation_rules import Rules
-from kubarium.apimachinery.field_path import FieldError
 from kubarium.apimachinery.group_version import GroupVersionKind, join
 from kubarium.apimachinery.object import (
     Object,
@@ -32,7 +32,7 @@ from kubarium.apimachinery.object import (
     spec_of,
     status_of,
 )
-from kubarium.apimachinery.schema import builtin, structural, validation
+from kubarium.apimachinery.schema import builtin, structural
 from kubarium.apimachinery.schema.catalog import Catalog as Schemas
 from kubarium.apimachinery.schema.structural import MISSING, Structural
 
@@ -94,7 +94,7 @@ class CustomResource:
         ]
         problems += [builtin.unknown_field(path) for path in sorted(structural.prune(obj, self.own))]
         for place, inner in structural.embedded(obj, self.own):
-            unknown = builtin.normalize_metadata(inner, self.gvk, self.schemas)
+            unknown = builtin.normalize_metadata(inner, self.gvk, self.schemas, place)
             problems += [builtin.unknown_field(f"{place}.{path}") for path in unknown]
         structural.default(obj, self.own)
         return problems
@@ -378,32 +378,18 @@ def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
     with COMPILED.timed():
         rules = Rules(own)
 
-    scale = (version.get("subresources") or {}).get("scale") or {}
-
-    def validate(obj: Object) -> Sequence[FieldError]:
-        found = [*validation.validate(obj, own), *scale_errors(obj, scale)]
-        return judged_by_rules(found, rules, obj)
-
-    def validate_update(new: Object, old: Object) -> Sequence[FieldError]:
-        found = [*validation.validate(new, own, old=old), *scale_errors(new, scale)]
-        return judged_by_rules(found, rules, new, old)
-
-    def validate_status_update(new: Object, old: Object) -> Sequence[FieldError]:
-        found = [
-            *validation.validate(new, own, old=old),
-            *scale_errors(new, scale, ("statusReplicasPath",)),
-        ]
-        return judged_by_rules(found, rules, new, old)
-
+    judge = Judge(own, rules, (version.get("subresources") or {}).get("scale") or {})
     fields = {
         entry["jsonPath"].lstrip("."): partial(_selected, entry["jsonPath"])
         for entry in version.get("selectableFields") or ()
     }
     return CustomStrategy(
         defaults=partial(structural.default, schema=own),
-        validate=validate,
-        validate_update=validate_update,
-        validate_status_update=validate_status_update,
+        validate=judge.of_new,
+        validate_update=judge.of_changed,
+        validate_status_update=judge.of_status,
+        warnings=finalizer_warnings,
+        judges_metadata=bool(rules),
         has_status=has_status,
         has_generation=True,
         allow_unconditional_update=False,
@@ -463,6 +449,9 @@ def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subr
 def _scale(paths: Object, obj: Object) -> Object:
     selector = json_path.text(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else ""
     wanted = json_path.first(obj, paths["specReplicasPath"])
+    if wanted is None:
+        text = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
+        raise errors.InternalError.because(text)
     return scale_of(obj, wanted, json_path.first(obj, paths["statusReplicasPath"]), selector)
 
 

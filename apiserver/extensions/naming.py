@@ -36,7 +36,7 @@ def judged(definition: Object, others: Iterable[Object], now: datetime) -> Objec
     accepted.setdefault("plural", "")
     accepted.setdefault("kind", "")
     status["acceptedNames"] = accepted
-    found = status.setdefault("conditions", [])
+    status["conditions"] = found = status.get("conditions") or []
     _judge(found, problem, now)
     return status
 

@@ -109,16 +109,15 @@ def owner_errors(owners: list[Object], path: FieldPath) -> list[FieldError]:
     """Each reference is whole; at most one is the controller."""
     found: list[FieldError] = []
     controller = ""
-    for index, owner in enumerate(owners):
-        here = path % index
+    for owner in owners:
         version = (owner.get("apiVersion") or "").rpartition("/")[2]
         if not version:
-            found.append(invalid(here / "apiVersion", version, "version must not be empty"))
+            found.append(invalid(path / "apiVersion", version, "version must not be empty"))
         for field_name in ("kind", "name", "uid"):
             if not owner.get(field_name):
-                found.append(invalid(here / field_name, "", "must not be empty"))
+                found.append(invalid(path / field_name, "", "must not be empty"))
         if owner.get("apiVersion") == "v1" and owner.get("kind") == "Event":
-            found.append(invalid(here, owner, "/v1, Kind=Event is disallowed from being an owner"))
+            found.append(invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
             if controller:
                 text = (
@@ -130,6 +129,31 @@ def owner_errors(owners: list[Object], path: FieldPath) -> list[FieldError]:
     return found
 
 
+def drop_repeated_owners(metadata: Object) -> list[str]:
+    """Keep each owner once; the uids of those that stood there again."""
+    owners = metadata.get("ownerReferences") or []
+    if len(owners) < 2:
+        return []
+    kept: list[Object] = []
+    repeated = []
+    for owner in owners:
+        if owner in kept:
+            repeated.append(owner.get("uid") or "")
+        else:
+            kept.append(owner)
+    if repeated:
+        metadata["ownerReferences"] = kept
+    return repeated
+
+
+def keep_managed_fields(metadata: Object, other: Object) -> None:
+    """Take the managed fields of another object's metadata."""
+    if other.get("managedFields"):
+        metadata["managedFields"] = other["managedFields"]
+    else:
+        metadata.pop("managedFields", None)
+
+
 def finalizer_errors(finalizers: list[str], path: FieldPath, with_domain: bool = True) -> list[FieldError]:
     """Qualified names, mostly with a domain; the two standard deletion modes exclude each other.
 
@@ -138,12 +162,10 @@ def finalizer_errors(finalizers: list[str], path: FieldPath, with_domain: bool =
     """
     found: list[FieldError] = []
     for index, name in enumerate(finalizers):
-        here = path % index
-        problems = [invalid(here, name, text) for text in names.qualified_name_errors(name)]
-        if with_domain and not problems and "/" not in name and name not in STANDARD_FINALIZERS:
+        found += [invalid(path, name, text) for text in names.qualified_name_errors(name)]
+        if with_domain and "/" not in name and name not in STANDARD_FINALIZERS:
             text = "name is neither a standard finalizer name nor is it fully qualified"
-            problems = [invalid(here, name, text)]
-        found += problems
+            found.append(invalid(path % index, name, text))
     if ORPHAN in finalizers and FOREGROUND in finalizers:
         text = f"finalizer {FOREGROUND} and {ORPHAN} cannot be both set"
         found.append(invalid(path, finalizers, text))

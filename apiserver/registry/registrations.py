@@ -30,7 +30,11 @@ class DefinitionStrategy(Strategy):
 
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         super().prepare_for_create(context, obj)
-        obj["status"] = {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": []}
+        obj["status"] = {
+            "conditions": None,
+            "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": None,
+        }
         _remember_storage_version(obj)
 
     def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
@@ -44,7 +48,8 @@ class DefinitionStrategy(Strategy):
         finalizers = metadata_of(obj).setdefault("finalizers", [])
         if CLEANUP_FINALIZER not in finalizers:
             finalizers.append(CLEANUP_FINALIZER)
-        found = obj.setdefault("status", {}).setdefault("conditions", [])
+        status = obj.setdefault("status", {})
+        status["conditions"] = found = status.get("conditions") or []
         conditions.set_condition(found, dict(_TERMINATING), context.clock.now())
 
 

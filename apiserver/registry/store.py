@@ -259,9 +259,10 @@ class Registry:
         found = meta.update_errors(
             metadata, old["metadata"], finalizers_with_domain=strategy.finalizers_with_domain
         )
-        if _differ_outside_metadata(new, old):
+        if strategy.judges_metadata or _differ_outside_metadata(new, old):
             found += judged(new, old)
-        raise_invalid(row, new, found)
+        _warn(context, [str(error) for error in found if error.tolerated])
+        raise_invalid(row, new, [error for error in found if not error.tolerated])
         if subresource is None:
             _warn(context, strategy.warnings(new, old))
         return new

@@ -73,6 +73,7 @@ class Strategy:
 
     status_keeps: Sequence[str] = ()  # metadata that the status subresource may not change
 
+    judges_metadata: bool = False  # a change of the metadata alone may be wrong by the noun's own rules
     has_transactions: bool = False  # begin_create, begin_update and after_delete do something
     expires: bool = False  # events are kept for a while only
     never_collected: bool = False  # events: the garbage collector does not look at them

@@ -6,8 +6,10 @@ The texts are those of `k8s.io/apimachinery/pkg/util/validation/field`: tests an
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 
@@ -65,9 +67,15 @@ class FieldError:
     type: str
     path: FieldPath
     body: str
+    tolerated: bool = False
+    """The object had it before: whoever writes is told so, and may write."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.body}"
+
+
+class InOrder(dict[str, Any]):
+    """A value that errors show with its keys in the order that they have: of a type with fields, not of a map."""
 
 
 def required(path: FieldPath, detail: str = "") -> FieldError:
@@ -136,16 +144,45 @@ def _with(head: str, detail: str) -> str:
     return f"{head}: {detail}" if detail else head
 
 
+_IN_GO = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+"""What Go's encoder writes otherwise than Python's, inside of texts only."""
+
+
 def _show(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, separators=(",", ":"), sort_keys=isinstance(value, dict))
+        in_order = isinstance(value, dict) and not isinstance(value, InOrder)
+        shown = json.dumps(value, separators=(",", ":"), sort_keys=in_order, ensure_ascii=False)
+        return shown.translate(_IN_GO)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    return go_number(value) if isinstance(value, int | float) else str(value)
+
+
+def go_number(value: float) -> str:
+    """A number as Go prints it: 0.5, 3, 1e+06."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    sign, digits, power = Decimal(repr(value)).normalize().as_tuple()
+    assert isinstance(power, int)
+    exponent = len(digits) + power - 1
+    if -4 <= exponent < 6:
+        return repr(value).removesuffix(".0")
+    first, *rest = map(str, digits)
+    fraction = f".{''.join(rest)}" if rest else ""
+    return f"{'-' * sign}{first}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02}"
+
+
+def below(path: FieldPath, relative: FieldPath) -> FieldPath:
+    """A path that begins where another ends; an index is parted by a dot, as upstream's errors have it."""
+    if not relative.text:
+        return path
+    return FieldPath(f"{path.text}.{relative.text}") if path.text else relative
 
 
 def flatten(groups: Iterable[Sequence[FieldError]]) -> list[FieldError]:

@@ -66,7 +66,7 @@ def dns_label_errors(text: str) -> list[str]:
     """RFC 1123 label: namespaces, containers, port names of services."""
     found = []
     if len(text) > MAX_LABEL:
-        found.append(_too_long(MAX_LABEL))
+        found.append(f"must be no more than {MAX_LABEL} characters")
     if _LABEL.fullmatch(text):
         return found
     if _SUBDOMAIN.fullmatch(text):
@@ -80,7 +80,7 @@ def dns_subdomain_errors(text: str) -> list[str]:
     """RFC 1123 subdomain: the name of most kinds."""
     found = []
     if len(text) > MAX_SUBDOMAIN:
-        found.append(_too_long(MAX_SUBDOMAIN))
+        found.append(f"must be no more than {MAX_SUBDOMAIN} characters")
     if not _SUBDOMAIN.fullmatch(text):
         found.append(_example(_SUBDOMAIN_RULE, _SUBDOMAIN, "example.com"))
     return found
@@ -90,7 +90,7 @@ def dns_1035_errors(text: str) -> list[str]:
     """RFC 1035 label: service names of old, CRD plurals."""
     found = []
     if len(text) > MAX_LABEL:
-        found.append(_too_long(MAX_LABEL))
+        found.append(f"must be no more than {MAX_LABEL} characters")
     if not _RFC1035.fullmatch(text):
         found.append(_example(_RFC1035_RULE, _RFC1035, "my-name", "abc-123"))
     return found
@@ -107,11 +107,14 @@ def qualified_name_errors(text: str) -> list[str]:
         if not prefix:
             found.append("prefix part must be non-empty")
         else:
-            found += [f"prefix part {problem}" for problem in dns_subdomain_errors(prefix)]
+            problems = dns_subdomain_errors(prefix)
+            if len(prefix) > MAX_SUBDOMAIN:
+                problems[0] = _too_long(MAX_SUBDOMAIN)
+            found += [f"prefix part {problem}" for problem in problems]
     else:
         rule = _example(_QUALIFIED_RULE, _QUALIFIED, "MyName", "my.name", "123-abc")
         return [
-            f"a qualified name {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            f"a valid label key {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
         ]
     if not name:
         found.append("name part must be non-empty")

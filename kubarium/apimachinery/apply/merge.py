@@ -28,7 +28,7 @@ _ABSENT = object()
 _EMBEDDED_STRUCTS = frozenset(
     (
         "metadata", "spec", "status", "strategy", "updateStrategy", "template", "jobTemplate", "resources",
-        "loadBalancer", "nodeInfo", "daemonEndpoints", "kubeletEndpoint", "names", "acceptedNames", "conversion",
+        "loadBalancer", "nodeInfo", "daemonEndpoints", "kubeletEndpoint", "names", "acceptedNames",
     )
 )  # fmt: skip
 """Fields that upstream's structs always contain: they are never added, only what is in them."""

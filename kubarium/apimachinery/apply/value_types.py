@@ -38,7 +38,7 @@ def _scalar_mismatch(value: Any, schema: Structural) -> str:
         wanted = f"expected string, got &value.valueUnstructured{{Value:{_go_syntax(value)}}}"
         return "" if isinstance(value, str) else wanted
     if schema.type in ("integer", "number"):
-        return "" if is_number else f"expected numeric (int or float), got {_go_type(value)}"
+        return "" if is_number else f"expected numeric (int or float), got {go_type(value)}"
     if schema.type == "boolean":
         return "" if isinstance(value, bool) else f"expected boolean, got {_shown(value)}"
     return ""
@@ -51,7 +51,10 @@ def _any_scalar(value: Any) -> str:
 # How Go prints a value: `%T`, `%#v` and `%v`.
 
 
-def _go_type(value: Any) -> str:
+def go_type(value: Any) -> str:
+    """As `%T` prints it."""
+    if value is None:
+        return "<nil>"
     if isinstance(value, dict):
         return "map[string]interface {}"
     if isinstance(value, list):

@@ -238,7 +238,7 @@ class _Compiler:
         """What stands in a list or a map is of one type; `dyn()` is for those who want others. Raises CompileError."""
         known = DYN
         for node, kind in zip(nodes, types, strict=True):
-            if not compatible(known, kind):
+            if "null" not in (known.kind, kind.kind) and not compatible(known, kind):
                 raise self.error(node, f"expected type '{known}' but found '{kind}'")
             if known.kind in ("dyn", "null"):
                 known = kind

@@ -125,7 +125,7 @@ def _fits(wanted: Type, given: Type, bound: dict[str, Type]) -> bool:
         if before is None or before.kind == "dyn" or before.kind == "null":
             bound[wanted.kind] = given
             return True
-        return given.kind == "null" or compatible(before, given)
+        return compatible(before, given)
     if given.kind == "dyn" or wanted.kind == "dyn":
         return True
     if wanted.kind != given.kind:
@@ -134,10 +134,15 @@ def _fits(wanted: Type, given: Type, bound: dict[str, Type]) -> bool:
     return all(_fits(inner, outer, bound) for inner, outer in zip(wanted.params, given.params, strict=False))
 
 
+_NEVER_NULL = frozenset(("bool", "int", "uint", "double", "string", "bytes", "list", "map"))
+
+
 def compatible(left: Type, right: Type) -> bool:
     """May a value of the one type stand where the other is expected?"""
-    if "dyn" in (left.kind, right.kind) or "null" in (left.kind, right.kind):
+    if "dyn" in (left.kind, right.kind):
         return True
+    if "null" in (left.kind, right.kind):
+        return not _NEVER_NULL & {left.kind, right.kind}
     if left.kind != right.kind:
         return False
     return all(compatible(a, b) for a, b in zip(left.params, right.params, strict=False))

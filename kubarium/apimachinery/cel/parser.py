@@ -213,7 +213,7 @@ class _Parser:
     def _call(self, at: int, name: str, target: Node | None, args: list[Node]) -> Node:
         if target is None and name == "has":
             if len(args) != 1 or not isinstance(args[0], Select):
-                raise CompileError(self._source, at, "invalid argument to has() macro")
+                raise CompileError(self._source, at + 1, "invalid argument to has() macro")
             return Macro(at, "has", None, [], args)
         if isinstance(target, Ident) and target.name == "cel" and name == "bind" and len(args) == 3:
             return Macro(at, "bind", None, [self._variable(args[0])], args[1:])

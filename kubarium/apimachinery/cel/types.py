@@ -30,7 +30,8 @@ class Type:
         if self.params and not (
             self.kind in ("list", "map") and all(p.kind == "dyn" and not p.name for p in self.params)
         ):
-            return f"{self.kind}({', '.join(map(str, self.params))})"
+            kind = {"optional": "optional_type"}.get(self.kind, self.kind)
+            return f"{kind}({', '.join(map(str, self.params))})"
         return {"list": "list(dyn)", "map": "map(dyn, dyn)"}.get(self.kind, self.kind)
 
 
@@ -89,7 +90,7 @@ def of_schema(schema: Structural, *, root: bool = False) -> Type:
     """
     if schema.int_or_string:
         return replace(DYN, size=_LONGEST)
-    if schema.preserve_unknown and not schema.properties:
+    if schema.name and schema.preserve_unknown and not schema.properties:
         return DYN
     if schema.name and schema.type == "object" and not schema.properties and schema.additional is None:
         return DYN  # a built-in type that may hold anything, such as RawExtension
@@ -168,7 +169,9 @@ def _object(schema: Structural, root: bool) -> Type:
     def field_of(name: str) -> Type | None:
         known = properties.get(unescape(name))
         if known is None:
-            return DYN if schema.preserve_unknown else None
+            return DYN if schema.name and schema.preserve_unknown else None
+        if not (known.type or known.int_or_string or known.name or known.properties):
+            return None  # rules cannot look at what has no schema
         made = found.get(name)
         if made is None:
             made = found[name] = of_schema(known)

@@ -1,8 +1,7 @@
 """The rules under `x-kubernetes-validations` of a CustomResourceDefinition's schema.
 
 A rule sees the value at its place as `self` and, if the object existed before, the value that stood there as
-`oldSelf`. What has not changed is not asked again (validation ratcheting). Items of a list have an older self only
-where the list is a map, so that it is known which item is which.
+`oldSelf`. Items of a list have an older self only where the list is a map, so that it is known which item is which.
 
 Source:
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
@@ -11,21 +10,12 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel.compiler import (
-    RULES_COST_LIMIT,
-    CompileError,
-    CostExceeded,
-    EvaluationError,
-    Program,
-    compile,
-)
+from kubarium.apimachinery.cel.compiler import RULES_COST_LIMIT, CompileError, Program, compile
 from kubarium.apimachinery.cel.cost_estimation import capped
-from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
+from kubarium.apimachinery.cel.rule_evaluation import ABSENT, Enough, Evaluation, Place, Rule
 from kubarium.apimachinery.cel.types import (
     BOOL,
     LARGEST_REQUEST,
@@ -35,15 +25,8 @@ from kubarium.apimachinery.cel.types import (
     of_schema,
     optional_of,
 )
-from kubarium.apimachinery.field_path import (
-    ROOT,
-    FieldError,
-    FieldPath,
-    duplicate,
-    forbidden,
-    invalid,
-    required,
-)
+from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, InOrder, forbidden, invalid
+from kubarium.apimachinery.schema.json_paths import BadFieldPath, resolved
 from kubarium.apimachinery.schema.structural import Structural
 
 KEYWORD = "x-kubernetes-validations"
@@ -52,37 +35,7 @@ ESTIMATE_LIMIT = 10_000_000
 _NAMED = 4  # of the dearest rules, where all together are too dear
 TOTAL_LIMIT = 100_000_000
 """What all rules of a schema may cost together (upstream's StaticEstimatedCRDCostLimit)."""
-_TOO_COSTLY = "no further validation rules will be run due to call cost exceeds limit for rule"
-_NO_SUCH_CALL = "call arguments did not match a supported operator, function or macro signature for rule"
-OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
-
-_ABSENT: Any = object()
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One rule, compiled."""
-
-    text: str
-    program: Program
-    message: str
-    message_program: Program | None
-    reason: str
-    field_path: str
-    needs_old: bool
-    optional_old: bool
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """The rules at one node of the schema, and the nodes below that have some."""
-
-    type: str
-    rules: tuple[_Rule, ...]
-    properties: dict[str, _Place]
-    additional: _Place | None
-    items: _Place | None
-    keys: tuple[str, ...]
+_UNCORRELATED = "oldSelf cannot be used on the uncorrelatable portion of the schema"
 
 
 class Rules:
@@ -92,7 +45,7 @@ class Rules:
         """`path` leads to the schema, for the errors."""
         self.errors: list[FieldError] = []
         self._costs: list[tuple[int, FieldPath]] = []
-        self._root = self._place(schema, path, root=True, correlatable=True, times=1)
+        self._root = self._place(schema, path, root=True, uncorrelated=None, times=1)
         self._judge_total(path)
 
     def __bool__(self) -> bool:
@@ -100,25 +53,34 @@ class Rules:
         return self._root is not None
 
     def evaluate(
-        self, obj: Any, old: Any = _ABSENT, path: FieldPath = ROOT, cost_limit: int = RULES_COST_LIMIT
+        self, obj: Any, old: Any = ABSENT, path: FieldPath = ROOT, cost_limit: int = RULES_COST_LIMIT
     ) -> list[FieldError]:
         """The errors of an object; give the one before in `old` when it is an update."""
         if self._root is None:
             return []
-        evaluation = _Evaluation(cost_limit)
-        with contextlib.suppress(_Enough):
+        evaluation = Evaluation(cost_limit)
+        with contextlib.suppress(Enough):
             evaluation.at(self._root, obj, old, path)
         return evaluation.errors
 
     def _place(
-        self, schema: Structural, path: FieldPath, *, root: bool, correlatable: bool, times: int | None
-    ) -> _Place | None:
-        """`times` is how often this node may occur in an object; None: as often as there is room for it."""
-        rules = self._compiled(schema, path / KEYWORD, root, correlatable, times)
+        self,
+        schema: Structural,
+        path: FieldPath,
+        *,
+        root: bool,
+        uncorrelated: FieldPath | None,
+        times: int | None,
+    ) -> Place | None:
+        """`times` is how often this node may occur in an object; None: as often as there is room for it.
+
+        `uncorrelated` leads to the list above whose items cannot be told from those that were there before.
+        """
+        rules = self._compiled(schema, path / KEYWORD, root, uncorrelated, times)
         properties = {}
         for key, child in schema.properties.items():
             where = (path / "properties").key(key)
-            place = self._place(child, where, root=False, correlatable=correlatable, times=times)
+            place = self._place(child, where, root=False, uncorrelated=uncorrelated, times=times)
             if place is not None:
                 properties[key] = place
         additional = items = None
@@ -126,55 +88,100 @@ class Rules:
             where = path / "additionalProperties"
             many = _multiplied(times, schema.source.get("maxProperties"))
             additional = self._place(
-                schema.additional, where, root=False, correlatable=correlatable, times=many
+                schema.additional, where, root=False, uncorrelated=uncorrelated, times=many
             )
         if schema.items is not None:
-            known = correlatable and schema.list_type == "map"
+            lost = uncorrelated or (None if schema.list_type == "map" else path)
             many = _multiplied(times, schema.source.get("maxItems"))
-            items = self._place(schema.items, path / "items", root=False, correlatable=known, times=many)
+            items = self._place(schema.items, path / "items", root=False, uncorrelated=lost, times=many)
         if not (rules or properties or additional or items):
             return None
-        return _Place(schema.type, rules, properties, additional, items, schema.list_keys)
+        return Place(schema.type, rules, properties, additional, items, schema.list_keys)
 
     def _compiled(
-        self, schema: Structural, path: FieldPath, root: bool, correlatable: bool, times: int | None
-    ) -> tuple[_Rule, ...]:
+        self,
+        schema: Structural,
+        path: FieldPath,
+        root: bool,
+        uncorrelated: FieldPath | None,
+        times: int | None,
+    ) -> tuple[Rule, ...]:
         rules = []
         documents: Sequence[Mapping[str, Any]] = schema.source.get(KEYWORD) or ()
         if not documents:
             return ()
         kind = of_schema(schema, root=root)
+        often = LARGEST_REQUEST // (least_bytes(schema) + 1) if times is None else times
         for index, document in enumerate(documents):
             where = path % index
             if not (document.get("rule") or "").strip():
-                self.errors.append(required(where / "rule", "rule is not specified"))
-                continue
-            try:
-                rule = _compile_rule(document, kind)
-            except CompileError as error:
-                shown = json.dumps(_as_upstream_holds_it(document), ensure_ascii=False, separators=(",", ":"))
-                text = f"Invalid value: {shown}: compilation failed: {error}"
-                self.errors.append(FieldError("FieldValueInvalid", where / "rule", text))
-                continue
-            if rule.needs_old and not correlatable:
-                message = "oldSelf cannot be used on the uncorrelatable portion of the schema"
-                self.errors.append(invalid(where / "rule", rule.text, message))
-            often = LARGEST_REQUEST // (least_bytes(schema) + 1) if times is None else times
-            self._judge_costs(rule, often, where)
-            rules.append(rule)
+                continue  # told with what else a rule may not say
+            rule = self._rule(document, schema, kind, where)
+            optional = document.get("optionalOldSelf")
+            if rule is not None and rule.needs_old:
+                if uncorrelated is not None:
+                    text = f"{_UNCORRELATED} within {uncorrelated}"
+                    self.errors.append(invalid(where / "rule", document["rule"], text))
+            elif optional is not None:
+                text = "may not be set if oldSelf is not used in rule"
+                self.errors.append(invalid(where / "optionalOldSelf", optional, text))
+            if rule is not None:
+                self._judge_costs(rule, often, where)
+                rules.append(rule)
         return tuple(rules)
 
-    def _judge_costs(self, rule: _Rule, often: int, path: FieldPath) -> None:
-        """What a rule and its message may cost by the sizes that the schema allows."""
-        programs = [("rule", rule.program)]
+    def _rule(
+        self, document: Mapping[str, Any], schema: Structural, kind: Type, path: FieldPath
+    ) -> Rule | None:
+        optional_old = bool(document.get("optionalOldSelf"))
+        variables = {"self": kind, "oldSelf": optional_of(kind) if optional_old else kind}
+        try:
+            program = _program(document["rule"], variables, BOOL)
+        except CompileError as error:
+            self._note(document, path / "rule", f"compilation failed: {error}")
+            return None
+        except _WrongResult:
+            self._note(document, path / "rule", "cel expression must evaluate to a bool")
+            return None
+        return Rule(
+            text=document["rule"],
+            program=program,
+            message=(document.get("message") or "").strip(),
+            message_program=self._message(document, variables, path / "messageExpression"),
+            reason=document.get("reason") or "FieldValueInvalid",
+            field_path=_field_path(document, schema),
+            needs_old=_uses_old(document["rule"], {"self": kind}),
+            optional_old=optional_old,
+        )
+
+    def _message(
+        self, document: Mapping[str, Any], variables: Mapping[str, Type], path: FieldPath
+    ) -> Program | None:
+        expression = document.get("messageExpression") or ""
+        if not expression.strip():
+            return None
+        try:
+            return _program(expression, variables, STRING)
+        except CompileError as error:
+            self._note(document, path, f"messageExpression compilation failed: {error}")
+        except _WrongResult:
+            self._note(document, path, "messageExpression must evaluate to a string")
+        return None
+
+    def _note(self, document: Mapping[str, Any], path: FieldPath, text: str) -> None:
+        self.errors.append(invalid(path, InOrder(_as_upstream_holds_it(document)), text))
+
+    def _judge_costs(self, rule: Rule, often: int, path: FieldPath) -> None:
+        """What a rule, each time it is asked, and its message, once, may cost by the sizes that the schema allows."""
+        self._judge_cost("rule", capped(rule.program.estimated_cost * often), path)
         if rule.message_program is not None:
-            programs.append(("messageExpression", rule.message_program))
-        for field, program in programs:
-            cost = capped(program.estimated_cost * often)
-            self._costs.append((cost, path / field))
-            if cost > ESTIMATE_LIMIT:
-                text = _too_costly(f"estimated {field} cost", cost, ESTIMATE_LIMIT)
-                self.errors.append(forbidden(path / field, text))
+            self._judge_cost("messageExpression", capped(rule.message_program.estimated_cost), path)
+
+    def _judge_cost(self, field: str, cost: int, path: FieldPath) -> None:
+        self._costs.append((cost, path / field))
+        if cost > ESTIMATE_LIMIT:
+            text = _too_costly(f"estimated {field} cost", cost, ESTIMATE_LIMIT)
+            self.errors.append(forbidden(path / field, text))
 
     def _judge_total(self, path: FieldPath) -> None:
         """What all rules may cost together; the dearest are named."""
@@ -182,7 +189,8 @@ class Rules:
         if total <= TOTAL_LIMIT:
             return
         what = "estimated rule cost total"
-        dearest = sorted(self._costs, key=lambda pair: -pair[0])[:_NAMED]
+        dear = [pair for pair in self._costs if pair[0] >= TOTAL_LIMIT // 100]
+        dearest = sorted(dear, key=lambda pair: -pair[0])[:_NAMED]
         text = f"contributed to {what} exceeding cost limit for entire OpenAPIv3 schema"
         self.errors += [forbidden(where, text) for _, where in dearest]
         text = f"x-kubernetes-validations {what} for entire OpenAPIv3 schema"
@@ -200,124 +208,23 @@ def _too_costly(what: str, cost: int, limit: int) -> str:
     return f"{what} exceeds budget by factor of {shown} ({hint} where arrays, maps, and strings are declared)"
 
 
-def _compile_rule(document: Mapping[str, Any], kind: Type) -> _Rule:
-    text = document.get("rule") or ""
-    optional_old = bool(document.get("optionalOldSelf"))
-    variables = {"self": kind, "oldSelf": optional_of(kind) if optional_old else kind}
-    expression = document.get("messageExpression")
-    return _Rule(
-        text=text,
-        program=compile(text, variables, BOOL, estimate=True),
-        message=(document.get("message") or "").strip(),
-        message_program=compile(expression, variables, STRING, estimate=True) if expression else None,
-        reason=document.get("reason") or "FieldValueInvalid",
-        field_path=document.get("fieldPath") or "",
-        needs_old=_uses_old(text, {"self": kind}),
-        optional_old=optional_old,
-    )
+class _WrongResult(Exception):
+    """The expression is of another type than it should be."""
 
 
-def _uses_old(text: str, without: Mapping[str, Type]) -> bool:
-    """Does the rule not compile without `oldSelf`?"""
-    if "oldSelf" not in text:
-        return False
+def _program(expression: str, variables: Mapping[str, Type], wanted: Type) -> Program:
+    program = compile(expression, variables, estimate=True)
+    if program.result_type.kind != wanted.kind:
+        raise _WrongResult
+    return program
+
+
+def _field_path(document: Mapping[str, Any], schema: Structural) -> FieldPath:
+    """Where, seen from the value, the errors of a rule are shown."""
     try:
-        compile(text, without)
-    except CompileError:
-        return True
-    return False
-
-
-class _Enough(Exception):
-    """No more rules are asked."""
-
-
-class _Evaluation:
-    """One walk through an object; it holds what may still be spent."""
-
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self.errors: list[FieldError] = []
-
-    def at(self, place: _Place, value: Any, old: Any, path: FieldPath) -> None:
-        """Note the errors at a place and below. Raises _Enough when too much has been spent."""
-        if value is None or (old is not _ABSENT and old == value):
-            return
-        for rule in place.rules:
-            self._ask(rule, place, value, old, path)
-        if isinstance(value, dict):
-            for key, child in value.items():
-                below = place.properties.get(key) or place.additional
-                if below is not None:
-                    where = path / key if key in place.properties else path.key(key)
-                    before = old.get(key, _ABSENT) if isinstance(old, dict) else _ABSENT
-                    self.at(below, child, _ABSENT if before is None else before, where)
-        elif isinstance(value, list) and place.items is not None:
-            for index, (item, before) in enumerate(_with_older(value, old, place.keys)):
-                self.at(place.items, item, before, path % index)
-
-    def _ask(self, rule: _Rule, place: _Place, value: Any, old: Any, path: FieldPath) -> None:
-        if rule.needs_old and old is _ABSENT and not rule.optional_old:
-            return
-        bindings = {"self": value}
-        if rule.optional_old:
-            bindings["oldSelf"] = NONE if old is _ABSENT else Optional(True, old)
-        elif old is not _ABSENT:
-            bindings["oldSelf"] = old
-        shown = place.type if place.type in ("object", "array") else value
-        try:
-            result, cost = rule.program.evaluate_with_cost(bindings)
-        except CostExceeded as error:
-            self.errors.append(invalid(path, shown, f"'{error}': {_TOO_COSTLY}: {_named(rule)}"))
-            raise _Enough from None
-        except EvaluationError as error:
-            text = f"{error} evaluating rule: {_named(rule)}"
-            if str(error).startswith("no such overload"):
-                text = f"'{error}': {_NO_SUCH_CALL}: {_named(rule)}"
-            self.errors.append(invalid(path, shown, text))
-            return
-        self._budget -= cost
-        if self._budget < 0:
-            self.errors.append(invalid(path, shown, OUT_OF_BUDGET))
-            raise _Enough
-        if result is True:
-            return
-        where = (
-            FieldPath(path.text + rule.field_path)
-            if path.text
-            else FieldPath(rule.field_path.removeprefix("."))
-        )
-        self.errors.append(_error(rule, where, value, self._said(rule, bindings)))
-
-    def _said(self, rule: _Rule, bindings: Mapping[str, Any]) -> str:
-        """The message; an expression that fails, or says nothing on one line, gives way to the fixed one."""
-        if rule.message_program is not None:
-            try:
-                text, cost = rule.message_program.evaluate_with_cost(bindings)
-                self._budget -= cost
-            except (EvaluationError, CostExceeded):
-                text = ""
-            if isinstance(text, str) and text.strip() and "\n" not in text and len(text) <= 5120:
-                return text.strip()
-        return _message(rule)
-
-
-def _named(rule: _Rule) -> str:
-    return rule.message.strip() or rule.text.strip()
-
-
-def _message(rule: _Rule) -> str:
-    return rule.message or f"failed rule: {rule.text.strip()}"
-
-
-_DUPLICATE = "FieldValueDuplicate"
-_BY_REASON: dict[str, Callable[[FieldPath, Any, str], FieldError]] = {
-    "FieldValueForbidden": lambda path, value, text: forbidden(path, text),
-    "FieldValueRequired": lambda path, value, text: required(path, text),
-    "FieldValueDuplicate": lambda path, value, text: (
-        FieldError(_DUPLICATE, path, "Duplicate value") if _is_whole(value) else duplicate(path, value)
-    ),
-}
+        return resolved(document.get("fieldPath") or "", schema)[0]
+    except BadFieldPath:
+        return ROOT
 
 
 def _as_upstream_holds_it(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,28 +239,12 @@ def _as_upstream_holds_it(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_whole(value: Any) -> bool:
-    """Is it an object or a list? Errors do not show these."""
-    return isinstance(value, dict | list)
-
-
-def _error(rule: _Rule, path: FieldPath, value: Any, text: str) -> FieldError:
-    if rule.reason not in _BY_REASON and _is_whole(value):
-        return FieldError("FieldValueInvalid", path, f"Invalid value: {text}")
-    return _BY_REASON.get(rule.reason, invalid)(path, value, text)
-
-
-def _with_older(items: list[Any], old: Any, keys: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-    """Each item with what it was before, where the items of the list have keys."""
-    before: dict[tuple[str, ...], Any] = {}
-    if keys and isinstance(old, list):
-        before = {_identity(item, keys): item for item in old if isinstance(item, dict)}
-    for item in items:
-        yield (
-            item,
-            before.get(_identity(item, keys), _ABSENT) if before and isinstance(item, dict) else _ABSENT,
-        )
-
-
-def _identity(item: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
-    return tuple(repr(item.get(key)) for key in keys)
+def _uses_old(text: str, without: Mapping[str, Type]) -> bool:
+    """Does the rule not compile without `oldSelf`?"""
+    if "oldSelf" not in text:
+        return False
+    try:
+        compile(text, without)
+    except CompileError:
+        return True
+    return False

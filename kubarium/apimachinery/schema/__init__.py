@@ -27,5 +27,5 @@ builtin.strict_error(gvk, problems) -> BadRequest
     of problems such as `unknown field "spec.a"`, `duplicate field "spec.b"`
 validation.validate(obj, schema, path=ROOT, old=MISSING) -> list[FieldError]
     a custom resource against its schema; with `old`, what has not changed is let pass
-rules.validate_schema(document: dict, path) -> list[FieldError]        is a CRD's schema structural?
+rules.keyword_errors(document: dict, path) -> list[FieldError]         do keywords of a schema mean something?
 """

@@ -18,6 +18,7 @@ from typing import Any
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.codec import json_type
 from kubarium.apimachinery.errors import BadRequest
+from kubarium.apimachinery.field_path import FieldPath, invalid
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.catalog import Catalog
@@ -57,17 +58,25 @@ def normalize_builtin(obj: Object, gvk: GroupVersionKind, catalog: Catalog) -> t
     return obj, unknown
 
 
-def normalize_metadata(obj: Object, gvk: GroupVersionKind, catalog: Catalog) -> list[str]:
-    """The same for the metadata of a custom resource: upstream knows its type too. Returns unknown fields."""
+def normalize_metadata(obj: Object, gvk: GroupVersionKind, catalog: Catalog, place: str = "") -> list[str]:
+    """The same for the metadata of a custom resource, or of an object that is embedded in one at a place.
+
+    Upstream knows its type too. Returns unknown fields.
+    """
     unknown: list[str] = []
     metadata = obj.get("metadata")
     if metadata is None:
         return unknown
     try:
-        _check_of(catalog, _META + "ObjectMeta")(metadata, (None, "metadata", "ObjectMeta"), unknown)
+        if not isinstance(metadata, dict):
+            raise _Wrong(json_type(metadata), go_type="v1.ObjectMeta")
+        _check_of(catalog, _META + "ObjectMeta")(metadata, None, unknown)
     except _Wrong as wrong:
-        raise decoding_error(gvk, _message(wrong, gvk.kind)) from None
-    return unknown
+        problem = _message(wrong, "ObjectMeta")
+        if place:
+            problem = str(invalid(FieldPath(place) / "metadata", metadata, problem))
+        raise decoding_error(gvk, problem) from None
+    return [f"metadata.{path}" for path in unknown]
 
 
 def decoding_error(gvk: GroupVersionKind, problem: str) -> BadRequest:

@@ -197,7 +197,7 @@ def _default_object(value: Object, schema: Structural) -> None:
         if value[key] is None and not known.nullable:
             if known.default is not MISSING:
                 value[key] = _fresh(known.default)
-            elif known.type or known.int_or_string:
+            else:
                 del value[key]
                 continue
         default(value[key], known)

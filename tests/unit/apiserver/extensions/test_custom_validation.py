@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apiserver.extensions.custom_resource import rows_of
+from apiserver.extensions.custom_validation import finalizer_warnings
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema import catalog
 
@@ -63,4 +64,23 @@ def test_replicas_are_numbers_that_a_scale_can_show() -> None:
     ]
     assert errors_of({"size": 1, "replicas": 2**31}) == [
         ".spec.replicas: Invalid value: 2147483648: should be less than or equal to 2147483647"
+    ]
+
+
+def test_a_scale_finds_no_number_where_there_is_no_object() -> None:
+    found = errors_of("text")  # type: ignore[arg-type]
+    assert (
+        ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: text is of the type string, expected "
+        "map[string]interface{}"
+    ) in found
+
+
+def test_finalizers_should_have_a_domain() -> None:
+    old = {"metadata": {"finalizers": ["known"]}}
+    new = {"metadata": {"finalizers": ["known", "mine", "a.b", "a.b/c", "orphan"]}}
+    assert finalizer_warnings(new, old) == [
+        'metadata.finalizers: "a.b": prefer a domain-qualified finalizer name including a path (/) to avoid '
+        "accidental conflicts with other finalizer writers",
+        'metadata.finalizers: "mine": prefer a domain-qualified finalizer name to avoid accidental conflicts with '
+        "other finalizer writers",
     ]

@@ -17,6 +17,7 @@ def definition(**version: Any) -> Object:
     one = {"name": "v1", "served": True, "storage": True, "schema": schema, **version}
     spec = {"group": "example.com", "scope": "Namespaced", "names": {"plural": "toys", "kind": "Toy"}}
     made = {"metadata": {"name": "toys.example.com"}, "spec": {**spec, "versions": [one]}}
+    made["status"] = {"storedVersions": [one["name"]]}
     custom_resource_definition.fill_defaults(made)
     return made
 
@@ -33,9 +34,12 @@ def test_names_are_labels() -> None:
     made = definition(name="V1")
     made["spec"]["names"] |= {"shortNames": ["A B"], "listKind": "Toy"}
     found = errors_of(made)
-    assert found[0].startswith(f'spec.names.shortNames[0]: Invalid value: "A B": {LABEL}')
-    assert found[1] == 'spec.names.listKind: Invalid value: "Toy": kind and listKind may not be the same'
-    assert found[2].startswith(f'spec.versions[0].name: Invalid value: "V1": {LABEL}')
+    assert found[0].startswith(f'spec.versions[0].name: Invalid value: "V1": {LABEL}')
+    assert found[1].startswith(
+        f'spec.version: Invalid value: "V1": {LABEL}'
+    )  # once more in the internal form
+    assert found[2].startswith(f'spec.names.shortNames[0]: Invalid value: "A B": {LABEL}')
+    assert found[3] == 'spec.names.listKind: Invalid value: "Toy": kind and listKind may not be the same'
 
 
 @pytest.mark.parametrize(
@@ -114,3 +118,68 @@ def test_groups_of_the_community_need_its_approval() -> None:
 def test_schemas_are_judged_in_upstreams_words(schema: Object, expected: str) -> None:
     made = definition(schema={"openAPIV3Schema": {"type": "object", **schema}})
     assert errors_of(made) == [f"spec.validation.openAPIV3Schema{expected}"]
+
+
+SPEC_WITH_COLOR = {
+    "openAPIV3Schema": {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "properties": {"color": {"type": "string"}}}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (".spec.color", []),
+        (".spec.size", ["is an invalid path: does not refer to a valid field"]),
+        (".spec['color']", ["is an invalid path: array notation is not allowed"]),
+        ("spec.color", ["is an invalid path: expected [ or . but got: spec"]),
+        (".spec.color.", ["is an invalid path: unexpected end of JSON path"]),
+    ],
+)
+def test_selectable_fields_are_in_the_schema(path: str, expected: list[str]) -> None:
+    made = definition(schema=SPEC_WITH_COLOR, selectableFields=[{"jsonPath": path}])
+    at = f'spec.selectableFields[0].jsonPath: Invalid value: "{path}": '
+    assert errors_of(made) == [at + text for text in expected]
+
+
+def test_unknown_formats_are_told_once() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "format": "nosuch"}}}
+    made = definition(schema={"openAPIV3Schema": schema})
+    assert custom_resource_definition.warnings(made, None) == ['unrecognized format "nosuch"']
+    assert custom_resource_definition.warnings(made, made) == []
+
+
+def test_a_version_that_is_kept_somewhere_stays() -> None:
+    made = definition()
+    made["status"]["storedVersions"] = ["v0", "v1"]
+    (error,) = errors_of(made)
+    assert error.startswith(
+        'status.storedVersions[0]: Invalid value: "v0": missing from spec.versions; v0 was'
+    )
+
+
+def test_the_scope_may_change_until_it_is_served() -> None:
+    old, new = definition(), definition()
+    new["spec"]["scope"] = "Cluster"
+    assert custom_resource_definition.validate_update(new, old) == []
+    old["status"]["conditions"] = [{"type": "Established", "status": "True"}]
+    found = [str(error) for error in custom_resource_definition.validate_update(new, old)]
+    assert found == ['spec.scope: Invalid value: "Cluster": field is immutable']
+
+
+def test_a_webhooks_address_is_checked() -> None:
+    made = definition()
+    config = {"service": {"name": "a", "namespace": "b", "path": "x", "port": 0}}
+    made["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {"clientConfig": config, "conversionReviewVersions": ["v1", "v1"]},
+    }
+    at = "spec.conversion.webhookClientConfig.service."
+    assert errors_of(made) == [
+        f"{at}port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive",
+        f"{at}path: Invalid value: \"x\": must start with a '/'",
+        f'{at}path: Invalid value: "x": segment[0] may not be empty',
+        'spec.conversion.conversionReviewVersions[1]: Invalid value: "v1": duplicate version',
+    ]

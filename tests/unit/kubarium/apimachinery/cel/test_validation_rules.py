@@ -1,4 +1,4 @@
-from kubarium.apimachinery.cel.validation_rules import Rules
+from kubarium.apimachinery.cel.validation_rules import KEYWORD, Rules
 from kubarium.apimachinery.schema.structural import from_openapi
 
 SCHEMA = {
@@ -73,10 +73,24 @@ def test_transitions_compare_with_the_older_object():
     assert rules.evaluate(new) == []
 
 
-def test_what_has_not_changed_is_not_asked_again():
+def test_what_has_not_changed_is_tolerated():
     rules = Rules(from_openapi(SCHEMA))
     broken = {"spec": {"min": 3, "max": 2}}
-    assert rules.evaluate(broken, broken) == []
+    assert [error.tolerated for error in rules.evaluate(broken, broken)] == [True]
+    assert [error.tolerated for error in rules.evaluate(broken, {"spec": {"min": 3, "max": 1}})] == [False]
+
+
+def test_an_unknown_item_is_tolerated_with_its_list():
+    item = {"type": "integer", KEYWORD: [{"rule": "self < 5"}]}
+    rules = Rules(from_openapi({"type": "array", "items": item}))
+    assert [error.tolerated for error in rules.evaluate([7], [7])] == [True]
+    assert [error.tolerated for error in rules.evaluate([7, 1], [7])] == [False]
+
+
+def test_rules_about_a_change_are_never_let_off():
+    rules = Rules(from_openapi({"type": "integer", KEYWORD: [{"rule": "self > oldSelf"}]}))
+    assert [error.tolerated for error in rules.evaluate(3, 3)] == [False]
+    assert rules.evaluate(3) == []
 
 
 def test_wrong_rules_are_named():

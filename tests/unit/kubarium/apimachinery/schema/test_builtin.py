@@ -116,7 +116,7 @@ def test_metadata_of_custom_resources(schemas):
     obj = {"metadata": {"name": "a", "unknownMeta": 1, "labels": None}}
     assert normalize_metadata(obj, gvk, schemas) == ["metadata.unknownMeta"]
     assert obj == {"metadata": {"name": "a"}}
-    with pytest.raises(BadRequest, match=r"struct field ObjectMeta\.metadata\.labels of type map"):
+    with pytest.raises(BadRequest, match=r"struct field ObjectMeta\.labels of type map"):
         normalize_metadata({"metadata": {"labels": 1}}, gvk, schemas)
 
 
