@@ -12,6 +12,7 @@ from kubarium.client.rest import Client
 from kubarium.component_base import health as health_checks
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.process import Process
+from kubarium.component_base.status_pages import StatusPages
 from kubelet import configuration, preparation
 from kubelet.devices.devices import Devices
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
@@ -47,7 +48,7 @@ from kubelet.runtime.interface import Runtime
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.restart_backoff import RestartBackoff
 from kubelet.server import log_files
-from kubelet.server.app import Server
+from kubelet.server.app import LISTED, Server
 from kubelet.server.listeners import Listeners
 from kubelet.server.streaming import Streams
 from kubelet.status.manager import SENDERS, StatusManager
@@ -354,6 +355,7 @@ class Kubelet:
             Path(self.options.pod_logs_dir),
             with_status=self.statuses.with_status,
         )
+        zpages = StatusPages("kubelet", self.options, self.clock, lambda: LISTED).pages()
         self.listeners = Listeners(
             self.options,
             self.client,
@@ -370,6 +372,7 @@ class Kubelet:
                 machine=(self.facts.machine.cpus, self.facts.machine.memory),
                 log_files=log_files.ROOT if self.options.enable_system_log_handler else None,
                 debugging=debugging,
+                status_pages=zpages,
             ),
             checks=self.checks,
         )

@@ -128,8 +128,9 @@ class PodSyncer:
             await self._mirrors.ensure(pod, self._pods.mirror_of(pod))
         await self._volumes.set_up(pod)  # 8
         pod = {**pod, "status": status}
+        began = self._clock.monotonic()
         outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 9
-        self._resizes.tried(pod, outcome.resize_error)
+        self._resizes.tried(pod, outcome.resize_error, self._clock.monotonic() - began)
         if outcome.acted or outcome.errors or outcome.retry_after is not None:
             state = await self._look(pod)
             status = self._report(pod, state)  # 10

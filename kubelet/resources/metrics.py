@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kubarium.apimachinery.object import Object
+from kubarium.component_base.metrics import Counts, Readings, Timings
 
 RELIST_SECONDS = prometheus_client.Histogram(
     "kubelet_pleg_relist_duration_seconds",
@@ -19,6 +20,20 @@ POD_START_SECONDS = prometheus_client.Histogram(
     "kubelet_pod_start_duration_seconds",
     "Duration in seconds from kubelet seeing a pod for the first time to the pod starting to run",
     buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600),
+)
+
+INFEASIBLE_RESIZES = Counts(
+    "kubelet_pod_infeasible_resizes_total", "Number of infeasible resizes for pods.", ("reason_detail",)
+)
+PENDING_RESIZES = Readings("kubelet_pod_pending_resizes", "Number of pending resizes for pods.", ("reason",))
+IN_PROGRESS_RESIZES = Readings(
+    "kubelet_pod_in_progress_resizes", "Number of in-progress resizes for pods.", ()
+)
+RESIZE_MILLISECONDS = Timings(
+    "kubelet_pod_resize_duration_milliseconds",
+    "Duration in milliseconds to actuate a pod resize",
+    ("success",),
+    [10.0 * 2**power for power in range(15)],
 )
 
 

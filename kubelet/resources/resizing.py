@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import orjson
 
 from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
-from kubelet.resources.allocation import DEFERRED, IN_PROGRESS, PENDING, Allocated
+from kubarium.component_base.metrics import Labels
+from kubelet.resources import metrics
+from kubelet.resources.allocation import DEFERRED, IN_PROGRESS, INFEASIBLE, PENDING, Allocated
 from kubelet.runtime.inputs import Recorder
 
 ERROR = "Error"
@@ -36,6 +38,8 @@ class Resizes:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._known: dict[str, _Resize] = {}
+        metrics.PENDING_RESIZES.read = self._count_pending
+        metrics.IN_PROGRESS_RESIZES.read = lambda: [((), float(sum(one.in_progress for one in self._all())))]
 
     def decided(self, pod: Object, promised: Allocated) -> None:
         """The wish was promised, refused for now, or there was none."""
@@ -49,15 +53,19 @@ class Resizes:
             reason = pending["reason"]
             what = promised.lacks if reason == DEFERRED else reason
             self._tell(pod, "Warning", f"Resize{reason}", what, pending["message"])
+            if reason == INFEASIBLE:  # there is no other cause here
+                metrics.INFEASIBLE_RESIZES.add(("insufficient_node_allocatable",))
         known.pending = pending
         if pending is not None or known.in_progress:
             self._known[uid_of(pod)] = known
         else:
             self._known.pop(uid_of(pod), None)
 
-    def tried(self, pod: Object, error: str) -> None:
-        """The runtime was told; `error` says why it could not be done."""
+    def tried(self, pod: Object, error: str, seconds: float = 0.0) -> None:
+        """The runtime was told, and took its time; `error` says why it could not be done."""
         known = self._known.get(uid_of(pod))
+        if error or (known is not None and known.in_progress):
+            metrics.RESIZE_MILLISECONDS.observe(("false" if error else "true",), 1000 * seconds)
         if known is None:
             if not error:
                 return
@@ -85,6 +93,16 @@ class Resizes:
     def forget(self, uid: str) -> None:
         """The pod is gone."""
         self._known.pop(uid, None)
+
+    def _all(self) -> list[_Resize]:
+        return [*self._known.values()]
+
+    def _count_pending(self) -> list[tuple[Labels, float]]:
+        found = {DEFERRED: 0, INFEASIBLE: 0}
+        for one in self._all():
+            if one.pending is not None:
+                found[one.pending["reason"]] += 1
+        return [((reason.lower(),), float(count)) for reason, count in found.items()]
 
     def _tell(self, pod: Object, type: str, reason: str, what: str, error: str = "") -> None:
         self._recorder.event(pod, type, reason, f"Pod resize {what}: {_summary(pod, error)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import orjson
@@ -11,7 +11,7 @@ from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page, slis_page
-from kubarium.component_base.serving import Receive, Scope, Send, respond
+from kubarium.component_base.serving import Page, Receive, Scope, Send, respond
 from kubelet.resources import exposition, metrics
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
@@ -27,6 +27,7 @@ DEBUGGING = frozenset(("run", "exec", "attach", "portForward", "containerLogs", 
 
 WITH_DEBUGGING = frozenset(("configz", "checkpoint"))  # not there at all without them
 
+LISTED = ("/configz", "/healthz", "/metrics", "/pods", "/runningpods", "/stats/summary")  # on the status page
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -46,6 +47,7 @@ class Server:
         machine: tuple[int, int] = (0, 0),
         log_files: Path | None = None,
         debugging: bool = True,
+        status_pages: Mapping[str, Page] | None = None,
     ) -> None:
         self._door = door  # None: everybody may come in
         self._debugging = debugging
@@ -57,6 +59,7 @@ class Server:
         self._configuration = configuration
         self._machine = machine  # processors, bytes of memory
         self._log_files = log_files
+        self._status_pages = status_pages or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,6 +119,8 @@ class Server:
                 await respond(send, 200, JSON, _list(self._pods()))
             case ["runningpods"]:
                 await respond(send, 200, JSON, _list(await self._running_pods()))
+            case ["statusz" | "flagz" as page] if f"/{page}" in self._status_pages:
+                await respond(send, *await self._status_pages[f"/{page}"](scope))
             case ["configz"]:
                 await respond(send, 200, JSON, orjson.dumps({"kubeletconfig": self._configuration()}))
             case ["containerLogs", namespace, name, container]:

@@ -7,9 +7,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from kubarium.apimachinery.object import Object
+from kubarium.component_base.metrics import Counts
 from kubelet.runtime.interface import ImageView
 from kubelet.volumes import mounts
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError
+
+REQUESTED = Counts("kubelet_image_volume_requested_total", "Number of requested image volumes.", ())
+MOUNTED = Counts(
+    "kubelet_image_volume_mounted_succeed_total", "Number of successful image volume mounts.", ()
+)
+FAILED = Counts("kubelet_image_volume_mounted_errors_total", "Number of failed image volume mounts.", ())
 
 
 class ImageVolume(Plugin):
@@ -37,6 +44,16 @@ class ImageVolume(Plugin):
 
         Another image under the same name gets another directory: containers that run keep the files they have.
         """
+        REQUESTED.add()
+        try:
+            found = await self._laid(image, directory)
+        except VolumeError:
+            FAILED.add()
+            raise
+        MOUNTED.add()
+        return found
+
+    async def _laid(self, image: str, directory: Path) -> Mounted:
         place = directory / hashlib.sha256(image.encode()).hexdigest()[:16]
         view = await self._view(image, str(place))
         if view is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubelet.resources import metrics
 from kubelet.resources.allocation import Allocated
 from kubelet.resources.resizing import Resizes
 from tests.unit.kubelet.making import make_container, make_pod
@@ -54,3 +55,23 @@ def test_an_error_stays_until_it_is_overcome() -> None:
     assert "reason" not in resizes.conditions(pod(), ["main"])[0]
     assert resizes.conditions(pod(), []) == []
     assert told.reasons() == ["ResizeStarted", "ResizeError", "ResizeCompleted"]
+
+
+def test_resizes_are_counted() -> None:
+    resizes = Resizes(Told())
+    before = metrics.INFEASIBLE_RESIZES.value(("insufficient_node_allocatable",))
+    never = Allocated(pod(), pending("Infeasible", "never"))
+    resizes.decided(pod(), never)
+    resizes.decided(pod(), never)
+    assert metrics.INFEASIBLE_RESIZES.value(("insufficient_node_allocatable",)) == before + 1
+    assert dict(metrics.PENDING_RESIZES.read()) == {("deferred",): 0.0, ("infeasible",): 1.0}
+    resizes.decided(pod(), Allocated(pod(), resized=True))
+    assert dict(metrics.PENDING_RESIZES.read()) == {("deferred",): 0.0, ("infeasible",): 0.0}
+    assert dict(metrics.IN_PROGRESS_RESIZES.read()) == {(): 1.0}
+    done = metrics.RESIZE_MILLISECONDS.count(("true",))
+    resizes.tried(pod(), "", 0.1)
+    assert metrics.RESIZE_MILLISECONDS.count(("true",)) == done + 1
+    resizes.conditions(pod(), [])
+    assert dict(metrics.IN_PROGRESS_RESIZES.read()) == {(): 0.0}
+    resizes.tried(pod(), "", 0.1)
+    assert metrics.RESIZE_MILLISECONDS.count(("true",)) == done + 1

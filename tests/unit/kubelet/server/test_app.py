@@ -12,10 +12,12 @@ from kubarium.client.door import user_of
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from kubarium.component_base.health import Health
+from kubarium.component_base.status_pages import StatusPages
+from kubelet.options import Options
 from kubelet.pods.manager import PodManager
 from kubelet.resources.stats import Stats
 from kubelet.runtime.fake import FakeRuntime
-from kubelet.server.app import Server
+from kubelet.server.app import LISTED, Server
 from kubelet.server.authorization import Door
 from kubelet.server.streaming import Streams
 from tests.unit.kubelet.making import make_pod
@@ -48,6 +50,7 @@ class Pages:
             configuration=lambda: {"maxPods": 110},
             machine=(2, 1 << 30),
             log_files=tmp_path / "var-log",
+            status_pages=StatusPages("kubelet", Options(), clock, lambda: LISTED).pages(),
         )
         (tmp_path / "var-log/deep").mkdir(parents=True)
         (tmp_path / "var-log/deep/a.log").write_text("said")
@@ -86,6 +89,9 @@ async def test_pages(pages: Pages) -> None:
     assert orjson.loads((await pages.get("/stats/summary"))[1])["node"]["nodeName"] == "n"
     assert b"node_cpu_usage_seconds_total" in (await pages.get("/metrics/resource"))[1]
     assert (await pages.get("/none"))[0] == 404
+    assert orjson.loads((await pages.get("/runningpods/"))[1])["kind"] == "PodList"
+    assert b"kubelet statusz" in (await pages.get("/statusz"))[1]
+    assert b"\nmax-pods=110\n" in (await pages.get("/flagz"))[1]
     assert b"machine_cpu_cores 2" in (await pages.get("/metrics/cadvisor"))[1]
     assert (await pages.get("/metrics/probes"))[1].startswith(b"# HELP prober_probe_total")
 
