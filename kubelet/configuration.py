@@ -18,7 +18,7 @@ from kubarium.component_base.options import Duration, format_duration, parse, pa
 from kubarium.component_base.process_flags import LoggingFlags
 from kubelet import configuration_checks
 from kubelet.accepted_flags import AcceptedFlags
-from kubelet.options import Options
+from kubelet.options import FILE_ONLY, Options
 
 log = logging.get(__name__)
 
@@ -116,6 +116,27 @@ ACCEPTED = frozenset(  # what the file may say and what makes no difference here
         "volumeStatsAggPeriod",
     )
 )
+# Upstream takes settings from the file, and its flags of the same meaning only still.
+_IN_THE_FILE = (
+    "This parameter should be set via the config file specified by the Kubelet's --config flag. See "
+    "https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/ for more information."
+)
+_ONLY_FLAGS = frozenset(
+    "config_dir exit_on_lock_contention lock_file provider_id runtime_cgroups seccomp_default verbosity".split()
+)
+_EVICTION_INSTEAD = "Use --eviction-hard or --eviction-soft instead. Will be removed in a future version."
+DEPRECATED = {
+    **{
+        field.name: _IN_THE_FILE
+        for field in dataclasses.fields(Options)
+        if field.metadata["group"] != FILE_ONLY
+        and field.name not in _ONLY_FLAGS
+        and (field.name not in NOT_IN_FILE or field.name in AcceptedFlags.__dataclass_fields__)
+    },
+    "maximum_dead_containers": _EVICTION_INSTEAD,
+    "maximum_dead_containers_per_container": _EVICTION_INSTEAD,
+    "minimum_container_ttl_duration": _EVICTION_INSTEAD,
+}
 THRESHOLDS = ("eviction_hard", "eviction_soft")
 FIELDS = {field.name: field for field in dataclasses.fields(Options)}
 
@@ -126,7 +147,7 @@ class Invalid(ValueError):
 
 def read(argv: Sequence[str]) -> Options:
     """Flags over file over defaults. Raises Invalid."""
-    options = parse(Options, argv, program="kubelet")
+    options = parse(Options, argv, program="kubelet", deprecated=DEPRECATED)
     if options.config:
         try:
             document = yaml.safe_load(Path(options.config).read_text()) or {}

@@ -21,7 +21,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NewType, NoReturn, TypeVar
 
 from kubarium.component_base import version
@@ -77,8 +77,17 @@ def format_duration(seconds: float) -> str:
     return f"{head}{round(rest, 9):g}s"
 
 
-def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | None = None) -> T:
-    """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given."""
+def parse(
+    options: type[T],
+    argv: Sequence[str],
+    program: str,
+    defaults: T | None = None,
+    deprecated: Mapping[str, str] | None = None,
+) -> T:
+    """Read flags into an options value; `defaults` (a config file, say) stand where no flag was given.
+
+    `deprecated` says by field what to tell whoever gives its flag, besides what the fields say themselves.
+    """
     parser = _Parser(prog=program, allow_abbrev=False, exit_on_error=False)
     parser.add_argument(
         "--version",
@@ -112,8 +121,8 @@ def parse(options: type[T], argv: Sequence[str], program: str, defaults: T | Non
                 given[field.name] = _collect(hints[field.name], given[field.name])
             except (argparse.ArgumentTypeError, ValueError) as error:
                 parser.error(f'invalid argument for "--{_name_of(field)}" flag: {error}')
-            if deprecated := field.metadata.get("deprecated"):
-                sys.stderr.write(f"Flag --{_name_of(field)} has been deprecated, {deprecated}\n")
+            if text := field.metadata.get("deprecated") or (deprecated or {}).get(field.name):
+                sys.stderr.write(f"Flag --{_name_of(field)} has been deprecated, {text}\n")
     found: T = options(**given) if defaults is None else dataclasses.replace(defaults, **given)  # type: ignore[type-var]
     if hasattr(found, "feature_gates"):
         from kubarium.component_base import features  # whoever has no gates has no metrics either, perhaps

@@ -98,3 +98,24 @@ def test_what_cannot_be(tmp_path: Path, fields: dict[str, Any], words: str) -> N
     with pytest.raises(Invalid) as refused:
         read(["--config", file_of(tmp_path, **fields)])
     assert words in str(refused.value)
+
+
+def test_a_flag_that_belongs_into_the_file_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(
+        [
+            f"--config={file_of(tmp_path)}",
+            "--node-ip=10.0.0.1",
+            "--max-pods=5",
+            "--maximum-dead-containers=3",
+            "-v=2",
+        ]
+    )
+    lines = sorted(capsys.readouterr().err.splitlines())
+    assert [line.partition(",")[0] for line in lines] == [
+        "Flag --max-pods has been deprecated",
+        "Flag --maximum-dead-containers has been deprecated",
+    ]
+    assert "should be set via the config file specified by the Kubelet's --config flag" in lines[0]
+    assert "Use --eviction-hard or --eviction-soft instead" in lines[1]
