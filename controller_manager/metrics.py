@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from kubarium.component_base.metrics import Counts, Readings, Timings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubarium.apimachinery.object import ObjectKey
+from kubarium.component_base.metrics import Counts, Labels, Readings, Timings
 
 JOB_SYNCS = Counts(
     "job_controller_job_syncs_total",
@@ -19,6 +24,22 @@ JOBS_FINISHED = Counts(
     "job_controller_jobs_finished_total",
     "The number of finished jobs",
     ("completion_mode", "result", "reason"),
+)
+AUTOSCALER_RECONCILIATIONS = Counts(
+    "horizontal_pod_autoscaler_controller_reconciliations_total",
+    "Number of reconciliations of HPA controller. The label 'action' should be either 'scale_down', 'scale_up', or "
+    "'none'. Also, the label 'error' should be either 'spec', 'internal', or 'none'. Note that if both spec and "
+    "internal errors happen during a reconciliation, the first one to occur is reported in `error` label.",
+    ("action", "error"),
+)
+AUTOSCALER_SECONDS = Timings(
+    "horizontal_pod_autoscaler_controller_reconciliation_duration_seconds",
+    "The time(seconds) that the HPA controller takes to reconcile once. The label 'action' should be either "
+    "'scale_down', 'scale_up', or 'none'. Also, the label 'error' should be either 'spec', 'internal', or 'none'. Note "
+    "that if both spec and internal errors happen during a reconciliation, the first one to occur is reported in "
+    "`error` label.",
+    ("action", "error"),
+    [0.001 * 2**power for power in range(15)],
 )
 JOB_PODS_FINISHED = Counts(
     "job_controller_job_pods_finished_total",
@@ -41,3 +62,67 @@ SELINUX_CONFLICTS = Readings(
     "Conflict between two Pods using the same volume",
     ("property", "pod1_namespace", "pod1_name", "pod1_value", "pod2_namespace", "pod2_name", "pod2_value"),
 )
+
+# ------------------------------------------------------------------------------------------------ EndpointSlices
+
+_CHANGES = [2.0**power for power in range(1, 16)]
+ENDPOINTS_ADDED = Timings(
+    "endpoint_slice_controller_endpoints_added_per_sync",
+    "Number of endpoints added on each Service sync",
+    (),
+    _CHANGES,
+)
+ENDPOINTS_REMOVED = Timings(
+    "endpoint_slice_controller_endpoints_removed_per_sync",
+    "Number of endpoints removed on each Service sync",
+    (),
+    _CHANGES,
+)
+ENDPOINTS = Readings("endpoint_slice_controller_endpoints_desired", "Number of endpoints desired", ())
+SLICES = Readings("endpoint_slice_controller_num_endpoint_slices", "Number of EndpointSlices", ())
+DESIRED = Readings(
+    "endpoint_slice_controller_desired_endpoint_slices",
+    "Number of EndpointSlices that would exist with perfect endpoint allocation",
+    (),
+)
+DISTRIBUTIONS = Readings(
+    "endpoint_slice_controller_services_count_by_traffic_distribution",
+    "Number of Services using some specific trafficDistribution",
+    ("traffic_distribution",),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCount:
+    """Of one Service."""
+
+    endpoints: int
+    slices: int
+    desired: int
+    distribution: str
+
+
+class SliceFigures:
+    """Of all Services."""
+
+    def __init__(self) -> None:
+        self._of: dict[ObjectKey, SliceCount] = {}
+        ENDPOINTS.read = self._sum(lambda one: one.endpoints)
+        SLICES.read = self._sum(lambda one: one.slices)
+        DESIRED.read = self._sum(lambda one: one.desired)
+        DISTRIBUTIONS.read = self._distributions
+
+    def note(self, service: ObjectKey, figures: SliceCount) -> None:
+        """A Service has been synced."""
+        self._of[service] = figures
+
+    def forget(self, service: ObjectKey) -> None:
+        """It is gone, or no longer ours."""
+        self._of.pop(service, None)
+
+    def _sum(self, of: Callable[[SliceCount], int]) -> Callable[[], list[tuple[Labels, float]]]:
+        return lambda: [((), float(sum(of(one) for one in self._of.values())))]
+
+    def _distributions(self) -> list[tuple[Labels, float]]:
+        found = Counter(one.distribution for one in self._of.values() if one.distribution)
+        return [((name,), float(count)) for name, count in found.items()]

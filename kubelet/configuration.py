@@ -121,9 +121,10 @@ _IN_THE_FILE = (
     "This parameter should be set via the config file specified by the Kubelet's --config flag. See "
     "https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/ for more information."
 )
-_ONLY_FLAGS = frozenset(
-    "config_dir exit_on_lock_contention lock_file provider_id runtime_cgroups seccomp_default verbosity".split()
-)
+_ONLY_FLAGS = (
+    "config_dir", "exit_on_lock_contention", "lock_file", "provider_id", "runtime_cgroups", "seccomp_default",
+    "verbosity",
+)  # fmt: skip
 _EVICTION_INSTEAD = "Use --eviction-hard or --eviction-soft instead. Will be removed in a future version."
 DEPRECATED = {
     **{

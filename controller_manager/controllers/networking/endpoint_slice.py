@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from controller_manager import metrics
 from kubarium.api.discovery import endpoint_slice as slices
 from kubarium.api.discovery import topology_hints
 from kubarium.apimachinery import conditions, errors, owners
@@ -84,6 +85,7 @@ class EndpointSliceController(Controller):
         slice_informer.add_index("service", lambda one: [f"{namespace_of(one)}/{slices.service_of(one)}"])
         self.slices = slice_informer.lister
         self.resource = client.resource("discovery.k8s.io/v1", "endpointslices")
+        self.figures = metrics.SliceFigures()
         self._hinted: set[tuple[ObjectKey, str]] = set()  # Services that have hints by CPU, by address family
         super().__init__(client, informers, clock)
 
@@ -120,6 +122,7 @@ class EndpointSliceController(Controller):
     async def reconcile(self, key: ObjectKey) -> None:
         service = self.services.get(key)
         if service is None or not slices.selects_pods(service) or is_deleting(service):
+            self.figures.forget(key)
             return
         pods = self.pods.list(key.namespace, slices.selector_of(service))
         existing = [
@@ -129,7 +132,34 @@ class EndpointSliceController(Controller):
         ]
         groups = group_endpoints(service, pods, self._zones())
         self._add_hints(service, groups)
-        await self._carry_out(service, plan(service, existing, groups, self.max_endpoints))
+        steps = plan(service, existing, groups, self.max_endpoints)
+        self._measure(key, service, existing, groups, steps)
+        await self._carry_out(service, steps)
+
+    def _measure(
+        self,
+        key: ObjectKey,
+        service: Object,
+        existing: Sequence[Object],
+        groups: Sequence[Group],
+        steps: Plan,
+    ) -> None:
+        wanted = {identity for group in groups for identity in group.endpoints}
+        written = {slices.identity_of(one) for each in existing for one in each.get("endpoints") or ()}
+        metrics.ENDPOINTS_ADDED.observe((), len(wanted - written))
+        metrics.ENDPOINTS_REMOVED.observe((), len(written - wanted))
+        families = {group.family for group in groups}
+        empty = sum(family not in families for family in slices.families_of(service))
+        desired = sum(-(-len(group.endpoints) // self.max_endpoints) for group in groups) + empty
+        self.figures.note(
+            key,
+            metrics.SliceCount(
+                sum(len(group.endpoints) for group in groups),
+                len(existing) + len(steps.create) - len(steps.delete),
+                desired,
+                spec_of(service).get("trafficDistribution") or "",
+            ),
+        )
 
     def _add_hints(self, service: Object, groups: Sequence[Group]) -> None:
         """Say in an event when hints by CPU come, and why they go."""

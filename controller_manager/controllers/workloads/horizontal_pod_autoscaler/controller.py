@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from controller_manager import metrics
 from controller_manager.controllers.workloads.horizontal_pod_autoscaler.metrics_client import MetricsClient
 from controller_manager.controllers.workloads.horizontal_pod_autoscaler.proposals import (
     Proposal,
@@ -117,9 +118,14 @@ class HorizontalPodAutoscalerController(Controller):
             return None
         autoscaler = copy(stored)
         autoscaler.setdefault("status", {}).setdefault("currentReplicas", 0)
+        began, error = self.clock.monotonic(), "internal"
         try:
             await self._scale(autoscaler)
+            error = _error_in(autoscaler)
         finally:
+            labels = (_action_of(autoscaler), error)
+            metrics.AUTOSCALER_RECONCILIATIONS.add(labels)
+            metrics.AUTOSCALER_SECONDS.observe(labels, self.clock.monotonic() - began)
             if status_of(autoscaler) != status_of(stored):
                 await self.resource.update_status(autoscaler)
         return self.period
@@ -355,3 +361,19 @@ def _is_average(source: Object) -> bool:
 
 def _no(obj: Object) -> Iterable[ObjectKey]:
     return ()
+
+
+def _action_of(autoscaler: Object) -> str:
+    """What the last look has led to, for the metrics."""
+    status = status_of(autoscaler)
+    current, desired = status.get("currentReplicas") or 0, status.get("desiredReplicas") or 0
+    return "none" if current == desired else "scale_up" if desired > current else "scale_down"
+
+
+def _error_in(autoscaler: Object) -> str:
+    """Whose fault it is that nothing could be decided: of whoever wrote the object, or of the world."""
+    for type in ("AbleToScale", "ScalingActive"):
+        found = conditions.find(status_of(autoscaler).get("conditions"), type)
+        if found is not None and found.get("status") == "False" and found.get("reason") != "ScalingDisabled":
+            return "spec" if str(found.get("reason")).startswith("Invalid") else "internal"
+    return "none"
