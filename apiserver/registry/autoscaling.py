@@ -8,7 +8,7 @@ from apiserver.registry.strategy import of_noun
 from kubarium.api.autoscaling import defaults, validation
 from kubarium.apimachinery.object import Object, copy
 
-STRATEGY = of_noun(defaults, validation)
+STRATEGY = of_noun(defaults, validation, initial_status={"desiredReplicas": 0, "currentMetrics": None})
 
 _METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 _CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"
@@ -58,7 +58,8 @@ def from_v2(autoscaler: Object) -> Object:
         annotations[_METRICS] = _encoded(others)
     if behavior := spec.pop("behavior", None):
         annotations[_BEHAVIOR] = _encoded(behavior)
-    status = changed.get("status") or {}
+    status = changed.setdefault("status", {})
+    status |= {field: status.get(field) or 0 for field in ("currentReplicas", "desiredReplicas")}
     current = status.pop("currentMetrics", None) or []
     seen = next((value for metric in current if (value := _cpu_percent(metric, "current")) is not None), None)
     if seen is not None:

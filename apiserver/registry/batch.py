@@ -18,6 +18,7 @@ class JobStrategy(Strategy):
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         super().prepare_for_create(context, obj)
         job.generate_selector(obj)
+        defaults.fill_labels(obj)  # its pods may have some only now
 
 
 CRON_JOB = Strategy(

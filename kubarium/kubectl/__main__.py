@@ -8,7 +8,19 @@ import click
 
 from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
-from kubarium.kubectl.commands import change, create, exec, explain, nodes, rollout, scale, server
+from kubarium.kubectl.commands import (
+    change,
+    create,
+    create_access,
+    create_networking,
+    create_workloads,
+    exec,
+    explain,
+    nodes,
+    rollout,
+    scale,
+    server,
+)
 from kubarium.kubectl.commands.apply import apply
 from kubarium.kubectl.commands.auth import auth
 from kubarium.kubectl.commands.certificate import certificate
@@ -31,8 +43,9 @@ from kubarium.kubectl.jsonpath import TemplateError
 from kubarium.kubectl.manifests import ManifestError
 from kubarium.kubectl.names import UnknownResource, WrongArguments
 from kubarium.kubectl.printers import OutputError
-from kubarium.kubectl.session import Chosen, CommandFailed, flags, warn
+from kubarium.kubectl.session import Chosen, CommandFailed, warn, with_global_flags
 
+SUBCOMMANDS = (create_access, create_networking, create_workloads)  # of `create`: they add themselves
 COMMANDS = (
     get,
     describe,
@@ -87,7 +100,6 @@ OWN_ERRORS = (
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@flags
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Control a Kubernetes cluster."""
@@ -96,6 +108,7 @@ def cli(context: click.Context) -> None:
 
 for command in COMMANDS:
     cli.add_command(command)
+with_global_flags(cli)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from kubarium.kubectl.names import Kind
 
 TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 GAP = "   "
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_STRING = "tag:yaml.org,2002:str"
 
 
 class OutputError(Exception):
@@ -127,8 +130,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    """Go puts what would be read as something else into double quotes: numbers, `true`, `y`, times, nothing."""
+    read_as = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    ambiguous = read_as != _STRING or text in ("y", "Y", "n", "N") or _NUMBER.fullmatch(text)
+    style = "|" if "\n" in text else '"' if ambiguous else None
+    return dumper.represent_scalar(_STRING, text, style=style)
 
 
 _Dumper.add_representer(str, _text)

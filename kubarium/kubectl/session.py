@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from kubarium.client import kubeconfig
-from kubarium.client.kubeconfig import ClientConfig
+from kubarium.client.kubeconfig import ClientConfig, ConfigError
 from kubarium.client.resource import ResourceClient
 from kubarium.client.rest import Client
 from kubarium.kubectl.names import Kind, Names
@@ -67,7 +67,12 @@ class Chosen:
 
     def config(self) -> ClientConfig:
         """Where to connect to and as whom: the kubeconfig, but what a flag says rules. Raises ConfigError."""
-        found = kubeconfig.load(self.kubeconfig, self.context, cluster=self.cluster, user=self.user)
+        try:
+            found = kubeconfig.load(self.kubeconfig, self.context, cluster=self.cluster, user=self.user)
+        except ConfigError:
+            if not self.server:
+                raise
+            found = ClientConfig(server=self.server)
         ruled: dict[str, Any] = {
             "server": self.server and self.server.rstrip("/"),
             "token": self.token,
@@ -111,29 +116,28 @@ GLOBAL_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
 }
 
 
-def flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The global flags, for the group and for each command."""
+def with_global_flags(command: click.Command) -> click.Command:
+    """A command, and all below it, that take the global flags too; a flag of a command's own goes before."""
 
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-        chosen = context.ensure_object(Chosen)
         if value is not None:
-            setattr(chosen, str(parameter.name), value)
+            setattr(context.ensure_object(Chosen), str(parameter.name), value)
         return value
 
-    for names, settings in GLOBAL_FLAGS.items():
-        own = (
-            command.params if isinstance(command, click.Command) else getattr(command, "__click_params__", [])
-        )
-        taken = {name for parameter in own for name in parameter.opts}
-        if left := [name for name in names if name not in taken]:
-            command = click.option(*left, expose_value=False, callback=keep, **settings)(command)
+    taken = {name for parameter in command.params for name in parameter.opts}
+    for (name, *others), settings in GLOBAL_FLAGS.items():
+        if name not in taken:
+            left = [name, *(other for other in others if other not in taken)]
+            command.params.append(click.Option(left, expose_value=False, callback=keep, **settings))
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            with_global_flags(below)
     return command
 
 
 def with_session(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Let a coroutine that needs a session be the body of a click command."""
 
-    @flags
     @functools.wraps(function)
     def command(*args: Any, **kwargs: Any) -> None:
         chosen = click.get_current_context().ensure_object(Chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubarium.api.core.pod import defaults as pod
-from kubarium.apimachinery.object import Object, metadata_of
+from kubarium.apimachinery.object import Object, metadata_of, spec_of
 
 NO_LIMIT = 2**31 - 1
 
@@ -12,7 +12,12 @@ def fill_job(job: Object) -> None:
     """One pod, six retries."""
     spec = job.setdefault("spec", {})
     fill_job_spec(spec)
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    fill_labels(job)
+
+
+def fill_labels(job: Object) -> None:
+    """Without labels of its own it has those of its pods."""
+    labels = ((spec_of(job).get("template") or {}).get("metadata") or {}).get("labels") or {}
     if labels and not (job.get("metadata") or {}).get("labels"):
         metadata_of(job)["labels"] = dict(labels)
 

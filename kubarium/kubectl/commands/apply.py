@@ -52,6 +52,7 @@ async def _apply(session: Session, obj: Object, flags: Any) -> None:
         dry_run=flags["dry_run"] == "server",
     )
     if flags["output"]:
+        applied["metadata"].pop("managedFields", None)
         say(document(applied, flags["output"]))
         return
     after = applied["metadata"].get("resourceVersion")

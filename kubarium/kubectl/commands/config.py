@@ -15,7 +15,7 @@ import yaml
 from kubarium.apimachinery.object import Object
 from kubarium.client import kubeconfig
 from kubarium.kubectl.printers import columns, document
-from kubarium.kubectl.session import Chosen, CommandFailed, flags, say
+from kubarium.kubectl.session import Chosen, CommandFailed, say
 
 SECRETS = {
     "certificate-authority-data": "DATA+OMITTED",
@@ -31,12 +31,7 @@ def config() -> None:
     """Modify kubeconfig files."""
 
 
-def command(function: Any) -> Any:
-    """A subcommand that takes the global flags too."""
-    return config.command()(flags(function))
-
-
-@command
+@config.command()
 @click.option("--minify", is_flag=True)
 @click.option("--raw", is_flag=True)
 @click.option("--flatten", is_flag=True, hidden=True)
@@ -51,7 +46,7 @@ def view(minify: bool, raw: bool, flatten: bool, output: str) -> None:
     say(document(document_, output))
 
 
-@command
+@config.command()
 def current_context() -> None:
     """Display the current-context."""
     if not (current := _read().get("current-context")):
@@ -59,7 +54,7 @@ def current_context() -> None:
     say(current)
 
 
-@command
+@config.command()
 @click.argument("name", required=False)
 @click.option("--no-headers", is_flag=True)
 @click.option("-o", "--output", default="", type=click.Choice(["", "name"]))
@@ -82,19 +77,19 @@ def get_contexts(name: str | None, no_headers: bool, output: str) -> None:
         say(columns(["CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"], rows, not no_headers))
 
 
-@command
+@config.command()
 def get_clusters() -> None:
     """Display clusters defined in the kubeconfig."""
     say(columns(["NAME"], [[entry["name"]] for entry in _read()["clusters"]]))
 
 
-@command
+@config.command()
 def get_users() -> None:
     """Display users defined in the kubeconfig."""
     say(columns(["NAME"], [[entry["name"]] for entry in _read()["users"]]))
 
 
-@command
+@config.command()
 @click.argument("name")
 def use_context(name: str) -> None:
     """Set the current-context in a kubeconfig file."""
@@ -108,7 +103,7 @@ def use_context(name: str) -> None:
 config.add_command(use_context, "use")
 
 
-@command
+@config.command()
 @click.argument("name", required=False)
 @click.option("--current", is_flag=True)
 @click.option("--cluster", default=None)
@@ -123,7 +118,7 @@ def set_context(name: str | None, current: bool, **given: str | None) -> None:
     _change(found, "contexts", "context", name, given)
 
 
-@command
+@config.command()
 @click.argument("name")
 @click.option("--server", default=None)
 @click.option("--certificate-authority", default=None)
@@ -135,7 +130,7 @@ def set_cluster(name: str, embed_certs: bool, **given: Any) -> None:
     _change(_read(), "clusters", "cluster", name, _embedded(given, embed_certs))
 
 
-@command
+@config.command()
 @click.argument("name")
 @click.option("--client-certificate", default=None)
 @click.option("--client-key", default=None)
@@ -146,7 +141,7 @@ def set_credentials(name: str, embed_certs: bool, **given: Any) -> None:
     _change(_read(), "users", "user", name, _embedded(given, embed_certs))
 
 
-@command
+@config.command()
 @click.argument("old")
 @click.argument("new")
 def rename_context(old: str, new: str) -> None:
@@ -166,21 +161,21 @@ def rename_context(old: str, new: str) -> None:
     say(f'Context "{old}" renamed to "{new}".')
 
 
-@command
+@config.command()
 @click.argument("name")
 def delete_context(name: str) -> None:
     """Delete the specified context from the kubeconfig."""
     _delete("contexts", "context", name)
 
 
-@command
+@config.command()
 @click.argument("name")
 def delete_cluster(name: str) -> None:
     """Delete the specified cluster from the kubeconfig."""
     _delete("clusters", "cluster", name)
 
 
-@command
+@config.command()
 @click.argument("name")
 def delete_user(name: str) -> None:
     """Delete the specified user from the kubeconfig."""

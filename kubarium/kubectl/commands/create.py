@@ -1,19 +1,23 @@
-"""`kubectl create`, `run` and `expose`: new objects from files or from a few words."""
+"""`kubectl create`, `run` and `expose`: new objects from files or from a few words.
+
+More of its subcommands stand in `create_access.py`, `create_networking.py` and `create_workloads.py`.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.kubectl import manifests
 from kubarium.kubectl.commands.apply import place
 from kubarium.kubectl.printers import document
-from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, flags, say, with_session
+from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, say, with_session
 
 output_options = (
     click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none"),
@@ -31,7 +35,6 @@ def with_output(command: Any) -> Any:
 @click.group(invoke_without_command=True)
 @click.option("-f", "--filename", "files", multiple=True)
 @with_output
-@flags
 @click.pass_context
 def create(context: click.Context, files: tuple[str, ...], dry_run: str, output: str) -> None:
     """Create a resource from a file, from stdin, or from a few words."""
@@ -116,17 +119,65 @@ def secret() -> None:
 
 @secret.command()
 @click.argument("name")
+@click.option("--type", "kind", default="Opaque")
 @click.option("--from-literal", "literals", multiple=True)
 @click.option("--from-file", "files", multiple=True)
 @with_output
 @with_session
 async def generic(
-    session: Session, name: str, literals: tuple[str, ...], files: tuple[str, ...], dry_run: str, output: str
+    session: Session,
+    name: str,
+    kind: str,
+    literals: tuple[str, ...],
+    files: tuple[str, ...],
+    dry_run: str,
+    output: str,
 ) -> None:
     """Create a secret from literals or files."""
-    data = {key: base64.b64encode(value).decode() for key, value in _data(literals, files).items()}
-    obj = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name}, "data": data}
-    await make(session, obj, dry_run, output)
+    data = {key: _encoded(value) for key, value in _data(literals, files).items()}
+    await make(session, _secret(name, kind, data), dry_run, output)
+
+
+@secret.command()
+@click.argument("name")
+@click.option("--cert", required=True)
+@click.option("--key", required=True)
+@with_output
+@with_session
+async def tls(session: Session, name: str, cert: str, key: str, dry_run: str, output: str) -> None:
+    """Create a TLS secret from a key pair in two files."""
+    data = {"tls.crt": _encoded(_bytes_of(cert)), "tls.key": _encoded(_bytes_of(key))}
+    await make(session, _secret(name, "kubernetes.io/tls", data), dry_run, output)
+
+
+@secret.command("docker-registry")
+@click.argument("name")
+@click.option("--docker-server", default="https://index.docker.io/v1/")
+@click.option("--docker-username", default="")
+@click.option("--docker-password", default="")
+@click.option("--docker-email", default="")
+@click.option("--from-file", "file", default="")
+@with_output
+@with_session
+async def docker_registry(session: Session, name: str, dry_run: str, output: str, **login: str) -> None:
+    """Create a secret for a registry of images."""
+    content = _bytes_of(login["file"]) if login["file"] else docker_config(login)
+    data = {".dockerconfigjson": _encoded(content)}
+    await make(session, _secret(name, "kubernetes.io/dockerconfigjson", data), dry_run, output)
+
+
+def docker_config(login: Mapping[str, str]) -> bytes:
+    """What Docker keeps in its config.json. Raises CommandFailed."""
+    user, password = login["docker_username"], login["docker_password"]
+    if not user or not password:
+        raise CommandFailed(
+            "either --from-file or the combination of --docker-username, --docker-password and --docker-server "
+            "is required"
+        )
+    entry = {"username": user, "password": password}
+    entry |= {"email": login["docker_email"]} if login["docker_email"] else {}
+    entry["auth"] = _encoded(f"{user}:{password}".encode())
+    return orjson.dumps({"auths": {login["docker_server"]: entry}})
 
 
 @create.command()
@@ -222,6 +273,7 @@ async def make(session: Session, obj: Object, dry_run: str, output: str, word: s
     if dry_run != "client":
         resource = session.resource(kind)
         obj = await resource.create(obj, dry_run=dry_run == "server", field_manager=f"{FIELD_MANAGER}-create")
+    obj["metadata"].pop("managedFields", None)
     if output == "name":
         say(kind.full_name(name_of(obj)))
     elif output:
@@ -229,6 +281,21 @@ async def make(session: Session, obj: Object, dry_run: str, output: str, word: s
     else:
         suffix = "" if dry_run == "none" else f" ({dry_run} dry run)"
         say(f"{kind.full_name(name_of(obj))} {word}{suffix}")
+
+
+def _secret(name: str, kind: str, data: dict[str, str]) -> Object:
+    return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name}, "data": data}
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"error reading {path}: {error.strerror}") from error
 
 
 def _container(name: str, image: str, command: Sequence[str], port: int | None) -> Object:

@@ -14,9 +14,21 @@ from click.testing import CliRunner
 
 from kubarium.apimachinery.errors import StatusError
 from kubarium.kubectl.__main__ import cli, refusal
-from kubarium.kubectl.commands import cp, debug, diff, edit, events, nodes, scale, top
+from kubarium.kubectl.commands import (
+    cp,
+    create_access,
+    create_networking,
+    debug,
+    diff,
+    edit,
+    events,
+    nodes,
+    scale,
+    top,
+)
 from kubarium.kubectl.commands.proxy import Gate
 from kubarium.kubectl.evictions import DrainOptions, judge
+from kubarium.kubectl.printers import document
 from kubarium.kubectl.session import CommandFailed
 
 
@@ -151,6 +163,44 @@ def test_an_autoscaler_aims_at_a_share_or_an_amount() -> None:
         "type": "AverageValue",
         "averageValue": "1Gi",
     }
+
+
+def test_a_binding_names_users_groups_and_accounts() -> None:
+    made = create_access.binding("RoleBinding", "b", ("Role", "r"), ["u"], ["g"], ["ns:a"])
+    assert [subject["kind"] for subject in made["subjects"]] == ["User", "Group", "ServiceAccount"]
+    assert made["subjects"][2] == {"kind": "ServiceAccount", "namespace": "ns", "name": "a"}
+    with pytest.raises(CommandFailed, match="serviceaccount must be <namespace>:<name>"):
+        create_access.binding("RoleBinding", "b", ("Role", "r"), [], [], ["a"])
+
+
+def test_the_rules_of_an_ingress() -> None:
+    rules, tls = create_networking.read_rules(["h/a*=s:80,tls=t", "h/=s:web"])
+    paths = rules[0]["http"]["paths"]
+    assert rules[0]["host"] == "h"
+    assert [(path["path"], path["pathType"]) for path in paths] == [("/a", "Prefix"), ("/", "Exact")]
+    assert paths[1]["backend"] == {"service": {"name": "s", "port": {"name": "web"}}}
+    assert tls == [{"hosts": ["h"], "secretName": "t"}]
+    with pytest.raises(CommandFailed, match="should be in format"):
+        create_networking.read_rules(["h=s:80"])
+
+
+def test_the_ports_of_a_service() -> None:
+    made = create_networking.service_of("s", "ClusterIP", ["80:web", "443"])
+    assert made["spec"]["ports"] == [
+        {"name": "80-web", "port": 80, "protocol": "TCP", "targetPort": "web"},
+        {"name": "443", "port": 443, "protocol": "TCP", "targetPort": 443},
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "true", "12", "1e3", "y", "2026-01-01T00:00:00Z", "null", "~"])
+def test_yaml_quotes_what_would_be_read_as_something_else(text: str) -> None:
+    assert document({"a": text}, "yaml") == f'a: "{text}"'
+
+
+def test_a_flag_of_a_commands_own_goes_before_the_global_one() -> None:
+    binding = cli.commands["create"].commands["rolebinding"]  # type: ignore[attr-defined]
+    assert [parameter.multiple for parameter in binding.params if "--user" in parameter.opts] == [True]
+    assert any("--token" in parameter.opts for parameter in binding.params)
 
 
 def test_a_debugger_on_a_node_sees_all_of_it() -> None:
