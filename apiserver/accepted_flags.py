@@ -76,6 +76,9 @@ class AcceptedFlags:
     tls_cipher_suites: tuple[str, ...] = flag(
         (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe."
     )
+    tls_curve_preferences: tuple[int, ...] = flag(
+        (), "Accepted; TLS is spoken with the curves that OpenSSL prefers."
+    )
     storage_backend: str = flag("etcd3", "Accepted if etcd3.", choices=("", "etcd3"))
     storage_initialization_timeout: Duration = flag(60.0, "Accepted; storage is waited for however long.")
     storage_media_type: str = flag("application/vnd.kubernetes.protobuf", _ONE_FORM)

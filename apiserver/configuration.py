@@ -108,7 +108,7 @@ def load(path: str, kind: str, versions: Sequence[str], shape: Shape) -> Object:
     try:
         return decode(Path(path).read_text(), kind, versions, shape)
     except OSError as error:
-        raise ConfigurationError(f"{kind}: open {path}: {error.strerror}") from None
+        raise ConfigurationError(f"{kind}: open {path}: {reason_of(error)}") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 
@@ -153,6 +153,12 @@ def _unknown(value: Any, shape: Shape, path: str) -> Iterator[str]:
             raise ConfigurationError(f"json: cannot unmarshal into field {path}: a list is expected")
         for index, inner in enumerate(value):
             yield from _unknown(inner, shape[0], f"{path}[{index}]")
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file cannot be read, as Go says it: `no such file or directory`."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
 
 
 def refuse(errors: Sequence[FieldError]) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubarium.component_base.options import Duration, flag, parse
-from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
+from kubarium.component_base.process_flags import LogFileFlags, LoggingFlags, MetricsFlags
 from kube_proxy import configuration
 
 CONNTRACK, LOCAL, IPTABLES, CLIENT = "Conntrack flags", "Local traffic flags", "Rule flags", "Client flags"
+
+_NO_IPVS = "Accepted; there is no mode ipvs."
 
 
 class OptionsError(Exception):
@@ -20,7 +22,7 @@ class OptionsError(Exception):
 
 
 @dataclass(frozen=True)
-class Options(MetricsFlags, LoggingFlags):
+class Options(MetricsFlags, LogFileFlags, LoggingFlags):
     """Names and defaults are upstream's."""
 
     config: str = flag(
@@ -56,6 +58,14 @@ class Options(MetricsFlags, LoggingFlags):
     kube_api_qps: float = flag(5.0, "Accepted for compatibility: the proxy only watches.", group=CLIENT)
     kube_api_burst: int = flag(10, "Accepted for compatibility: the proxy only watches.", group=CLIENT)
 
+    ipvs_exclude_cidrs: tuple[str, ...] = flag((), _NO_IPVS, group=IPTABLES)
+    ipvs_min_sync_period: Duration = flag(Duration(1.0), _NO_IPVS, group=IPTABLES)
+    ipvs_scheduler: str = flag("", _NO_IPVS, group=IPTABLES)
+    ipvs_strict_arp: bool = flag(False, _NO_IPVS, group=IPTABLES)
+    ipvs_sync_period: Duration = flag(Duration(30.0), _NO_IPVS, group=IPTABLES)
+    ipvs_tcp_timeout: Duration = flag(Duration(0.0), _NO_IPVS, group=IPTABLES)
+    ipvs_tcpfin_timeout: Duration = flag(Duration(0.0), _NO_IPVS, group=IPTABLES)
+    ipvs_udp_timeout: Duration = flag(Duration(0.0), _NO_IPVS, group=IPTABLES)
     masquerade_all: bool = flag(False, "SNAT all traffic sent via Service cluster IPs.", group=IPTABLES)
     iptables_masquerade_bit: int = flag(
         14, "The bit of the fwmark space to mark packets requiring SNAT with.", group=IPTABLES

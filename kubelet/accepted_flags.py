@@ -52,6 +52,7 @@ class AcceptedFlags:
     )
     system_cgroups: str = flag("", "Accepted; processes stay in their cgroups.")
     tls_cipher_suites: tuple[str, ...] = flag((), _TLS)
+    tls_curve_preferences: tuple[int, ...] = flag((), _TLS)
     tls_min_version: str = flag("", _TLS)
     topology_manager_policy_options: dict[str, str] = flag({}, _NO_MANAGER)
     volume_plugin_dir: str = flag(

@@ -227,7 +227,8 @@ def _collect(hint: Any, value: Any) -> Any:
     if hint == tuple[Whole, ...]:
         return tuple(value)
     if typing.get_origin(hint) is tuple:
-        return tuple(part for text in value for part in text.split(",") if part)
+        kind = typing.get_args(hint)[0]
+        return tuple(kind(part) for text in value for part in text.split(",") if part)
     if typing.get_origin(hint) is dict:
         pairs = [part.partition("=") for text in value for part in text.split(",") if part]
         kind = typing.get_args(hint)[1]

@@ -36,6 +36,23 @@ class LoggingFlags:
 
 
 @dataclass(frozen=True)
+class LogFileFlags:
+    """Files of logs, which upstream's kube-proxy has kept."""
+
+    add_dir_header: bool = flag(False, _ONE_STREAM, group=LOGS)
+    alsologtostderr: bool = flag(False, _ONE_STREAM, group=LOGS)
+    log_backtrace_at: str = flag(":0", "Accepted; failures are logged with their stack.", group=LOGS)
+    log_dir: str = flag("", _ONE_STREAM, group=LOGS)
+    log_file: str = flag("", _ONE_STREAM, group=LOGS)
+    log_file_max_size: int = flag(1800, _ONE_STREAM, group=LOGS)
+    logtostderr: bool = flag(True, _ONE_STREAM, group=LOGS)
+    one_output: bool = flag(False, _ONE_STREAM, group=LOGS)
+    skip_headers: bool = flag(False, _ONE_STREAM, group=LOGS)
+    skip_log_headers: bool = flag(False, _ONE_STREAM, group=LOGS)
+    stderrthreshold: int = flag(2, _ONE_STREAM, group=LOGS)
+
+
+@dataclass(frozen=True)
 class MetricsFlags:
     """Which metrics are shown."""
 
@@ -53,6 +70,7 @@ class VersionFlags:
 
     feature_gates: tuple[str, ...] = flag((), "Accepted; every feature that is on by default is on.")
     emulated_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
+    min_compatibility_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
 
 
 @dataclass(frozen=True)

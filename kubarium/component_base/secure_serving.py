@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubarium.component_base import certificates
 from kubarium.component_base.memory_files import MemoryFiles
-from kubarium.component_base.options import Duration, flag
+from kubarium.component_base.options import Duration, Whole, flag
 
 SECURE = "Secure serving flags"
 AUTHENTICATION = "Authentication flags"
@@ -43,7 +43,14 @@ class SecureServing:
     tls_cipher_suites: tuple[str, ...] = flag(
         (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe.", group=SECURE
     )
-    tls_sni_cert_key: tuple[str, ...] = flag((), "Accepted; one certificate is shown to all.", group=SECURE)
+    tls_sni_cert_key: tuple[Whole, ...] = flag(
+        (),
+        "More certificates, by the name that clients ask for: cert,key or cert,key:domain,domain.",
+        group=SECURE,
+    )
+    tls_curve_preferences: tuple[int, ...] = flag(
+        (), "Accepted; TLS is spoken with the curves that OpenSSL prefers.", group=SECURE
+    )
     disable_http2_serving: bool = flag(False, "Accepted; HTTP/1.1 is spoken.", group=SECURE)
     http2_max_streams_per_connection: int = flag(0, "Accepted; HTTP/1.1 is spoken.", group=SECURE)
     permit_address_sharing: bool = flag(False, "Accepted; the address is shared.", group=SECURE)

@@ -199,7 +199,7 @@ class Choice:
 
     def open(self, sealed: bytes, at: bytes) -> tuple[bytes, str]:
         began = time.perf_counter()
-        failures: list[CannotOpen] = []
+        failures: dict[str, None] = {}  # in their order, each once
         for prefix, cipher in self.entries:
             if not sealed.startswith(prefix):
                 continue
@@ -209,14 +209,13 @@ class Choice:
             except CannotOpen as error:
                 if prefix:  # what identity refuses is for others to read
                     metrics.note(self.resource, metrics.FROM_STORAGE, shown, began, error)
-                    failures.append(error)
+                    failures[str(error)] = None
                 continue  # the same prefix may come again with another key
             metrics.note(self.resource, metrics.FROM_STORAGE, shown, began)
             return value, prefix.decode() + mark
-        if len(failures) == 1:
-            raise failures[0]
         if failures:
-            raise CannotOpen("[" + ", ".join(dict.fromkeys(map(str, failures))) + "]")
+            text = ", ".join(failures)
+            raise CannotOpen(text if len(failures) == 1 else f"[{text}]")
         nothing = CannotOpen(self.nothing_fits)
         metrics.note(self.resource, metrics.FROM_STORAGE, "unknown", began, nothing)
         raise nothing

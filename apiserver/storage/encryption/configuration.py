@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
+
 from apiserver import configuration
 from apiserver.configuration import ConfigurationError
-from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, required
+from kubarium.apimachinery.field_path import FieldError, FieldPath, InOrder, invalid, required
 from kubarium.apimachinery.object import Object
 
 KIND = "EncryptionConfiguration"
@@ -85,7 +87,8 @@ def load(path: str, reload: bool = False) -> list[Rule]:
     try:
         text = Path(path).read_text()
     except OSError as error:
-        why = f'error reading encryption provider configuration file "{path}": open {path}: {error.strerror}'
+        why = f'error reading encryption provider configuration file "{path}": open {path}: '
+        why += configuration.reason_of(error)
         raise ConfigurationError(f"error while parsing file: error while loading file: {why}") from None
     try:
         return read(_decoded(text, path), reload)
@@ -98,10 +101,24 @@ def _decoded(text: str, path: str) -> Object:
         why = f'encryption provider configuration file "{path}" is empty'
         raise ConfigurationError(f"error while loading file: {why}")
     try:
-        return configuration.decode(text, KIND, VERSIONS, SHAPE)
+        return configuration.decode(_renamed(text), KIND, VERSIONS, SHAPE)
     except ConfigurationError as error:
         why = f'error decoding encryption provider configuration file "{path}": {error}'
         raise ConfigurationError(why) from None
+
+
+def _renamed(text: str) -> str:
+    """The kind had another name and no group once; upstream still takes it."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # which is found out again, and told
+    if not isinstance(found, dict) or (found.get("kind"), found.get("apiVersion")) != (
+        "EncryptionConfig",
+        "v1",
+    ):
+        return text
+    return yaml.safe_dump({**found, "kind": KIND, "apiVersion": VERSIONS[0]})
 
 
 def read(document: Object, reload: bool = False) -> list[Rule]:
@@ -196,7 +213,7 @@ def _provider_problems(
 ) -> Iterator[FieldError]:
     given = [name for name in PROVIDERS if provider.get(name) is not None]
     if len(given) != 1:
-        yield invalid(path, sorted(given), _SEVERAL if given else _NONE_OF_THEM)
+        yield invalid(path, _shown(provider), _SEVERAL if given else _NONE_OF_THEM)
         return
     kind = given[0]
     found = provider[kind]
@@ -209,6 +226,18 @@ def _provider_problems(
             yield required(path, "at least one keys is required")
         for at, key in enumerate(keys):
             yield from _key_problems(key, path % at, KEY_SIZES[kind])
+
+
+def _shown(provider: Object) -> InOrder:
+    """A provider as Go prints it, but for the secrets, which are nothing for a log."""
+    found = InOrder()
+    for name in ("AESGCM", "AESCBC", "Secretbox", "Identity", "KMS"):
+        value = provider.get(name.lower())
+        if value is not None and name.lower() in KEY_SIZES:
+            keys = [InOrder(Name=key.get("name") or "", Secret="REDACTED") for key in value.get("keys") or ()]
+            value = {"Keys": keys}
+        found[name] = value
+    return found
 
 
 def _key_problems(key: Object, path: FieldPath, sizes: Sequence[int]) -> Iterator[FieldError]:

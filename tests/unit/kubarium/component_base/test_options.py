@@ -30,6 +30,7 @@ METRICS = (
 SECURE = (
     "--bind-address=127.0.0.1 --secure-port=1 --cert-dir=/d --tls-cert-file=/c --tls-private-key-file=/k "
     "--tls-cipher-suites=TLS_AES_128_GCM_SHA256 --tls-min-version=VersionTLS13 --tls-sni-cert-key=/a,/b "
+    "--tls-curve-preferences=29,23 "
     "--disable-http2-serving --http2-max-streams-per-connection=5 --permit-address-sharing --permit-port-sharing "
     "--authentication-kubeconfig=/k --authentication-skip-lookup --authentication-token-webhook-cache-ttl=10s "
     "--authentication-tolerate-lookup-failure=false --client-ca-file=/c --requestheader-allowed-names=a "
@@ -46,7 +47,15 @@ ELECTION = (
     "--leader-elect-retry-period=5s --leader-elect-resource-lock=leases --leader-elect-resource-name=n "
     "--leader-elect-resource-namespace=ns"
 )
-VERSIONS = "--feature-gates=kube:A=true --emulated-version=kube=1.36"
+VERSIONS = "--feature-gates=kube:A=true --emulated-version=kube=1.36 --min-compatibility-version=kube=1.35"
+FILES = (
+    "--log_dir=/d --log_file=/f --log_file_max_size=5 --logtostderr=false --alsologtostderr --one_output "
+    "--skip_headers --skip_log_headers --add_dir_header --stderrthreshold=1 --log_backtrace_at=a:1"
+)
+IPVS = (
+    "--ipvs-exclude-cidrs=10.0.0.0/8 --ipvs-min-sync-period=1s --ipvs-scheduler=rr --ipvs-strict-arp "
+    "--ipvs-sync-period=30s --ipvs-tcp-timeout=1s --ipvs-tcpfin-timeout=1s --ipvs-udp-timeout=1s"
+)
 LOOP = " ".join((LOGS, METRICS, SECURE, CLIENT, ELECTION, VERSIONS))
 CONTROLLERS = (
     "--allocate-node-cidrs=true --attach-detach-reconcile-sync-period=30s --cidr-allocator-type=CloudAllocator "
@@ -70,7 +79,7 @@ PROGRAMS: dict[str, tuple[Any, str]] = {
         f"{LOOP} --allow-untagged-cloud --cidr-allocator-type=a --controller-start-interval=1s "
         "--enable-leader-migration --leader-migration-config=/f --min-resync-period=8h --webhooks=a",
     ),
-    "kube-proxy": (kube_proxy.options.Options, f"{LOGS} {METRICS} {CLIENT}"),
+    "kube-proxy": (kube_proxy.options.Options, f"{LOGS} {METRICS} {CLIENT} {FILES} {IPVS}"),
     "kubelet": (
         kubelet.options.Options,
         f"{LOGS} --cpu-manager-policy=none --memory-manager-policy=None --rotate-server-certificates "
@@ -80,7 +89,11 @@ PROGRAMS: dict[str, tuple[Any, str]] = {
     "kube-apiserver": (
         apiserver.options.Options,
         f"{LOGS} {METRICS} --etcd-prefix=/registry --profiling=false --storage-backend=etcd3 "
-        "--endpoint-reconciler-type=lease --service-account-lookup=true --watch-cache-sizes=a#1",
+        "--endpoint-reconciler-type=lease --service-account-lookup=true --watch-cache-sizes=a#1 "
+        "--debug-socket-path=/s --enable-logs-handler=false --etcd-servers-overrides= --kubernetes-service-node-port=0 "
+        "--min-compatibility-version=1.35 --service-account-signing-endpoint= --tls-curve-preferences=29 "
+        "--cors-allowed-origins=//a$ --shutdown-delay-duration=1s --strict-transport-security-directives=preload "
+        "--tls-sni-cert-key=a,b --tls-sni-cert-key=c,d:e,f --tracing-config-file=/f --egress-selector-config-file=/f",
     ),
 }
 

@@ -89,6 +89,8 @@ def test_the_same_key_name_may_stand_for_two_keys() -> None:
     value, mark = choice.open(sealed, AT)
     assert value == VALUE
     assert mark != choice.mark
+    with pytest.raises(CannotOpen, match=r"^cipher: message authentication failed$"):
+        choice.open(sealed, b"elsewhere")
 
 
 def test_what_nobody_can_open_says_why() -> None:

@@ -112,6 +112,12 @@ def test_the_most_exact_rule_counts() -> None:
             "not supported in v2]",
         ),
         (
+            [rule(["secrets"], {"identity": {}, **aes("aescbc")})],
+            'resources[0].providers[0]: Invalid value: {"AESGCM":null,"AESCBC":{"Keys":[{"Name":"key1","Secret":'
+            '"REDACTED"}]},"Secretbox":null,"Identity":{},"KMS":null}: more than one provider specified in a single '
+            "element, should split into different list elements",
+        ),
+        (
             [rule(["*."]), rule(["secrets"])],
             'error while building transformers: resource "secrets" is masked by earlier rule "*."',
         ),
@@ -133,6 +139,9 @@ def test_a_file_says_where_it_is_wrong(tmp_path: Path) -> None:
         ConfigurationError, match=r"error while parsing file: error while loading file: error reading"
     ):
         configuration.load(str(file))
+    former = {"apiVersion": "v1", "kind": "EncryptionConfig", "resources": [rule(["secrets"])]}
+    file.write_text(yaml.safe_dump(former))
+    assert [one.resources for one in configuration.load(str(file))] == [("secrets",)]
     file.write_text("")
     with pytest.raises(ConfigurationError, match=r'configuration file ".*" is empty'):
         configuration.load(str(file))
