@@ -13,6 +13,28 @@ from kubarium.component_base.serving import App, Receive, Scope, Send
 TOO_LATE = "Timeout: request did not complete within the allotted timeout"
 
 
+class _Limit:
+    """`asyncio.timeout`, for a quarter of the price: each request has one."""
+
+    __slots__ = ("_cancelling", "_expired", "_task", "timer")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._expired = False
+        self.timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
+
+    def caused_this(self) -> bool:
+        """Was it this, and nobody else, that cancelled the task?"""
+        return self._expired and self._task.uncancel() <= self._cancelling
+
+
 class Deadline:
     """Ends a request that takes too long with 504; `?timeout=` shortens the limit."""
 
@@ -25,14 +47,15 @@ class Deadline:
         if context is None or is_long_running(context.info):
             await self._app(scope, receive, send)
             return
-        limit = asyncio.timeout(self._limit(context))
+        limit = _Limit(self._limit(context))
         try:
-            async with limit:
-                await self._app(scope, receive, send)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise errors.Timeout(TOO_LATE, {}) from None
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if limit.caused_this():
+                raise errors.Timeout(TOO_LATE, {}) from None
+            raise
+        finally:
+            limit.timer.cancel()
 
     def _limit(self, context: RequestContext) -> float:
         text = first(context.query, "timeout")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 
@@ -99,10 +98,28 @@ class Fairness:
             _REJECTED.add((*where, reason))
             raise errors.TooManyRequests.after(RETRY_SECONDS)
         _DISPATCHED.add(where)
-        with contextlib.ExitStack() as seated:
-            seated.callback(level.leave, ticket)
-            context.begun = seated.close
+        seat = _Seat(level, ticket)
+        context.begun = seat.leave
+        try:
             await self._app(scope, receive, send)
+        finally:
+            seat.leave()
+
+
+class _Seat:
+    """What a request has at its level until it leaves it, once."""
+
+    __slots__ = ("_level", "_taken", "_ticket")
+
+    def __init__(self, level: Level, ticket: Ticket) -> None:
+        self._level, self._ticket = level, ticket
+        self._taken = True
+
+    def leave(self) -> None:
+        """Let others have it."""
+        if self._taken:
+            self._taken = False
+            self._level.leave(self._ticket)
 
 
 def _waiting(level: Level) -> Iterable[Ticket]:

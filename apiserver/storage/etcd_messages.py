@@ -5,11 +5,15 @@ Source of the numbers: api/etcdserverpb/rpc.proto and api/mvccpb/kv.proto of etc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kubarium.apimachinery.protobuf.wire import field, fields, number_field
+from kubarium.apimachinery.protobuf.wire import field, fields, number_field, read_varint
 
+_REVISION = re.compile(rb"(?:\x08[\x80-\xff]*[\0-\x7f])?(?:\x10[\x80-\xff]*[\0-\x7f])?\x18")
+"""In a header, what is before the revision: the long numbers of the cluster and of the member."""
+_PUT = b"\x12"  # what an answer to that begins with
 _MOD_REVISION = number_field(2, 2)  # what a Compare looks at
 _KEYS_ONLY, _PREVIOUS_DELETED, _PREVIOUS_WATCHED = number_field(8, 1), number_field(3, 1), number_field(6, 1)
 
@@ -100,9 +104,10 @@ def delete(key: str) -> bytes:
 
 def transaction(key: str, revision: int, operations: Sequence[bytes]) -> bytes:
     """Do all if the last change of a key was at a revision (0: it does not exist); else tell its state."""
-    at = field(1, key.encode())
-    unchanged = field(1, _MOD_REVISION + field(3, key.encode()) + number_field(6, revision))
-    return b"".join((unchanged, *(field(2, operation) for operation in operations), field(3, field(1, at))))
+    name = key.encode()
+    unchanged = field(1, _MOD_REVISION + field(3, name) + number_field(6, revision))
+    state = field(3, field(1, field(1, name)))
+    return b"".join((unchanged, *[field(2, operation) for operation in operations], state))
 
 
 def compaction_request(revision: int) -> bytes:
@@ -143,13 +148,16 @@ def read_range(message: bytes) -> Answer:
 def read_transaction(message: bytes) -> Outcome:
     """A TxnResponse."""
     found = dict(reversed(fields(message)))  # the first of several answers is that of the first operation
+    revision, answer = _revision(found[1]), found.get(3, b"")
+    if answer[:1] == _PUT:
+        return Outcome(True, revision)
     current = previous = None
-    for kind, answer in fields(found.get(3, b"")):
+    for kind, content in fields(answer):
         if kind == 1:
-            current = _first(answer, 2)
+            current = _first(content, 2)
         elif kind == 3:
-            previous = _first(answer, 3)
-    return Outcome(bool(found.get(2)), _revision(found[1]), current, previous)
+            previous = _first(content, 3)
+    return Outcome(bool(found.get(2)), revision, current, previous)
 
 
 def read_lease(message: bytes) -> int:
@@ -177,10 +185,8 @@ def read_watch(message: bytes) -> Watched:
 
 
 def _revision(header: bytes) -> int:
-    for number, payload in fields(header):
-        if number == 3:
-            return int(payload)
-    return 0
+    found = _REVISION.match(header)
+    return read_varint(header, found.end())[0] if found is not None else 0
 
 
 def _key_value(message: bytes) -> KeyValue:

@@ -18,7 +18,7 @@ CODES = (
     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
     "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 )  # fmt: skip
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 _POST, _HTTP, _HTTPS, _PATH, _AUTHORITY = b"\x83", b"\x86", b"\x87", 4, 1  # of HPACK's static table
 
 
@@ -53,19 +53,16 @@ class Channel:
 
     async def call(self, method: str, message: bytes, seconds: float) -> bytes:
         """Send a message, return the answer. Raises CallFailed."""
-        connection = None
+        connection = self._usable() or await self._connected()
+        exchange = connection.begin(self._fields_for(method), _framed(message))
+        late = asyncio.get_running_loop().call_later(seconds, connection.give_up, exchange)
         try:
-            async with asyncio.timeout(seconds):
-                connection = self._usable() or await self._connected()
-                exchange = connection.begin(self._fields_for(method), _framed(message))
-                try:
-                    await exchange.end()
-                finally:
-                    connection.release(exchange)
-        except TimeoutError:
-            if connection is not None:
-                connection.leave()  # it may be dead without our knowing
-            raise CallFailed("DEADLINE_EXCEEDED", f"no answer within {seconds:g} s") from None
+            await exchange.end()
+        finally:
+            late.cancel()
+            connection.release(exchange)
+        if exchange.late:
+            raise CallFailed("DEADLINE_EXCEEDED", f"no answer within {seconds:g} s")
         _raise_failure(exchange)
         answer = b"".join(exchange.parts)
         if len(answer) < 5 or answer[0] or int.from_bytes(answer[1:5], "big") != len(answer) - 5:

@@ -59,6 +59,7 @@ class Exchange:
         "failure",
         "fields",
         "in_parts",
+        "late",
         "number",
         "parts",
         "received",
@@ -76,6 +77,7 @@ class Exchange:
         self.fields: Fields = {}  # of the beginning and of the end together
         self.ended = False
         self.failure = ""  # why there will be no proper end
+        self.late = False  # it was given up
         self._waiting: asyncio.Future[None] | None = None
 
     async def end(self) -> None:
@@ -144,6 +146,13 @@ class Connection(asyncio.Protocol):
         """Nobody waits for the exchange any more: cancel it, if it has not ended."""
         if not exchange.ended:
             self._finish(exchange, "cancelled")
+
+    def give_up(self, exchange: Exchange) -> None:
+        """The exchange takes too long; the connection may be dead without our knowing: others go elsewhere."""
+        if not exchange.ended:
+            exchange.late = True
+            self._finish(exchange, "too late")
+            self.leave()
 
     def leave(self) -> None:
         """Take no more requests: what has been taken may end."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_OFFSET = len("+00:00")
+
 
 def format_time(moment: datetime) -> str:
     """`2026-01-01T00:00:00Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="seconds")[:-_OFFSET] + "Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """`2026-01-01T00:00:00.000000Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-_OFFSET] + "Z"
 
 
 def parse_time(text: str) -> datetime:

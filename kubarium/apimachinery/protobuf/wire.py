@@ -25,7 +25,10 @@ def varint(value: int) -> bytes:
 
 def field(number: int, payload: bytes) -> bytes:
     """A field that holds bytes, text or a message."""
-    return varint(number << 3 | BYTES) + varint(len(payload)) + payload
+    size = len(payload)
+    if size < 0x80 and number < 0x10:
+        return bytes((number << 3 | BYTES, size)) + payload
+    return varint(number << 3 | BYTES) + varint(size) + payload
 
 
 def number_field(number: int, value: int) -> bytes:
@@ -75,7 +78,7 @@ def fields(data: bytes) -> list[tuple[int, Any]]:
             tag, at = read_varint(data, at - 1)
         wire = tag & 7
         if wire == BYTES:
-            # The common case stands here, and not in a function, for speed.
+            # The common cases stand here, and not in a function, for speed.
             length = data[at]
             at += 1
             if length >= 0x80:
@@ -85,6 +88,12 @@ def fields(data: bytes) -> list[tuple[int, Any]]:
                 raise ValueError("unexpected EOF")
             found.append((tag >> 3, data[at:stop]))
             at = stop
+        elif wire == VARINT:
+            payload: Any = data[at]
+            at += 1
+            if payload >= 0x80:
+                payload, at = read_varint(data, at - 1)
+            found.append((tag >> 3, payload))
         else:
             payload, at = read_payload(data, at, wire)
             found.append((tag >> 3, payload))
