@@ -7,13 +7,29 @@ from typing import Any
 
 from apiserver.registry.core.simple import CONTROLLER_FIELDS
 from apiserver.registry.strategy import Strategy, of_noun
-from kubarium.api.apps import controller_revision, defaults, validation
+from apiserver.request import RequestContext
+from kubarium.api.apps import controller_revision, daemon_set, defaults, validation
 from kubarium.api.apps.warnings import stateful_set_warnings, workload_warnings
 from kubarium.api.core import replication_controller
 from kubarium.apimachinery.object import Object, annotations_of
 
 CONTROLLER_REVISION = of_noun(controller_revision, has_status=False)
-DAEMON_SET = Strategy(
+
+
+@dataclass(frozen=True)
+class DaemonSetStrategy(Strategy):
+    """Its templates are counted in an annotation too."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        daemon_set.number_template(obj, None)
+
+    def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
+        super().prepare_for_update(context, new, old)
+        daemon_set.number_template(new, old)
+
+
+DAEMON_SET = DaemonSetStrategy(
     defaults=defaults.fill_daemon_set,
     validate=validation.validate_daemon_set,
     validate_update=validation.validate_daemon_set_update,

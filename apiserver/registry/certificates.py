@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
 from kubarium.api.certificates import certificate_signing_request as noun
-from kubarium.apimachinery import time
+from kubarium.apimachinery import names, time
 from kubarium.apimachinery.field_path import FieldError, FieldPath, forbidden
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, spec_of, status_of
@@ -99,5 +99,8 @@ def _stamp(context: RequestContext, wanted: list[Object], old: Object) -> None:
 
 
 STRATEGY = CertificateSigningRequestStrategy(
-    defaults=noun.fill_defaults, validate=noun.validate, validate_status_update=decisions_stay
+    name_errors=names.path_segment_errors,
+    defaults=noun.fill_defaults,
+    validate=noun.validate,
+    validate_status_update=decisions_stay,
 )

@@ -119,13 +119,14 @@ def owner_errors(owners: list[Object], path: FieldPath) -> list[FieldError]:
         if owner.get("apiVersion") == "v1" and owner.get("kind") == "Event":
             found.append(invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
+            named = f"{owner.get('kind') or ''}/{owner.get('name') or ''}"
             if controller:
                 text = (
                     'Only one reference can have Controller set to true. Found "true" in references for '
-                    f"{controller} and {owner.get('name')}"
+                    f"{controller} and {named}"
                 )
                 found.append(invalid(path, owners, text))
-            controller = owner.get("name") or ""
+            controller = controller or named
     return found
 
 
@@ -160,16 +161,23 @@ def finalizer_errors(finalizers: list[str], path: FieldPath, with_domain: bool =
     Upstream asks for a domain only where a kind is validated with the core group's rules (`ValidateObjectMeta` of
     pkg/apis/core/validation), not where it is with those of any API server (k8s.io/apimachinery).
     """
-    found: list[FieldError] = []
-    for index, name in enumerate(finalizers):
-        found += [invalid(path, name, text) for text in names.qualified_name_errors(name)]
-        if with_domain and "/" not in name and name not in STANDARD_FINALIZERS:
-            text = "name is neither a standard finalizer name nor is it fully qualified"
-            found.append(invalid(path % index, name, text))
+    found = [
+        invalid(path, name, text) for name in finalizers for text in names.qualified_name_errors(name or "")
+    ]
     if ORPHAN in finalizers and FOREGROUND in finalizers:
         text = f"finalizer {FOREGROUND} and {ORPHAN} cannot be both set"
         found.append(invalid(path, finalizers, text))
+    if with_domain:
+        for index, name in enumerate(finalizers):
+            found += domain_errors(name or "", path % index)
     return found
+
+
+def domain_errors(finalizer: str, path: FieldPath) -> list[FieldError]:
+    """A finalizer has a domain unless it is one of Kubernetes' own."""
+    if "/" in finalizer or finalizer in STANDARD_FINALIZERS:
+        return []
+    return [invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified")]
 
 
 def carry_over(new: Object, old: Object) -> None:

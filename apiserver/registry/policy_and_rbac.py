@@ -11,10 +11,11 @@ from kubarium.apimachinery import names
 
 DISRUPTION_BUDGET = of_noun(
     pod_disruption_budget,
+    name_errors=names.path_segment_errors,
+    initial_status={"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
     has_generation=True,
     allow_unconditional_update=False,
     finalizers_with_domain=False,
-    initial_status={"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
 )
 _RBAC = Strategy(has_status=False, allow_create_on_update=True, name_errors=names.path_segment_errors)
 ROLE = CLUSTER_ROLE = replace(_RBAC, validate=roles.validate_role, validate_update=roles.validate_role_update)

@@ -9,7 +9,7 @@ from apiserver.registry.resource import Resource
 from apiserver.registry.store import Registry
 from apiserver.request import RequestContext, RequestInfo, User
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
+from kubarium.apimachinery.field_path import SPEC, FieldError, InOrder, invalid
 from kubarium.apimachinery.object import Object
 
 _GROUP = "authorization.k8s.io"
@@ -72,11 +72,8 @@ async def review_token(registry: Registry, row: Resource, context: RequestContex
 async def review_access(registry: Registry, row: Resource, context: RequestContext, review: Object) -> Object:
     """SubjectAccessReview: may they?"""
     spec = review.get("spec") or {}
-    found = _attribute_errors(spec)
-    if not spec.get("user") and not spec.get("groups"):
-        text = "at least one of user or group must be specified"
-        found.append(invalid(SPEC / "user", spec.get("user") or "", text))
-    _raise(found, "SubjectAccessReview")
+    found = [*_attribute_errors(spec), *_subject_errors(spec)]
+    _raise(found)
     extra = {key.lower(): tuple(values) for key, values in (spec.get("extra") or {}).items()}
     user = User(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
     return await _decided(registry, review, user)
@@ -86,12 +83,16 @@ async def review_local_access(
     registry: Registry, row: Resource, context: RequestContext, review: Object
 ) -> Object:
     """LocalSubjectAccessReview: may they, in this namespace?"""
-    asked = (review.get("spec") or {}).get("resourceAttributes")
-    if asked is None:
-        _raise([invalid(SPEC / "resourceAttributes", None, "must be specified")], "LocalSubjectAccessReview")
-    elif asked.get("namespace") != context.info.namespace:
-        text = f"spec.resourceAttributes.namespace must match namespace: {context.info.namespace}"
-        raise errors.BadRequest(text)
+    spec = review.get("spec") or {}
+    asked, plain = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    found = [*_attribute_errors(spec), *_subject_errors(spec)]
+    if asked is not None and (asked.get("namespace") or "") != context.info.namespace:
+        at = SPEC / "resourceAttributes" / "namespace"
+        found.append(invalid(at, asked.get("namespace") or "", "must match metadata.namespace"))
+    if plain is not None:
+        at = SPEC / "nonResourceAttributes"
+        found.append(invalid(at, _shown_path(plain), "disallowed on this kind of request"))
+    _raise(found)
     return await review_access(registry, row, context, review)
 
 
@@ -99,7 +100,7 @@ async def review_own_access(
     registry: Registry, row: Resource, context: RequestContext, review: Object
 ) -> Object:
     """SelfSubjectAccessReview: may I?"""
-    _raise(_attribute_errors(review.get("spec") or {}), "SelfSubjectAccessReview")
+    _raise(_attribute_errors(review.get("spec") or {}))
     return await _decided(registry, review, context.user)
 
 
@@ -112,7 +113,8 @@ async def review_own_rules(
         raise errors.BadRequest("no namespace on request")
     resources, paths, incomplete = _reviewer(registry).rules(context.user, namespace)
     status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": incomplete}
-    return _with_status(registry, review, status)
+    head: Object = {key: review[key] for key in ("apiVersion", "kind") if key in review}
+    return {**head, "metadata": {}, "spec": {}, "status": status}
 
 
 async def _decided(registry: Registry, review: Object, user: User) -> Object:
@@ -150,16 +152,27 @@ def _attribute_errors(spec: Object) -> list[FieldError]:
     both = spec.get("resourceAttributes") is not None, spec.get("nonResourceAttributes") is not None
     if both == (True, True):
         text = "cannot be specified in combination with resourceAttributes"
-        return [invalid(SPEC / "nonResourceAttributes", spec["nonResourceAttributes"], text)]
+        return [invalid(SPEC / "nonResourceAttributes", _shown_path(spec["nonResourceAttributes"]), text)]
     if both == (False, False):
         text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         return [invalid(SPEC / "resourceAttributes", None, text)]
     return []
 
 
-def _raise(found: list[FieldError], kind: str) -> None:
-    if found:
-        raise errors.Invalid.of(_GROUP, kind, "", found)
+def _subject_errors(spec: Object) -> list[FieldError]:
+    if spec.get("user") or spec.get("groups"):
+        return []
+    return [invalid(SPEC / "user", spec.get("user") or "", "at least one of user or group must be specified")]
+
+
+def _shown_path(attributes: Object) -> InOrder:
+    """Attributes of a path as messages show them: by the names of the internal type."""
+    return InOrder(Path=attributes.get("path") or "", Verb=attributes.get("verb") or "")
+
+
+def _raise(found: list[FieldError]) -> None:
+    if found:  # upstream asks the decoded review for its kind, which decoding has taken from it
+        raise errors.Invalid.of(_GROUP, "", "", found)
 
 
 def _with_status(registry: Registry, review: Object, status: Object) -> Object:

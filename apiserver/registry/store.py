@@ -327,7 +327,8 @@ def _no_row(group: str, plural: str) -> Resource:
 def raise_invalid(row: Resource, obj: Object, found: Sequence[FieldError]) -> None:
     """Refuse the object if there is anything to complain about."""
     if found:
-        raise errors.Invalid.of(row.group, row.kind, name_of(obj), found)
+        group = row.group if row.strategy.error_group is None else row.strategy.error_group
+        raise errors.Invalid.of(group, row.kind, name_of(obj), found)
 
 
 def _warn(context: RequestContext, texts: Sequence[str]) -> None:

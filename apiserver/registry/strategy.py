@@ -58,6 +58,7 @@ class Strategy:
     validate_update: Callable[[Object, Object], Sequence[FieldError]] = _no_update_validation
     validate_status_update: Callable[[Object, Object], Sequence[FieldError]] = _no_update_validation
     name_errors: Callable[[str], list[str]] = names.dns_subdomain_errors
+    error_group: str | None = None  # the group that errors name, where upstream keeps the kind in another one
     finalizers_with_domain: bool = True  # `mine` is no finalizer, `example.com/mine` is
     has_status: bool = True  # `status` is written through the status subresource only
     has_generation: bool = False  # metadata.generation counts changes of the wish

@@ -13,6 +13,7 @@ from kubarium.apimachinery import names
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
+    InOrder,
     forbidden,
     invalid,
     required,
@@ -70,3 +71,17 @@ def validate_label_selector(selector: Object | None, path: FieldPath) -> list[Fi
                 invalid(at / "values" % number, value, text) for text in names.label_value_errors(value)
             ]
     return found
+
+
+def shown_selector(selector: Object) -> InOrder:
+    """A `LabelSelector` as messages show it: its fields in the order of the type."""
+    shown = InOrder()
+    if selector.get("matchLabels"):
+        shown["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
+    if selector.get("matchExpressions"):
+        shown["matchExpressions"] = [
+            {"key": one.get("key") or "", "operator": one.get("operator") or ""}
+            | ({"values": one["values"]} if one.get("values") else {})
+            for one in selector["matchExpressions"]
+        ]
+    return shown

@@ -76,13 +76,19 @@ def dns_label_errors(text: str) -> list[str]:
     return found
 
 
-def dns_subdomain_errors(text: str) -> list[str]:
-    """RFC 1123 subdomain: the name of most kinds."""
+_SEARCHED_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCHED = re.compile(rf"{_SEARCHED_LABEL}(\.{_SEARCHED_LABEL})*")
+_SEARCHED_RULE = _SUBDOMAIN_RULE.replace("characters, '-'", "characters, '_', '-'")
+
+
+def dns_subdomain_errors(text: str, *, underscores: bool = False) -> list[str]:
+    """RFC 1123 subdomain: the name of most kinds. Domains that are searched may have `underscores` too."""
     found = []
     if len(text) > MAX_SUBDOMAIN:
         found.append(f"must be no more than {MAX_SUBDOMAIN} characters")
-    if not _SUBDOMAIN.fullmatch(text):
-        found.append(_example(_SUBDOMAIN_RULE, _SUBDOMAIN, "example.com"))
+    form, rule = (_SEARCHED, _SEARCHED_RULE) if underscores else (_SUBDOMAIN, _SUBDOMAIN_RULE)
+    if not form.fullmatch(text):
+        found.append(_example(rule, form, "example.com"))
     return found
 
 

@@ -53,11 +53,18 @@ def if_named(path: FieldPath, value: str | None, rule: Callable[[str], list[str]
     return [invalid(path, value, text) for text in rule(value)] if value else []
 
 
-def one_of(path: FieldPath, value: Any, allowed: Collection[str]) -> list[FieldError]:
-    """A word out of a list, and it must be there."""
+def if_given(path: FieldPath, value: str | None, rule: Callable[[str], list[str]]) -> list[FieldError]:
+    """A name that may be null, but not empty: what is a pointer in upstream's types."""
+    return [] if value is None else [invalid(path, value, text) for text in rule(value)]
+
+
+def one_of(
+    path: FieldPath, value: Any, allowed: Collection[str], *, in_order: bool = False
+) -> list[FieldError]:
+    """A word out of a list, and it must be there; upstream shows most lists sorted, some `in_order`."""
     if not value:
         return [required(path)]
-    return [] if value in allowed else [not_supported(path, value, sorted(allowed))]
+    return [] if value in allowed else [not_supported(path, value, allowed if in_order else sorted(allowed))]
 
 
 def if_one_of(path: FieldPath, value: Any, allowed: Collection[str]) -> list[FieldError]:
@@ -101,6 +108,24 @@ def is_nothing(value: Any) -> bool:
 def amount_not_negative(path: FieldPath, amount: Any) -> list[FieldError]:
     """A quantity of at least 0."""
     return [invalid(path, amount, NOT_NEGATIVE)] if quantity.compare(amount, 0) < 0 else []
+
+
+def amount_of(path: FieldPath, name: str, amount: Any) -> list[FieldError]:
+    """A quantity of this resource: of at least 0, and whole if the resource is counted."""
+    found = amount_not_negative(path, amount)
+    if (name in COUNTED or ("/" in name and "kubernetes.io/" not in name)) and quantity.milli_value(
+        amount
+    ) % 1000:
+        found.append(invalid(path, amount, NOT_WHOLE))
+    return found
+
+
+COUNTED = frozenset(
+    {"pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps",
+     "persistentvolumeclaims", "services.nodeports", "services.loadbalancers"}
+)  # fmt: skip
+"""Resources of which there are only whole ones."""
+NOT_WHOLE = "must be an integer"
 
 
 def amount_positive(path: FieldPath, amount: Any) -> list[FieldError]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from apiserver.registry.strategy import Strategy
+from kubarium.api.core import event
+from kubarium.apimachinery import names
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object
 
@@ -25,31 +27,31 @@ _ALWAYS_IN_CORE = {"reportingComponent": "", "reportingInstance": ""}
 """What v1 writes although it is empty, and events.k8s.io/v1 does not."""
 
 
-def to_core(event: Object) -> Object:
+def to_core(shown: Object) -> Object:
     """events.k8s.io/v1 -> v1."""
-    named = {_NAMES.get(name, name): value for name, value in event.items()} | {"apiVersion": "v1"}
+    named = {_NAMES.get(name, name): value for name, value in shown.items()} | {"apiVersion": "v1"}
     return {**_ALWAYS_IN_CORE, **named}
 
 
-def from_core(event: Object) -> Object:
+def from_core(kept: Object) -> Object:
     """v1 -> events.k8s.io/v1."""
     return {
         _CORE_NAMES.get(name, name): value
-        for name, value in event.items()
+        for name, value in kept.items()
         if value or name not in _ALWAYS_IN_CORE
     } | {"apiVersion": "events.k8s.io/v1"}
 
 
 def _reference(part: str) -> FieldGetter:
-    return lambda event: (event.get("involvedObject") or {}).get(part) or ""
+    return lambda kept: (kept.get("involvedObject") or {}).get(part) or ""
 
 
 def _text(field_name: str) -> FieldGetter:
-    return lambda event: event.get(field_name) or ""
+    return lambda kept: kept.get(field_name) or ""
 
 
-def _source(event: Object) -> str:
-    return (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
+def _source(kept: Object) -> str:
+    return (kept.get("source") or {}).get("component") or kept.get("reportingComponent") or ""
 
 
 SELECTABLE: Mapping[str, FieldGetter] = {
@@ -68,6 +70,10 @@ NEW_SELECTABLE: Mapping[str, FieldGetter] = {
 """What can be selected on events.k8s.io/v1, read from the kept v1 form."""
 
 EVENT = Strategy(
+    validate=event.validate,
+    validate_update=event.validate_update,
+    name_errors=names.path_segment_errors,
+    finalizers_with_domain=False,
     has_status=False,
     allow_create_on_update=True,
     expires=True,
@@ -75,6 +81,9 @@ EVENT = Strategy(
     selectable_fields=SELECTABLE,
 )
 NEW_EVENT = Strategy(
+    validate=event.validate_new,
+    validate_update=event.validate_new_update,
+    error_group="",
     has_status=False,
     allow_create_on_update=True,
     expires=True,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from apiserver.registry.metadata import domain_errors
 from apiserver.registry.strategy import Strategy, keep, offers_of
 from apiserver.request import RequestContext
 from kubarium.api.core import namespace as noun
 from kubarium.apimachinery import names
+from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, is_deleting, name_of, spec_of, status_of
 
@@ -49,10 +51,23 @@ class NamespaceStrategy(Strategy):
         obj.setdefault("status", {})["phase"] = "Terminating"
 
 
+def validate(namespace: Object) -> list[FieldError]:
+    """Whoever must agree before the namespace goes has a qualified name."""
+    path = SPEC / "finalizers"
+    return [
+        error
+        for name in noun.finalizers_of(namespace)
+        for error in (
+            *(invalid(path, name or "", text) for text in names.qualified_name_errors(name or "")),
+            *domain_errors(name or "", path),
+        )
+    ]
+
+
 def prepare_finalize(context: RequestContext, new: Object, old: Object) -> None:
     """Only `spec.finalizers` comes from the request."""
     keep(new, old, "status")
     new["metadata"] = {**old["metadata"]}
 
 
-STRATEGY = NamespaceStrategy(name_errors=names.dns_label_errors, **offers_of(noun))
+STRATEGY = NamespaceStrategy(name_errors=names.dns_label_errors, validate=validate, **offers_of(noun))

@@ -13,7 +13,7 @@ from apiserver.registry.strategy import Strategy, Undo, offers_of
 from apiserver.request import RequestContext
 from kubarium.api.core import service as noun
 from kubarium.api.core import service_validation, service_warnings
-from kubarium.apimachinery import errors
+from kubarium.apimachinery import errors, names
 from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, internal, invalid
 from kubarium.apimachinery.fields import FieldGetter
 from kubarium.apimachinery.object import Object, name_of, spec_of
@@ -62,7 +62,9 @@ class ServiceStrategy(Strategy):
             await registry.addresses.release_ports(pool.node_ports_of(obj))
 
 
-STRATEGY = ServiceStrategy(**offers_of(noun, service_validation, service_warnings))
+STRATEGY = ServiceStrategy(
+    name_errors=names.dns_label_errors, **offers_of(noun, service_validation, service_warnings)
+)
 
 
 def _patch_allocated(new: Object, old: Object) -> None:

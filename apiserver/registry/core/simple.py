@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from apiserver.registry.core.persistent_volume import PersistentVolumeStrategy
 from apiserver.registry.strategy import Strategy, of_noun, offers_of
+from apiserver.request import RequestContext
 from kubarium.api.core import (
     config_map,
     endpoints,
@@ -17,7 +20,7 @@ from kubarium.api.core import (
     secret,
 )
 from kubarium.apimachinery.fields import FieldGetter
-from kubarium.apimachinery.object import name_of, status_of
+from kubarium.apimachinery.object import Object, metadata_of, name_of, status_of
 
 SECRET_FIELDS: Mapping[str, FieldGetter] = {"type": lambda obj: obj.get("type") or ""}
 CONTROLLER_FIELDS: Mapping[str, FieldGetter] = {
@@ -28,7 +31,19 @@ VOLUME_FIELDS: Mapping[str, FieldGetter] = {"name": name_of}
 CONFIG_MAP = of_noun(config_map, has_status=False)
 SECRET = of_noun(secret, has_status=False, selectable_fields=SECRET_FIELDS)
 ENDPOINTS = of_noun(endpoints, has_status=False, allow_create_on_update=True)
-LIMIT_RANGE = of_noun(limit_range, has_status=False, allow_create_on_update=True)
+
+
+@dataclass(frozen=True)
+class LimitRangeStrategy(Strategy):
+    """A LimitRange without a name gets one."""
+
+    def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
+        super().prepare_for_create(context, obj)
+        if not name_of(obj):
+            metadata_of(obj)["name"] = str(uuid.uuid4())
+
+
+LIMIT_RANGE = LimitRangeStrategy(has_status=False, allow_create_on_update=True, **offers_of(limit_range))
 RESOURCE_QUOTA = of_noun(resource_quota, returns_deleted=True)
 POD_TEMPLATE = of_noun(
     pod_template, has_status=False, has_generation=True, allow_create_on_update=True, returns_deleted=True

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.api.admissionregistration import expressions
-from kubarium.apimachinery import labels, names
+from kubarium.apimachinery import names, web_hooks
 from kubarium.apimachinery.cel import types
 from kubarium.apimachinery.cel.types import Type
 from kubarium.apimachinery.field_path import (
@@ -19,6 +19,7 @@ from kubarium.apimachinery.field_path import (
     required,
     too_many,
 )
+from kubarium.apimachinery.metadata import validate_label_selector
 from kubarium.apimachinery.object import Object, name_of, spec_of
 
 OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
@@ -54,12 +55,12 @@ def _validate_webhook(webhook: Object, path: FieldPath) -> list[FieldError]:
         ("matchPolicy", ("Equivalent", "Exact")),
         ("reinvocationPolicy", ("IfNeeded", "Never")),
     ):
-        if webhook.get(field) and webhook[field] not in allowed:
+        if webhook.get(field) is not None and webhook[field] not in allowed:
             found.append(not_supported(path / field, webhook[field], allowed))
     effects = ("None", "NoneOnDryRun")
-    if not webhook.get("sideEffects"):
+    if webhook.get("sideEffects") is None:
         found.append(required(path / "sideEffects", f"must specify one of {', '.join(effects)}"))
-    elif webhook["sideEffects"] not in (*effects, "Some", "Unknown"):
+    elif webhook["sideEffects"] not in effects:
         found.append(not_supported(path / "sideEffects", webhook["sideEffects"], effects))
     seconds = webhook.get("timeoutSeconds")
     if seconds is not None and not 1 <= seconds <= 30:
@@ -83,26 +84,24 @@ def _domain(name: str, path: FieldPath) -> list[FieldError]:
 def _review_versions(versions: Sequence[str], path: FieldPath) -> list[FieldError]:
     if not versions:
         return [required(path, "must specify one of v1, v1beta1")]
+    found: list[FieldError] = []
+    for index, version in enumerate(version or "" for version in versions):
+        if version in versions[:index]:
+            found.append(invalid(path % index, version, "duplicate version"))
+            continue
+        found += [invalid(path % index, version, text) for text in names.dns_1035_errors(version)]
     if not {"v1", "v1beta1"} & set(versions):
-        return [invalid(path, list(versions), "must include at least one of v1, v1beta1")]
-    return []
+        found.append(invalid(path, list(versions), "must include at least one of v1, v1beta1"))
+    return found
 
 
 def _client_config(config: Object, path: FieldPath) -> list[FieldError]:
     url, service = config.get("url"), config.get("service")
     if (url is None) is (service is None):
-        text = "exactly one of url or service is required"
-        return [required(path, text)] if url is None else [invalid(path, None, text)]
-    if url is not None and not str(url).startswith("https://"):
-        return [
-            invalid(
-                path / "url",
-                url,
-                "'https' is the only allowed URL scheme; desired format: https://host[/path]",
-            )
-        ]
-    missing = [field for field in ("name", "namespace") if service is not None and not service.get(field)]
-    return [required(path / "service" / field, f"service {field} is required") for field in missing]
+        return [required(path, "exactly one of url or service is required")]
+    if url is not None:
+        return web_hooks.url_errors(url, path / "url")
+    return web_hooks.service_errors(service or {}, path / "service")
 
 
 def _rules(rules: Sequence[Object], path: FieldPath) -> list[FieldError]:
@@ -113,15 +112,47 @@ def _rules(rules: Sequence[Object], path: FieldPath) -> list[FieldError]:
             values = rule.get(field) or []
             if not values:
                 found.append(required(at / field))
-            elif "*" in values and len(values) > 1 and field != "resources":
+            if field == "apiVersions":
+                found += [required(at / field % i) for i, value in enumerate(values) if not value]
+            if field == "resources":
+                found += _resources(values, at / field)
+            elif "*" in values and len(values) > 1:
                 found.append(
                     invalid(at / field, values, f"if '*' is present, must not specify other {_WORDS[field]}")
                 )
-        found += [not_supported(at / "operations" % i, operation, (*OPERATIONS, "*"))
+        found += [not_supported(at / "operations" % i, operation, sorted(("*", *OPERATIONS)))
                   for i, operation in enumerate(rule.get("operations") or ())
                   if operation not in (*OPERATIONS, "*")]  # fmt: skip
         if rule.get("scope") not in (None, "*", "Cluster", "Namespaced"):
             found.append(not_supported(at / "scope", rule["scope"], ("*", "Cluster", "Namespaced")))
+    return found
+
+
+def _resources(resources: Sequence[str], path: FieldPath) -> list[FieldError]:
+    """None is empty; a wildcard makes those that it includes superfluous."""
+    found: list[FieldError] = []
+    any_part, any_thing = set[str](), set[str]()
+    for index, name in enumerate(resources):
+        if not name:
+            found.append(required(path % index))
+            continue
+        thing, slash, part = name.partition("/")
+        if not slash:
+            continue
+        if thing in any_part:
+            found.append(invalid(path % index, name, f"if '{thing}/*' is present, must not specify {name}"))
+        if part in any_thing:
+            found.append(invalid(path % index, name, f"if '*/{part}' is present, must not specify {name}"))
+        if part == "*":
+            any_part.add(thing)
+        if thing == "*":
+            any_thing.add(part)
+    if len(resources) > 1 and "*/*" in resources:
+        found.append(invalid(path, list(resources), "if '*/*' is present, must not specify other resources"))
+    plain = [name for name in resources if name and "/" not in name]
+    if "*" in plain and plain[-1] != "*":
+        text = "if '*' is present, must not specify other resources without subresources"
+        found.append(invalid(path, list(resources), text))
     return found
 
 
@@ -131,10 +162,7 @@ _WORDS = {"operations": "operations", "apiGroups": "API groups", "apiVersions": 
 def _selectors(match: Object, path: FieldPath) -> list[FieldError]:
     found: list[FieldError] = []
     for field in ("namespaceSelector", "objectSelector"):
-        try:
-            labels.from_label_selector(match.get(field) or {})
-        except ValueError as error:
-            found.append(invalid(path / field, match.get(field), str(error)))
+        found += validate_label_selector(match.get(field), path / field)
     return found
 
 

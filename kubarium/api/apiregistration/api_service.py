@@ -23,9 +23,11 @@ def validate(service: Object) -> list[FieldError]:
     group, version = spec.get("group") or "", spec.get("version") or ""
     wanted = f"{version}.{group}"
     found: list[FieldError] = []
-    if name_of(service) != wanted:
+    if name_of(service) and name_of(service) != wanted:
         why = f'must be `spec.version+"."+spec.group`: "{wanted}"'
         found.append(invalid(METADATA / "name", name_of(service), why))
+    if not group and version != "v1":
+        found.append(required(SPEC / "group", "only v1 may have an empty group and it better be legacy kube"))
     found += rules.if_named(SPEC / "group", group, names.dns_subdomain_errors)
     found += [invalid(SPEC / "version", version, text) for text in names.dns_1035_errors(version)]
     for field, most in (("groupPriorityMinimum", 20000), ("versionPriority", 1000)):
@@ -54,8 +56,7 @@ def _server_errors(spec: Object) -> list[FieldError]:
     for field in ("namespace", "name"):
         if not server.get(field):
             found.append(required(SPEC / "service" / field))
-    for error in rules.port_number(SPEC / "service" / "port", server.get("port") or 443):
-        found.append(
-            invalid(error.path, server.get("port"), "port is not valid: " + error.body.partition(": ")[2])
-        )
+    for error in rules.port_number(SPEC / "service" / "port", server.get("port")):
+        why = error.body.partition(": ")[2].partition(": ")[2]
+        found.append(invalid(error.path, server.get("port"), f"port is not valid: {why}"))
     return found

@@ -6,7 +6,8 @@ import hashlib
 
 import orjson
 
-from kubarium.apimachinery import names
+from kubarium.apimachinery import names, rules
+from kubarium.apimachinery.field_path import ROOT, FieldError, immutable, required
 from kubarium.apimachinery.object import Object, annotations_of, copy, name_of, namespace_of
 
 HASH_LABEL = "controller.kubernetes.io/hash"
@@ -14,6 +15,17 @@ REVISION_LABEL = "controller-revision-hash"
 """Label on a pod (and on DaemonSet revisions): which revision it was made from."""
 
 NOT_COPIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def validate(revision: Object) -> list[FieldError]:
+    """Data, and a number of at least 0."""
+    found = [] if revision.get("data") is not None else [required(ROOT / "data", "data is mandatory")]
+    return [*found, *rules.not_negative(revision, ROOT, "revision")]
+
+
+def validate_update(new: Object, old: Object) -> list[FieldError]:
+    """The data stays."""
+    return [*validate(new), *immutable(ROOT / "data", new.get("data"), old.get("data"))]
 
 
 def new(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kubarium.api.core import taints
@@ -60,6 +61,20 @@ def revision_history_limit_of(daemon_set: Object) -> int:
 def template_generation_of(daemon_set: Object) -> str:
     """The older way to number templates."""
     return annotations_of(daemon_set).get(TEMPLATE_GENERATION) or ""
+
+
+def number_template(daemon_set: Object, old: Object | None) -> None:
+    """Count the templates in an annotation, the older way, which clients still read."""
+    metadata = daemon_set["metadata"]
+    annotations = metadata.get("annotations") or {}
+    if old is None:
+        given = annotations.get(TEMPLATE_GENERATION) or ""
+        number = max(int(given), 1) if re.fullmatch("-?[0-9]{1,18}", given) else 1
+    else:
+        before = template_generation_of(old)
+        number = int(before) if re.fullmatch("[0-9]{1,18}", before) else 1
+        number += spec_of(daemon_set).get("template") != spec_of(old).get("template")
+    metadata["annotations"] = {**annotations, TEMPLATE_GENERATION: str(number)}
 
 
 def with_daemon_tolerations(spec: Object) -> list[Object]:

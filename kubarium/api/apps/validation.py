@@ -9,13 +9,14 @@ from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
     FieldPath,
+    InOrder,
     forbidden,
     immutable,
     invalid,
     not_supported,
     required,
 )
-from kubarium.apimachinery.metadata import validate_label_selector
+from kubarium.apimachinery.metadata import shown_selector, validate_label_selector
 from kubarium.apimachinery.object import Object, copy
 
 
@@ -61,8 +62,8 @@ def validate_replication_controller(controller: Object) -> list[FieldError]:
     template = spec.get("template")
     if not template:
         return [*found, required(SPEC / "template")]
-    own = (template.get("metadata") or {}).get("labels") or {}
-    if selector and not labels.from_map(selector).matches(own):
+    own = (template.get("metadata") or {}).get("labels")
+    if selector and not labels.from_map(selector).matches(own or {}):
         at = SPEC / "template" / "metadata" / "labels"
         found.append(invalid(at, own, "`selector` does not match template `labels`"))
     return [*found, *pod.validate_template(template, SPEC / "template", ("Always",))]
@@ -79,7 +80,7 @@ def validate_stateful_set(stateful_set: Object) -> list[FieldError]:
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in ("RollingUpdate", "OnDelete"):
         detail = "must be 'RollingUpdate' or 'OnDelete'"
-        found.append(invalid(SPEC / "updateStrategy", strategy.get("type"), detail))
+        found.append(invalid(SPEC / "updateStrategy", _shown(strategy), detail))
     elif strategy.get("type") == "OnDelete" and strategy.get("rollingUpdate"):
         at = SPEC / "updateStrategy" / "rollingUpdate"
         found.append(
@@ -113,8 +114,10 @@ _STATEFUL_SET_MAY_CHANGE = (
 
 
 def validate_stateful_set_update(new: Object, old: Object) -> list[FieldError]:
-    """Little may change."""
+    """Little may change. What was wrong with the templates already is no obstacle."""
     found = validate_stateful_set(new)
+    wrong = {part for error in validate_stateful_set(old) if (part := _template_of(error))}
+    found = [error for error in found if _template_of(error) not in wrong]
     after, before = copy(new.get("spec") or {}), copy(old.get("spec") or {})
     for field in _STATEFUL_SET_MAY_CHANGE:
         after.pop(field, None)
@@ -128,6 +131,12 @@ def validate_stateful_set_update(new: Object, old: Object) -> list[FieldError]:
     return found
 
 
+def _template_of(error: FieldError) -> str | None:
+    """Which of the templates is it about, if any?"""
+    parts = ("spec.template.", "spec.volumeClaimTemplates[")
+    return next((part for part in parts if str(error.path).startswith(part)), None)
+
+
 def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
     """Selector, template, strategy."""
     spec = daemon_set.get("spec") or {}
@@ -135,8 +144,8 @@ def validate_daemon_set(daemon_set: Object) -> list[FieldError]:
     found += rules.not_negative(spec, SPEC, "minReadySeconds", "revisionHistoryLimit")
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") not in ("OnDelete", "RollingUpdate"):
-        at = SPEC / "updateStrategy" / "type"
-        found.append(not_supported(at, strategy.get("type"), ("OnDelete", "RollingUpdate")))
+        known = ("RollingUpdate", "OnDelete")
+        found.append(not_supported(SPEC / "updateStrategy", _shown(strategy), known))
     if strategy.get("type") == "RollingUpdate":
         rolling = strategy.get("rollingUpdate") or {}
         at = SPEC / "updateStrategy" / "rollingUpdate"
@@ -160,31 +169,57 @@ def validate_daemon_set_update(new: Object, old: Object) -> list[FieldError]:
 
 
 def _selector_and_template(spec: Object, owner: str = "ReplicaSet") -> list[FieldError]:
-    found: list[FieldError] = []
+    """A selector that can be read and chooses the template's labels; a template is judged only beside such a one."""
     selector, template = spec.get("selector"), spec.get("template") or {}
-    own = (template.get("metadata") or {}).get("labels") or {}
+    found: list[FieldError] = []
+    problems: list[FieldError] = []
     if selector is None:
-        found.append(required(SPEC / "selector"))
+        if owner != "DaemonSet":
+            found.append(required(SPEC / "selector"))
     else:
         problems = validate_label_selector(selector, SPEC / "selector")
         found += problems
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-            kind = "deployment" if owner == "ReplicaSet" else owner.lower()
-            found.append(invalid(SPEC / "selector", selector, f"empty selector is invalid for {kind}"))
-        elif not problems and not labels.from_label_selector(selector).matches(own):
-            at = SPEC / "template" / "metadata" / "labels"
-            found.append(invalid(at, own, "`selector` does not match template `labels`"))
-    if owner == "StatefulSet":
-        policy = (template.get("spec") or {}).get("restartPolicy")
-        found += pod.validate_template_metadata(template, SPEC / "template")
-        if policy != "Always":
-            found.append(not_supported(SPEC / "template" / "spec" / "restartPolicy", policy, ("Always",)))
-    else:
-        found += pod.validate_template(template, SPEC / "template", ("Always",))
+            found.append(invalid(SPEC / "selector", {}, f"empty selector is invalid for {_SAID[owner]}"))
+    if problems and owner != "DaemonSet":
+        detail = "" if owner == "StatefulSet" else "invalid label selector"
+        return [*found, invalid(SPEC / "selector", shown_selector(selector or {}), detail)]
+    if not problems:
+        found += _chosen(selector, template)
+    found += pod.validate_template(
+        _with_claims(template, spec) if owner == "StatefulSet" else template, SPEC / "template", ("Always",)
+    )
     if (template.get("spec") or {}).get("activeDeadlineSeconds") is not None:
         at = SPEC / "template" / "spec" / "activeDeadlineSeconds"
         found.append(forbidden(at, f"activeDeadlineSeconds in {owner} is not Supported"))
     return found
+
+
+_SAID = {"ReplicaSet": "deployment", "StatefulSet": "statefulset", "DaemonSet": "daemonset"}
+"""Whose empty selector is refused; ReplicaSets say `deployment`, as upstream's do."""
+
+
+def _chosen(selector: Object | None, template: Object) -> list[FieldError]:
+    own = (template.get("metadata") or {}).get("labels")
+    if labels.from_label_selector(selector).matches(own or {}):
+        return []
+    at = SPEC / "template" / "metadata" / "labels"
+    return [invalid(at, own, "`selector` does not match template `labels`")]
+
+
+def _with_claims(template: Object, spec: Object) -> Object:
+    """The template with a volume for each claim template: containers may mount them by name."""
+    claims = [
+        name
+        for claim in spec.get("volumeClaimTemplates") or []
+        if (name := (claim.get("metadata") or {}).get("name"))
+    ]
+    if not claims:
+        return template
+    inner = template.get("spec") or {}
+    own = [volume for volume in inner.get("volumes") or [] if volume.get("name") not in claims]
+    more = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in dict.fromkeys(claims)]
+    return {**template, "spec": {**inner, "volumes": [*own, *more]}}
 
 
 def _selector_stays(new: Object, old: Object) -> list[FieldError]:
@@ -196,7 +231,7 @@ def _selector_stays(new: Object, old: Object) -> list[FieldError]:
 def _deployment_strategy(strategy: Object, path: FieldPath) -> list[FieldError]:
     kind = strategy.get("type")
     if kind not in ("Recreate", "RollingUpdate"):
-        return [not_supported(path / "type", kind, ("Recreate", "RollingUpdate"))]
+        return [not_supported(path, _shown(strategy), ("Recreate", "RollingUpdate"))]
     rolling = strategy.get("rollingUpdate")
     if kind == "Recreate":
         if rolling is not None:
@@ -225,3 +260,15 @@ def _amounts(rolling: Object, path: FieldPath) -> list[FieldError]:
         for error in rules.share(path / field, rolling.get(field))
     ]
     return found + rules.at_most_all(path / "maxUnavailable", rolling.get("maxUnavailable"))
+
+
+_ROLLING = (
+    ("partition", "Partition"), ("maxUnavailable", "MaxUnavailable"), ("maxSurge", "MaxSurge"),
+)  # fmt: skip
+
+
+def _shown(strategy: Object) -> InOrder:
+    """A strategy as messages show it: by the names of the internal type."""
+    rolling = strategy.get("rollingUpdate")
+    inner = None if rolling is None else {name: rolling.get(key) for key, name in _ROLLING if key in rolling}
+    return InOrder(Type=strategy.get("type") or "", RollingUpdate=inner)

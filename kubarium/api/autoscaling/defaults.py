@@ -24,6 +24,7 @@ def fill_defaults(autoscaler: Object) -> None:
         target = {"type": "Utilization", "averageUtilization": 80}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     behavior = spec.get("behavior")
-    if behavior:
-        behavior["scaleUp"] = {**_UP, **(behavior.get("scaleUp") or {})}
-        behavior["scaleDown"] = {**_DOWN, **(behavior.get("scaleDown") or {})}
+    if behavior is not None:
+        for side, usual in (("scaleUp", _UP), ("scaleDown", _DOWN)):
+            given = {key: value for key, value in (behavior.get(side) or {}).items() if value is not None}
+            behavior[side] = {**usual, **given}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.pod.container_validation import container_name_errors
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
@@ -12,7 +13,6 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
-from kubarium.apimachinery.metadata import validate_label_selector
 from kubarium.apimachinery.object import Object, spec_of
 
 SOURCES = {
@@ -68,11 +68,11 @@ def _reference(reference: Object, path: FieldPath) -> list[FieldError]:
 
 def _metric(metric: Object, path: FieldPath) -> list[FieldError]:
     kind = metric.get("type") or ""
-    if not kind:
-        return [required(path / "type", "must specify a metric source type")]
-    if kind not in SOURCES:
-        return [not_supported(path / "type", kind, SOURCES)]
     found: list[FieldError] = []
+    if not kind:
+        found.append(required(path / "type", "must specify a metric source type"))
+    if kind not in SOURCES:  # upstream says so twice
+        return [*found, *[not_supported(path / "type", kind, sorted(SOURCES))] * 2]
     for field in sorted(SOURCES.values()):
         if metric.get(field) is None:
             continue
@@ -101,8 +101,11 @@ def _resource(source: Object, path: FieldPath) -> list[FieldError]:
 
 
 def _container_resource(source: Object, path: FieldPath) -> list[FieldError]:
-    name = source.get("container")
-    found = [] if name else [required(path / "container", "must specify a container")]
+    name, container = source.get("name"), source.get("container")
+    found = container_name_errors(name, path / "name") if name else []
+    if not container:
+        found.append(required(path / "container", "must specify a container"))
+    found += rules.if_named(path / "container", container, names.dns_label_errors)
     return found + _resource(source, path)
 
 
@@ -155,7 +158,7 @@ def _identifier(metric: Object, path: FieldPath) -> list[FieldError]:
     found = [] if name else [required(path / "name", "must specify a metric name")]
     if name:
         found += [invalid(path / "name", name, text) for text in names.path_segment_errors(name)]
-    return found + validate_label_selector(metric.get("selector"), path / "selector")
+    return found
 
 
 def _target(target: Object, path: FieldPath) -> list[FieldError]:
@@ -163,7 +166,7 @@ def _target(target: Object, path: FieldPath) -> list[FieldError]:
     found: list[FieldError] = []
     if not kind:
         found.append(required(path / "type", "must specify a metric target type"))
-    elif kind not in TARGETS:
+    if kind not in TARGETS:
         found.append(invalid(path / "type", kind, "must be either Utilization, Value, or AverageValue"))
     for field in ("value", "averageValue"):
         amount = target.get(field)

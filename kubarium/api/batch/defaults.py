@@ -19,7 +19,9 @@ def fill_labels(job: Object) -> None:
     """Without labels of its own it has those of its pods."""
     labels = ((spec_of(job).get("template") or {}).get("metadata") or {}).get("labels") or {}
     if labels and not (job.get("metadata") or {}).get("labels"):
-        metadata_of(job)["labels"] = dict(labels)
+        metadata_of(job)["labels"] = (
+            labels  # the same ones: what is added to the template is added to the job
+        )
 
 
 def fill_job_spec(spec: Object) -> None:

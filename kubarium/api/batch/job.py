@@ -46,10 +46,14 @@ def generate_selector(job: Object) -> None:
     template = spec.get("template")
     if spec.get("manualSelector") or not template:
         return
-    uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+    uid, name = job["metadata"]["uid"], job["metadata"].get("name") or ""
     metadata = template.get("metadata") or {}
     ours = {CONTROLLER_UID: uid, JOB_NAME: name, "controller-uid": uid, "job-name": name}
-    metadata["labels"] = {**(metadata.get("labels") or {}), **ours}
+    given = metadata.get("labels") or {}
+    shared = job["metadata"].get("labels") is given
+    metadata["labels"] = {**given, **ours}
+    if shared:  # a job that names no labels has those of its template, these too
+        job["metadata"]["labels"] = dict(metadata["labels"])
     template["metadata"] = metadata
     selector = spec.get("selector") or {}
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), CONTROLLER_UID: uid}

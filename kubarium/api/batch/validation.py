@@ -64,14 +64,14 @@ def validate_job_spec(spec: Object, path: FieldPath) -> list[FieldError]:
             found.append(too_long(path / "managedBy", MAX_MANAGER))
     found += _validate_mode(spec, path)
     template = spec.get("template") or {}
-    found += _validate_restart_policy(spec, template, path / "template" / "spec" / "restartPolicy")
     if spec.get("podFailurePolicy") is not None:
         found += validate_failure_policy(spec, path / "podFailurePolicy")
     if spec.get("successPolicy") is not None:
         found += validate_success_policy(spec, path / "successPolicy")
     allowed = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
     found += rules.if_one_of(path / "podReplacementPolicy", spec.get("podReplacementPolicy"), allowed)
-    return [*found, *pod.validate_template(template, path / "template", None)]
+    found += pod.validate_template(template, path / "template", None)
+    return found + _validate_restart_policy(spec, template, path / "template" / "spec" / "restartPolicy")
 
 
 def _validate_mode(spec: Object, path: FieldPath) -> list[FieldError]:
@@ -128,9 +128,9 @@ def _validate_many(parallelism: int | None, most_failed: int | None, path: Field
 
 def _validate_restart_policy(spec: Object, template: Object, path: FieldPath) -> list[FieldError]:
     policy = (template.get("spec") or {}).get("restartPolicy") or ""
-    if policy not in _RESTART:
+    if policy not in _RESTART:  # one that nobody named has become `Always` already
         shown = 'valid values: "OnFailure", "Never"'
-        return [required(path, shown) if not policy else not_supported(path, policy, _RESTART)]
+        return [required(path, shown) if policy in ("", "Always") else not_supported(path, policy, _RESTART)]
     if policy != "Never":
         for field in ("podFailurePolicy", "backoffLimitPerIndex"):
             if spec.get(field) is not None:

@@ -42,9 +42,9 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
 def _address(address: Object, path: FieldPath) -> list[FieldError]:
     # Unlike upstream, 127.0.0.1 may serve: in a cluster on one machine that needs no root it is all there is.
     return [
-        *rules.reachable_address(path / "ip", address.get("ip") or "", here=True),
+        *rules.reachable_address(path / "ip", (address or {}).get("ip") or "", here=True),
         *rules.if_named(path / "hostname", address.get("hostname"), names.dns_label_errors),
-        *rules.if_named(path / "nodeName", address.get("nodeName"), names.dns_subdomain_errors),
+        *rules.if_given(path / "nodeName", address.get("nodeName"), names.dns_subdomain_errors),
     ]
 
 
@@ -54,5 +54,5 @@ def _port(port: Object, path: FieldPath, several: bool) -> list[FieldError]:
         *name_rule(path / "name", port.get("name"), names.dns_label_errors),
         *rules.port_number(path / "port", port.get("port")),
         *rules.one_of(path / "protocol", port.get("protocol"), PROTOCOLS),
-        *rules.if_named(path / "appProtocol", port.get("appProtocol"), names.qualified_name_errors),
+        *rules.if_given(path / "appProtocol", port.get("appProtocol"), names.qualified_name_errors),
     ]

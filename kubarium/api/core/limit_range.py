@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.pod.container_validation import container_name_errors, resource_name_errors
 from kubarium.apimachinery import names, quantity
 from kubarium.apimachinery.field_path import (
     SPEC,
@@ -47,6 +48,7 @@ def validate(limit_range: Object) -> list[FieldError]:
             found.append(duplicate(at / "type", kind))
         seen.add(kind)
         found += _forbidden_parts(item, kind, at)
+        found += _name_errors(item, kind, at)
         for name in dict.fromkeys(name for part in _PARTS for name in item.get(part) or {}):
             found += _order_errors(item, name, at)
     return found
@@ -62,6 +64,18 @@ def _type_errors(kind: str, path: FieldPath) -> list[FieldError]:
     if not found and "/" not in kind and kind not in STANDARD_TYPES:
         found.append(invalid(path, kind, "must be a standard limit type or fully qualified"))
     return found
+
+
+def _name_errors(item: Object, kind: str, path: FieldPath) -> list[FieldError]:
+    """Containers and pods have only what containers use; other things may have any standard resource."""
+    rule = container_name_errors if kind in ("Container", "Pod") else resource_name_errors
+    return [
+        error
+        for part in _PARTS
+        if kind != "Pod" or part not in ("default", "defaultRequest")
+        for name in item.get(part) or {}
+        for error in rule(name, (path / part).key(name))
+    ]
 
 
 def _forbidden_parts(item: Object, kind: str, path: FieldPath) -> list[FieldError]:
@@ -106,7 +120,7 @@ def _order_errors(item: Object, name: str, path: FieldPath) -> list[FieldError]:
         at = (path / "maxLimitRequestRatio").key(name)
         if quantity.compare(ratio, 1) < 0:
             found.append(invalid(at, ratio, f"ratio {ratio} is less than 1"))
-        elif least is not None and most is not None and quantity.milli_value(least):
+        if least is not None and most is not None and quantity.milli_value(least):
             widest = quantity.milli_value(most) / quantity.milli_value(least)
             if quantity.milli_value(ratio) / 1000 > widest:
                 found.append(invalid(at, ratio, f"ratio {ratio} is greater than max/min = {widest:f}"))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
+    METADATA,
     ROOT,
     SPEC,
     FieldError,
     FieldPath,
+    InOrder,
     duplicate,
     forbidden,
     invalid,
@@ -27,19 +29,32 @@ _MAY_CHANGE = (
 )
 
 
-def validate(node: Object) -> list[FieldError]:
-    """Taints, pod ranges, amounts."""
+def fill_defaults(node: Object) -> None:
+    """The first pod range stands alone too; all that there is can be given away, unless it is said otherwise."""
     spec, status = node.get("spec") or {}, node.get("status") or {}
-    found = validate_taints(spec.get("taints") or [], SPEC / "taints")
+    ranges, first = spec.get("podCIDRs") or [], spec.get("podCIDR") or ""
+    if first and (not ranges or ranges[0] != first):
+        spec["podCIDRs"] = [first]
+    elif ranges and not first and ranges[0]:
+        spec["podCIDR"] = ranges[0]
+    if status.get("capacity") is not None and status.get("allocatable") is None:
+        status["allocatable"] = dict(status["capacity"])
+
+
+def validate(node: Object) -> list[FieldError]:
+    """Taints, pod ranges, amounts. Taints are told of as if they were metadata, as upstream does."""
+    spec, status = node.get("spec") or {}, node.get("status") or {}
+    found = validate_taints(spec.get("taints") or [], METADATA / "taints")
     ranges = spec.get("podCIDRs") or []
     for index, text in enumerate(ranges):
-        found += rules.address_block(SPEC / "podCIDRs" % index, text)
+        found += rules.address_block(SPEC / "podCIDRs" % index, text or "")
     if len(ranges) > 2 or (len(ranges) == 2 and len({rules.family_of(text) for text in ranges}) < 2):
         why = "may specify no more than one CIDR for each IP family"
         found.append(invalid(SPEC / "podCIDRs", ranges, why))
+        found += rules.unique(SPEC / "podCIDRs", ranges)
     for part in ("capacity", "allocatable"):
         for name, amount in (status.get(part) or {}).items():
-            found += rules.amount_not_negative((_STATUS / part).key(name), amount)
+            found += rules.amount_of(_STATUS / part / name, name, amount)
     return found
 
 
@@ -81,8 +96,16 @@ def validate_taints(taints: list[Object], path: FieldPath) -> list[FieldError]:
         elif effect not in EFFECTS:
             found.append(not_supported(at / "effect", effect, EFFECTS))
         if (key, effect) in seen:
-            twice = duplicate(at, taint)
+            twice = duplicate(at, _shown_taint(taint))
             text = f"{twice.body}: taints must be unique by key and effect pair"
             found.append(FieldError(twice.type, twice.path, text))
         seen.add((key, effect))
     return found
+
+
+def _shown_taint(taint: Object) -> InOrder:
+    """A taint as messages show it: by the names of the internal type."""
+    shown = {"Key": "key", "Value": "value", "Effect": "effect"}
+    return InOrder(
+        {name: taint.get(key) or "" for name, key in shown.items()}, TimeAdded=taint.get("timeAdded")
+    )

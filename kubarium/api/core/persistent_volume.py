@@ -6,11 +6,13 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 from __future__ import annotations
 
 from kubarium.api.core import node_labels, volume_warnings
+from kubarium.api.core.pod.placement_validation import validate_node_selector
 from kubarium.api.storage.csi import driver_name
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
+    FieldPath,
     forbidden,
     immutable,
     invalid,
@@ -43,7 +45,7 @@ def fill_defaults(volume: Object) -> None:
     spec = volume.setdefault("spec", {})
     if not spec.get("persistentVolumeReclaimPolicy"):
         spec["persistentVolumeReclaimPolicy"] = "Retain"
-    if not spec.get("volumeMode"):
+    if spec.get("volumeMode") is None:
         spec["volumeMode"] = "Filesystem"
     if spec.get("hostPath") is not None and spec["hostPath"].get("type") is None:
         spec["hostPath"]["type"] = ""
@@ -68,8 +70,8 @@ def validate(volume: Object) -> list[FieldError]:
     capacity = spec.get("capacity") or {}
     if not capacity:
         found.append(required(SPEC / "capacity"))
-    elif set(capacity) != {"storage"}:
-        found.append(not_supported(SPEC / "capacity", capacity, ("storage",)))
+    if set(capacity) != {"storage"}:
+        found.append(not_supported(SPEC / "capacity", capacity or None, ("storage",)))
     for name, amount in capacity.items():
         if quantity.milli_value(amount) <= 0:
             found.append(invalid((SPEC / "capacity").key(name), amount, "must be greater than zero"))
@@ -95,10 +97,21 @@ def validate(volume: Object) -> list[FieldError]:
     if affinity is not None and affinity.get("required") is None:
         why = "must specify required node constraints"
         found.append(required(SPEC / "nodeAffinity" / "required", why))
-    if spec.get("csi") is not None:
-        found += driver_name(SPEC / "csi" / "driver", spec["csi"].get("driver"))
-        if not spec["csi"].get("volumeHandle"):
-            found.append(required(SPEC / "csi" / "volumeHandle"))
+    elif affinity is not None:
+        found += validate_node_selector(affinity["required"], SPEC / "nodeAffinity" / "required")
+    return found if spec.get("csi") is None else found + _csi_errors(spec["csi"], SPEC / "csi")
+
+
+def _csi_errors(csi: Object, path: FieldPath) -> list[FieldError]:
+    """A driver, its handle, whole references to secrets; upstream does not look at the one for staging."""
+    found = driver_name(path / "driver", csi.get("driver"))
+    if not csi.get("volumeHandle"):
+        found.append(required(path / "volumeHandle"))
+    for field in ("controllerPublish", "controllerExpand", "nodePublish", "nodeExpand"):
+        secret, at = csi.get(f"{field}SecretRef"), path / f"{field}SecretRef"
+        if secret is not None:
+            found += rules.named(at / "name", secret.get("name"), names.dns_subdomain_errors)
+            found += rules.named(at / "namespace", secret.get("namespace"), names.dns_label_errors)
     return found
 
 

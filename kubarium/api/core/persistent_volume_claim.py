@@ -29,7 +29,7 @@ def fill_defaults(claim: Object) -> None:
 
 def fill_spec(spec: Object) -> None:
     """The part that templates of claims share."""
-    if not spec.get("volumeMode"):
+    if spec.get("volumeMode") is None:
         spec["volumeMode"] = "Filesystem"
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source and not reference:

@@ -127,7 +127,7 @@ def _validate_port(port: Object, at: FieldPath, several: bool) -> list[FieldErro
     found += rules.one_of(at / "protocol", port.get("protocol"), PROTOCOLS)
     if port.get("targetPort") is not None:
         found += rules.port(at / "targetPort", port["targetPort"])
-    return found + rules.if_named(at / "appProtocol", port.get("appProtocol"), names.qualified_name_errors)
+    return found + rules.if_given(at / "appProtocol", port.get("appProtocol"), names.qualified_name_errors)
 
 
 def _validate_uniqueness(ports: list[Object]) -> list[FieldError]:
@@ -179,7 +179,7 @@ def _validate_addresses(spec: Object, kind: str) -> list[FieldError]:
     policy = spec.get("ipFamilyPolicy")
     choices = ("PreferDualStack", "RequireDualStack", "SingleStack")
     if policy is not None and policy not in choices:
-        found.append(invalid(SPEC / "ipFamilyPolicy", policy, f"must be one of {', '.join(choices)}"))
+        found.append(not_supported(SPEC / "ipFamilyPolicy", policy, choices))
     return found
 
 
@@ -220,7 +220,7 @@ def _validate_load_balancer(spec: Object, kind: str) -> list[FieldError]:
                 found.append(forbidden(SPEC / field, _ONLY_LOAD_BALANCER))
         return found
     for index, text in enumerate(ranges):
-        found += rules.address_block(SPEC / "loadBalancerSourceRanges" % index, text.strip())
+        found += rules.address_block(SPEC / "LoadBalancerSourceRanges" % index, (text or "").strip())
     if spec.get("allocateLoadBalancerNodePorts") is None:
         found.append(required(SPEC / "allocateLoadBalancerNodePorts"))
     if name is not None:
@@ -242,6 +242,8 @@ def _validate_traffic(service: Object, spec: Object) -> list[FieldError]:
     if health and not needs_health_check_port(service):
         why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         found.append(invalid(SPEC / "healthCheckNodePort", health, why))
+    elif health:
+        found += rules.port_number(SPEC / "healthCheckNodePort", health)
     found += rules.if_one_of(SPEC / "internalTrafficPolicy", spec.get("internalTrafficPolicy"), POLICIES)
     found += rules.if_one_of(SPEC / "trafficDistribution", spec.get("trafficDistribution"), DISTRIBUTIONS)
     return found

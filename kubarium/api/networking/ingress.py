@@ -54,9 +54,9 @@ def validate_status_update(new: Object, old: Object) -> list[FieldError]:
 
 def _validate_spec(spec: Object) -> list[FieldError]:
     found: list[FieldError] = []
-    if not spec.get("rules") and not spec.get("defaultBackend"):
+    if not spec.get("rules") and spec.get("defaultBackend") is None:
         found.append(invalid(SPEC, None, "either `defaultBackend` or `rules` must be specified"))
-    if spec.get("defaultBackend"):
+    if spec.get("defaultBackend") is not None:
         found += _backend(spec["defaultBackend"], SPEC / "defaultBackend")
     for index, rule in enumerate(spec.get("rules") or []):
         found += _rule(rule, SPEC / "rules" % index)
@@ -139,9 +139,16 @@ def _backend(backend: Object, at: FieldPath) -> list[FieldError]:
 def reference_errors(reference: Object, at: FieldPath) -> list[FieldError]:
     """A reference by group, kind and name."""
     return [
-        *rules.if_named(at / "apiGroup", reference.get("apiGroup"), names.dns_subdomain_errors),
-        *rules.named(at / "kind", reference.get("kind"), names.path_segment_errors),
-        *rules.named(at / "name", reference.get("name"), names.path_segment_errors),
+        *rules.if_given(at / "apiGroup", reference.get("apiGroup"), names.dns_subdomain_errors),
+        *(
+            error
+            for field in ("kind", "name")
+            for error in (
+                rules.if_named(at / field, reference.get(field), names.path_segment_errors)
+                if reference.get(field)
+                else [required(at / field, f"{field} is required")]
+            )
+        ),
     ]
 
 

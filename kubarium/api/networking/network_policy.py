@@ -24,7 +24,7 @@ def fill_defaults(policy: Object) -> None:
     spec = policy.setdefault("spec", {})
     for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
         for port in rule.get("ports") or []:
-            if not port.get("protocol"):
+            if port.get("protocol") is None:
                 port["protocol"] = "TCP"
     if not spec.get("policyTypes"):
         spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]

@@ -8,21 +8,34 @@ from __future__ import annotations
 from kubarium.api.core.pod.container_validation import validate_resources
 from kubarium.api.core.pod.placement_validation import validate_tolerations
 from kubarium.apimachinery import names, rules
-from kubarium.apimachinery.field_path import ROOT, FieldError, immutable
+from kubarium.apimachinery.field_path import ROOT, FieldError, InOrder, duplicate, immutable
 from kubarium.apimachinery.metadata import validate_labels
 from kubarium.apimachinery.object import Object
 
 
 def validate(runtime_class: Object) -> list[FieldError]:
     """A handler; amounts and nodes that make sense."""
-    found = rules.named(ROOT / "handler", runtime_class.get("handler"), names.dns_label_errors)
+    found = rules.if_given(ROOT / "handler", runtime_class.get("handler") or "", names.dns_label_errors)
     overhead = (runtime_class.get("overhead") or {}).get("podFixed")
     if overhead:
         found += validate_resources({"limits": overhead}, ROOT / "overhead")
     scheduling = runtime_class.get("scheduling") or {}
     at = ROOT / "scheduling"
     found += validate_labels(scheduling.get("nodeSelector"), at / "nodeSelector")
-    return found + validate_tolerations(scheduling.get("tolerations") or [], at / "tolerations")
+    tolerations = scheduling.get("tolerations") or []
+    for index, one in enumerate(tolerations):
+        if one in tolerations[:index]:
+            found.append(duplicate(at / "tolerations" % index, _shown(one)))
+    # upstream names the field twice
+    return found + validate_tolerations(tolerations, at / "tolerations" / "tolerations")
+
+
+def _shown(toleration: Object) -> InOrder:
+    """A toleration as messages show it: by the names of the internal type."""
+    fields = {"Key": "key", "Operator": "operator", "Value": "value", "Effect": "effect"}
+    shown = InOrder({name: toleration.get(key) or "" for name, key in fields.items()})
+    shown["TolerationSeconds"] = toleration.get("tolerationSeconds")
+    return shown
 
 
 def validate_update(new: Object, old: Object) -> list[FieldError]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from kubarium.api.authentication import users
 from kubarium.apimachinery import names
 from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported, required
+from kubarium.apimachinery.metadata import validate_label_selector
 from kubarium.apimachinery.object import Object
 
 GROUP = "rbac.authorization.k8s.io"
@@ -132,7 +133,26 @@ def role_name_errors(name: str) -> list[str]:
 
 def validate_role(role: Object) -> list[FieldError]:
     """A namespaced role cannot speak of paths."""
-    return _validate_rules(role, namespaced=role.get("kind") == "Role")
+    found = _validate_rules(role, namespaced=role.get("kind") == "Role")
+    return (
+        found
+        if role.get("aggregationRule") is None
+        else found + _validate_aggregation(role["aggregationRule"])
+    )
+
+
+def _validate_aggregation(rule: Object) -> list[FieldError]:
+    path = FieldPath("aggregationRule") / "clusterRoleSelectors"
+    selectors = rule.get("clusterRoleSelectors") or []
+    if not selectors:
+        return [required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")]
+    found: list[FieldError] = []
+    for index, selector in enumerate(selectors):
+        problems = validate_label_selector(selector, path % index)
+        if problems:
+            problems.append(invalid(path % index, None, "invalid label selector."))
+        found += problems
+    return found
 
 
 def validate_role_update(new: Object, old: Object) -> list[FieldError]:
@@ -168,7 +188,7 @@ def validate_binding(binding: Object) -> list[FieldError]:
     reference = binding.get("roleRef") or {}
     path = FieldPath("roleRef")
     namespaced = binding.get("kind") == "RoleBinding"
-    kinds = ["ClusterRole", "Role"] if namespaced else ["ClusterRole"]
+    kinds = ["Role", "ClusterRole"] if namespaced else ["ClusterRole"]
     if reference.get("apiGroup") != GROUP:
         found.append(not_supported(path / "apiGroup", reference.get("apiGroup") or "", [GROUP]))
     if reference.get("kind") not in kinds:

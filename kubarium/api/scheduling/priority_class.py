@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.apimachinery import rules
 from kubarium.apimachinery.field_path import METADATA, ROOT, FieldError, forbidden, immutable
 from kubarium.apimachinery.object import Object, name_of
 
@@ -12,12 +13,24 @@ SYSTEM = {SYSTEM_CLUSTER_CRITICAL: 2_000_000_000, SYSTEM_NODE_CRITICAL: 2_000_00
 
 def fill_defaults(priority_class: Object) -> None:
     """It may take the place of others."""
-    if not priority_class.get("preemptionPolicy"):
+    if priority_class.get("preemptionPolicy") is None:
         priority_class["preemptionPolicy"] = "PreemptLowerPriority"
 
 
 def validate(priority_class: Object) -> list[FieldError]:
-    """System names and system numbers are the system's."""
+    """System names and system numbers are the system's; a known policy."""
+    return [
+        *_reserved(priority_class),
+        *rules.one_of(
+            ROOT / "preemptionPolicy", priority_class.get("preemptionPolicy"), _POLICIES, in_order=True
+        ),
+    ]
+
+
+_POLICIES = ("PreemptLowerPriority", "Never")
+
+
+def _reserved(priority_class: Object) -> list[FieldError]:
     name, value = name_of(priority_class), priority_class.get("value") or 0
     if name.startswith("system-"):
         if SYSTEM.get(name) != value:

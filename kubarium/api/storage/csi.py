@@ -50,10 +50,12 @@ def fill_defaults(driver: Object) -> None:
 
 def driver_name(path: FieldPath, name: str | None) -> list[FieldError]:
     """A short name in the form of a domain."""
-    found = rules.named(path, name, lambda text: names.dns_subdomain_errors(text.lower()))
+    found = [] if name else [required(path)]
     if len(name or "") > MAX_DRIVER_NAME:
-        found.insert(0, too_long(path, MAX_DRIVER_NAME))
-    return found
+        found.append(too_long(path, MAX_DRIVER_NAME))
+    return found + [
+        invalid(path, name or "", text) for text in names.dns_subdomain_errors((name or "").lower())
+    ]
 
 
 # ---- CSIDriver

@@ -23,9 +23,9 @@ RECLAIM_POLICIES = ("Delete", "Retain")
 
 def fill_defaults(storage_class: Object) -> None:
     """Deleted after use, bound at once."""
-    if not storage_class.get("reclaimPolicy"):
+    if storage_class.get("reclaimPolicy") is None:
         storage_class["reclaimPolicy"] = "Delete"
-    if not storage_class.get("volumeBindingMode"):
+    if storage_class.get("volumeBindingMode") is None:
         storage_class["volumeBindingMode"] = IMMEDIATE
 
 
@@ -43,9 +43,9 @@ def validate(storage_class: Object) -> list[FieldError]:
     )
     found += rules.parameters(ROOT / "parameters", storage_class.get("parameters") or {})
     policy = storage_class.get("reclaimPolicy")
-    if policy not in RECLAIM_POLICIES:
+    if policy and policy not in RECLAIM_POLICIES:
         found.append(not_supported(ROOT / "reclaimPolicy", policy, RECLAIM_POLICIES))
-    found += rules.one_of(
+    found += rules.if_one_of(
         ROOT / "volumeBindingMode", storage_class.get("volumeBindingMode"), (IMMEDIATE, WAIT)
     )
     return found + _topologies(storage_class.get("allowedTopologies") or [], ROOT / "allowedTopologies")
@@ -64,7 +64,10 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
 
 def _topologies(terms: list[Object], path: FieldPath) -> list[FieldError]:
     found: list[FieldError] = []
-    for index, term in enumerate(terms):
+    before: list[dict[str, set[str]]] = [
+        {} for _ in terms
+    ]  # upstream finds an empty term in the room it makes
+    for index, term in enumerate(term or {} for term in terms):
         seen: set[str] = set()
         for number, expression in enumerate(term.get("matchLabelExpressions") or []):
             at = (path % index / "matchLabelExpressions") % number
@@ -76,4 +79,12 @@ def _topologies(terms: list[Object], path: FieldPath) -> list[FieldError]:
             if key in seen:
                 found.append(duplicate(at / "key", key))
             seen.add(key)
+        means = {
+            one.get("key") or "": set(one.get("values") or [])
+            for one in term.get("matchLabelExpressions") or []
+        }
+        found += [
+            duplicate((path % index) / "matchLabelExpressions", "") for other in before if other == means
+        ]
+        before.append(means)
     return found

@@ -26,7 +26,7 @@ def validate(attachment: Object) -> list[FieldError]:
     return [
         *driver_name(SPEC / "attacher", spec.get("attacher")),
         *_source(spec.get("source") or {}, SPEC / "source"),
-        *rules.named(SPEC / "nodeName", spec.get("nodeName"), names.dns_subdomain_errors),
+        *rules.if_given(SPEC / "nodeName", spec.get("nodeName") or "", names.dns_subdomain_errors),
         *_status_errors(attachment),
     ]
 
@@ -47,9 +47,11 @@ def _source(source: Object, path: FieldPath) -> list[FieldError]:
         return [required(path, _ONE_SOURCE)]
     if inline is not None and name is not None:
         return [forbidden(path, _ONE_SOURCE)]
-    if inline is None and not name:
-        return [required(path / "persistentVolumeName", "must specify non empty persistentVolumeName")]
-    return rules.if_named(path / "persistentVolumeName", name, names.dns_subdomain_errors)
+    at = path / "persistentVolumeName"
+    found = (
+        [required(at, "must specify non empty persistentVolumeName")] if inline is None and not name else []
+    )
+    return [*found, *rules.if_given(at, name, names.dns_subdomain_errors)]
 
 
 def _status_errors(attachment: Object) -> list[FieldError]:

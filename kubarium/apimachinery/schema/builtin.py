@@ -228,11 +228,13 @@ def _string_map(own: str) -> Check:
 
 def _list(item: Check, own: str) -> Check:
     def check(value: Any, where: Where, unknown: list[str]) -> Any:
+        if value is None:  # an entry of a map of lists
+            return []
         if type(value) is not list:
             raise _Wrong(_shown(value), where, own)
         for index, child in enumerate(value):
-            # A null in a list of structs is a struct without fields.
-            kept = item({} if child is None and item is not _string else child, (where, index, ""), unknown)
+            # A null in a list is a struct without fields, no text, or 0.
+            kept = item(_NULLS.get(item, {}) if child is None else child, (where, index, ""), unknown)
             if kept is not child:
                 value[index] = kept
         return value
@@ -266,6 +268,8 @@ def _integer(bits: int) -> Check:
 
 
 _int32, _int64 = _integer(32), _integer(64)
+_NULLS: dict[Check, Any] = {_string: None, _int32: 0, _int64: 0}
+"""What a null in a list means, where it is no struct."""
 
 
 def _float(value: Any, where: Where, unknown: list[str]) -> Any:

@@ -184,15 +184,6 @@ async def test_failing_open_and_failing_closed(
                 break
 
 
-async def test_dry_run_needs_a_harmless_webhook(
-    client: Client, namespace: str, hook: Hook, registered: Registered
-) -> None:
-    await registered.add("Mutating", hook.client_config(), sideEffects="Some")
-    await until_asked(client, namespace, hook)
-    with pytest.raises(errors.BadRequest, match="does not support dry run"):
-        await create(client, namespace, dry_run=True)
-
-
 async def test_a_service_reference_finds_a_ready_endpoint(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from kubarium.api.core.pod.probe_validation import validate_probes
 from kubarium.api.core.pod.security_validation import validate_container_security
 from kubarium.api.core.pod.source_validation import validate_env, validate_env_from
@@ -65,7 +67,7 @@ def _validate_container(
     policy = container.get("terminationMessagePolicy")
     if policy not in ("FallbackToLogsOnError", "File"):
         at = path / "terminationMessagePolicy"
-        found.append(not_supported(at, policy, ("FallbackToLogsOnError", "File")))
+        found.append(not_supported(at, policy, ("File", "FallbackToLogsOnError")))
     found += _validate_ports(container.get("ports") or [], path / "ports")
     found += validate_env(container.get("env") or [], path / "env")
     found += validate_env_from(container.get("envFrom") or [], path / "envFrom")
@@ -126,7 +128,7 @@ def _validate_mounts(mounts: list[Object], volume_names: set[str], path: FieldPa
         name, where = mount.get("name") or "", mount.get("mountPath") or ""
         if not name:
             found.append(required(at / "name"))
-        elif name not in volume_names:
+        if name not in volume_names:
             found.append(not_found(at / "name", name))
         if not where:
             found.append(required(at / "mountPath"))
@@ -147,8 +149,8 @@ def _validate_mounts(mounts: list[Object], volume_names: set[str], path: FieldPa
             )
         propagation = mount.get("mountPropagation")
         allowed = ("Bidirectional", "HostToContainer", "None")
-        if propagation and propagation not in allowed:
-            found.append(not_supported(at / "mountPropagation", propagation, allowed))
+        if propagation is not None and propagation not in allowed:  # upstream does not say of which mount
+            found.append(not_supported(path / "mountPropagation", propagation, allowed))
     return found
 
 
@@ -158,8 +160,8 @@ def _validate_devices(devices: list[Object], volume_names: set[str], path: Field
         at = path % index
         if not device.get("name"):
             found.append(required(at / "name"))
-        elif device["name"] not in volume_names:
-            found.append(not_found(at / "name", device["name"]))
+        if (device.get("name") or "") not in volume_names:
+            found.append(not_found(at / "name", device.get("name") or ""))
         if not device.get("devicePath"):
             found.append(required(at / "devicePath"))
     return found
@@ -172,7 +174,7 @@ def validate_resources(resources: Object, path: FieldPath) -> list[FieldError]:
     for part, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
             at = (path / part).key(name)
-            found += _validate_resource_name(name, at)
+            found += container_name_errors(name, at)
             if quantity.milli_value(amount) < 0:
                 found.append(invalid(at, amount, _NOT_NEGATIVE))
             elif "/" in name and quantity.milli_value(amount) % 1000:
@@ -182,25 +184,46 @@ def validate_resources(resources: Object, path: FieldPath) -> list[FieldError]:
         if limit is not None and quantity.milli_value(amount) > quantity.milli_value(limit):
             what = f"must be less than or equal to {name} limit of {limit}"
             found.append(invalid(path / "requests", amount, what))
-        elif limit is not None and _is_extended(name) and amount != limit:
+        elif limit is not None and is_extended(name) and amount != limit:
             found.append(invalid(path / "requests", amount, f"must be equal to {name} limit of {limit}"))
-        elif limit is None and _is_extended(name):
+        elif limit is None and is_extended(name):
             found.append(required(path / "limits", "Limit must be set for non overcommitable resources"))
     return found
 
 
-def _validate_resource_name(name: str, at: FieldPath) -> list[FieldError]:
-    problems = names.qualified_name_errors(name)
-    if problems:
-        return [invalid(at, name, text) for text in problems]
-    if "/" not in name and name not in _STANDARD_RESOURCES and not name.startswith("hugepages-"):
-        standard = "must be a standard resource type or fully qualified"
-        return [invalid(at, name, standard), invalid(at, name, "must be a standard resource for containers")]
-    return []
+def resource_name_errors(name: str, at: FieldPath) -> list[FieldError]:
+    """A qualified name; without a domain it is one of the standard resources."""
+    problems = [invalid(at, name, text) for text in names.qualified_name_errors(name)]
+    if not problems and "/" not in name and not _is_standard(name, _STANDARD):
+        return [invalid(at, name, "must be a standard resource type or fully qualified")]
+    return problems
 
 
-def _is_extended(name: str) -> bool:
-    return "/" in name and not name.startswith(("kubernetes.io/", "requests."))
+def container_name_errors(name: str, at: FieldPath) -> list[FieldError]:
+    """Something that a container can use: standard, or an extended resource."""
+    found = resource_name_errors(name, at)
+    if "/" not in name:
+        if not _is_standard(name, _STANDARD_RESOURCES):
+            found.append(invalid(at, name, "must be a standard resource for containers"))
+    elif "kubernetes.io/" not in name and not is_extended(name):
+        found.append(invalid(at, name, "doesn't follow extended resource name standard"))
+    return found
+
+
+def _is_standard(name: str, known: Collection[str]) -> bool:
+    return name in known or name.startswith("hugepages-")
+
+
+_STANDARD = frozenset({
+    "cpu", "memory", "ephemeral-storage", "storage", "requests.cpu", "requests.memory", "requests.storage",
+    "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage", *rules.COUNTED,
+})  # fmt: skip
+"""What may be named without a domain anywhere."""
+
+
+def is_extended(name: str) -> bool:
+    """A resource of someone else, which nodes offer in whole pieces."""
+    return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def _validate_claims(resources: Object, spec: Object, path: FieldPath) -> list[FieldError]:

@@ -6,6 +6,8 @@ being filled in, for nobody else fills them.
 
 from __future__ import annotations
 
+import re
+
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery.object import Object
 
@@ -83,9 +85,22 @@ def fill_container(container: Object) -> None:
         del security["procMount"]
 
 
+MAX_IMAGE_NAME = 255
+_REFERENCE = re.compile(
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    r"(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?"
+)
+"""A name of an image with a tag perhaps (github.com/distribution/reference); others have no tag that says `latest`."""
+
+
 def pull_policy(image: str) -> str:
     """Always for `latest`, said or unsaid; else once is enough."""
-    if "@" in image:
+    if (
+        "@" in image
+        or len(image.rpartition(":")[0] or image) > MAX_IMAGE_NAME
+        or not _REFERENCE.fullmatch(image)
+    ):
         return "IfNotPresent"
     tag = image.rpartition("/")[2].partition(":")[2] or "latest"
     return "Always" if tag == "latest" else "IfNotPresent"

@@ -29,7 +29,7 @@ def validate_tolerations(tolerations: list[Object], path: FieldPath) -> list[Fie
             found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
         elif operator != "Exists":
             what = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-            found.append(invalid(at / "operator", operator, what))
+            found.append(invalid(at / "operator", toleration.get("operator") or "", what))
         if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
             found.append(
                 invalid(at / "effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
@@ -54,11 +54,8 @@ def validate_affinity(affinity: Object, path: FieldPath) -> list[FieldError]:
     node = affinity.get("nodeAffinity") or {}
     hard = node.get("requiredDuringSchedulingIgnoredDuringExecution")
     if hard is not None:
-        at = path / "nodeAffinity" / "requiredDuringSchedulingIgnoredDuringExecution" / "nodeSelectorTerms"
-        if not hard.get("nodeSelectorTerms"):
-            found.append(required(at, "must have at least one node selector term"))
-        for index, term in enumerate(hard.get("nodeSelectorTerms") or []):
-            found += _validate_node_term(term, at % index)
+        at = path / "nodeAffinity" / "requiredDuringSchedulingIgnoredDuringExecution"
+        found += validate_node_selector(hard, at)
     for index, preference in enumerate(node.get("preferredDuringSchedulingIgnoredDuringExecution") or []):
         at = path / "nodeAffinity" / "preferredDuringSchedulingIgnoredDuringExecution" % index
         found += _validate_weight(preference, at)
@@ -99,7 +96,40 @@ def _validate_node_term(term: Object, path: FieldPath) -> list[FieldError]:
             found.append(invalid(at / "operator", operator, "not a valid selector operator"))
         key = expression.get("key") or ""
         found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
+    for index, expression in enumerate(term.get("matchFields") or []):
+        found += _node_field(expression or {}, path / "matchFields" % index)
     return found
+
+
+def _node_field(expression: Object, path: FieldPath) -> list[FieldError]:
+    """The only field of a node that can be selected is its name, and only one at a time."""
+    operator, values = expression.get("operator") or "", expression.get("values") or []
+    found: list[FieldError] = []
+    if operator not in ("In", "NotIn"):
+        found.append(invalid(path / "operator", operator, "not a valid selector operator"))
+    elif len(values) != 1:
+        why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+        found.append(required(path / "values", why))
+    key = expression.get("key") or ""
+    if key != "metadata.name":
+        return [*found, invalid(path / "key", key, "not a valid field selector key")]
+    for index, value in enumerate(values):
+        found += [
+            invalid(path / "values" % index, value, text) for text in names.dns_subdomain_errors(value or "")
+        ]
+    return found
+
+
+def validate_node_selector(selector: Object, path: FieldPath) -> list[FieldError]:
+    """Terms of node labels and fields, at least one."""
+    terms = selector.get("nodeSelectorTerms") or []
+    if not terms:
+        return [required(path / "nodeSelectorTerms", "must have at least one node selector term")]
+    return [
+        error
+        for index, term in enumerate(terms)
+        for error in _validate_node_term(term or {}, (path / "nodeSelectorTerms") % index)
+    ]
 
 
 def _validate_pod_term(term: Object, path: FieldPath) -> list[FieldError]:
@@ -107,15 +137,18 @@ def _validate_pod_term(term: Object, path: FieldPath) -> list[FieldError]:
     key = term.get("topologyKey") or ""
     if not key:
         found.append(required(path / "topologyKey", "can not be empty"))
-    else:
-        found += [invalid(path / "topologyKey", key, text) for text in names.qualified_name_errors(key)]
+    found += [invalid(path / "topologyKey", key, text) for text in names.qualified_name_errors(key)]
+    for name in term.get("namespaces") or []:  # upstream names the field so
+        found += [
+            invalid(path / "namespace", name or "", text) for text in names.dns_label_errors(name or "")
+        ]
     return found
 
 
 def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldError]:
     """Positive skews, a key, a known action; no pair of key and action twice."""
     found: list[FieldError] = []
-    seen: set[tuple[str, str]] = set()
+    pairs = [(one.get("topologyKey") or "", one.get("whenUnsatisfiable") or "") for one in constraints]
     for index, constraint in enumerate(constraints):
         at = path % index
         if (constraint.get("maxSkew") or 0) <= 0:
@@ -126,9 +159,8 @@ def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldErr
         action = constraint.get("whenUnsatisfiable") or ""
         if action not in ("DoNotSchedule", "ScheduleAnyway"):
             found.append(not_supported(at / "whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway")))
-        if (key, action) in seen:
+        if (key, action) in pairs[index + 1 :]:
             found.append(duplicate(at / "{topologyKey, whenUnsatisfiable}", f"{{{key}, {action}}}"))
-        seen.add((key, action))
         minimum = constraint.get("minDomains")
         if minimum is not None and minimum <= 0:
             found.append(invalid(at / "minDomains", minimum, "must be greater than zero"))

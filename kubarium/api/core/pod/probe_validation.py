@@ -95,9 +95,7 @@ def _http_get(action: Object, path: FieldPath) -> list[FieldError]:
         found.append(required(path / "path"))
     if action.get("scheme") not in ("HTTP", "HTTPS"):
         found.append(not_supported(path / "scheme", action.get("scheme"), ("HTTP", "HTTPS")))
-    for index, header in enumerate(action.get("httpHeaders") or []):
+    for header in action.get("httpHeaders") or []:
         name = header.get("name") or ""
-        found += [
-            invalid(path / "httpHeaders" % index / "name", name, text) for text in names.header_errors(name)
-        ]
+        found += [invalid(path / "httpHeaders", name, text) for text in names.header_errors(name)]
     return found

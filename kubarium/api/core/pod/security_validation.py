@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from kubarium.api.core.pod import spec_text
 from kubarium.apimachinery import rules
 from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
+    InOrder,
     duplicate,
     forbidden,
     invalid,
@@ -50,18 +52,22 @@ def validate_container_security(security: Object, path: FieldPath, spec: Object)
     found += _profiles(security, path)
     mount = security.get("procMount")
     if mount is not None:
-        found += rules.one_of(path / "procMount", mount, ("Default", "Unmasked"))
+        found += rules.if_one_of(path / "procMount", mount, ("Default", "Unmasked"))
         if mount == "Unmasked" and spec.get("hostUsers") is not False:
             why = "`hostUsers` must be false to use `Unmasked`"
             found.append(invalid(path / "procMount", mount, why))
     if security.get("allowPrivilegeEscalation") is False:
         if security.get("privileged"):
             what = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            found.append(invalid(path, security, what))
+            found.append(invalid(path, _shown(security), what))
         if "CAP_SYS_ADMIN" in ((security.get("capabilities") or {}).get("add") or []):
             what = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            found.append(invalid(path, security, what))
+            found.append(invalid(path, _shown(security), what))
     return found
+
+
+def _shown(security: Object) -> InOrder:
+    return InOrder(spec_text.shown(security, "core.SecurityContext"))
 
 
 def _ids(security: Object, path: FieldPath, *fields: str) -> list[FieldError]:
@@ -88,12 +94,18 @@ def _profile(profile: Object, path: FieldPath, *, is_file: bool) -> list[FieldEr
     elif local is not None:
         which = "seccomp type" if is_file else "type"
         why = f"can only be set when {which} is Localhost"
-        found.append(invalid(path / "localhostProfile", local, why))
+        shown = InOrder(Type=kind, LocalhostProfile=local)
+        found.append(invalid(path / "localhostProfile", shown if is_file else local, why))
+    if not kind:
+        return [
+            required(path / "type", "type is required when seccompProfile is set" if is_file else ""),
+            *found,
+        ]
     return [*rules.one_of(path / "type", kind, _PROFILES), *found]
 
 
 def _local_profile(local: Any, path: FieldPath, *, is_file: bool) -> list[FieldError]:
-    if not local:
+    if local is None or not (local or is_file):
         why = (
             "must be set when seccomp type is Localhost"
             if is_file

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from kubarium.apimachinery import names
+from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported, required
 from kubarium.apimachinery.object import Object
 
@@ -75,6 +75,9 @@ def _key(reference: Object, path: FieldPath, field: str) -> list[FieldError]:
         for name in ("volumeName", "path"):
             if not reference.get(name):
                 found.append(required(path / name))
+    else:
+        name = reference.get("name") or ""
+        found += [invalid(path / "name", name, text) for text in names.dns_subdomain_errors(name)]
     key = reference.get("key") or ""
     if not key:
         return [*found, required(path / "key")]
@@ -92,12 +95,11 @@ def validate_env_from(sources: list[Object], path: FieldPath) -> list[FieldError
             found += [invalid(at / "prefix", prefix, text) for text in names.env_name_errors(prefix)]
         given = [field for field in ("configMapRef", "secretRef") if source.get(field) is not None]
         for field in given:
-            if not source[field].get("name"):
-                found.append(required(at / field / "name"))
-        if not given:
-            found.append(invalid(at, "", "must specify one of: `configMapRef` or `secretRef`"))
+            found += rules.named(at / field / "name", source[field].get("name"), names.dns_subdomain_errors)
+        if not given:  # upstream does not say of which source
+            found.append(invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif len(given) > 1:
-            found.append(invalid(at, "", "may not have more than one field specified at a time"))
+            found.append(invalid(path, "", "may not have more than one field specified at a time"))
     return found
 
 
@@ -108,6 +110,9 @@ def validate_field_ref(reference: Object, path: FieldPath, allowed: tuple[str, .
     at = path / "fieldPath"
     if not text:
         return [*found, required(at)]
+    version = reference.get("apiVersion") or "v1"
+    if version != "v1":
+        return [*found, invalid(at, text, f"error converting fieldPath: unsupported pod version: {version}")]
     subscript = _SUBSCRIPT.match(text)
     if subscript:
         return found + _subscript(subscript[1], subscript[2], at)
@@ -124,12 +129,28 @@ def _subscript(field: str, key: str, path: FieldPath) -> list[FieldError]:
 
 def validate_resource_ref(reference: Object, path: FieldPath, *, in_volume: bool) -> list[FieldError]:
     """A request or limit of a container; files must say of which one."""
+    name, divisor = reference.get("resource") or "", reference.get("divisor") or "0"
     found: list[FieldError] = []
     if in_volume and not reference.get("containerName"):
         found.append(required(path / "containerName"))
-    name = reference.get("resource") or ""
-    if not name:
-        return [*found, required(path / "resource")]
-    if name not in RESOURCES and not name.startswith(("limits.hugepages-", "requests.hugepages-")):
+    elif not name:
+        found.append(required(path / "resource"))
+    elif name not in RESOURCES and not name.startswith(("limits.hugepages-", "requests.hugepages-")):
         found.append(not_supported(path / "resource", name, RESOURCES))
+    what = name.partition(".")[2].partition("-")[0]
+    known, shown, said = _DIVISORS.get(what, _DIVISORS[""])
+    if said and divisor != "0" and divisor not in known:
+        why = f"only divisor's values {shown} are supported with the {said} resource"
+        found.append(invalid(path / "divisor", name, why))
     return found
+
+
+_SIZES = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
+_DIVISORS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "cpu": (("1m", "1"), "1m and 1", "cpu"),
+    "memory": (_SIZES, ", ".join(_SIZES), "memory"),
+    "ephemeral": (_SIZES, ", ".join(_SIZES), "local ephemeral storage"),
+    "hugepages": (_SIZES, ", ".join(_SIZES), "hugepages"),
+    "": ((), "", ""),
+}
+"""In which units a resource can be told: the values, and how messages say them."""

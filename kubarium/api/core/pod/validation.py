@@ -27,15 +27,28 @@ from kubarium.apimachinery.field_path import (
     required,
 )
 from kubarium.apimachinery.metadata import validate_annotations, validate_labels
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, name_of
 
-DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
 
 
 def validate(pod: Object) -> list[FieldError]:
     """A whole pod."""
-    return validate_spec(pod.get("spec") or {}, SPEC, host_ports_unique=True)
+    spec = pod.get("spec") or {}
+    return [*validate_spec(spec, SPEC), *_own_claim_errors(pod, spec.get("volumes") or [])]
+
+
+def _own_claim_errors(pod: Object, volumes: list[Object]) -> list[FieldError]:
+    """An ephemeral volume gets a claim that is named after the pod."""
+    found: list[FieldError] = []
+    for index, volume in enumerate(volumes):
+        if volume.get("ephemeral") is not None:
+            name = volume.get("name") or ""
+            claim = f"{name_of(pod)}-{name}"
+            why = (f'PVC name "{claim}": {text}' for text in names.dns_subdomain_errors(claim))
+            found += [invalid(SPEC / "volumes" % index / "name", name, text) for text in why]
+    return found
 
 
 def validate_template(
@@ -46,7 +59,7 @@ def validate_template(
     found = validate_template_metadata(template, path)
     found += validate_spec(spec, path / "spec")
     policy = spec.get("restartPolicy")
-    if restart_policies is not None and policy in RESTART_POLICIES and policy not in restart_policies:
+    if restart_policies is not None and policy and policy not in restart_policies:
         found.append(not_supported(path / "spec" / "restartPolicy", policy, restart_policies))
     if spec.get("ephemeralContainers"):
         why = "ephemeral containers not allowed in pod template"
@@ -55,13 +68,13 @@ def validate_template(
 
 
 def validate_template_metadata(template: Object, path: FieldPath) -> list[FieldError]:
-    """All that is looked at in a StatefulSet: its containers may mount claims that the template does not name."""
+    """Its labels and annotations."""
     metadata = template.get("metadata") or {}
     found = validate_labels(metadata.get("labels"), path / "labels")
     return [*found, *validate_annotations(metadata.get("annotations"), path / "annotations")]
 
 
-def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = False) -> list[FieldError]:
+def validate_spec(spec: Object, path: FieldPath) -> list[FieldError]:
     """What pods and templates share."""
     found, volume_names = validate_volumes(spec.get("volumes") or [], path / "volumes")
     found += validate_containers(spec, volume_names, path)
@@ -77,9 +90,6 @@ def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = Fa
     found += _validate_dns_config(spec, path / "dnsConfig")
     found += validate_labels(spec.get("nodeSelector"), path / "nodeSelector")
     found += validate_pod_security(spec, path)
-    for index, secret in enumerate(spec.get("imagePullSecrets") or []):
-        if not secret.get("name"):
-            found.append(required(path / "imagePullSecrets" % index / "name"))
     found += validate_affinity(spec.get("affinity") or {}, path / "affinity")
     found += _validate_names(spec, path)
     found += validate_tolerations(spec.get("tolerations") or [], path / "tolerations")
@@ -103,9 +113,7 @@ def validate_spec(spec: Object, path: FieldPath, *, host_ports_unique: bool = Fa
     )
     if spec.get("hostNetwork"):
         found += _validate_host_network(spec, path)
-    if host_ports_unique:
-        found += _validate_host_ports(spec, path)
-    return found
+    return found + _validate_host_ports(spec, path)
 
 
 def _validate_gates(spec: Object, path: FieldPath) -> list[FieldError]:
@@ -183,8 +191,11 @@ MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_CHARACTERS = 3, 32, 2048
 
 
 def _validate_dns_config(spec: Object, path: FieldPath) -> list[FieldError]:
-    config = spec.get("dnsConfig") or {}
     found: list[FieldError] = []
+    if spec.get("dnsConfig") is None:
+        why = "must provide `dnsConfig` when `dnsPolicy` is None"
+        return [required(path, why)] if spec.get("dnsPolicy") == "None" else []
+    config = spec["dnsConfig"]
     nameservers, searches = config.get("nameservers") or [], config.get("searches") or []
     if spec.get("dnsPolicy") == "None" and not nameservers:
         what = "must provide at least one DNS nameserver when `dnsPolicy` is None"
@@ -202,14 +213,13 @@ def _validate_dns_config(spec: Object, path: FieldPath) -> list[FieldError]:
         why = f"must not have more than {MAX_SEARCH_CHARACTERS} characters (including spaces) in the search list"
         found.append(invalid(path / "searches", searches, why))
     for index, search in enumerate(searches):
-        bare = search.removesuffix(".")
-        if bare:  # a lone dot is the root
-            found += rules.if_named(
-                path / "searches" % index, bare.replace("_", "a"), names.dns_subdomain_errors
-            )
+        if search != ".":  # a lone dot is the root
+            bare = (search or "").removesuffix(".")
+            at = path / "searches" % index
+            found += [invalid(at, bare, text) for text in names.dns_subdomain_errors(bare, underscores=True)]
     for index, option in enumerate(config.get("options") or []):
         if not option.get("name"):
-            found.append(required(path / "options" % index))
+            found.append(required(path / "options" % index, "must not be empty"))
     return found
 
 

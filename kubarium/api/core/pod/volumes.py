@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubarium.api.core import persistent_volume_claim
+from kubarium.api.core.pod import network_volumes
 from kubarium.api.core.pod.source_validation import FILE_FIELDS, validate_field_ref, validate_resource_ref
 from kubarium.api.storage.csi import driver_name
 from kubarium.apimachinery import names, quantity, rules
@@ -15,6 +16,7 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
+from kubarium.apimachinery.metadata import validate_annotations, validate_labels
 from kubarium.apimachinery.object import Object
 
 HOST_PATH_TYPES = (
@@ -33,15 +35,17 @@ def validate_volumes(volumes: list[Object], path: FieldPath) -> tuple[list[Field
     seen: set[str] = set()
     for index, volume in enumerate(volumes):
         at = path % index
-        found += _validate_sources(volume, at)
         name = volume.get("name") or ""
+        problems = _validate_sources(volume, at)
         if not name:
-            found.append(required(at / "name"))
-            continue
-        found += [invalid(at / "name", name, text) for text in names.dns_label_errors(name)]
-        if name in seen:
-            found.append(duplicate(at / "name", name))
-        seen.add(name)
+            problems.append(required(at / "name"))
+        else:
+            problems += [invalid(at / "name", name, text) for text in names.dns_label_errors(name)]
+        if name and name in seen:
+            problems.append(duplicate(at / "name", name))
+        if not problems:
+            seen.add(name)  # a volume that is wrong cannot be mounted either
+        found += problems
     return found, seen
 
 
@@ -51,7 +55,9 @@ def _validate_sources(volume: Object, path: FieldPath) -> list[FieldError]:
         return [required(path, "must specify a volume type")]
     found = [forbidden(path / kind, "may not specify more than 1 volume type") for kind in sources[1:]]
     kind = sources[0]
-    check = _CHECKS.get(kind)
+    check = _CHECKS.get(kind) or network_volumes.CHECKS.get(kind)
+    if kind == "iscsi":
+        found += network_volumes.length_errors(volume, path)
     return found + (check(volume[kind], path / kind) if check else [])
 
 
@@ -128,13 +134,14 @@ def _claim(source: Object, path: FieldPath) -> list[FieldError]:
 
 
 def _downward(source: Object, path: FieldPath) -> list[FieldError]:
-    return [*_mode(source, path), *_downward_items(source.get("items") or [], path / "items")]
+    return [*_mode(source, path), *_downward_items(source.get("items") or [], path)]
 
 
 def _downward_items(items: list[Object], path: FieldPath) -> list[FieldError]:
+    """Upstream does not say of which item."""
     found: list[FieldError] = []
-    for index, item in enumerate(items):
-        at = path % index
+    for item in items:
+        at = path
         found += _local_path(item.get("path") or "", at / "path")
         field, resource = item.get("fieldRef"), item.get("resourceFieldRef")
         if field is not None and resource is not None:
@@ -145,7 +152,7 @@ def _downward_items(items: list[Object], path: FieldPath) -> list[FieldError]:
         elif resource is not None:
             found += validate_resource_ref(resource, at / "resourceFieldRef", in_volume=True)
         else:
-            found.append(required(at / "fieldRef", "one of fieldRef and resourceFieldRef is required"))
+            found.append(required(at, "one of fieldRef and resourceFieldRef is required"))
         found += _item_mode(item, at)
     return found
 
@@ -156,17 +163,17 @@ def _projected(source: Object, path: FieldPath) -> list[FieldError]:
     for index, part in enumerate(source.get("sources") or []):
         at = path / "sources" % index
         given = [kind for kind in part if part[kind] is not None]
-        if not given:
-            found.append(required(at, "must specify one of: ..."))
-        why = "may not specify more than 1 volume type per source"
-        found += [forbidden(at / kind, why) for kind in given[1:]]
-        for kind in given[:1]:
+        for kind in given:
             found += _part(kind, part[kind], at / kind)
+            if kind == "serviceAccountToken" and not part[kind].get("path"):
+                found.append(required(path / "path"))  # upstream forgets where
             for where in _paths(kind, part[kind]):
                 if where in taken:
-                    shown = part[kind].get("name") or kind
-                    found.append(invalid(path, shown, f"conflicting duplicate paths: {where}"))
+                    shown = where if kind == "downwardAPI" else part[kind].get("name") or where
+                    found.append(invalid(path, shown, "conflicting duplicate paths"))
                 taken.add(where)
+        if len(given) > 1:
+            found.append(forbidden(at, "may not specify more than 1 volume type"))
     return found
 
 
@@ -181,7 +188,7 @@ def _part(kind: str, part: Object, path: FieldPath) -> list[FieldError]:
     if kind == "serviceAccountToken":
         return _token(part, path)
     if kind == "downwardAPI":
-        return _downward_items(part.get("items") or [], path / "items")
+        return _downward_items(part.get("items") or [], path)
     if kind in ("secret", "configMap"):
         found = [] if part.get("name") else [required(path / "name")]
         return found + _items(part, path)
@@ -203,24 +210,24 @@ def _token(token: Object, path: FieldPath) -> list[FieldError]:
                 path / "expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"
             )
         )
-    if not token.get("path"):
-        found.append(required(path / "path"))
     return found
 
 
 def _nfs(source: Object, path: FieldPath) -> list[FieldError]:
     found = [required(path / field) for field in ("server", "path") if not source.get(field)]
-    if source.get("path") and not source["path"].startswith("/"):
-        found.append(invalid(path / "path", source["path"], "must be an absolute path"))
+    if not (source.get("path") or "").startswith("/"):
+        found.append(invalid(path / "path", source.get("path") or "", "must be an absolute path"))
     return found
 
 
 def _csi(source: Object, path: FieldPath) -> list[FieldError]:
     found = driver_name(path / "driver", source.get("driver"))
     reference = source.get("nodePublishSecretRef")
-    if reference is not None and not reference.get("name"):
-        found.append(required(path / "nodePublishSecretRef" / "name"))
-    return found
+    if reference is None:
+        return found
+    if not reference.get("name"):
+        return [*found, required(path / "nodePublishSecretRef" / "name")]
+    return found + rules.if_named(path / "name", reference["name"], names.dns_subdomain_errors)
 
 
 def _ephemeral(source: Object, path: FieldPath) -> list[FieldError]:
@@ -228,7 +235,12 @@ def _ephemeral(source: Object, path: FieldPath) -> list[FieldError]:
     template = source.get("volumeClaimTemplate")
     if template is None:
         return [required(at)]
-    return persistent_volume_claim.validate_spec(template.get("spec") or {}, at / "spec")
+    metadata = template.get("metadata") or {}
+    return [
+        *validate_annotations(metadata.get("annotations"), at / "metadata" / "annotations"),
+        *validate_labels(metadata.get("labels"), at / "metadata" / "labels"),
+        *persistent_volume_claim.validate_spec(template.get("spec") or {}, at / "spec"),
+    ]
 
 
 def _image(source: Object, path: FieldPath) -> list[FieldError]:

@@ -15,7 +15,7 @@ def quota(*scopes: str, **hard: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("obj", "problem"),
     [
-        (quota(hpods="1"), "must be a standard resource for quotas"),
+        (quota(hpods="1"), "must be a standard resource for quota"),
         (quota(pods="1.5"), "must be an integer"),
         (quota(cpu="-1"), "must be greater than or equal to 0"),
         (quota("Foo", pods="1"), "unsupported scope"),
