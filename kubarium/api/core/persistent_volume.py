@@ -5,8 +5,7 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 
 from __future__ import annotations
 
-from kubarium.api.core import node_labels, volume_warnings
-from kubarium.api.core.pod.placement_validation import validate_node_selector
+from kubarium.api.core import node_labels, node_selector, volume_warnings
 from kubarium.api.storage.csi import driver_name
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
@@ -98,7 +97,7 @@ def validate(volume: Object) -> list[FieldError]:
         why = "must specify required node constraints"
         found.append(required(SPEC / "nodeAffinity" / "required", why))
     elif affinity is not None:
-        found += validate_node_selector(affinity["required"], SPEC / "nodeAffinity" / "required")
+        found += node_selector.validate(affinity["required"], SPEC / "nodeAffinity" / "required")
     return found if spec.get("csi") is None else found + _csi_errors(spec["csi"], SPEC / "csi")
 
 

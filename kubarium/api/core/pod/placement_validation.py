@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.api.core import node_selector
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
@@ -45,9 +46,6 @@ def validate_tolerations(tolerations: list[Object], path: FieldPath) -> list[Fie
     return found
 
 
-_NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
-
-
 def validate_affinity(affinity: Object, path: FieldPath) -> list[FieldError]:
     """Terms that are whole and weights between 1 and 100."""
     found: list[FieldError] = []
@@ -55,11 +53,11 @@ def validate_affinity(affinity: Object, path: FieldPath) -> list[FieldError]:
     hard = node.get("requiredDuringSchedulingIgnoredDuringExecution")
     if hard is not None:
         at = path / "nodeAffinity" / "requiredDuringSchedulingIgnoredDuringExecution"
-        found += validate_node_selector(hard, at)
+        found += node_selector.validate(hard, at)
     for index, preference in enumerate(node.get("preferredDuringSchedulingIgnoredDuringExecution") or []):
         at = path / "nodeAffinity" / "preferredDuringSchedulingIgnoredDuringExecution" % index
         found += _validate_weight(preference, at)
-        found += _validate_node_term(preference.get("preference") or {}, at / "preference")
+        found += node_selector.validate_term(preference.get("preference") or {}, at / "preference")
     for kind in ("podAffinity", "podAntiAffinity"):
         part = affinity.get(kind) or {}
         for index, term in enumerate(part.get("requiredDuringSchedulingIgnoredDuringExecution") or []):
@@ -75,61 +73,6 @@ def validate_affinity(affinity: Object, path: FieldPath) -> list[FieldError]:
 def _validate_weight(weighted: Object, path: FieldPath) -> list[FieldError]:
     weight = weighted.get("weight") or 0
     return [] if 1 <= weight <= 100 else [invalid(path / "weight", weight, "must be in the range 1-100")]
-
-
-def _validate_node_term(term: Object, path: FieldPath) -> list[FieldError]:
-    found: list[FieldError] = []
-    for index, expression in enumerate(term.get("matchExpressions") or []):
-        at = path / "matchExpressions" % index
-        operator, values = expression.get("operator") or "", expression.get("values") or []
-        if operator in ("In", "NotIn") and not values:
-            found.append(required(at / "values", "must be specified when `operator` is 'In' or 'NotIn'"))
-        elif operator in ("Exists", "DoesNotExist") and values:
-            found.append(
-                forbidden(at / "values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-            )
-        elif operator in ("Gt", "Lt") and len(values) != 1:
-            found.append(
-                required(at / "values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
-            )
-        elif operator not in _NODE_OPERATORS:
-            found.append(invalid(at / "operator", operator, "not a valid selector operator"))
-        key = expression.get("key") or ""
-        found += [invalid(at / "key", key, text) for text in names.qualified_name_errors(key)]
-    for index, expression in enumerate(term.get("matchFields") or []):
-        found += _node_field(expression or {}, path / "matchFields" % index)
-    return found
-
-
-def _node_field(expression: Object, path: FieldPath) -> list[FieldError]:
-    """The only field of a node that can be selected is its name, and only one at a time."""
-    operator, values = expression.get("operator") or "", expression.get("values") or []
-    found: list[FieldError] = []
-    if operator not in ("In", "NotIn"):
-        found.append(invalid(path / "operator", operator, "not a valid selector operator"))
-    elif len(values) != 1:
-        why = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
-        found.append(required(path / "values", why))
-    key = expression.get("key") or ""
-    if key != "metadata.name":
-        return [*found, invalid(path / "key", key, "not a valid field selector key")]
-    for index, value in enumerate(values):
-        found += [
-            invalid(path / "values" % index, value, text) for text in names.dns_subdomain_errors(value or "")
-        ]
-    return found
-
-
-def validate_node_selector(selector: Object, path: FieldPath) -> list[FieldError]:
-    """Terms of node labels and fields, at least one."""
-    terms = selector.get("nodeSelectorTerms") or []
-    if not terms:
-        return [required(path / "nodeSelectorTerms", "must have at least one node selector term")]
-    return [
-        error
-        for index, term in enumerate(terms)
-        for error in _validate_node_term(term or {}, (path / "nodeSelectorTerms") % index)
-    ]
 
 
 def _validate_pod_term(term: Object, path: FieldPath) -> list[FieldError]:
