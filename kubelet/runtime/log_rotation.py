@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -54,9 +55,19 @@ class LogRotation:
             if id not in self._paths:
                 self._paths[id] = Path((await self._runtime.container_status(id)).log_path)
             path = self._paths[id]
+            if not os.path.lexists(path):
+                await self._reopen(id)
+                continue
             # A link leads to the file of a runtime that rotates its logs by itself.
             if path.is_file() and not path.is_symlink() and path.stat().st_size > self._max_bytes:
                 await self._rotate(id, path)
+
+    async def _reopen(self, container_id: str) -> None:
+        """A kubelet that died after renaming has left the container without a log."""
+        try:
+            await self._runtime.reopen_log(container_id)
+        except ContainerRuntimeError as error:
+            log.info("log of container %s not opened again: %s", container_id, error)
 
     async def _rotate(self, container_id: str, path: Path) -> None:
         await asyncio.to_thread(self._tidy, path)
