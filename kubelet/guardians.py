@@ -119,7 +119,8 @@ class Guardians:
             root=Path(options.root_dir),
             pods=self._active_pods,
             end=self._end,
-            has_ended=workers.has_finished,
+            # Once the machine is off nobody could tell any more how its pods have ended.
+            has_ended=lambda uid: workers.has_finished(uid) and statuses.is_told(uid),
             tell=self._tell,
             changed=changed,
         )

@@ -9,6 +9,7 @@ The ports of one network never are those of another one: each network has its ow
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from kubarium.cluster.state import NETWORKS, Cluster
 
 STEP = 10  # between the ports of two networks; no two upstream ports are a small multiple of it apart
 TRIES = 16  # ports of each program in one network
+PATIENCE, PAUSE = 5.0, 0.05  # seconds
 
 
 class Claim:
@@ -49,9 +51,17 @@ def claim(network: int) -> Claim | None:
     return Claim(network, holder)
 
 
-async def first_free(wanted: int | None = None) -> Claim:
-    """The wanted network, or the first that is free. Raises LaunchError."""
+async def first_free(wanted: int | None = None, patience: float = 0.0) -> Claim:
+    """The wanted network, or the first that is free. Raises LaunchError.
+
+    Who has no choice is patient for some seconds: a keeper that was killed holds its claim until its very end.
+    """
     connected = await host_network.networks_in_use()
+    if wanted is not None and wanted not in connected:
+        for _ in range(int(patience / PAUSE)):
+            if (found := claim(wanted)) is not None:
+                return found
+            await asyncio.sleep(PAUSE)
     order = dict.fromkeys([*([] if wanted is None else [wanted]), *range(NETWORKS)])
     for network in order:
         found = claim(network) if network not in connected else None
@@ -62,9 +72,10 @@ async def first_free(wanted: int | None = None) -> Claim:
 
 async def take(cluster: Cluster) -> tuple[Cluster, Claim]:
     """Claim the cluster's network for it, or another one if it has kept nothing that depends on it."""
-    found = await first_free(cluster.network)
+    is_bound = bool(cluster.nodes) and (cluster.dir / "etcd").exists()
+    found = await first_free(cluster.network, PATIENCE if is_bound else 0.0)
     if found.network != cluster.network:
-        if cluster.nodes and (cluster.dir / "etcd").exists():
+        if is_bound:
             raise LaunchError(
                 f"the network {cluster.subnet} of cluster {cluster.name!r} is in use by another cluster; "
                 "take that one down first, or forget this one: kubarium down --wipe"

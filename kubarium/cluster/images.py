@@ -288,7 +288,10 @@ async def _import_into(root: Path, state: Path, archives: Iterable[Path]) -> Non
     config.write_text(containerd_config(str(root), str(state), short))
     with (state / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            "containerd", "--config", str(config), stdout=log, stderr=log
+            # It must not outlive us, whatever becomes of us: it carries no cluster's mark.
+            *("setpriv", "--pdeathsig", "KILL", "containerd", "--config", str(config)),
+            stdout=log,
+            stderr=log,
         )
     try:
         await _until_it_answers(short)
@@ -303,7 +306,7 @@ async def _import_into(root: Path, state: Path, archives: Iterable[Path]) -> Non
 
 
 async def _until_it_answers(socket: str) -> None:
-    for _ in range(200):
+    for _ in range(1200):  # at least a minute
         try:
             await ctr(socket, "version")
             return

@@ -33,7 +33,7 @@ from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.progress import Progress
 from kubarium.cluster.shell import succeeds
 from kubarium.cluster.state import Cluster, Node
-from kubarium.cluster.waiting import admin_client, gone, until
+from kubarium.cluster.waiting import READY_SECONDS, admin_client, gone, until
 
 SHUTDOWN_SECONDS = 45.0  # the kubelet promises 30
 DOWN_SECONDS = 45.0
@@ -138,10 +138,7 @@ async def clear(cluster: Cluster) -> None:
         raise LaunchError("a network namespace could not be removed")
     if cluster.nodes or cluster.ip_forward is not None:  # else it never was connected
         await host_network.disconnect_host(cluster)
-    for _ in range(50):
-        if cgroups.remove(cluster.cgroup):
-            break
-        await asyncio.sleep(0.05)
+    await _remove_cgroup(cluster.cgroup)
     (cluster.dir / "keeper.pid").unlink(missing_ok=True)
     shutil.rmtree(cluster.run, ignore_errors=True)
 
@@ -200,11 +197,16 @@ async def switch(cluster: Cluster, name: str, on: bool) -> Cluster:
     tell_keeper(cluster)
     if pid is not None:
         await gone(pid, DOWN_SECONDS)
-    for _ in range(50):
-        if cgroups.remove(f"{cluster.cgroup}/{name}"):
-            break
-        await asyncio.sleep(0.05)
+    await _remove_cgroup(f"{cluster.cgroup}/{name}")
     return cluster
+
+
+async def _remove_cgroup(group: str) -> None:
+    """Remove a cgroup once the last process in it, which got SIGKILL, has ended."""
+    for _ in range(int(DOWN_SECONDS / 0.05)):
+        if cgroups.remove(group):
+            return
+        await asyncio.sleep(0.05)
 
 
 async def shut_down(cluster: Cluster, name: str) -> Cluster:
@@ -214,7 +216,7 @@ async def shut_down(cluster: Cluster, name: str) -> Cluster:
     inner = processes.node_pid(cluster, member)
     if report is None or not report.pid or inner is None:
         return await switch(cluster, name, on=False)
-    told = Path(f"/proc/{inner}/root/var/lib/kubelet/graceful_node_shutdown_state")
+    told = Path(f"/proc/{inner}/root{programs.kubelet_root(cluster, member)}/graceful_node_shutdown_state")
     told.unlink(missing_ok=True)
     processes.kill(report.pid, signal.SIGPWR)
     for _ in range(int(SHUTDOWN_SECONDS / 0.2)):
@@ -250,7 +252,7 @@ async def _load_kept(cluster: Cluster, member: Node) -> None:
             "ctr", "-a", f"/proc/{pid}/root{programs.CRI_SOCKET}", "version"
         )
 
-    await until(answers, 30, lambda: f"containerd of {member.name} does not answer", cluster)
+    await until(answers, READY_SECONDS, lambda: f"containerd of {member.name} does not answer", cluster)
     pid = processes.node_pid(cluster, member)
     for archive in archives:
         await images.load(f"/proc/{pid}/root{programs.CRI_SOCKET}", archive)

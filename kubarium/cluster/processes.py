@@ -81,16 +81,32 @@ def is_marked(cluster: Cluster, pid: int) -> bool:
     return f"{CLUSTER_MARK}={cluster.uid}".encode() in environment
 
 
-def kill_marked(cluster: Cluster, seconds: float = 10.0) -> int:
-    """SIGKILL every process of the cluster and wait for its end; returns how many there were."""
-    count = 0
+def kill_marked(cluster: Cluster, seconds: float = 45.0) -> int:
+    """SIGKILL every process of the cluster and wait for its end; returns how many there were.
+
+    A process loses its mark some time before it gives back its ports, and pid 1 of a node, which dies after all that
+    ran in its containers, long before.
+    """
+    killed: set[int] = set()
     deadline = time.monotonic() + seconds
-    while (pids := marked(cluster)) and time.monotonic() < deadline:
-        count = max(count, len(pids))
-        for pid in pids:
+    while True:
+        found = marked(cluster)
+        for pid in found:
             kill(pid, signal.SIGKILL)
+        killed.update(found)
+        if not found and all(has_ended(pid) for pid in killed):
+            return len(killed)
+        if time.monotonic() > deadline:
+            return len(killed)
         time.sleep(0.05)
-    return count
+
+
+def has_ended(pid: int) -> bool:
+    """Is nothing left of a process but, at most, its exit code?"""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True
 
 
 def kill(pid: int, number: int) -> bool:

@@ -299,12 +299,19 @@ def _program(
     logs: Path | None = None,
     node: Node | None = None,
 ) -> Program:
-    """Flags that were set win, those for one node (`node-2/kubelet`) over those for all."""
-    chosen = flags | cluster.extra.get(name, {})
-    if node is not None:
-        chosen |= cluster.extra.get(f"{node.name}/{name}", {})
-    argv = (*command, *(f"--{flag}={value}" for flag, value in chosen.items()))
+    argv = (*command, *(f"--{flag}={value}" for flag, value in chosen(cluster, name, flags, node).items()))
     return Program(name, argv, str((logs or cluster.logs) / f"{name}.log"), _environment(cluster), rank)
+
+
+def chosen(cluster: Cluster, name: str, flags: Flags, node: Node | None = None) -> Flags:
+    """Flags that were set win, those for one node (`node-2/kubelet`) over those for all."""
+    own = cluster.extra.get(f"{node.name}/{name}", {}) if node is not None else {}
+    return flags | cluster.extra.get(name, {}) | own
+
+
+def kubelet_root(cluster: Cluster, node: Node) -> str:
+    """The kubelet's directory, as the node sees it."""
+    return chosen(cluster, "kubelet", kubelet(cluster, node), node)["root-dir"]
 
 
 def _environment(cluster: Cluster) -> Mapping[str, str]:

@@ -7,12 +7,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from kubarium.apimachinery.errors import Invalid, StatusError
 from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
-from kubarium.cluster import addons, node_network
+from kubarium.cluster import addons, node_network, processes
 from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster
@@ -97,15 +96,8 @@ async def until(
 async def gone(pid: int, seconds: float) -> bool:
     """Wait for the end of a process that is not our child."""
     deadline = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
+    while not processes.has_ended(pid):
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.05)
     return True
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

@@ -80,6 +80,11 @@ class StatusManager:
         self._statuses.pop(uid, None)
         self._sent.pop(uid, None)
 
+    def is_told(self, uid: str) -> bool:
+        """Does the API server know the last status? Nobody has to be told of a pod that is not there any more."""
+        known = self._statuses.get(uid)
+        return known is None or self._sent.get(uid) == known or self._newest(uid) is None
+
     def known(self) -> list[str]:
         """Uids of all pods with a status."""
         return list(self._statuses)

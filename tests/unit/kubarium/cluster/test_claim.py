@@ -1,5 +1,6 @@
 """Clusters that start at once get different networks and ports."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -33,6 +34,18 @@ def test_a_network_is_given_away_once(number: int) -> None:
     assert first is not None and not is_free(number)
     first.release()
     assert is_free(number)
+
+
+async def test_who_has_no_choice_waits_for_the_last_holder_to_end(number: int) -> None:
+    last = claim.claim(number)
+    assert last is not None
+    waiting = asyncio.ensure_future(claim.first_free(number, patience=60))
+    done, _ = await asyncio.wait([waiting], timeout=3 * claim.PAUSE)
+    assert not done
+    last.release()
+    found = await waiting
+    assert found.network == number
+    found.release()
 
 
 def test_a_claim_lives_as_long_as_the_program_that_inherited_it(number: int) -> None:

@@ -28,6 +28,12 @@ def test_clusters_side_by_side_share_no_address(tmp_path: Path) -> None:
     assert one.bridge != other.bridge
 
 
+def test_a_kubelet_is_found_where_its_flags_put_it(tmp_path: Path) -> None:
+    made = cluster(tmp_path)
+    moved = Cluster(**{**vars(made), "extra": {"node-2/kubelet": {"root-dir": "/kubelet"}}})
+    assert [programs.kubelet_root(moved, node) for node in made.nodes] == ["/var/lib/kubelet", "/kubelet"]
+
+
 def test_users_may_set_flags(tmp_path: Path) -> None:
     made = cluster(tmp_path)
     extra = {"kube-controller-manager": {"node-monitor-grace-period": "10s", "leader-elect": "false"}}

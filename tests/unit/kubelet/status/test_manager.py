@@ -26,11 +26,13 @@ async def test_nobody_learns_that_a_pod_has_ended_while_something_of_it_runs(clo
         manager.set(pod, {"phase": "Failed", "reason": "DeadlineExceeded", "podIP": "10.0.0.1"})
         await _until(lambda: "podIP" in api.objects("v1", "pods")[0]["status"])
         assert api.objects("v1", "pods")[0]["status"]["phase"] == "Running"
+        assert not manager.is_told(pod["metadata"]["uid"])
 
         running = False
         manager.look_again(pod["metadata"]["uid"])
         await _until(lambda: api.objects("v1", "pods")[0]["status"]["phase"] == "Failed")
         assert api.objects("v1", "pods")[0]["status"]["reason"] == "DeadlineExceeded"
+        await _until(lambda: manager.is_told(pod["metadata"]["uid"]))
     finally:
         sending.cancel()
 

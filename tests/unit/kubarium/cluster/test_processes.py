@@ -1,0 +1,29 @@
+"""Processes of a cluster are known by their mark, and end for certain."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from kubarium.cluster import processes
+from kubarium.cluster.programs import CLUSTER_MARK
+from kubarium.cluster.state import Cluster, new_uid
+
+
+def test_whoever_has_the_mark_ends(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, uid=new_uid())
+    marked = subprocess.Popen(["sleep", "600"], env={**os.environ, CLUSTER_MARK: cluster.uid})
+    other = subprocess.Popen(["sleep", "600"])
+    try:
+        assert processes.marked(cluster) == [marked.pid]
+        assert not processes.has_ended(marked.pid)
+        assert processes.kill_marked(cluster) == 1
+        assert processes.has_ended(marked.pid)  # nobody has asked for its exit code yet
+        assert not processes.has_ended(other.pid)
+        assert processes.kill_marked(cluster) == 0
+    finally:
+        for process in (marked, other):
+            process.kill()
+            process.wait()
+    assert processes.has_ended(marked.pid)
