@@ -14,16 +14,20 @@ from typing import Any
 
 import pytest
 
-from kubarium.cluster import images
+from kubarium.cluster import images, processes, state
 
 NGINX = "localhost/nginx:1"
 NAME = "stories"
+# Seconds within which a fact must come true. A loaded machine may be many times slower than this one; whoever waits
+# for a fact loses nothing by waiting for it long.
+PATIENCE = 300.0
 # Lost nodes are noticed sooner than upstream's 50 seconds, or the stories would be mostly waiting.
 SETTINGS = (
     "kube-controller-manager:node-monitor-grace-period=8s",
     "kube-controller-manager:node-monitor-period=1s",
     "kubelet:node-status-update-frequency=2s",
     "kubelet:sync-frequency=10s",
+    "kubelet:file-check-frequency=1s",
 )
 
 
@@ -34,7 +38,7 @@ class Shell:
         self.home = home
         self.name = name
 
-    def kubarium(self, *words: str, check: bool = True, timeout: float = 240) -> str:
+    def kubarium(self, *words: str, check: bool = True, timeout: float = 600) -> str:
         """Run `kubarium`; returns its output."""
         argv = [sys.executable, "-m", "kubarium.cluster", words[0], *words[1:]]
         environment = {
@@ -52,7 +56,7 @@ class Shell:
             )
         return done.stdout
 
-    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 240) -> str:
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 600) -> str:
         """Run the bundled client; returns its output."""
         argv = [sys.executable, "-m", "kubarium.kubectl", *words]
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
@@ -78,27 +82,53 @@ class Shell:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
 
-    def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 120) -> str:
-        """Run something inside a node."""
-        return self.kubarium("node", "exec", node, "--", *command, check=check, timeout=timeout)
+    def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 300) -> str:
+        """Run something inside a node, as `kubarium node exec` does, which takes half a second to start."""
+        cluster = state.load(self.home, self.name)
+        assert cluster is not None
+        pid = processes.node_pid(cluster, next(each for each in cluster.nodes if each.name == node))
+        assert pid is not None, f"{node} is off"
+        argv = ["nsenter", "--target", str(pid), "--all", *command]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{node}: {command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
-    def curl(self, node: str, url: str, check: bool = True) -> str:
-        """Fetch a page from a node."""
-        return self.on_node(node, "curl", "-s", "-m", "3", url, check=check)
+    def curl(self, node: str, url: str, times: int = 1) -> list[str]:
+        """Fetch a page from a node, several times in a row; returns what was said."""
+        script = 'for i in $(seq $1); do curl -sS -m 20 "$0" || exit; echo; done'
+        return self.on_node(node, "sh", "-c", script, url, str(times)).split()
+
+    def kill(self, component: str) -> None:
+        """SIGKILL a program. One that has died before is waited for: its keeper starts it again after a moment."""
+        until(lambda: "sent SIGKILL" in self.kubarium("kill", component), what=f"{component} runs")
 
 
-def until(fact: Callable[[], Any], seconds: float = 120, what: str = "") -> Any:
-    """Ask until the answer is true; returns the answer."""
+def until(fact: Callable[[], Any], seconds: float = PATIENCE, what: str = "") -> Any:
+    """Ask until the answer is true; returns the answer. Whatever cannot be read yet is not true yet."""
     deadline = time.monotonic() + seconds
+    why = ""
     while True:
+        asked = time.monotonic()
         try:
             answer = fact()
-        except (AssertionError, KeyError, IndexError) as error:
-            answer, what = None, f"{what} {error}"
+        except (AssertionError, LookupError, ValueError, StopIteration) as error:
+            answer, why = None, f": {error}"
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or fact}"
-        time.sleep(0.2)
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or fact}{why}"
+        # Whoever asks takes time from those who are asked.
+        time.sleep(max(0.2, (time.monotonic() - asked) / 2))
+
+
+def all_nodes_take_pods(stories: Shell) -> None:
+    """Wait until pods can be spread over all three nodes again, whatever happened to these before."""
+
+    def usable(node: Any) -> bool:
+        ready = next(each["status"] for each in node["status"]["conditions"] if each["type"] == "Ready")
+        return bool(ready == "True" and not node["spec"].get("taints"))
+
+    until(lambda: sum(usable(node) for node in stories.get("nodes")["items"]) == 3, what="three usable nodes")
 
 
 @pytest.fixture(scope="session")
@@ -152,12 +182,12 @@ def stories(machine: None, nginx_archive: Path, tmp_path_factory: pytest.TempPat
     shell = Shell(tmp_path_factory.mktemp("kubarium"))
     settings = [word for text in SETTINGS for word in ("--set", text)]
     try:
-        shell.kubarium("up", "--nodes", "3", *settings, timeout=240)
+        shell.kubarium("up", "--nodes", "3", *settings)
         shell.kubarium("load", str(nginx_archive))
         yield shell
     finally:
         keep_logs(shell)
-        shell.kubarium("down", "--wipe", check=False, timeout=120)
+        shell.kubarium("down", "--wipe", check=False)
 
 
 def keep_logs(shell: Shell) -> None:

@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from kubarium.cluster import cgroups, host_network, keeper, node, processes, programs, state
 from kubarium.cluster.state import Cluster, Node
+from tests.cluster.conftest import until
 
 WRAPPER = """#!{python}
 # Ask for no more than this machine can give, then be runc.
@@ -79,11 +81,12 @@ class Engine:
         self.process = subprocess.Popen(argv, env={**os.environ, **environment}, start_new_session=True)
 
     async def _connect(self) -> None:
-        await host_network.connect_host(self.cluster)
+        before = await host_network.connect_host(self.cluster)
+        self.cluster = replace(self.cluster, ip_forward=before)
         await host_network.connect_node(self.cluster, self.member)
 
     def run(
-        self, *words: str, check: bool = True, timeout: float = 600, cwd: str = "/", **variables: str
+        self, *words: str, check: bool = True, timeout: float = 1800, cwd: str = "/", **variables: str
     ) -> str:
         """Run a program inside, where the engine's socket is."""
         return self._run(words, check, timeout, cwd, variables)
@@ -91,7 +94,7 @@ class Engine:
     def load(self, *words: str, archive: Path) -> str:
         """Run a program inside that reads a file of the host, which need not be visible there."""
         with archive.open("rb") as source:
-            return self._run(words, True, 600, "/", {}, source)
+            return self._run(words, True, 1800, "/", {}, source)
 
     def _run(
         self,
@@ -127,7 +130,7 @@ class Engine:
             self.process.wait()
         processes.kill_marked(self.cluster)
         asyncio.run(self._disconnect())
-        cgroups.remove(self.cluster.cgroup)
+        until(lambda: cgroups.remove(self.cluster.cgroup), what="its last process has ended")
 
     async def _disconnect(self) -> None:
         await host_network.disconnect_node(self.cluster, self.member)

@@ -34,7 +34,11 @@ def web(name: str = "web", replicas: int = 3, **template: Any) -> Any:
         "image": NGINX,
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"containerPort": 80, "name": "http"}],
-        "readinessProbe": {"httpGet": {"path": "/name", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": "/name", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 10,
+        },
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "2"]}}},
     }
     spread = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
@@ -43,21 +47,10 @@ def web(name: str = "web", replicas: int = 3, **template: Any) -> Any:
             "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": spread}]
         }
     }
-    # A lost node's pods are replaced after a second here, not after five minutes.
-    tolerations = [
-        {
-            "key": f"node.kubernetes.io/{key}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": 1,
-        }
-        for key in ("not-ready", "unreachable")
-    ]
     spec = {
         "containers": [container],
         "affinity": affinity,
-        "tolerations": tolerations,
-        "terminationGracePeriodSeconds": 10,
+        "terminationGracePeriodSeconds": 30,
         **template,
     }
     return {

@@ -15,8 +15,9 @@ def test_the_basics_answer(stories: Shell) -> None:
     assert [node["metadata"]["name"] for node in nodes] == ["node-1", "node-2", "node-3"]
     assert "is running at" in stories.kubectl("cluster-info")
     assert "deployments" in stories.kubectl("api-resources")
-    assert "Running" in stories.kubectl("get", "pods", "-A")
-    assert "Ready" in stories.kubarium("status")
+    until(lambda: "Running" in stories.kubectl("get", "pods", "-A"), what="a pod of the cluster itself")
+    until(lambda: "Ready" in stories.kubarium("status"), what="status")
+    assert stories.kubarium("node", "exec", "node-2", "--", "hostname") == "node-2\n"
 
 
 def test_a_pod_runs_to_its_end(stories: Shell, namespace: str) -> None:
@@ -25,7 +26,7 @@ def test_a_pod_runs_to_its_end(stories: Shell, namespace: str) -> None:
     status = stories.get("pod", "once", "-n", namespace)["status"]
     ended = status["containerStatuses"][0]["state"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (3, "Error")
-    assert stories.kubectl("logs", "once", "-n", namespace) == "out\n"
+    until(lambda: stories.kubectl("logs", "once", "-n", namespace) == "out\n", what="what it said")
 
 
 def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
@@ -47,14 +48,14 @@ def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
         "volumeMounts": [{"name": "page", "mountPath": "/etc/page"}],
     }
     stories.apply(made, namespace=namespace)
-    stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
+    stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     text = until(lambda: stories.kubectl("logs", "told", "-n", namespace))
     assert text == "1 2 told 1 ca.crt namespace token\n"
 
 
 def test_one_can_work_inside_a_pod(stories: Shell, namespace: str) -> None:
     stories.apply(pod("room", "sleep", "1000"), namespace=namespace)
-    stories.kubectl("wait", "pod/room", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
+    stories.kubectl("wait", "pod/room", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     inside = ("exec", "room", "-n", namespace, "--")
     assert stories.kubectl(*inside, "hostname") == "room\n"
     assert "command terminated with exit code 7" in stories.kubectl(

@@ -53,6 +53,10 @@ class Driver:
         said = self.inside(f"cat {FOLDER}/registration")
         return bool(said) and json.loads(said) == {"registered": True, "error": ""}
 
+    def forget_registration(self) -> None:
+        """So that the next one can be told from the last."""
+        self.inside(f"rm {FOLDER}/registration")
+
     def calls(self, name: str = "") -> list[Any]:
         """What it was asked, in order."""
         lines = [json.loads(line) for line in self.inside(f"cat {FOLDER}/calls").splitlines()]
@@ -115,21 +119,30 @@ class Driver:
         return found
 
 
-@pytest.fixture
-def driver(stories: Shell, namespace: str) -> Iterator[Driver]:
-    """A driver that can stage, tell how full volumes are, and let them grow; at the end all is given back."""
+@pytest.fixture(scope="module")
+def process(stories: Shell) -> Iterator[Driver]:
+    """A driver that can stage, tell how full volumes are, and let them grow."""
     made = Driver(stories)
     made.start("stage", "stats", "expand")
     yield made
-    stories.kubectl("delete", "pods", "--all", "-n", namespace)
-    until(lambda: not made.inside("find /var/lib/kubelet -name vol_data.json"), what="volumes not given back")
-    until(lambda: not made.attachments(), what="volumes not detached")
     made.stop()
+    until(lambda: NAME not in json.dumps(stories.get("csinode", NODE)["spec"]), what="driver deregistered")
+
+
+@pytest.fixture
+def driver(stories: Shell, process: Driver, namespace: str) -> Iterator[Driver]:
+    """The driver, which remembers no call; at the end all is given back."""
+    process.inside(f"rm -f {FOLDER}/calls")
+    yield process
+    process.inside(f"rm -f {FOLDER}/fail.*")
+    stories.kubectl("delete", "pods", "--all", "-n", namespace)
+    until(
+        lambda: not process.inside("find /var/lib/kubelet -name vol_data.json"), what="volumes not given back"
+    )
+    until(lambda: not process.attachments(), what="volumes not detached")
     stories.kubectl("delete", "pvc", "--all", "-n", namespace, "--no-wait")
     stories.kubectl("delete", "pv", f"pv-{namespace}-data", "--no-wait", check=False)
-    for kind in ("csidriver", "storageclass"):
-        stories.kubectl("delete", kind, NAME, check=False)
-    until(lambda: NAME not in json.dumps(stories.get("csinode", NODE)["spec"]))
+    stories.kubectl("delete", f"csidriver/{NAME}", f"storageclass/{NAME}", check=False)
 
 
 def describe(shell: Shell, **spec: Any) -> None:
@@ -223,7 +236,9 @@ def test_the_life_of_a_volume(stories: Shell, driver: Driver, namespace: str) ->
     until(lambda: driver.names()[-2:] == ["NodeUnpublishVolume", "NodeUnstageVolume"])
     until(lambda: not in_use(stories) and not driver.attachments(), what="not detached")
     assert driver.inside(f"cat {FOLDER}/volumes/{namespace}-data/file") == "kept\n"
-    assert not driver.inside(f"ls /var/lib/kubelet/plugins/kubernetes.io/csi/{NAME}")
+    until(
+        lambda: not driver.inside(f"ls /var/lib/kubelet/plugins/kubernetes.io/csi/{NAME}"), what="no folder"
+    )
 
 
 def test_a_volume_grows_under_its_pod(stories: Shell, driver: Driver, namespace: str) -> None:
@@ -235,13 +250,14 @@ def test_a_volume_grows_under_its_pod(stories: Shell, driver: Driver, namespace:
 
     wish = {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
     stories.kubectl("patch", "pvc", "data", "-n", namespace, "-p", json.dumps(wish))
-    larger = {"spec": {"capacity": {"storage": "2Gi"}}}  # the resizer's part: the volume is larger now
-    stories.kubectl("patch", "pv", f"pv-{namespace}-data", "-p", json.dumps(larger))
     waiting = {"conditions": [{"type": "FileSystemResizePending", "status": "True"}]}
     waiting["allocatedResourceStatuses"] = {"storage": "NodeResizePending"}
     stories.kubectl(
         "patch", "pvc", "data", "-n", namespace, "--subresource=status", "-p", json.dumps({"status": waiting})
     )
+    # The resizer's part: the volume is larger now. Last, for with this the kubelet begins.
+    larger = {"spec": {"capacity": {"storage": "2Gi"}}}
+    stories.kubectl("patch", "pv", f"pv-{namespace}-data", "-p", json.dumps(larger))
 
     def grown() -> bool:
         status = stories.get("pvc", "data", "-n", namespace)["status"]
@@ -249,11 +265,11 @@ def test_a_volume_grows_under_its_pod(stories: Shell, driver: Driver, namespace:
         assert not status.get("conditions") and not status.get("allocatedResourceStatuses"), status
         return True
 
-    until(grown, seconds=120)
+    until(grown)
     (asked,) = driver.calls("NodeExpandVolume")
     assert asked["capacity_range"] == {"required_bytes": str(2 << 30)}
-    events = stories.get("events", "-n", namespace)["items"]
-    assert any(one["reason"] == "FileSystemResizeSuccessful" for one in events)
+    reason = "FileSystemResizeSuccessful"
+    until(lambda: reason in [one["reason"] for one in stories.get("events", "-n", namespace)["items"]])
 
 
 def test_an_inline_volume(stories: Shell, driver: Driver, namespace: str) -> None:
@@ -306,8 +322,9 @@ def test_a_kubelet_that_is_killed_forgets_no_volume(stories: Shell, driver: Driv
     driver.refuse("NodeUnpublishVolume", "INTERNAL busy")
     stories.kubectl("delete", "pod", "web", "-n", namespace, "--no-wait")
     until(lambda: "NodeUnpublishVolume" in driver.names())
-    stories.kubarium("kill", f"{NODE}/kubelet")
+    driver.forget_registration()
+    stories.kill(f"{NODE}/kubelet")
     until(lambda: driver.is_registered() and NAME in json.dumps(stories.get("csinode", NODE)["spec"]))
     driver.refuse("NodeUnpublishVolume", "")
-    until(lambda: driver.names()[-1] == "NodeUnstageVolume", what=f"{driver.names()}")
+    until(lambda: driver.names()[-1] == "NodeUnstageVolume", what="volume given back")
     until(lambda: "NotFound" in stories.kubectl("get", "pod", "web", "-n", namespace, check=False))

@@ -83,9 +83,9 @@ def test_things_of_a_plugin(stories: Shell, plugin: Plugin, namespace: str) -> N
 
     # A restarted kubelet knows who has what, and the sick are not given away.
     uid = stories.get("pod", "first", "-n", namespace)["status"]["containerStatuses"][0]["containerID"]
-    stories.kubarium("kill", f"{NODE}/kubelet")
+    stories.kill(f"{NODE}/kubelet")
     plugin.inside(f"echo thing-1 > {FOLDER}/sick")
-    until(lambda: plugin.on_node() == ("3", "2"), what=f"{plugin.on_node()}")
+    until(lambda: plugin.on_node() == ("3", "2"), what="a sick one less")
     status = until(lambda: stories.get("pod", "first", "-n", namespace)["status"]["containerStatuses"][0])
     assert status["containerID"] == uid and status["restartCount"] == 0
 

@@ -28,12 +28,12 @@ def test_policies_keep_pods_apart(stories: Shell, namespace: str) -> None:
     deployment = web(replicas=1)
     deployment["spec"]["template"]["spec"]["nodeName"] = "node-1"
     stories.apply(deployment, service(), *clients, namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=90s")
+    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=300s")
     for client in ("on-node-1", "on-node-2"):
-        stories.kubectl("wait", f"pod/{client}", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+        stories.kubectl("wait", f"pod/{client}", "-n", namespace, "--for=condition=Ready", "--timeout=300s")
 
     def reaches(client: str) -> bool:
-        fetch = ["exec", client, "-n", namespace, "--", "curl", "-s", "-m", "1", "http://web/name"]
+        fetch = ["exec", client, "-n", namespace, "--", "curl", "-s", "-m", "3", "http://web/name"]
         return "web-" in stories.kubectl(*fetch, check=False)
 
     def reach(**expected: bool) -> None:
@@ -52,7 +52,7 @@ def test_policies_keep_pods_apart(stories: Shell, namespace: str) -> None:
     stories.apply(policy("friends", podSelector=selector, ingress=[friends]), namespace=namespace)
     stories.kubectl("label", "pod", "on-node-2", "-n", namespace, "friend=yes")
     reach(on_node_2=True, on_node_1=False)
-    stories.kubectl("wait", "deployment/web", "-n", namespace, "--for=condition=Available", "--timeout=10s")
+    stories.kubectl("wait", "deployment/web", "-n", namespace, "--for=condition=Available", "--timeout=300s")
 
     only_names = {"to": [{"namespaceSelector": {}}], "ports": [{"port": 53, "protocol": "UDP"}]}
     quiet = policy(

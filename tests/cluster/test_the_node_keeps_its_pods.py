@@ -25,7 +25,7 @@ spec:
 
 
 def ready(stories: Shell, name: str, namespace: str) -> Any:
-    stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
+    stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     return stories.get("pod", name, "-n", namespace)
 
 
@@ -38,7 +38,7 @@ def test_a_killed_program_leaves_containers_alone(stories: Shell, namespace: str
     stories.apply(pod("steady", "sleep", "1000"), namespace=namespace)
     node = ready(stories, "steady", namespace)["spec"]["nodeName"]
     before = first(stories, "steady", namespace)
-    stories.kubarium("kill", f"{node}/{program}")
+    stories.kill(f"{node}/{program}")
     # A new pod on that node shows that the program is back and has seen what runs.
     stories.apply(pod("later", "sleep", "1000", nodeName=node), namespace=namespace)
     ready(stories, "later", namespace)
@@ -47,17 +47,24 @@ def test_a_killed_program_leaves_containers_alone(stories: Shell, namespace: str
     assert stories.kubectl("exec", "steady", "-n", namespace, "--", "echo", "here") == "here\n"
 
 
+def has_said(word: str) -> Any:
+    """A probe that is patient: on a slow machine a container may take its time to say anything."""
+    command = ["grep", word, "/log/all"]
+    return {"exec": {"command": command}, "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 60}
+
+
 def test_a_sidecar_starts_before_and_ends_after(stories: Shell, namespace: str) -> None:
-    say = "echo {0} starts >> /log/all; trap 'echo {0} ends >> /log/all; exit 0' TERM; while :; do sleep 0.1; done"
+    say = "trap 'echo {0} ends >> /log/all; exit 0' TERM; echo {0} starts >> /log/all; while :; do sleep 0.1; done"
     mount = {"name": "log", "mountPath": "/log"}
     made = pod(
         "pair", "sh", "-c", say.format("main"), volumes=[{"name": "log", "hostPath": {"path": "/tmp/pair"}}]
     )
     made["spec"]["volumes"][0]["hostPath"]["type"] = "DirectoryOrCreate"
-    made["spec"]["containers"][0]["volumeMounts"] = [mount]
+    made["spec"]["terminationGracePeriodSeconds"] = 60
+    made["spec"]["containers"][0] |= {"volumeMounts": [mount], "readinessProbe": has_said("main")}
     side = {"name": "side", "restartPolicy": "Always", "command": ["sh", "-c", say.format("side")]}
     side |= {"image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "volumeMounts": [mount]}
-    side["startupProbe"] = {"exec": {"command": ["grep", "side", "/log/all"]}, "periodSeconds": 1}
+    side["startupProbe"] = has_said("side")
     made["spec"]["initContainers"] = [side]
     stories.apply(made, namespace=namespace)
     node = ready(stories, "pair", namespace)["spec"]["nodeName"]
@@ -127,14 +134,20 @@ def test_a_static_pod_needs_no_api_server(stories: Shell) -> None:
         "node-2", "sh", "-c", f"mkdir -p /etc/kubernetes/manifests && cat > {manifest} <<'END'{STATIC}END"
     )
     try:
-        until(lambda: "True" in str(conditions(stories, "static-node-2").get("Ready")))
+        first_uid = until(lambda: uid_when_ready(stories, "static-node-2"), what="static pod ready")
         stories.kubectl("delete", "pod", "static-node-2", "--no-wait")
-        until(lambda: "True" in str(conditions(stories, "static-node-2").get("Ready")))
+        until(
+            lambda: uid_when_ready(stories, "static-node-2") not in ("", first_uid), what="another mirror pod"
+        )
     finally:
         stories.on_node("node-2", "rm", manifest)
     until(lambda: "static-node-2" not in stories.kubectl("get", "pods"))
 
 
-def conditions(stories: Shell, name: str) -> dict[str, str]:
-    found = stories.get("pod", name)["status"].get("conditions") or []
-    return {one["type"]: one["status"] for one in found}
+def uid_when_ready(stories: Shell, name: str) -> str:
+    """The uid of a pod that is ready; of one that is not, nothing."""
+    found = stories.get("pod", name)
+    is_ready = any(
+        one["type"] == "Ready" and one["status"] == "True" for one in found["status"]["conditions"]
+    )
+    return str(found["metadata"]["uid"]) if is_ready else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kubarium.cluster import processes, state
+from kubarium.cluster import cgroups, processes, state
 from tests.cluster.conftest import Shell, until
 
 pytestmark = pytest.mark.cluster
@@ -27,15 +28,18 @@ def traces(cluster: state.Cluster) -> str:
     """Everything in the kernel that carries the cluster's mark."""
     found = [f"process {pid}" for pid in processes.marked(cluster)]
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    found += [line for line in links.splitlines() if cluster.bridge in line]
+    found += [line for line in links.splitlines() if re.search(rf"\b{cluster.bridge}(n\d+)?\b", line)]
     spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
     found += [line for line in spaces.splitlines() if line.startswith(f"{cluster.bridge}-")]
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     found += [line for line in tables.splitlines() if line.endswith(f" {cluster.bridge}")]
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
-    found += [line for line in routes.splitlines() if cluster.bridge in line]
+    rules = subprocess.run(["iptables", "-w", "-S"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in rules.splitlines() if cluster.bridge in line.split()]
+    found += [line for line in routes.splitlines() if cluster.bridge in line.split()]
     found += [line for line in Path("/proc/mounts").read_text().splitlines() if str(cluster.dir) in line]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{cluster.cgroup.strip('/')}")]
+    groups = [root / cluster.cgroup.strip("/") for root in cgroups.hierarchies()]
+    found += [str(group) for group in groups if group.exists()]
     return "\n".join(found)
 
 

@@ -42,7 +42,7 @@ def test_volumes_of_all_kinds(stories: Shell, namespace: str) -> None:
     stories.kubectl("create", "configmap", "page", "--from-literal=a=1 ", "-n", namespace)
     stories.kubectl("create", "secret", "generic", "hidden", "--from-literal=b=2 ", "-n", namespace)
     stories.apply(pod_with_all(), namespace=namespace)
-    stories.kubectl("wait", "pod/all", "--for=condition=Ready", "--timeout=180s", "-n", namespace)
+    stories.kubectl("wait", "pod/all", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     inside = ("exec", "all", "-n", namespace, "--", "sh", "-c")
     assert stories.kubectl(*inside, LOOK).split() == SEEN.split()
 
@@ -93,7 +93,7 @@ def test_a_claim_of_the_default_class(stories: Shell, namespace: str) -> None:
     until(lambda: stories.get("pod", "first", "-n", namespace)["status"]["phase"] == "Succeeded")
     stories.apply(user("second", "cat /data/file"), namespace=namespace)
     until(lambda: stories.get("pod", "second", "-n", namespace)["status"]["phase"] == "Succeeded")
-    assert stories.kubectl("logs", "second", "-n", namespace) == "kept\n"
+    until(lambda: stories.kubectl("logs", "second", "-n", namespace) == "kept\n", what="what it read")
 
     bound = stories.get("pvc", "data", "-n", namespace)
     volume = stories.get("pv", bound["spec"]["volumeName"])
@@ -103,7 +103,10 @@ def test_a_claim_of_the_default_class(stories: Shell, namespace: str) -> None:
 
     stories.kubectl("delete", "pvc", "data", "--no-wait", "-n", namespace)
     until(lambda: "NotFound" in stories.kubectl("get", "pv", volume["metadata"]["name"], check=False))
-    assert "No such file" in stories.on_node(node, "sh", "-c", f"ls {folder} 2>&1", check=False)
+    until(
+        lambda: "No such file" in stories.on_node(node, "sh", "-c", f"ls {folder} 2>&1", check=False),
+        what="its folder removed",
+    )
 
 
 def user(name: str, script: str) -> Any:

@@ -132,7 +132,9 @@ class Node:
         """What curl says, from the node, a pod or outside; its exit code as text when it fails."""
         namespace = f"{self.prefix}-pod{pod}" if pod else self.namespace
         namespace = f"{self.prefix}-stranger" if stranger else namespace
-        words = ["nsenter", f"--net=/run/netns/{namespace}", "curl", "-s", "--max-time", "3", url]
+        # What the kernel drops is known after three seconds; a server may take longer to answer on a loaded machine.
+        patience = ["--connect-timeout", "3", "--max-time", "60"]
+        words = ["nsenter", f"--net=/run/netns/{namespace}", "curl", "-s", *patience, url]
         result = subprocess.run(words, capture_output=True, text=True)
         return result.stdout if result.returncode == 0 else f"failed {result.returncode}"
 
