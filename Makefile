@@ -27,7 +27,7 @@ endef
 export INSTALL
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test up down check format test unit integration cluster bench clean
+.PHONY: help install install-test up down check format test unit integration cluster fuzz bench clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
@@ -72,6 +72,10 @@ integration: install-test  ## a real etcd, an API server, real clients
 
 cluster: install-test  ## stories on a real cluster
 	$(SUDO) $(BIN)/pytest tests/cluster
+
+fuzz: install-test  ## requests made up from our own OpenAPI, a minute for each group
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz
 
 bench: install  ## the figures that the README claims
 	$(SUDO) $(BIN)/python -m benchmarks
