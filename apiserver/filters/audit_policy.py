@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from apiserver import configuration
@@ -15,6 +16,9 @@ from apiserver.request import RequestInfo, User
 from kubarium.apimachinery import names
 from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported, required
 from kubarium.apimachinery.object import Object
+from kubarium.component_base import logging
+
+log = logging.get(__name__)
 
 NONE, METADATA, REQUEST, REQUEST_RESPONSE = LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 RECEIVED, STARTED, COMPLETE, PANIC = STAGES = (
@@ -103,19 +107,36 @@ class Policy:
 
 def load_policy(path: str) -> Policy:
     """Read an audit policy file. Raises ConfigurationError."""
+    before = "loading audit policy file: "
     try:
-        return policy_of(configuration.load(path, KIND, VERSIONS, SHAPE))
+        text = Path(path).read_text()
+    except OSError as error:
+        why = f'failed to read file path "{path}": open {path}: {configuration.reason_of(error)}'
+        raise ConfigurationError(before + why) from None
+    try:
+        return policy_of(_decoded(text))
     except ConfigurationError as error:
-        raise ConfigurationError(f"loading audit policy file: {error}") from None
+        raise ConfigurationError(f"{before}{error}: from file {path}") from None
+
+
+def _decoded(text: str) -> Object:
+    """Unknown fields are told and passed over, as upstream does here, and only here."""
+    try:
+        return configuration.decode(text, KIND, VERSIONS, SHAPE)
+    except ConfigurationError as error:
+        found = configuration.decode(text, KIND, VERSIONS, None)
+        log.warning("audit policy contains errors, falling back to lenient decoding: %s", error)
+        return found
 
 
 def policy_of(body: Object) -> Policy:
     """An audit `Policy` object, understood. Raises ConfigurationError."""
     rules = body.get("rules") or ()
-    configuration.refuse(list(_problems(rules)))
+    omitted = body.get("omitStages") or ()
+    configuration.refuse([*_stage_problems(omitted, FieldPath("omitStages")), *_problems(rules)])
     if not rules:
         raise ConfigurationError("loaded illegal policy with 0 rules")
-    stages = frozenset(body.get("omitStages") or ())
+    stages = frozenset(omitted)
     bare = bool(body.get("omitManagedFields"))
     return Policy(tuple(_rule_of(rule, stages, bare) for rule in rules))
 
@@ -146,13 +167,16 @@ def _problems(rules: Sequence[Object]) -> Iterator[FieldError]:
         paths = rule.get("nonResourceURLs") or []
         yield from _path_problems(paths, path / "nonResourceURLs")
         yield from _resource_problems(rule.get("resources") or (), path / "resources")
-        for at, stage in enumerate(rule.get("omitStages") or ()):
-            if stage not in STAGES:
-                text = f"allowed stages are {','.join(STAGES)}"
-                yield invalid(path / "omitStages" % at, stage, text)
+        yield from _stage_problems(rule.get("omitStages") or (), path / "omitStages")
         if paths and (rule.get("resources") or rule.get("namespaces")):
             text = "rules cannot apply to both regular resources and non-resource URLs"
             yield invalid(path / "nonResourceURLs", paths, text)
+
+
+def _stage_problems(stages: Sequence[str], path: FieldPath) -> Iterator[FieldError]:
+    for at, stage in enumerate(stages):
+        if stage not in STAGES:
+            yield invalid(path % at, stage, f"allowed stages are {','.join(STAGES)}")
 
 
 def _path_problems(paths: Sequence[str], path: FieldPath) -> Iterator[FieldError]:

@@ -19,7 +19,7 @@ from apiserver.configuration import ConfigurationError
 from apiserver.filters.audit import AuditLog
 from apiserver.filters.audit_assembly import assemble
 from apiserver.filters.audit_backends import Batches, Batching, LogFile, Truncating, Webhook
-from apiserver.filters.audit_policy import policy_of
+from apiserver.filters.audit_policy import load_policy, policy_of
 from apiserver.filters.chain import build_chain
 from apiserver.options import Options
 from apiserver.request import CONTEXT, RequestContext, RequestInfo, User
@@ -236,6 +236,21 @@ def test_the_first_rule_that_matches_decides() -> None:
 def test_what_is_wrong_with_a_policy_is_said_in_upstreams_words(rule: Object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}$"):
         policy_of(policy(rule))
+
+
+def test_a_policy_file_is_read_leniently(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    with pytest.raises(
+        ConfigurationError, match=r'^loading audit policy file: failed to read file path ".*": open .*: no'
+    ):
+        load_policy(str(file))
+    file.write_bytes(orjson.dumps(policy({"level": "Metadata", "colour": "blue"})))
+    assert load_policy(str(file)).rules[0].level == "Metadata"
+    file.write_bytes(orjson.dumps(policy({"level": "None"}, omitStages=["Never"])))
+    with pytest.raises(
+        ConfigurationError, match=r"^loading audit policy file: omitStages\[0\]: .*: from file /.*yaml$"
+    ):
+        load_policy(str(file))
 
 
 # ------------------------------------------------------------------------------------------------------ backends
