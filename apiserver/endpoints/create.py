@@ -40,6 +40,9 @@ async def handle(
 async def create(endpoints: Endpoints, row: Resource, context: RequestContext, obj: Object) -> Shown:
     """Keep a decoded object of the row's version."""
     check_place(row, context, obj)
+    if row.custom is not None and row.custom.ends:
+        text = "create not allowed while custom resource definition is terminating"
+        raise errors.Forbidden.of(row.group, row.plural, name_of(obj), text)
     if row.to_storage is not None:
         obj = row.to_storage(obj)
     row.strategy.defaults(obj)

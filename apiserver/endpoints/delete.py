@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import orjson
-
 from apiserver.admission.plugin import DELETE
 from apiserver.endpoints import body
 from apiserver.endpoints.answer import external, send_json, send_object, send_stored
+from apiserver.endpoints.forms import LIST_TAIL, PlainForm
 from apiserver.endpoints.selection import selection_of
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
@@ -78,14 +77,9 @@ async def handle_collection(
         return external(row, written.stored).json
 
     found = [json for json in await _each(page.items, delete) if json]
-    head = orjson.dumps(
-        {
-            "kind": f"{row.kind}List",
-            "apiVersion": row.api_version,
-            "metadata": {"resourceVersion": str(await endpoints.storage.current_revision())},
-        }
-    )
-    await send_json(send, head[:-1] + b',"items":[' + b",".join(found) + b"]}")
+    metadata = {"resourceVersion": str(await endpoints.storage.current_revision())}
+    head = PlainForm(row).list_head(metadata)
+    await send_json(send, head + b",".join(found) + LIST_TAIL)
 
 
 async def read_options(

@@ -216,7 +216,8 @@ def _accepted(accept: str, aggregated: bool) -> str:
 
 def storage_version_hash(row: Resource) -> str:
     """Upstream's hash of the version in which a kind is kept."""
-    own = f"{row.group}/{row.version}/{row.kind}"
+    kept = row.custom.storage_version if row.custom is not None else row.api_version
+    own = f"{kept if row.group else '/' + kept}/{row.kind}"
     text = _HASHED_AS.get(own, own)
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
@@ -240,7 +241,19 @@ def _is_kept(row: Resource) -> bool:
 
 
 def _subresources(row: Resource) -> list[Subresource]:
+    if row.custom is not None:
+        return list(row.subresources.values())
     return [row.subresources[name] for name in sorted(row.subresources)]
+
+
+def _verbs(row: Resource) -> list[str]:
+    """Custom resources have theirs in an order of their own, and at the end changes are no longer told."""
+    if row.custom is None:
+        return sorted(row.verbs)
+    return [verb for verb in row.verbs if not row.custom.ends or verb not in _CHANGES]
+
+
+_CHANGES = frozenset(("create", "patch", "update"))
 
 
 def _legacy(row: Resource) -> list[Object]:
@@ -250,7 +263,7 @@ def _legacy(row: Resource) -> list[Object]:
         "singularName": singular_of(row),
         "namespaced": row.namespaced,
         "kind": row.kind,
-        "verbs": sorted(row.verbs),
+        "verbs": _verbs(row),
         **_names(row),
     }
     if _is_kept(row):
@@ -287,7 +300,7 @@ def _aggregated_resource(row: Resource) -> Object:
         "responseKind": _response_kind(row, row.gvk),
         "scope": "Namespaced" if row.namespaced else "Cluster",
         "singularResource": singular_of(row),
-        "verbs": sorted(row.verbs),
+        "verbs": _verbs(row),
         **_names(row),
     }
     if row.subresources:

@@ -65,6 +65,8 @@ class PlainForm:
 
     def list_head(self, metadata: Object) -> bytes:
         row = self._row
+        if row.custom is not None:
+            metadata = {"continue": "", **metadata}  # lists without a type say so even at their end
         head = {"kind": f"{row.kind}List", "apiVersion": row.api_version, "metadata": metadata}
         return orjson.dumps(head)[:-1] + b',"items":['
 

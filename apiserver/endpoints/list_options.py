@@ -169,7 +169,7 @@ def integer_in(query: Mapping[str, list[str]], name: str) -> int:
 def too_large(error: RevisionTooLarge) -> errors.StatusError:
     """The client asks for a state that has not come yet: it shall try again."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    return errors.Timeout(str(error), {"causes": [cause], "retryAfterSeconds": 1})
+    return errors.Timeout(f"Timeout: {error}", {"causes": [cause], "retryAfterSeconds": 1})
 
 
 def encode_token(revision: int, start: str) -> str:

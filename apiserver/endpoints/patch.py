@@ -25,6 +25,7 @@ from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.apply.value_types import printed
 from kubarium.apimachinery.field_path import FieldPath, forbidden, invalid, required
+from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object, copy, metadata_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
 from kubarium.apimachinery.schema import builtin, zeros
@@ -36,6 +37,7 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 MEDIA_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
 MAX_OPERATIONS = 10_000
+_NO_KIND = "couldn't get version/kind; "
 
 
 async def handle(
@@ -185,8 +187,18 @@ class _Patching:
             raise errors.BadRequest("the patched object is not an object")
         if not patched.get("kind") or not patched.get("apiVersion"):
             raise errors.BadRequest("Object 'Kind' is missing in the patched object")
+        if self._row.custom is not None and not self._window:
+            self._check_custom_type(patched)
         body.check_type(patched, self._kind)
         return body.normalized(self._endpoints, self._row, self._context, patched, self._kind, problems)
+
+    def _check_custom_type(self, patched: Object) -> None:
+        """A custom resource may not become another kind; that is told of the object, not of the patch."""
+        for name, wanted in (("kind", self._kind.kind), ("apiVersion", self._kind.api_version)):
+            if patched[name] != wanted:
+                group = split(patched["apiVersion"])[0]
+                wrong = invalid(FieldPath(name), patched[name], f"must be {wanted}")
+                raise errors.Invalid.of(group, patched["kind"], self._context.info.name, [wrong])
 
     async def _completed(self, current: Object, new: Object) -> Object:
         """The decoded object defaulted, with its managed fields, changed by admission."""
@@ -206,7 +218,14 @@ class _Patching:
 
         Unknown fields are refused whatever the client says about field validation: nobody could own them.
         """
-        config, problems = codec.decode_yaml_strict(content)
+        try:
+            config, problems = codec.decode_yaml_strict(content)
+        except errors.BadRequest as error:
+            problem = error.message.partition(_NO_KIND)[2].rpartition(" (")[0] or error.message
+            raise errors.BadRequest(f"error decoding YAML: {problem}") from None
+        kind = GroupVersionKind(*split(config.get("apiVersion") or ""), config.get("kind") or "")
+        if self._row.custom is not None and not self._window and kind != self._kind:
+            raise errors.BadRequest(f"invalid object type: {kind.group}/{kind.version}, Kind={kind.kind}")
         body.check_type(config, self._kind)
         managed_fields.check_config(config, self._declared or ANY)
         if self._row.custom is not None and not self._window:

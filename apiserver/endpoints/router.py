@@ -63,16 +63,28 @@ class Router:
         if info.subresource:
             subresource = row.subresources.get(info.subresource)
             if subresource is None:
-                raise errors.NotFound.page()
+                raise _no_subresource(row, info.name)
             if subresource.connects:
                 return connect.handle
             if info.verb not in subresource.verbs:
-                raise errors.MethodNotAllowed()
+                raise _not_supported(row, info.verb)
         elif info.verb not in row.verbs or (
             (info.verb in _NAMED) != bool(info.name) and info.verb not in _MANY
         ):
             raise errors.MethodNotAllowed()
         return VERBS[info.verb]
+
+
+def _no_subresource(row: Resource, name: str) -> errors.NotFound:
+    """Of custom resources upstream says that the object is not there."""
+    return errors.NotFound.page() if row.custom is None else errors.NotFound.of(row.group, row.plural, name)
+
+
+def _not_supported(row: Resource, verb: str) -> errors.MethodNotAllowed:
+    if row.custom is None:
+        return errors.MethodNotAllowed()
+    text = f'{verb} is not supported on resources of kind "{row.plural}.{row.group}"'
+    return errors.MethodNotAllowed(text, {"group": row.group, "kind": row.plural})
 
 
 def _in_json(context: RequestContext | None, scope: Scope) -> Scope:

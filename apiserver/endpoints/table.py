@@ -55,6 +55,8 @@ class Table:
                 "apiVersion": self._api_version,
                 "metadata": obj.get("metadata"),
             }
+        else:
+            row["object"] = None
         return orjson.dumps(row)
 
     def _cell(self, column: Column, obj: Object) -> Any:

@@ -25,6 +25,7 @@ _REPEATED_OWNERS = (
 )
 STATUS_RESET = (("status",),)
 SPEC_RESET = (("spec",),)
+METADATA_RESET = (("metadata",),)
 
 
 def subresource_of(row: Resource, context: RequestContext) -> Subresource | None:
@@ -122,10 +123,7 @@ class Writing:
         """Write down who owns which field, in the version of the request."""
         row = self._row
         writer, reset = self.writer(subresource), reset_of(row, subresource)
-        if row.custom is not None and subresource == "scale":
-            if live is not None:  # upstream has no schema of a Scale there, and notes nothing
-                meta.keep_managed_fields(metadata_of(new), live["metadata"])
-        elif row.custom is not None or row.from_storage is None:
+        if row.custom is not None or row.from_storage is None:
             managed_fields.update(live, new, writer, self.schema, reset)
         else:
             before = row.from_storage(live) if live is not None else None
@@ -145,7 +143,7 @@ class Writing:
 def reset_of(row: Resource, subresource: str) -> Sequence[tuple[str, ...]]:
     """The fields that this endpoint ignores, so that nobody comes to own them through it."""
     if subresource == "status":
-        return SPEC_RESET
+        return SPEC_RESET if row.custom is None else SPEC_RESET + METADATA_RESET
     if not subresource and row.strategy.has_status and "status" in row.subresources:
         return STATUS_RESET
     return ()

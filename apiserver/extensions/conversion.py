@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apiserver.admission.webhook_client import CallFailed
+from apiserver.extensions.conversion_review import GROUP, Converting
 from apiserver.storage.interface import (
     NO_CHECK,
     NO_HINTS,
@@ -59,51 +60,14 @@ class ConversionWebhook:
         return [obj if obj.get("apiVersion") == api_version else next(converted) for obj in objects]
 
     async def _ask(self, objects: Sequence[Object], api_version: str) -> list[Object]:
-        what = f"{objects[0].get('apiVersion')}, Kind={objects[0].get('kind')}"
+        converting = Converting(objects, api_version)
         request = {"uid": str(uuid.uuid4()), "desiredAPIVersion": api_version, "objects": list(objects)}
-        version = f"apiextensions.k8s.io/{self._review}"
+        review = {"kind": "ConversionReview", "apiVersion": f"{GROUP}/{self._review}", "request": request}
         try:
-            answer = await self._call(
-                self._config,
-                {"kind": "ConversionReview", "apiVersion": version, "request": request},
-                TIMEOUT_SECONDS,
-            )
+            answer = await self._call(self._config, review, TIMEOUT_SECONDS)
         except CallFailed as error:
-            raise _failed(what, str(error).removeprefix("failed to call webhook: ")) from error
-        response = answer.get("response") or {}
-        result = response.get("result") or {}
-        if result.get("status") != "Success":
-            raise _failed(what, result.get("message") or "no message")
-        if self._review == "v1" and response.get("uid") != request["uid"]:
-            raise _failed(
-                what, f'expected response.uid="{request["uid"]}", got "{response.get("uid") or ""}"'
-            )
-        converted = response.get("convertedObjects") or []
-        if len(converted) != len(objects):
-            raise _failed(what, f"webhook returned {len(converted)} objects, expected {len(objects)}")
-        return [
-            _checked(what, before, after, api_version)
-            for before, after in zip(objects, converted, strict=True)
-        ]
-
-
-def _checked(what: str, before: Object, after: Object, api_version: str) -> Object:
-    """Of the metadata a conversion may only change labels and annotations."""
-    if after.get("apiVersion") != api_version or after.get("kind") != before.get("kind"):
-        got = f"{after.get('apiVersion')}, Kind={after.get('kind')}"
-        raise _failed(
-            what, f"webhook returned an object of {got}, expected {api_version}, Kind={before.get('kind')}"
-        )
-    metadata = dict(before.get("metadata") or {})
-    for name in ("labels", "annotations"):
-        metadata.pop(name, None)
-        if value := (after.get("metadata") or {}).get(name):
-            metadata[name] = value
-    return {**after, "metadata": metadata}
-
-
-def _failed(what: str, why: str) -> errors.InternalError:
-    return errors.InternalError(f"conversion webhook for {what} failed: {why}", {})
+            raise converting.failed(str(error).removeprefix("failed to call webhook: ")) from error
+        return converting.converted(answer, self._review, str(request["uid"]))
 
 
 @dataclass(frozen=True)
@@ -113,16 +77,18 @@ class View:
     api_version: str
     storage_version: str
     webhook: ConversionWebhook
-    complete: Callable[[Object], Object]  # prune and default what was read
+    settle: Callable[[Object], Object]  # prune and default what is kept, in its own version
+    prune: Callable[[Object], Object]  # what was converted
     mark: str  # changes with the definition
 
     async def opened(self, found: Sequence[Stored], shown_key: Callable[[str], str]) -> list[Stored]:
         """Kept objects, shown; remembered with the kept ones."""
         unknown = [one for one in found if one.shown_as(self.mark) is None]
         if unknown:
-            objects = await self.webhook.convert([one.decode() for one in unknown], self.api_version)
+            kept = [self.settle(one.decode()) for one in unknown]
+            objects = await self.webhook.convert(kept, self.api_version)
             for one, obj in zip(unknown, objects, strict=True):
-                one.show_as(self.mark, stored(shown_key(one.key), one.revision, encode(self.complete(obj))))
+                one.show_as(self.mark, stored(shown_key(one.key), one.revision, encode(self.prune(obj))))
         return [shown for one in found if (shown := one.shown_as(self.mark)) is not None]
 
     async def closed(self, obj: Object) -> Object:

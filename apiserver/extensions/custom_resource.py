@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from apiserver.admission.metrics import COMPILED
 from apiserver.extensions import json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
 from apiserver.extensions.custom_validation import Judge, finalizer_warnings
-from apiserver.registry.columns.shared import AGE, NAME
+from apiserver.registry.columns.shared import AGE, NAME, UNKNOWN
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
@@ -35,6 +36,7 @@ from kubarium.apimachinery.object import (
 from kubarium.apimachinery.schema import builtin, structural
 from kubarium.apimachinery.schema.catalog import Catalog as Schemas
 from kubarium.apimachinery.schema.structural import MISSING, Structural
+from kubarium.apimachinery.time import human_duration, parse_time
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
@@ -79,6 +81,8 @@ class CustomResource:
     document: Mapping[str, Any] = field(default_factory=dict)  # openAPIV3Schema
     list_kind: str = ""
     plural: str = ""
+    storage_version: str = ""  # in which objects are kept
+    ends: bool = False  # the definition is being deleted: nothing new comes
     conversion: ConversionWebhook | None = (
         None  # asked for other versions; without it only their name differs
     )
@@ -248,8 +252,15 @@ def _converted(
     """The row on top of a view: what storage gives and takes is in the row's version."""
     kept = next(version["name"] for version in spec_of(definition)["versions"] if version.get("storage"))
     mark = f"{row.version}#{resource_version_of(definition)}"
-    complete = partial(_read, row.api_version, row.custom.own)
-    view = View(row.api_version, join(row.group, kept), webhook, complete, mark)
+    schemas = _schemas_of(definition)
+    view = View(
+        row.api_version,
+        join(row.group, kept),
+        webhook,
+        partial(_settled, schemas),
+        partial(_pruned, schemas),
+        mark,
+    )
     prefix = storage.add(row.group, row.plural, view)
     return replace(
         row,
@@ -257,6 +268,7 @@ def _converted(
         storage_version="",
         to_storage=None,
         from_storage=None,
+        reread=None,
         custom=replace(row.custom, conversion=webhook),
     )
 
@@ -265,21 +277,44 @@ def _rows_without_webhook(definition: Object, schemas: Schemas) -> list[Resource
     spec = spec_of(definition)
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     stored = status_of(definition).get("storedVersions") or [storage]
+    own = _schemas_of(definition)
+    # What was kept under another version, or before the schema changed, is shown as the schema is today.
+    changed = len(set(stored) | {storage}) > 1 or generation_of(definition) > 1
+    differs = changed or _has_defaults(own[join(spec["group"], storage)])
     return [
-        _row(definition, version, storage, len(set(stored) | {storage}) > 1, schemas)
+        _row(definition, version, storage, own, differs, schemas)
         for version in sorted(spec["versions"], key=lambda one: not one.get("storage"))
         if version.get("served")
     ]
 
 
-def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas: Schemas) -> Resource:
+def _schemas_of(definition: Object) -> dict[str, Structural]:
+    """The schemas of all versions, by apiVersion."""
+    spec = spec_of(definition)
+    return {
+        join(spec["group"], version["name"]): structural.from_openapi(_document_of(version))
+        for version in spec["versions"]
+    }
+
+
+def _document_of(version: Object) -> Object:
+    document: Object | None = (version.get("schema") or {}).get("openAPIV3Schema")
+    return document or {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _row(
+    definition: Object,
+    version: Object,
+    storage: str,
+    schemas_of: Mapping[str, Structural],
+    differs: bool,
+    schemas: Schemas,
+) -> Resource:
     spec = spec_of(definition)
     names, group = spec["names"], spec["group"]
-    document = (version.get("schema") or {}).get("openAPIV3Schema") or {
-        "x-kubernetes-preserve-unknown-fields": True
-    }
-    own = structural.from_openapi(document)
-    api_version = join(group, version["name"])
+    document = _document_of(version)
+    api_version, kept = join(group, version["name"]), join(group, storage)
+    own = schemas_of[api_version]
     custom = CustomResource(
         GroupVersionKind(group, version["name"], names["kind"]),
         _whole(own, schemas),
@@ -288,6 +323,8 @@ def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas
         document,
         names.get("listKind") or names["kind"] + "List",
         names["plural"],
+        kept,
+        is_deleting(definition),
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
     verbs: tuple[str, ...] = (
@@ -300,8 +337,6 @@ def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas
         "update",
         "watch",
     )
-    if is_deleting(definition):
-        verbs = tuple(verb for verb in verbs if verb != "create")
     other = storage != version["name"]
     return Resource(
         api_version,
@@ -315,9 +350,10 @@ def _row(definition: Object, version: Object, storage: str, mixed: bool, schemas
         verbs,
         subresources,
         f"{group}/{names['plural']}",
-        join(group, storage) if other else "",
-        partial(_renamed, join(group, storage)) if other else None,
-        partial(_read, api_version, own) if other or mixed or _has_defaults(own) else None,
+        kept if other else "",
+        partial(_renamed, kept) if other else None,
+        partial(_read, api_version, schemas_of) if other or differs else None,
+        partial(_read, kept, schemas_of) if differs else None,
         deprecation=_deprecation(version, custom.gvk) if version.get("deprecated") else "",
         custom=custom,
     )
@@ -334,12 +370,34 @@ def _renamed(api_version: str, obj: Object) -> Object:
     return {**obj, "apiVersion": api_version}
 
 
-def _read(api_version: str, schema: Structural, obj: Object) -> Object:
-    """A kept object, perhaps written under an older schema, as this version shows it."""
-    shown = copy(obj) | {"apiVersion": api_version}
-    structural.prune(shown, schema)
-    structural.default(shown, schema)
+def _read(api_version: str, schemas: Mapping[str, Structural], obj: Object) -> Object:
+    """A kept object, perhaps written under an older schema, as a version shows it.
+
+    It has the defaults of the version in which it is kept, not of the one in which it is shown. Source:
+    https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting
+    """
+    shown = _settled(schemas, obj)
+    if shown.get("apiVersion") == api_version:
+        return shown
+    return _pruned(schemas, shown | {"apiVersion": api_version})
+
+
+def _settled(schemas: Mapping[str, Structural], obj: Object) -> Object:
+    """A kept object by today's schema of the version in which it is kept."""
+    shown = copy(obj)
+    schema = schemas.get(shown.get("apiVersion") or "")
+    if schema is not None:
+        structural.prune(shown, schema)
+        structural.default(shown, schema)
     return shown
+
+
+def _pruned(schemas: Mapping[str, Structural], obj: Object) -> Object:
+    """An object without what its version does not know, in place."""
+    schema = schemas.get(obj.get("apiVersion") or "")
+    if schema is not None:
+        structural.prune(obj, schema)
+    return obj
 
 
 def _has_defaults(schema: Structural) -> bool:
@@ -404,35 +462,57 @@ def _selected(path: str, obj: Object) -> str:
 
 def _columns(wanted: Sequence[Object]) -> Sequence[Column]:
     if not wanted:
-        return (NAME, AGE)
+        return (NAME, replace(AGE, type="date"))
     return (
         NAME,
         *(
             Column(
                 column["name"],
-                partial(_cell, column["jsonPath"], column["type"]),
+                partial(_moment if column["type"] == "date" else _cell, column["jsonPath"], column["type"]),
                 type=column["type"],
                 format=column.get("format") or "",
-                description=column.get("description") or "",
+                description=column.get("description") or f"{_COLUMN}: {column['jsonPath']}",
                 priority=column.get("priority") or 0,
-                is_moment=column["type"] == "date",
+                needs_now=column["type"] == "date",
             )
             for column in wanted
         ),
     )
 
 
+_COLUMN = "Custom resource definition column (in JSONPath format)"
+
+
 def _cell(path: str, type: str, obj: Object) -> Any:
+    """The first value at a path; nothing if it is not of the column's type."""
+    value = _first(path, obj)
+    if type == "string":
+        if value is None or isinstance(value, str):
+            return value
+        return orjson.dumps(value).decode() if isinstance(value, dict | list) else json_path.text(obj, path)
+    if type == "boolean":
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if type == "integer" else value
+
+
+def _moment(path: str, type: str, obj: Object, now: datetime) -> Any:
+    """How long ago a moment was."""
+    value = _first(path, obj)
+    if not isinstance(value, str):
+        return None
     try:
-        found = json_path.find(obj, path)
+        return human_duration((now - parse_time(value)).total_seconds()) if value else UNKNOWN
+    except ValueError:
+        return "<invalid>"
+
+
+def _first(path: str, obj: Object) -> Any:
+    try:
+        return json_path.first(obj, path)
     except json_path.BadPath:
         return None
-    if not found:
-        return "" if type == "date" else None
-    value = found[0]
-    if type == "string" and not isinstance(value, str):
-        return orjson.dumps(value).decode() if isinstance(value, dict | list) else json_path.text(obj, path)
-    return value
 
 
 def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subresource]:

@@ -1,6 +1,6 @@
 """The small part of JSONPath that CRDs use.
 
-    .spec.replicas   .spec.items[0].name   .status.conditions[?(@.type=="Ready")].status
+    .spec.replicas   .spec.items[0].name   .spec.items[-1:]   ..name   .status.conditions[?(@.type=="Ready")].status
 
 Source: https://kubernetes.io/docs/reference/kubectl/jsonpath/
 """
@@ -8,15 +8,16 @@ Source: https://kubernetes.io/docs/reference/kubectl/jsonpath/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 _STEP = re.compile(
-    r"""\.?(?:
+    r"""\.\.(?P<deep>(?:\\.|[^.\[\]])+) | \.?(?:
         \[\?\(\s*@\.(?P<filter>[\w.\-]+)\s*==\s*(?P<wanted>"[^"]*"|'[^']*'|[\w.\-]+)\s*\)\]
       | \[(?P<index>-?\d+)\]
       | \[(?P<all>\*)\]
+      | \[(?P<start>-?\d*):(?P<end>-?\d*)(?::(?P<step>\d+))?\]
       | \[['"](?P<quoted>[^'"]+)['"]\]
       | (?P<name>(?:\\.|[^.\[\]])+)
     )""",
@@ -55,8 +56,26 @@ def _step(found: re.Match[str]) -> Step:
         )
     if found["all"] is not None:
         return lambda value: list(value.values()) if isinstance(value, dict) else _items(value)
+    if found["start"] is not None:
+        part = slice(*(int(found[name]) if found[name] else None for name in ("start", "end", "step")))
+        return lambda value: _items(value)[part]
+    if found["deep"] is not None:
+        wanted_name = found["deep"].replace("\\", "")
+        return lambda value: list(_everywhere(value, wanted_name))
     name = found["quoted"] or found["name"].replace("\\", "")
     return lambda value: [value[name]] if isinstance(value, dict) and name in value else []
+
+
+def _everywhere(value: Any, name: str) -> Iterator[Any]:
+    """All values under a name, at any depth."""
+    if isinstance(value, dict):
+        if name in value:
+            yield value[name]
+        for child in value.values():
+            yield from _everywhere(child, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _everywhere(item, name)
 
 
 def _items(value: Any) -> list[Any]:

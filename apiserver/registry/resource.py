@@ -54,6 +54,7 @@ class Resource:
     storage_version: str = ""  # api_version in which objects are kept; its own unless given
     to_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # convert between versions
     from_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    reread: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # a kept object by the schema of today
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
     observed: bool = False  # looked at when somebody asks, never stored: ComponentStatus
     deprecation: str = ""  # every client is told so in a `Warning:`

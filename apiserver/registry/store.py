@@ -153,6 +153,8 @@ class Registry:
             old = orjson.loads(
                 current.json
             )  # a state that is about to be replaced is not worth keeping decoded
+            if row.reread is not None:
+                old = row.reread(old)
             try:
                 new = await self._prepared(row, context, old, await change(old), subresource, unconditional)
                 if new is not old:
@@ -293,8 +295,14 @@ class Registry:
         elif wanted != old["metadata"]["resourceVersion"]:
             raise errors.Conflict.of(row.group, row.plural, name_of(old), errors.MODIFIED_MEANWHILE)
         uid = new["metadata"].get("uid")
-        if uid and uid != old["metadata"]["uid"]:
-            text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        if (
+            uid and uid != old["metadata"]["uid"] and not unconditional
+        ):  # a patch would change it, and may not
+            key = row.key(old["metadata"].get("namespace") or "", name_of(old)).removeprefix("/registry")
+            text = (
+                f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+            )
             raise errors.Conflict.of(row.group, row.plural, name_of(old), text)
 
     async def _remove_finished(

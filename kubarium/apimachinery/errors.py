@@ -149,9 +149,11 @@ class MethodNotAllowed(StatusError):
     code, reason = 405, "MethodNotAllowed"
 
     def __init__(
-        self, message: str = "the server does not allow this method on the requested resource"
+        self,
+        message: str = "the server does not allow this method on the requested resource",
+        details: Object | None = None,
     ) -> None:
-        super().__init__(message, {})
+        super().__init__(message, details or {})
 
 
 class NotAcceptable(StatusError):

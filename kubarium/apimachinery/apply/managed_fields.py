@@ -71,7 +71,7 @@ def update(
     `live` is what was stored before, None at creation. Fields below the paths in `reset` are not owned through this
     endpoint, for instance `(("status",),)` where a write to the main resource leaves the status alone.
     """
-    entries = _entries_for_update(live, new)
+    entries = _entries_for_update(live, new, writer.subresource)
     difference = merging.compare(live or {}, new, schema or ANY)
     if not difference.is_same():
         difference = _without(difference, reset)
@@ -162,14 +162,27 @@ def _entries_of(obj: Object) -> _Entries:
     return entries
 
 
-def _entries_for_update(live: Object | None, new: Object) -> _Entries:
-    """A client may send managed fields with an update; an empty list starts them anew, none means those that are."""
+def _entries_for_update(live: Object | None, new: Object, subresource: str) -> _Entries:
+    """A client may send managed fields with an update of the object itself.
+
+    One empty entry starts them anew; with none, or with some that make no sense, those that are stay.
+    """
     sent = (new.get("metadata") or {}).get("managedFields")
     if live is None:
         return _entries_of(new)
-    if sent is not None and (not sent or sent == [{}]):
+    if sent == [{}] and not subresource:
         return {}
-    return _entries_of(new) or _entries_of(live)
+    if not sent or subresource or validate(sent) or not all(_is_set(entry.get("fieldsV1")) for entry in sent):
+        return _entries_of(live)
+    return _entries_of(new)
+
+
+def _is_set(fields: Any) -> bool:
+    """Can it be read as a set of fields?"""
+    if not isinstance(fields, dict):
+        return fields is None
+    known = (step == field_set.SELF or step[:2] in ("f:", "k:", "v:", "i:") for step in fields)
+    return all(known) and all(map(_is_set, fields.values()))
 
 
 def _entries_before_first_apply(live: Object, writer: Writer, schema: Structural) -> _Entries:

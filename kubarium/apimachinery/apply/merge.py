@@ -172,6 +172,8 @@ def merge(live: Any, config: Any, schema: Structural) -> Any:
         return merged
     if isinstance(live, list) and isinstance(config, list) and not is_atomic(config, schema):
         return _merge_lists(live, config, schema)
+    if config is None and isinstance(live, list) and not is_atomic(live, schema):
+        return live  # no items are named
     return config
 
 

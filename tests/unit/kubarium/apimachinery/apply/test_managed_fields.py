@@ -107,10 +107,19 @@ def test_subresources_are_managers_of_their_own(pods):
     assert pod["metadata"]["managedFields"][-1]["subresource"] == "status"
 
 
-def test_an_empty_list_starts_the_managers_anew(pods):
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ([{}], False),
+        ([], True),  # by clients that do not know of managed fields
+        ([{"manager": "x", "operation": "Bad"}], True),
+        ([{"manager": "x", "operation": "Update", "fieldsV1": {"x:y": {}}}], True),
+    ],
+)
+def test_only_one_empty_entry_starts_the_managers_anew(pods, sent, kept):
     pod = update(None, make_pod, "kubectl", pods)
-    pod = update(pod, lambda p: p["metadata"].update(managedFields=[]), "kubectl", pods)
-    assert "managedFields" not in pod["metadata"]
+    pod = update(pod, lambda p: p["metadata"].update(managedFields=sent), "kubectl", pods)
+    assert ("managedFields" in pod["metadata"]) is kept
 
 
 def test_the_oldest_of_many_updaters_become_one(pods):
