@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 from apiserver.request import CONTEXT
+from apiserver.storage.interface import CannotSeal
+from apiserver.storage.stored import Unreadable
 from kubarium.apimachinery import errors
 from kubarium.component_base import logging
 from kubarium.component_base.serving import App, Receive, Scope, Send
@@ -33,6 +35,10 @@ class Errors:
             await self._app(scope, receive, watched)
         except errors.StatusError as error:
             await self._answer(scope, send, error, began)
+        except (CannotSeal, Unreadable) as error:
+            # Nothing is wrong here, and whoever reads thousands of them wants no traceback of each.
+            log.error("%s %s failed: %s", scope.get("method", "WebSocket"), scope["path"], error)
+            await self._answer(scope, send, errors.InternalError.because(error), began)
         except Exception as error:
             log.exception("%s %s failed", scope.get("method", "WebSocket"), scope["path"])
             await self._answer(scope, send, errors.InternalError.because(error), began)

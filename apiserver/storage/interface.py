@@ -15,7 +15,7 @@ from kubarium.apimachinery.object import Object
 
 __all__ = [
     "NO_CHECK", "NO_HINTS",
-    "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "Refused",
+    "CannotSeal", "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "Refused",
     "RevisionCompacted", "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageRefused",
     "StorageUnavailable", "Stored", "Taker", "Watch",
 ]  # fmt: skip
@@ -60,6 +60,10 @@ class StorageUnavailable(StorageError):
 
 class StorageRefused(StorageError):
     """etcd has understood, and will not: the object is too large, the disk is full."""
+
+
+class CannotSeal(StorageError):
+    """The value may not be written: it is to be encrypted, and there is no key that may be used."""
 
 
 class Refused(StorageError):

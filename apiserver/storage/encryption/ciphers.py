@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from apiserver.storage.encryption import metrics
-from apiserver.storage.interface import StorageError
+from apiserver.storage.interface import CannotSeal
 from apiserver.storage.stored import IDENTITY_REFUSES, SEALED
 
 BLOCK = 16  # bytes of AES
@@ -37,10 +37,6 @@ _TOO_SHORT = "the stored data was shorter than the required size"
 
 class CannotOpen(Exception):
     """The value was sealed with another key, or has been damaged."""
-
-
-class CannotSeal(StorageError):
-    """The value may not be written: there is no key that may be used."""
 
 
 class Cipher(Protocol):

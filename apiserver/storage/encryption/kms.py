@@ -23,8 +23,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from apiserver.storage.encryption import metrics
-from apiserver.storage.encryption.ciphers import SEED, AesGcm, CannotOpen, CannotSeal, Cipher, SeededAesGcm
+from apiserver.storage.encryption.ciphers import SEED, AesGcm, CannotOpen, Cipher, SeededAesGcm
 from apiserver.storage.encryption.configuration import Kms
+from apiserver.storage.interface import CannotSeal
 from kubarium.apimachinery import names
 from kubarium.apimachinery import time as times
 from kubarium.component_base import logging, wire

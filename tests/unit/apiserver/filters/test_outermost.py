@@ -18,6 +18,8 @@ from apiserver.filters.browsers import check_directives, check_origins
 from apiserver.filters.chain import build_chain
 from apiserver.filters.draining import Shutdown
 from apiserver.options import Options
+from apiserver.storage.interface import CannotSeal
+from apiserver.storage.stored import Unreadable
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.component_base.clock import RealClock
 from kubarium.component_base.serving import App, Receive, Scope, Send, respond
@@ -125,6 +127,21 @@ async def test_who_comes_too_late_is_sent_away() -> None:
     assert (await early)[0] == 200
     await drained
     assert (await ask(one, target="/livez"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "error", [Unreadable("/registry/a", "no matching prefix found"), CannotSeal("no key")]
+)
+async def test_what_cannot_be_decrypted_is_said_without_a_traceback(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    answer = await door(app).send("GET", PODS, {}, None, 60.0)
+    body = orjson.loads(await answer.read())
+    assert (answer.status, body["message"]) == (500, f"Internal error occurred: {error}")
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def write(path: Path, kind: str, version: str, **more: Any) -> str:

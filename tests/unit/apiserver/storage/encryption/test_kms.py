@@ -10,9 +10,10 @@ import grpc
 import pytest
 import yaml
 
-from apiserver.storage.encryption.ciphers import CannotOpen, CannotSeal, Choice
+from apiserver.storage.encryption.ciphers import CannotOpen, Choice
 from apiserver.storage.encryption.kms import MESSAGES, SEEDED, SERVICE, KmsError, SeedNeeded
 from apiserver.storage.encryption.transformers import Encryption
+from apiserver.storage.interface import CannotSeal
 from kubarium.component_base.clock import FakeClock
 
 AT = b"/registry/secrets/default/one"
