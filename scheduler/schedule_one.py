@@ -162,8 +162,8 @@ class Scheduler:
         for extender in self._extenders:
             if extender.prioritizes(pod):
                 totals += await extender.prioritize(pod, nodes, feasible)
-        masked = np.where(feasible, totals, -1.0)
-        best = np.flatnonzero(masked == masked.max())
+        masked = totals if left == len(feasible) else np.where(feasible, totals, -1.0)
+        best = (masked == masked.max()).nonzero()[0]
         place = int(best[framework.handle.random.randrange(len(best))])
         return Choice(verdict, nodes.name_of(place), masked, parts)
 

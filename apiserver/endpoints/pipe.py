@@ -23,6 +23,8 @@ class Pipe:
         self._send = send
         self._protocol: Any = (scope.get("state") or {}).get("protocol")
         self._cycle: Any = None  # the request under way, if we may write past it
+        self._flow: Any = None  # of the connection
+        self._transport: Any = None
 
     async def open(self) -> None:
         """Send the head."""
@@ -30,32 +32,37 @@ class Pipe:
         await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         cycle = getattr(self._protocol, "cycle", None)
         if getattr(cycle, "chunked_encoding", False):
-            self._cycle = cycle
+            self._cycle, self._flow, self._transport = cycle, self._protocol.flow, self._protocol.transport
 
     async def write(self, body: bytes) -> None:
         """Send some bytes."""
         if self._cycle is None:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             return
-        if self._protocol.flow.write_paused:
+        if self._flow.write_paused:
             try:
                 async with asyncio.timeout(SLOWEST):
-                    await self._protocol.flow.drain()
+                    await self._flow.drain()
             except TimeoutError:
-                self._protocol.transport.abort()
+                self._transport.abort()
                 return
-        self.write_at_once(body)
+        self.write_at_once(chunk(body))
 
     @property
     def ready(self) -> bool:
         """Is `write_at_once` allowed?"""
-        return self._cycle is not None and not self._protocol.flow.write_paused
+        return self._cycle is not None and not self._flow.write_paused
 
-    def write_at_once(self, body: bytes) -> None:
-        """Send some bytes without waiting, if it is `ready`."""
+    def write_at_once(self, framed: bytes) -> None:
+        """Send what `chunk` has made without waiting, if it is `ready`."""
         if not self._cycle.disconnected:
-            self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            self._transport.write(framed)
 
     async def close(self, body: bytes = b"") -> None:
         """Send the last bytes and the end."""
         await self._send({"type": "http.response.body", "body": body})
+
+
+def chunk(body: bytes) -> bytes:
+    """Some bytes of an answer without a known length, as HTTP/1.1 sends them."""
+    return b"%x\r\n%b\r\n" % (len(body), body)

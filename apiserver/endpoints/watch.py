@@ -16,7 +16,7 @@ import orjson
 from apiserver.endpoints.forms import Form, form_of
 from apiserver.endpoints.list_options import WatchOptions, too_large, watch_options
 from apiserver.endpoints.negotiation import TABLE, Accepted, accepted
-from apiserver.endpoints.pipe import Pipe
+from apiserver.endpoints.pipe import Pipe, chunk
 from apiserver.endpoints.selection import Selection, selection_of
 from apiserver.endpoints.sending import PART
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
@@ -124,6 +124,7 @@ class Stream:
         self._clock = context.clock
         self._begun = context.begun
         self._place = (context.info.group, context.info.version, context.info.resource)
+        self._told = _EVENTS.of(self._place)
         self._scope = (
             "resource" if context.info.name else "namespace" if context.info.namespace else "cluster"
         )
@@ -179,7 +180,7 @@ class Stream:
         watch.hand_to(self._take)
         async for batch in watch:
             if batch:
-                _EVENTS.add(self._place, len(batch))
+                self._told.value += len(batch)
                 body = b"".join(map(self._event, batch))
                 if body:
                     await self._pipe.write(body)
@@ -196,11 +197,25 @@ class Stream:
         """What `_follow` does with a batch, unless it takes waiting: then the batch goes there."""
         if not self._pipe.ready:
             return False
-        body = self._event(batch[0]) if len(batch) == 1 else b"".join(map(self._event, batch))
-        _EVENTS.add(self._place, len(batch))
-        if body:
-            self._pipe.write_at_once(body)
+        self._told.value += len(batch)
+        if len(batch) == 1:
+            framed = self._framed(batch[0])
+        else:
+            body = b"".join(map(self._event, batch))
+            framed = chunk(body) if body else b""
+        if framed:
+            self._pipe.write_at_once(framed)
         return True
+
+    def _framed(self, change: Change) -> bytes:
+        """An event as a chunk, kept beside the event for the other watchers."""
+        event = self._event(change)
+        if not event or self._form.key is None:
+            return chunk(event) if event else b""
+        framed = change.wire.get(event)
+        if framed is None:
+            framed = change.wire[event] = chunk(event)
+        return framed
 
     def _event(self, change: Change) -> bytes:
         """One change as an event for this watcher, or nothing: an object may enter or leave the selection."""

@@ -22,6 +22,16 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 Labels = tuple[str, ...]
 
 
+class Count:
+    """A number that grows."""
+
+    __slots__ = ("shown", "value")
+
+    def __init__(self, shown: bool = False) -> None:
+        self.value = 0.0
+        self.shown = shown  # even as long as it is zero
+
+
 class Counts(Collector):
     """A counter."""
 
@@ -29,23 +39,32 @@ class Counts(Collector):
         self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry | None = REGISTRY
     ) -> None:
         self._name, self._text, self._labels = name, text, labels
-        self._values: dict[Labels, float] = {}
+        self._values: dict[Labels, Count] = {}
         if registry is not None:
             registry.register(self)
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
         """Count something."""
-        self._values[labels] = self._values.get(labels, 0.0) + amount
+        count = self._values.get(labels)
+        if count is None:
+            count = self._values[labels] = Count(shown=True)
+        count.value += amount
+
+    def of(self, labels: Labels) -> Count:
+        """What counts under these labels, for whoever adds to it very often: it is shown once it is not zero."""
+        return self._values.setdefault(labels, Count())
 
     def value(self, labels: Labels = ()) -> float:
         """What was counted so far."""
-        return self._values.get(labels, 0.0)
+        count = self._values.get(labels)
+        return count.value if count is not None else 0.0
 
     def collect(self) -> Iterable[Metric]:
         """As the registry wants it."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for labels, value in [*self._values.items()]:
-            family.add_metric(labels, value)
+        for labels, count in [*self._values.items()]:
+            if count.value or count.shown:
+                family.add_metric(labels, count.value)
         return [family]
 
 

@@ -24,6 +24,12 @@ def test_counts() -> None:
     counts.add(("a",), 2)
     assert counts.value(("a",)) == 3
     assert shown(registry) == ["# TYPE things_total counter", 'things_total{sort="a"} 3.0']
+    often = counts.of(("b",))
+    assert len(shown(registry)) == 2  # nothing has been counted there
+    often.value += 5
+    counts.add(("b",))
+    counts.add(("none",), 0)
+    assert shown(registry)[2:] == ['things_total{sort="b"} 6.0', 'things_total{sort="none"} 0.0']
 
 
 def test_timings() -> None:
