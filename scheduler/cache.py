@@ -54,6 +54,11 @@ class Cache:
             info = PodInfo(pod)
         elif _is_of_other_kind(known.pod, pod):
             info = known.renewed(pod)
+            if known.node >= 0:
+                self._assumed.discard(uid)
+                self._pods[uid] = info
+                self.nodes.renew_pod(known, info)
+                return info
         else:
             self._assumed.discard(uid)
             if known.node >= 0 and _started(pod) != _started(known.pod):

@@ -371,6 +371,17 @@ class Nodes:
         self._count_pod(pod, place, -1)
         pod.node = -1
 
+    def renew_pod(self, known: PodInfo, fresh: PodInfo) -> None:
+        """A pod on a node has become one of another kind, and takes as much as before: `followed` values stay."""
+        place = known.node
+        info = self.infos[place]
+        assert info is not None
+        info.pods[fresh.uid] = fresh
+        fresh.node, known.node = place, -1
+        self._stamps.values[place] = next(self._stamp)
+        self.counts.count(fresh, place, 1)  # first, so that terms which both have do not vanish in between
+        self.counts.count(known, place, -1)
+
     def _count_pod(self, pod: PodInfo, place: int, sign: int) -> None:
         self.touch(place)
         self._pod_count.values[place] += sign

@@ -71,15 +71,16 @@ def compare(old: Object, new: Object, schema: Structural) -> Comparison:
     return difference
 
 
-_seen: dict[tuple[int, str, bytes], tuple[Structural, FieldSet]] = {}
+_seen: dict[tuple[int, str, bytes | tuple[str, ...]], tuple[Structural, FieldSet]] = {}
 _SEEN_LIMIT = 256
 
 
 def _appeared(key: str, value: Object, schema: Structural) -> FieldSet:
     """What a whole new spec adds. Objects made from one template share it, so that it is found once for all of
-    them.
+    them. In one that holds nothing but plain values, these make no difference.
     """
-    mark = (id(schema), key, orjson.dumps(value))
+    flat = not any(isinstance(item, dict | list) for item in value.values())
+    mark = (id(schema), key, tuple(value) if flat else orjson.dumps(value))
     known = _seen.get(mark)
     if known is None:
         difference = Comparison({}, {}, {})

@@ -107,6 +107,24 @@ async def test_when_all_are_gone_nothing_is_left() -> None:
     assert nodes.count == 0 and not nodes.images and not nodes.valid.any()
 
 
+def test_another_label_moves_a_pod_between_kinds_and_nothing_else() -> None:
+    """Binding adds the labels of the node's zone: each pod that was scheduled comes back like this."""
+    app = SchedulerApp(FakeAPI().client(), Configuration(), FakeClock())
+    app.cache.put_node(make_node("n1"))
+    pod = make_pod("p", cpu="1", labels={"app": "a"}, nodeName="n1")
+    assumed = PodInfo(pod)
+    app.cache.assume(assumed, "n1")
+    stamp, changes = int(app.nodes.stamps[0]), len(app.nodes._changes)
+    zoned = pod | {"metadata": pod["metadata"] | {"labels": {"app": "a", "zone": "z"}}}
+    info = app.cache.put_pod(zoned)
+    assert (info.pod, info.node, assumed.node) == (zoned, 0, -1) and not app.cache.is_assumed(info.uid)
+    assert app.nodes.infos[0] is not None and app.nodes.infos[0].pods == {info.uid: info}
+    assert [kind.labels for kind in app.nodes.counts._kinds] == [(("app", "a"), ("zone", "z"))]
+    assert app.nodes.stamps[0] > stamp and len(app.nodes._changes) == changes
+    app.cache.remove_pod(zoned)
+    assert not app.nodes.pod_count.any() and not app.nodes.counts._kinds
+
+
 def test_what_a_resize_gives_up_is_free_when_the_kubelet_says_so() -> None:
     def pod(wanted: str, promised: str, generation: int) -> dict:
         statuses = [{"name": "c", "allocatedResources": {"cpu": promised}}]
