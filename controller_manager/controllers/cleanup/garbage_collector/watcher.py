@@ -21,6 +21,7 @@ log = logging.get(__name__)
 
 PERIOD = 30.0  # seconds between two looks at discovery
 SYNC_SECONDS = 30.0  # how long a kind may take to list before the others go ahead without it
+MOMENT = 1.0  # seconds; a definition is served so long after it is stored
 
 IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
 """Kinds that never take part: they own nothing, and there are many."""
@@ -63,11 +64,10 @@ class Watcher:
     async def run(self) -> None:
         """Follow what discovery names, for ever."""
         while True:
-            self._changed.clear()
             try:
                 async with asyncio.timeout(PERIOD):
                     await self._changed.wait()
-                await self._clock.sleep(1.0)  # a definition is served a moment after it is stored
+                await self._clock.sleep(MOMENT)
             except TimeoutError:
                 pass
             try:
@@ -76,7 +76,18 @@ class Watcher:
                 log.info("cannot ask discovery: %s", error)
 
     async def refresh(self) -> None:
-        """Start following new kinds, stop following those that are gone, wait for their first lists."""
+        """Start following new kinds, stop following those that are gone, wait for their first lists.
+
+        A kind that goes meanwhile is not waited for: it will never be listed.
+        """
+        end = asyncio.get_running_loop().time() + SYNC_SECONDS
+        while True:
+            self._changed.clear()  # what changes from now on may be missing in what is read here
+            await self._compare()
+            if await self._all_synced(end):
+                return
+
+    async def _compare(self) -> None:
         failures: list[str] = []
         kinds = await self._discovery.kinds(failures)
         self._kinds.update({(kind.group, kind.kind): kind for kind in kinds if "get" in kind.verbs})
@@ -91,16 +102,28 @@ class Watcher:
         if not failures:
             for key in set(self._followed) - set(wanted):
                 self._unfollow(key)
-        await self._all_synced()
 
-    async def _all_synced(self) -> None:
+    async def _all_synced(self, end: float) -> bool:
+        """Are all lists there, or is the time over? No: definitions have changed since."""
+        lists = asyncio.ensure_future(self._lists())
+        news = asyncio.ensure_future(self._changed.wait())
         try:
-            async with asyncio.timeout(SYNC_SECONDS):
-                for informer in list(self._followed.values()):
-                    await informer.synced()
-        except TimeoutError:
-            waiting = [informer.plural for informer in self._followed.values() if not informer.has_synced]
-            log.warning("going on without the lists of %s", ", ".join(waiting))
+            left = max(0.0, end - asyncio.get_running_loop().time())
+            await asyncio.wait({lists, news}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if news.done():
+                await asyncio.wait({lists}, timeout=MOMENT)
+        finally:
+            lists.cancel()
+            news.cancel()
+        if lists.done() or asyncio.get_running_loop().time() < end:
+            return lists.done()
+        waiting = [informer.plural for informer in self._followed.values() if not informer.has_synced]
+        log.warning("going on without the lists of %s", ", ".join(waiting))
+        return True
+
+    async def _lists(self) -> None:
+        for informer in list(self._followed.values()):
+            await informer.synced()
 
     def _follow(self, key: tuple[str, str], kind: Discovered) -> None:
         if self._informers.has(kind.api_version, kind.plural):

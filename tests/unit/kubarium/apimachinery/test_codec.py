@@ -14,14 +14,15 @@ def test_duplicate_fields_are_named_with_their_path():
     assert problems == ['duplicate field "spec.replicas"', 'duplicate field "spec.list[0].a"']
 
 
+texts = st.text(max_size=8)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=10,
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
+    max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.text(), json_values), st.booleans())
+@given(st.dictionaries(texts, json_values, max_size=4), st.booleans())
 def test_objects_without_duplicates_have_no_problems(obj, indent):
     body = orjson.dumps(obj, option=orjson.OPT_INDENT_2 if indent else 0)
     assert codec.decode_json_strict(body) == (obj, [])
