@@ -44,7 +44,7 @@ class InNamespace:
         self._informer = informers.informer("v1", plural)
         self._clock = clock
         self._asked: dict[str, tuple[float, list[Object]]] = {}  # when, and what was there
-        self._informer.add_handler(on_delete=lambda gone: self._forget(namespace_of(gone)))
+        self._informer.add_handler(on_delete=lambda gone: self.forget(namespace_of(gone)))
 
     async def all(self, namespace: str) -> list[Object]:
         """Those of a namespace."""
@@ -60,5 +60,6 @@ class InNamespace:
             self._asked = {**recent, namespace: (now, found)}
         return found
 
-    def _forget(self, namespace: str) -> None:
+    def forget(self, namespace: str) -> None:
+        """What was found is not so any more, or soon will not be."""
         self._asked.pop(namespace, None)

@@ -60,6 +60,8 @@ class ResourceQuota(AdmissionPlugin):
         if not attributes.namespace or not _counts(attributes):
             return
         quotas = await self._present.all(attributes.namespace)
+        if attributes.is_for("", "resourcequotas"):
+            self._present.forget(attributes.namespace)
         if self._limited:
             _check_limited(attributes, self._limited, quotas)
         if not quotas:

@@ -68,6 +68,12 @@ async def test_that_there_is_none_is_believed_for_a_while(world: World) -> None:
     assert await world.quotas_of("a") == []
     world.api.put(quota("first"))
     assert await world.quotas_of("a") == []  # somebody must tell the cache, or the time must pass
+    world.quotas.forget("a")
+    assert await world.quotas_of("a") == ["first"]
+    world.api.remove("v1", "resourcequotas", "a", "first")
+    await world.clock.advance(BELIEVED)
+    assert await world.quotas_of("a") == []
+    world.api.put(quota("first"))
     await world.clock.advance(BELIEVED)
     assert await world.quotas_of("a") == ["first"]
 
