@@ -34,10 +34,12 @@ async def handle(
     except StorageError as error:
         raise_translated(row, info.name, error)
         raise
-    view = row.subresources[info.subresource].view if info.subresource else None
-    if view is not None:
+    subresource = row.subresources[info.subresource] if info.subresource else None
+    if subresource is not None and subresource.view is not None:
         obj = stored.obj if row.from_storage is None else row.from_storage(stored.decode())
-        body = orjson.dumps(view(obj)) + b"\n"
+        if subresource.check is not None:
+            subresource.check(obj)
+        body = orjson.dumps(subresource.view(obj)) + b"\n"
     else:
         body = form_of(form, row, context).one(stored)
     await send_bytes(scope, send, form, [body], len(body))

@@ -521,7 +521,11 @@ def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subr
         found["status"] = status(api_version, kind)
     if (paths := wanted.get("scale")) is not None:
         found["scale"] = Subresource(
-            "scale", SCALE, view=partial(_scale, paths), merge=partial(_scaled, paths)
+            "scale",
+            SCALE,
+            view=partial(_scale, paths),
+            check=partial(_must_have_replicas, paths),
+            merge=partial(_scaled, paths),
         )
     return found
 
@@ -529,10 +533,14 @@ def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subr
 def _scale(paths: Object, obj: Object) -> Object:
     selector = json_path.text(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else ""
     wanted = json_path.first(obj, paths["specReplicasPath"])
-    if wanted is None:
+    return scale_of(obj, wanted, json_path.first(obj, paths["statusReplicasPath"]), selector)
+
+
+def _must_have_replicas(paths: Object, obj: Object) -> None:
+    """A Scale can be written where there was no number, but not read."""
+    if json_path.first(obj, paths["specReplicasPath"]) is None:
         text = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
         raise errors.InternalError.because(text)
-    return scale_of(obj, wanted, json_path.first(obj, paths["statusReplicasPath"]), selector)
 
 
 def _scaled(paths: Object, stored: Object, window: Object) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from kubarium.api.apiextensions import approval
 from kubarium.apimachinery import conditions
 from kubarium.apimachinery.object import Object, copy, spec_of, status_of, uid_of
 
@@ -28,7 +29,7 @@ def judged(definition: Object, others: Iterable[Object], now: datetime) -> Objec
         )
         if conflicts:
             reason = name[:1].upper() + name[1:] + "Conflict"
-            problem = problem or (reason, f'"{conflicts[0]}" is already in use')
+            problem = (reason, f'"{conflicts[0]}" is already in use')  # the last one is told
         elif values:
             accepted[name] = values
         else:
@@ -37,6 +38,8 @@ def judged(definition: Object, others: Iterable[Object], now: datetime) -> Objec
     accepted.setdefault("kind", "")
     status["acceptedNames"] = accepted
     status["conditions"] = found = status.get("conditions") or []
+    if (approved := approval.condition(definition)) is not None:
+        conditions.set_condition(found, approved, now)
     _judge(found, problem, now)
     return status
 

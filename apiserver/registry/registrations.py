@@ -9,7 +9,7 @@ from apiserver.request import RequestContext
 from kubarium.api.apiextensions import custom_resource_definition as noun
 from kubarium.api.apiregistration import api_service
 from kubarium.apimachinery import conditions, names
-from kubarium.apimachinery.object import Object, is_deleting, metadata_of, spec_of, status_of
+from kubarium.apimachinery.object import Object, generation_of, is_deleting, metadata_of, spec_of, status_of
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _TERMINATING = {
@@ -48,6 +48,9 @@ class DefinitionStrategy(Strategy):
         finalizers = metadata_of(obj).setdefault("finalizers", [])
         if CLEANUP_FINALIZER not in finalizers:
             finalizers.append(CLEANUP_FINALIZER)
+        metadata = metadata_of(obj)
+        metadata.pop("deletionGracePeriodSeconds", None)
+        metadata["generation"] = generation_of(obj) - 1  # that it goes is no new wish
         status = obj.setdefault("status", {})
         status["conditions"] = found = status.get("conditions") or []
         conditions.set_condition(found, dict(_TERMINATING), context.clock.now())
@@ -62,8 +65,7 @@ def _remember_storage_version(definition: Object) -> None:
 
 CUSTOM_RESOURCE_DEFINITION = DefinitionStrategy(
     **offers_of(noun),
-    # Whoever finishes a definition takes its finalizer away together with the last status.
-    status_keeps=("annotations", "labels", "ownerReferences"),
+    judges_metadata=True,  # the approval is an annotation
 )
 API_SERVICE = of_noun(
     api_service,

@@ -30,7 +30,8 @@ class Subresource:
     handle: Callable[..., Awaitable[Any]] | None = None
     prepare: Callable[[RequestContext, Object, Object], None] | None = None  # new, old
     validate_update: Callable[[Object, Object], Sequence[FieldError]] | None = None
-    view: Callable[[Object], Object] | None = None  # what a GET shows instead of the object
+    view: Callable[[Object], Object] | None = None  # what is shown instead of the object
+    check: Callable[[Object], None] | None = None  # raises when a GET has nothing to show
     merge: Callable[[Object, Object], Object] | None = None  # (stored, window) -> new object
     also_reads: tuple[str, ...] = ()  # older versions of the body, which look the same
     connects: bool = False  # handed to the kubelet or a pod as a stream

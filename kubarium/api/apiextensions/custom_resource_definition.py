@@ -55,6 +55,11 @@ def fill_defaults(definition: Object) -> None:
         spec["conversion"] = {"strategy": "None"}
     if (webhook := spec["conversion"].get("webhook")) is not None and _is_empty(webhook):
         del spec["conversion"]["webhook"]
+    status = definition.setdefault("status", {})
+    if not status.get("storedVersions"):
+        status["storedVersions"] = [
+            version["name"] for version in spec.get("versions") or () if version.get("storage")
+        ][:1] or None
     service = ((spec["conversion"].get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service is not None and service.get("port") is None:
         service["port"] = 443

@@ -72,10 +72,15 @@ def update(
     endpoint, for instance `(("status",),)` where a write to the main resource leaves the status alone.
     """
     entries = _entries_for_update(live, new, writer.subresource)
+    if live is not None and not entries and (live.get("metadata") or {}).get("uid"):
+        _write(new, entries)  # who has begun without managers goes on without, until somebody applies
+        return
     difference = merging.compare(live or {}, new, schema or ANY)
     if not difference.is_same():
         difference = _without(difference, reset)
         taken = field_set.union(difference.added, difference.modified)
+        if writer.subresource == "scale" and not _is_owned(taken, entries):
+            taken = {}  # the same for the one field of a Scale
         mine = _Manager(writer.manager, "Update", writer.api_version, writer.subresource)
         _take_away(entries, mine, taken, difference.removed)
         if taken:
@@ -175,6 +180,10 @@ def _entries_for_update(live: Object | None, new: Object, subresource: str) -> _
     if not sent or subresource or validate(sent) or not all(_is_set(entry.get("fieldsV1")) for entry in sent):
         return _entries_of(live)
     return _entries_of(new)
+
+
+def _is_owned(fields: FieldSet, entries: _Entries) -> bool:
+    return any(field_set.intersection(entry["fieldsV1"], fields) for entry in entries.values())
 
 
 def _is_set(fields: Any) -> bool:

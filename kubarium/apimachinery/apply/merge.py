@@ -139,6 +139,8 @@ def _compare_field(before: Any, after: Any, key: str, schema: Structural, below:
 
 
 def _compare_values(before: Any, after: Any, schema: Structural, step: str, below: _Below) -> None:
+    if before is None or after is None:  # of a list or a map, null has nothing in it
+        before, after = _without_null(before, after, schema), _without_null(after, before, schema)
     if before is _ABSENT:
         below.node(0)[step] = everything(after, schema)
     elif after is _ABSENT:
@@ -149,6 +151,11 @@ def _compare_values(before: Any, after: Any, schema: Structural, step: str, belo
         _compare_lists(before, after, schema, _Below(below, step))
     else:
         below.node(1)[step] = MEMBER
+
+
+def _without_null(value: Any, other: Any, schema: Structural) -> Any:
+    is_nothing = value is None and isinstance(other, dict | list) and not is_atomic(other, schema)
+    return type(other)() if is_nothing else value
 
 
 def _compare_lists(old: list[Any], new: list[Any], schema: Structural, below: _Below) -> None:

@@ -27,8 +27,8 @@ def test_taken_names_are_refused(clock: FakeClock) -> None:
     second = definition("others", "Thing", "2", shortNames=["th"], singular="other")
     status = naming.judged(second, [first, second], clock.now())
     accepted, established = status["conditions"]
-    assert accepted["status"] == "False" and accepted["reason"] == "ShortNamesConflict"
-    assert accepted["message"] == '"th" is already in use'
+    assert accepted["status"] == "False" and accepted["reason"] == "ListKindConflict"
+    assert accepted["message"] == '"ThingList" is already in use'
     assert established["status"] == "False" and status["acceptedNames"]["plural"] == "others"
     assert status["acceptedNames"]["kind"] == ""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubarium.api.apiextensions import custom_resource_definition
+from kubarium.api.apiextensions import approval, custom_resource_definition
 from kubarium.apimachinery.object import Object
 
 LABEL = "a DNS-1035 label must consist of"
@@ -183,3 +183,42 @@ def test_a_webhooks_address_is_checked() -> None:
         f'{at}path: Invalid value: "x": segment[0] may not be empty',
         'spec.conversion.conversionReviewVersions[1]: Invalid value: "v1": duplicate version',
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "reason", "message"),
+    [
+        (
+            "https://github.com/a/b/pull/1",
+            "True",
+            "ApprovedAnnotation",
+            "approved in https://github.com/a/b/pull/1",
+        ),
+        ("unapproved, a test", "False", "UnapprovedAnnotation", 'not approved: "unapproved, a test"'),
+    ],
+)
+def test_the_status_tells_of_the_approval(said: str, status: str, reason: str, message: str) -> None:
+    made = definition()
+    assert approval.condition(made) is None
+    made["spec"]["group"] = "x.k8s.io"
+    made["metadata"]["annotations"] = {"api-approved.kubernetes.io": said}
+    kind = "KubernetesAPIApprovalPolicyConformant"
+    assert approval.condition(made) == {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def test_an_approval_may_stay_as_bad_as_it_was() -> None:
+    old, new = definition(), definition()
+    for made in (old, new):
+        made["metadata"] = {"name": "toys.x.k8s.io"}
+        made["spec"]["group"] = "x.k8s.io"
+    assert custom_resource_definition.validate_update(new, old) == []
+    old["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
+    (error,) = custom_resource_definition.validate_update(new, old)
+    assert error.type == "FieldValueRequired"
+
+
+def test_the_storage_version_is_known_to_be_stored() -> None:
+    made = definition()
+    made["status"] = {"storedVersions": []}
+    custom_resource_definition.fill_defaults(made)
+    assert made["status"]["storedVersions"] == ["v1"]

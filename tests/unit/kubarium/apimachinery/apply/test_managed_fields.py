@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from kubarium.apimachinery.apply import field_set, managed_fields
+from kubarium.apimachinery.apply import field_set, managed_fields, merge
 from kubarium.apimachinery.apply.managed_fields import Writer
 from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
 from kubarium.apimachinery.group_version import GroupVersionKind
@@ -334,3 +334,38 @@ def test_a_struct_of_empty_lists_is_nobodys(deployments):
     config["spec"] = {"replicas": 1, "template": {"spec": {"containers": []}}}
     live = apply(None, config, deployments)
     assert live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"] == {"f:replicas": {}}
+
+
+def test_null_is_a_list_with_nothing_in_it():
+    items = {"type": "object", "properties": {"type": {"type": "string"}}}
+    listed = {
+        "type": "array",
+        "items": items,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    }
+    schema = from_openapi({"type": "object", "properties": {"conditions": listed}})
+    found = merge.compare({"conditions": None}, {"conditions": [{"type": "Ready"}]}, schema)
+    assert found.added == {"f:conditions": {'k:{"type":"Ready"}': {".": {}, "f:type": {}}}}
+    assert found.modified == {}
+
+
+def test_what_is_kept_without_managers_goes_on_without(pods):
+    pod = update(None, make_pod, "kubectl", pods)
+    pod["metadata"] |= {"uid": "u"}
+    del pod["metadata"]["managedFields"]
+    pod = update(pod, lambda p: p["metadata"].update(labels={"app": "new"}), "kubectl", pods)
+    assert "managedFields" not in pod["metadata"]
+
+
+def test_a_scale_owns_a_number_only_where_somebody_owned_it(deployments):
+    def scale(obj):
+        obj["spec"]["replicas"] = 3
+
+    meta = {"name": "a", "uid": "u"}
+    for first, scaled in (({"replicas": 1}, True), ({"paused": True}, False)):
+        made = update(
+            None, lambda o, first=first: o.update(metadata=dict(meta), spec=dict(first)), "me", deployments
+        )
+        made = update(made, scale, "hpa", deployments, subresource="scale")
+        assert (("hpa", "Update") in owners(made, "f:spec", "f:replicas")) is scaled
