@@ -1,0 +1,1 @@
+"""All tests; `tests.published` says where those find what is not committed."""

@@ -1,0 +1,1 @@
+"""Real etcd, real API servers, real clients."""
