@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
+from kubarium.apimachinery.schema import formats
 from kubarium.apimachinery.schema.formats import FORMATS
 from kubarium.apimachinery.schema.structural import from_openapi
 from kubarium.apimachinery.schema.validation import validate
@@ -79,3 +81,29 @@ def test_values(schema: dict[str, Any], value: Any, expected: list[str]) -> None
 def test_formats(name: str, good: list[str], bad: list[str]) -> None:
     assert [text for text in good if not FORMATS[name](text)] == []
     assert [text for text in bad if FORMATS[name](text)] == []
+
+
+def test_the_small_pattern_for_hosts_says_what_the_large_one_says() -> None:
+    parts = (
+        "a",
+        "b1",
+        "1",
+        "-",
+        "_",
+        "$",
+        "+",
+        "<",
+        "=",
+        ">",
+        "^",
+        "`",
+        "|",
+        "~",
+        "!",
+        ".",
+        ".com",
+        "\n",
+        "x" * 63,
+    )
+    for text in ("".join(choice) for size in range(4) for choice in itertools.product(parts, repeat=size)):
+        assert formats._is_ascii_host(text) == formats._is_host(text), text
