@@ -194,7 +194,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         storage,
         clock,
         addresses=addresses,
-        reviewer=Reviewer(authorizer, rbac, tokens, authentication.others, audiences(options)),
+        reviewer=Reviewer(
+            authorizer, (rbac, authorization.abac), tokens, authentication.others, audiences(options)
+        ),
         issue_token=_token_requests(options, issuer).issue if issuer is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),

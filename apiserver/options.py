@@ -169,6 +169,9 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     authorization_mode: tuple[str, ...] = flag(
         ("Node", "RBAC"), "Ordered list of authorizers.", group=AUTHORIZATION
     )
+    authorization_policy_file: str = flag(
+        "", "File with policies of --authorization-mode=ABAC, one JSON object a line.", group=AUTHORIZATION
+    )
     authorization_webhook_config_file: str = flag(
         "", "kubeconfig of a remote SubjectAccessReview service.", group=AUTHORIZATION
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from apiserver import configuration
 from apiserver.authorization import configuration as wanted
+from apiserver.authorization.abac import ABAC
+from apiserver.authorization.abac import load as load_policies
 from apiserver.authorization.authorizer import (
     AlwaysAllow,
     AlwaysDeny,
@@ -36,6 +38,7 @@ class Assembly:
 
     all: Authorizers
     rbac: RBAC | None
+    abac: ABAC | None
     followed: Followed | None
     """Goes with the configuration file, to be run."""
 
@@ -46,6 +49,7 @@ class _Kept:
 
     rbac: RBAC | None
     node: NodeAuthorizer | None
+    abac: ABAC | None
 
     def named(self, one: wanted.Authorizer, clock: Clock) -> Authorizer | RemoteAuthorizer:
         """The authorizer that a configuration means. Raises ConfigurationError."""
@@ -55,7 +59,7 @@ class _Kept:
             return AlwaysAllow()
         if one.type == "AlwaysDeny":
             return AlwaysDeny()
-        found = self.rbac if one.type == "RBAC" else self.node
+        found: Authorizer | None = {"RBAC": self.rbac, "Node": self.node, wanted.ABAC: self.abac}[one.type]
         if found is None:
             raise ConfigurationError(f"nil {one.type.lower()}Authorizer")
         return found
@@ -72,24 +76,25 @@ def assemble(
         raise ConfigurationError(f"{text} flags are defined")
     else:
         found = wanted.load(options.authorization_config)
-    kept = _kept([one.type for one in found], informers, node_rules)
+    kept = _kept([one.type for one in found], informers, node_rules, options.authorization_policy_file)
     authorizers = Authorizers([kept.named(one, clock) for one in found])
     if not options.authorization_config:
-        return Assembly(authorizers, kept.rbac, None)
+        return Assembly(authorizers, kept.rbac, kept.abac, None)
     return Assembly(
         authorizers,
         kept.rbac,
+        kept.abac,
         Followed(options.authorization_config, found, authorizers, kept, clock, server_id),
     )
 
 
-def _kept(types: Sequence[str], informers: Informers, node_rules: Sequence[Object]) -> _Kept:
+def _kept(types: Sequence[str], informers: Informers, node_rules: Sequence[Object], policies: str) -> _Kept:
     rbac = RBAC() if "RBAC" in types else None
     node = NodeAuthorizer(node_rules) if "Node" in types else None
     for one in (rbac, node):
         if one is not None:
             one.follow(informers)
-    return _Kept(rbac, node)
+    return _Kept(rbac, node, load_policies(policies) if wanted.ABAC in types else None)
 
 
 class Followed:

@@ -30,7 +30,8 @@ from kubarium.apimachinery.object import Object
 
 KIND = "AuthorizationConfiguration"
 VERSIONS = tuple(f"{configuration.GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
-MODES = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
+MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
+ABAC = "ABAC"
 WEBHOOK, IN_CLUSTER, KUBECONFIG = "Webhook", "InClusterConfig", "KubeConfigFile"
 MAX_CONDITIONS = 64
 MAX_SECONDS = 30.0
@@ -76,12 +77,20 @@ def of_flags(options: Options) -> list[Authorizer]:
             )
         if mode == WEBHOOK and not options.authorization_webhook_config_file:
             raise ConfigurationError("authorization-mode Webhook's authorization config file not passed")
+        if mode == ABAC and not options.authorization_policy_file:
+            raise ConfigurationError("authorization-mode ABAC's authorization policy file not passed")
         settings = Settings(
             options.authorization_webhook_version,
             authorized_seconds=options.authorization_webhook_cache_authorized_ttl,
             unauthorized_seconds=options.authorization_webhook_cache_unauthorized_ttl,
         )
         found.append(Authorizer(mode, mode.lower(), options.authorization_webhook_config_file, settings))
+    for mode, path, name in (
+        (ABAC, options.authorization_policy_file, "policy"),
+        (WEBHOOK, options.authorization_webhook_config_file, "webhook-config"),
+    ):
+        if path and mode not in options.authorization_mode:
+            raise ConfigurationError(f"cannot specify --authorization-{name}-file without mode {mode}")
     return found
 
 

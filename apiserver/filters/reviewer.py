@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from apiserver.authentication.authenticator import Authenticator, Credentials, as_authenticated
 from apiserver.authentication.service_account_tokens import ServiceAccountTokens
+from apiserver.authorization.abac import ABAC
 from apiserver.authorization.authorizer import Authorizers, Decision
 from apiserver.authorization.rbac import RBAC
 from apiserver.request import RequestInfo, User
@@ -24,13 +25,13 @@ class Reviewer:
     def __init__(
         self,
         authorizer: Authorizers,
-        rbac: RBAC | None = None,
+        listing: Sequence[RBAC | ABAC | None] = (),
         tokens: ServiceAccountTokens | None = None,
         others: Sequence[Authenticator] = (),
         audiences: Sequence[str] = (),
     ) -> None:
         self._authorizer = authorizer
-        self._rbac = rbac
+        self._listing = [one for one in listing if one is not None]  # who can list what somebody may do
         self._tokens = tokens
         self._others = others  # authenticators of tokens that know no audiences
         self._audiences = list(audiences)
@@ -59,9 +60,9 @@ class Reviewer:
 
     def rules(self, user: User, namespace: str) -> tuple[list[Object], list[Object], bool]:
         """All rules that a user holds in a namespace; incomplete where somebody is asked who cannot list them."""
-        if users.MASTERS in user.groups and self._rbac is None:
+        if users.MASTERS in user.groups and not self._listing:
             return _EVERYTHING, _ALL_PATHS, False
-        held = self._rbac.rules_for(user, namespace) if self._rbac is not None else []
+        held = [rule for one in self._listing for rule in one.rules_for(user, namespace)]
         resources = [rule for rule in held if not rule.get("nonResourceURLs")]
         paths = [rule for rule in held if rule.get("nonResourceURLs")]
-        return resources, paths, self._rbac is None or self._authorizer.remote
+        return resources, paths, not self._listing or self._authorizer.remote

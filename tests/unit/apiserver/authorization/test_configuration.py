@@ -88,7 +88,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         return str(refused.value)
 
     assert problem() == "authorizers: Required value: at least one authorization mode must be defined"
-    assert 'authorizers[0].type: Unsupported value: "ABAC"' in problem({"type": "ABAC", "name": "a"})
+    assert 'authorizers[0].type: Unsupported value: "Abac"' in problem({"type": "Abac", "name": "a"})
     node = {"type": "Node", "name": "node"}
     assert problem(node, node) == 'authorizers[1].type: Duplicate value: "Node"'
     assert problem({"type": "RBAC"}) == "authorizers[0].name: Required value"

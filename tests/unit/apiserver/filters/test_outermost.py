@@ -14,6 +14,7 @@ from apiserver import without_effect
 from apiserver.authentication.authenticator import Authenticators
 from apiserver.authorization.authorizer import AlwaysAllow, Authorizers
 from apiserver.configuration import ConfigurationError
+from apiserver.filters import errors
 from apiserver.filters.browsers import check_directives, check_origins
 from apiserver.filters.chain import build_chain
 from apiserver.filters.draining import Shutdown
@@ -133,15 +134,18 @@ async def test_who_comes_too_late_is_sent_away() -> None:
     "error", [Unreadable("/registry/a", "no matching prefix found"), CannotSeal("no key")]
 )
 async def test_what_cannot_be_decrypted_is_said_without_a_traceback(
-    error: Exception, caplog: pytest.LogCaptureFixture
+    error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
+    said: list[tuple[object, ...]] = []
+    monkeypatch.setattr(errors.log, "error", lambda *given: said.append(given))
+    monkeypatch.setattr(errors.log, "exception", None)
     answer = await door(app).send("GET", PODS, {}, None, 60.0)
     body = orjson.loads(await answer.read())
     assert (answer.status, body["message"]) == (500, f"Internal error occurred: {error}")
-    assert not any(record.exc_info for record in caplog.records)
+    assert said == [("%s %s failed: %s", "GET", PODS, error)]
 
 
 def write(path: Path, kind: str, version: str, **more: Any) -> str:
