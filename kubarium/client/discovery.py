@@ -1,4 +1,4 @@
-"""What the API server serves, read from its aggregated discovery documents.
+"""What the API server serves, read from its aggregated discovery documents, or from the older ones of older servers.
 
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
 """
@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import orjson
 
-from kubarium.apimachinery import group_version
+from kubarium.apimachinery import errors, group_version
 from kubarium.apimachinery.object import Object
 from kubarium.client.rest import Client
 
 ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+
+
+AGGREGATED = "APIGroupDiscoveryList"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,58 @@ class Discovery:
         if answer.status == 304:
             return document
         fresh: Object = orjson.loads(answer.content)
+        if fresh.get("kind") != AGGREGATED:
+            return {"items": [await self._older(path, group) for group in _older_groups(fresh)]}
         self._documents[path] = (answer.headers.get("etag") or "", fresh)
         return fresh
+
+    async def _older(self, path: str, group: OlderGroup) -> Object:
+        """One group in the new form, put together from the documents of its versions, as servers before 1.27 do it."""
+        versions: list[Object] = []
+        for version in group.versions:
+            try:
+                answer = await self._client.fetch("GET", "/".join(filter(None, (path, group.name, version))))
+            except errors.StatusError:
+                versions.append({"version": version, "freshness": "Stale"})
+                continue
+            versions.append(_version_of(version, orjson.loads(answer.content)))
+        return {"metadata": {"name": group.name}, "versions": versions}
+
+
+@dataclass(frozen=True, slots=True)
+class OlderGroup:
+    """A group as an older server names it: its versions, the preferred one first."""
+
+    name: str
+    versions: tuple[str, ...]
+
+
+def _older_groups(document: Object) -> list[OlderGroup]:
+    """Of an `APIVersions` (the core group) or an `APIGroupList`."""
+    if document.get("kind") == "APIVersions":
+        return [OlderGroup("", tuple(document.get("versions") or ()))]
+    found = []
+    for group in document.get("groups") or []:
+        served = [one["version"] for one in group.get("versions") or []]
+        preferred = (group.get("preferredVersion") or {}).get("version")
+        served.sort(key=lambda version: version != preferred)
+        found.append(OlderGroup(group["name"], tuple(served)))
+    return found
+
+
+def _version_of(version: str, document: Object) -> Object:
+    """An `APIResourceList` in the new form; subresources are not kinds."""
+    resources = [
+        {
+            "resource": one["name"],
+            "responseKind": {"kind": one["kind"]},
+            "scope": "Namespaced" if one.get("namespaced") else "Cluster",
+            "verbs": one.get("verbs") or [],
+        }
+        for one in document.get("resources") or []
+        if "/" not in one["name"]
+    ]
+    return {"version": version, "freshness": "Current", "resources": resources}
 
 
 def _kinds_of(group: Object, failures: list[str]) -> Iterable[Discovered]:
