@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from apiserver.endpoints.server import Endpoints, Receive, Scope
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first
@@ -130,13 +128,10 @@ def check_type(obj: Object, wanted: GroupVersionKind) -> None:
     kind, version = obj.get("kind"), obj.get("apiVersion")
     if kind == wanted.kind and version == wanted.api_version:
         return
-    if not kind and not version:
-        obj["kind"], obj["apiVersion"] = wanted.kind, wanted.api_version
+    kind = obj["kind"] = kind or wanted.kind
+    version = obj["apiVersion"] = version or wanted.api_version
+    if (kind, version) == (wanted.kind, wanted.api_version):
         return
-    if not kind:
-        raise errors.BadRequest(f"Object 'Kind' is missing in '{orjson.dumps(obj).decode()}'")
-    if not version:
-        raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(obj).decode()}'")
     if version != wanted.api_version:
         text = (
             f"the API version in the data ({version}) does not match the expected API version "

@@ -21,6 +21,7 @@ from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first, is_true
 from kubarium.apimachinery import errors
+from kubarium.apimachinery.field_path import FieldError, FieldPath, forbidden, invalid
 from kubarium.apimachinery.object import Object, annotations_of, name_of, spec_of
 from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.component_base import logging
@@ -147,7 +148,8 @@ def _refusal(status: int, text: str) -> errors.StatusError:
 
 
 def _check_log_options(context: RequestContext) -> None:
-    query, found = context.query, []
+    query = context.query
+    found: list[FieldError] = []
     for name in ("tailLines", "limitBytes", "sinceSeconds"):
         text = first(query, name)
         if text and not text.lstrip("-").isdigit():
@@ -156,11 +158,12 @@ def _check_log_options(context: RequestContext) -> None:
             minimum = (
                 "must be greater than or equal to 0" if name == "tailLines" else "must be greater than 0"
             )
-            found.append(f"{name}: Invalid value: {text}: {minimum}")
+            found.append(invalid(FieldPath(name), int(text), minimum))
     if "sinceSeconds" in query and "sinceTime" in query:
-        found.append("at most one of `sinceTime` or `sinceSeconds` may be specified")
+        why = "at most one of `sinceTime` or `sinceSeconds` may be specified"
+        found.append(forbidden(FieldPath(), why))
     if found:
-        raise errors.Invalid(f'PodLogOptions "" is invalid: {", ".join(found)}', {"kind": "PodLogOptions"})
+        raise errors.Invalid.of("", "PodLogOptions", context.info.name, found)
 
 
 async def _exec(

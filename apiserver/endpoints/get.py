@@ -13,6 +13,7 @@ from apiserver.registry.resource import Resource
 from apiserver.registry.store import raise_translated
 from apiserver.request import RequestContext, first
 from apiserver.storage.interface import KeyNotFound, RevisionTooLarge, StorageError, Stored
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import name_of
 
 
@@ -32,6 +33,9 @@ async def handle(
     except RevisionTooLarge as error:
         raise too_large(error) from None
     except StorageError as error:
+        if isinstance(error, KeyNotFound) and info.subresource == "scale" and row.custom is None:
+            # upstream's window says so of itself
+            raise errors.NotFound.of(row.group, f"{row.plural}/scale", info.name) from None
         raise_translated(row, info.name, error)
         raise
     subresource = row.subresources[info.subresource] if info.subresource else None

@@ -71,6 +71,7 @@ def list_options(query: Mapping[str, list[str]]) -> ListOptions:
         problems.append(forbidden(_INITIAL_EVENTS, "sendInitialEvents is forbidden for list"))
     _raise(problems)
     limit = integer_in(query, "limit")
+    integer_in(query, "timeoutSeconds")  # nobody needs it here, but nonsense is refused
     if token:
         if version not in ("", "0"):
             raise errors.BadRequest("specifying resource version is not allowed when using continue")

@@ -10,7 +10,7 @@ from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.store import Change
 from apiserver.request import RequestContext
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, copy, metadata_of, name_of
+from kubarium.apimachinery.object import Object, copy, name_of
 
 
 async def handle(
@@ -49,8 +49,9 @@ def check_name(context: RequestContext, obj: Object) -> None:
     """The name in the body must be that of the URL."""
     name = name_of(obj)
     if not name:
-        metadata_of(obj)["name"] = context.info.name
-    elif name != context.info.name:
+        text = f"the name of the object ({context.info.name} based on URL) was undeterminable: name must be provided"
+        raise errors.BadRequest(text)
+    if name != context.info.name:
         text = f"the name of the object ({name}) does not match the name on the URL ({context.info.name})"
         raise errors.BadRequest(text)
 

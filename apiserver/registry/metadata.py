@@ -183,7 +183,7 @@ def domain_errors(finalizer: str, path: FieldPath) -> list[FieldError]:
 def carry_over(new: Object, old: Object) -> None:
     """Fill in what an update may leave out."""
     for field_name in _KEPT:
-        if field_name in old and new.get(field_name) is None:
+        if field_name in old and (new.get(field_name) is None or field_name == "creationTimestamp"):
             new[field_name] = old[field_name]
     new.pop("selfLink", None)
 

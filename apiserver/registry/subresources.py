@@ -7,10 +7,11 @@ from typing import Any
 
 from apiserver.registry.resource import Subresource
 from apiserver.request import RequestContext
-from kubarium.apimachinery import labels
-from kubarium.apimachinery.field_path import FieldError
+from kubarium.apimachinery import errors, labels
+from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
 from kubarium.apimachinery.group_version import GroupVersionKind, split
-from kubarium.apimachinery.object import Object, copy, metadata_of, spec_of, status_of
+from kubarium.apimachinery.object import Object, copy, metadata_of, name_of, spec_of, status_of
+from kubarium.apimachinery.rules import NOT_NEGATIVE
 
 SCALE = GroupVersionKind("autoscaling", "v1", "Scale")
 EVERY_METHOD = ("create", "delete", "get", "patch", "update")
@@ -77,8 +78,12 @@ def scale_of(obj: Object, wanted: int | None, seen: int | None, selector: str) -
 
 
 def _with_replicas(stored: Object, window: Object) -> Object:
+    wanted = replicas_of(window)
+    if wanted < 0:
+        wrong = invalid(SPEC / "replicas", wanted, NOT_NEGATIVE)
+        raise errors.Invalid.of("autoscaling", "Scale", name_of(stored), [wrong])
     changed = copy(stored)
-    changed.setdefault("spec", {})["replicas"] = replicas_of(window)
+    changed.setdefault("spec", {})["replicas"] = wanted
     carry_preconditions(changed, window)
     return changed
 

@@ -12,10 +12,9 @@ from kubarium.api.core import namespace as noun
 from kubarium.apimachinery import names
 from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
 from kubarium.apimachinery.fields import FieldGetter
-from kubarium.apimachinery.object import Object, is_deleting, name_of, spec_of, status_of
+from kubarium.apimachinery.object import Object, is_deleting, spec_of, status_of
 
 SELECTABLE: Mapping[str, FieldGetter] = {
-    "name": name_of,
     "status.phase": lambda namespace: status_of(namespace).get("phase") or "",
 }
 
@@ -68,6 +67,18 @@ def prepare_finalize(context: RequestContext, new: Object, old: Object) -> None:
     """Only `spec.finalizers` comes from the request."""
     keep(new, old, "status")
     new["metadata"] = {**old["metadata"]}
+
+
+def validate_finalize(new: Object, old: Object) -> list[FieldError]:
+    """As at creation, but told with their places."""
+    return [
+        error
+        for index, name in enumerate(noun.finalizers_of(new))
+        for error in (
+            *(invalid(SPEC / "finalizers" % index, name, text) for text in names.qualified_name_errors(name)),
+            *domain_errors(name, SPEC / "finalizers" % index),
+        )
+    ]
 
 
 STRATEGY = NamespaceStrategy(name_errors=names.dns_label_errors, validate=validate, **offers_of(noun))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from apiserver.registry.strategy import Strategy, keep
 from apiserver.request import RequestContext
 from kubarium.api.core.pod import (
+    addresses,
     affinity,
     defaults,
     resize_rules,
@@ -79,6 +80,7 @@ class PodStrategy(Strategy):
         # Only the pod itself may lose its deletion mark or change owners, never its status.
         for field_name in ("deletionTimestamp", "ownerReferences"):
             keep(metadata, old["metadata"], field_name)
+        addresses.agree(new.setdefault("status", {}))
         if "qosClass" in status_of(old):
             new.setdefault("status", {})["qosClass"] = status_of(old)["qosClass"]
 

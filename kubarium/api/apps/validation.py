@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kubarium.api.core import persistent_volume_claim
 from kubarium.api.core.pod import validation as pod
 from kubarium.apimachinery import labels, names, rules
@@ -39,6 +41,72 @@ def validate_deployment(deployment: Object) -> list[FieldError]:
 def validate_deployment_update(new: Object, old: Object) -> list[FieldError]:
     """The selector stays."""
     return [*validate_deployment(new), *_selector_stays(new, old)]
+
+
+_STATUS = FieldPath("status")
+_MORE = "cannot be greater than status.replicas"
+
+
+def validate_deployment_status(new: Object, old: Object) -> list[FieldError]:
+    """Counts that fit together; collisions are never forgotten."""
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
+    found = _counts(new, (*counts, "terminatingReplicas", "observedGeneration", "collisionCount"))
+    found += _not_more(new, ("updatedReplicas", "readyReplicas", "availableReplicas"))
+    return found + _collisions(new, old)
+
+
+def validate_replica_set_status(new: Object, old: Object) -> list[FieldError]:
+    """Counts that fit together."""
+    counts = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas")
+    return [
+        *_counts(new, (*counts, "observedGeneration")),
+        *_not_more(new, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")),
+    ]
+
+
+def validate_stateful_set_status(new: Object, old: Object) -> list[FieldError]:
+    """Counts that fit together; collisions are never forgotten."""
+    counts = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+    return [
+        *_counts(new, (*counts, "observedGeneration", "collisionCount")),
+        *_not_more(new, ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")),
+        *_collisions(new, old),
+    ]
+
+
+def validate_daemon_set_status(new: Object, old: Object) -> list[FieldError]:
+    """Counts; collisions are never forgotten."""
+    counts = (
+        "currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady", "observedGeneration",
+        "updatedNumberScheduled", "numberAvailable", "numberUnavailable", "collisionCount",
+    )  # fmt: skip
+    return [*_counts(new, counts), *_collisions(new, old)]
+
+
+def _counts(obj: Object, fields: Sequence[str]) -> list[FieldError]:
+    return rules.not_negative(obj.get("status") or {}, _STATUS, *fields)
+
+
+def _not_more(obj: Object, fields: Sequence[str]) -> list[FieldError]:
+    """Parts of the replicas; of those that are available each is ready."""
+    status = obj.get("status") or {}
+    every, ready = status.get("replicas") or 0, status.get("readyReplicas") or 0
+    found = [
+        invalid(_STATUS / field, status.get(field) or 0, _MORE)
+        for field in fields
+        if (status.get(field) or 0) > every
+    ]
+    if (status.get("availableReplicas") or 0) > ready:
+        why = "cannot be greater than readyReplicas"
+        found.append(invalid(_STATUS / "availableReplicas", status["availableReplicas"], why))
+    return found
+
+
+def _collisions(new: Object, old: Object) -> list[FieldError]:
+    now, before = ((obj.get("status") or {}).get("collisionCount") for obj in (new, old))
+    if before is None or (now is not None and now >= before):
+        return []
+    return [invalid(_STATUS / "collisionCount", now or 0, "cannot be decremented")]
 
 
 def validate_replica_set(replica_set: Object) -> list[FieldError]:

@@ -11,7 +11,6 @@ from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, forbid
 from kubarium.apimachinery.object import Object
 
 RESIZABLE = ("cpu", "memory")
-MIRROR = "kubernetes.io/config.mirror"
 
 NOT_RENAMED = "containers may not be renamed or reordered on resize"
 ONLY = "only cpu and memory resources are mutable"
@@ -26,7 +25,7 @@ def same_containers(new: Object, old: Object) -> bool:
 
 def validate_resize(new: Object, old: Object) -> list[FieldError]:
     """A change through `pods/resize`."""
-    if MIRROR in (old["metadata"].get("annotations") or {}):
+    if validation.MIRROR in (old["metadata"].get("annotations") or {}):
         return [forbidden(FieldPath(), "static pods cannot be resized")]
     if ((old.get("spec") or {}).get("os") or {}).get("name") == "windows":
         return [forbidden(FieldPath(), "windows pods cannot be resized")]

@@ -17,6 +17,7 @@ from kubarium.api.core.pod.security_validation import validate_pod_security
 from kubarium.api.core.pod.volumes import validate_volumes
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
+    METADATA,
     SPEC,
     FieldError,
     FieldPath,
@@ -27,8 +28,10 @@ from kubarium.apimachinery.field_path import (
     required,
 )
 from kubarium.apimachinery.metadata import validate_annotations, validate_labels
-from kubarium.apimachinery.object import Object, name_of
+from kubarium.apimachinery.object import Object, annotations_of, name_of
 
+MIRROR = "kubernetes.io/config.mirror"
+"""Annotation on the pod that shows one which a node runs from a file of its own."""
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 
@@ -36,7 +39,12 @@ RESTART_POLICIES = ("Always", "OnFailure", "Never")
 def validate(pod: Object) -> list[FieldError]:
     """A whole pod."""
     spec = pod.get("spec") or {}
-    return [*validate_spec(spec, SPEC), *_own_claim_errors(pod, spec.get("volumes") or [])]
+    found: list[FieldError] = []
+    mirrored = annotations_of(pod).get(MIRROR)
+    if mirrored is not None and not spec.get("nodeName"):
+        at = (METADATA / "annotations").key(MIRROR)
+        found.append(invalid(at, mirrored, "must set spec.nodeName if mirror pod annotation is set"))
+    return [*found, *validate_spec(spec, SPEC), *_own_claim_errors(pod, spec.get("volumes") or [])]
 
 
 def _own_claim_errors(pod: Object, volumes: list[Object]) -> list[FieldError]:

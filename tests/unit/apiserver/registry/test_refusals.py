@@ -9,6 +9,7 @@ import pytest
 
 from apiserver.registry import catalog
 from apiserver.request import LOOPBACK, RequestContext, RequestInfo
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import FakeClock
 
@@ -387,3 +388,71 @@ def test_names_that_upstream_does_not_look_at() -> None:
         assert ROWS[key].strategy.name_errors("Some_Name!") == []
         assert ROWS[key].strategy.name_errors("a/b") != []
     assert ROWS["events.k8s.io/v1", "Event"].strategy.error_group == ""
+
+
+STATUSES: list[tuple[str, Object, Object, list[str]]] = [
+    ("Deployment", {"replicas": 1, "readyReplicas": 5}, {},
+     ["status.readyReplicas: Invalid value: 5: cannot be greater than status.replicas"]),
+    ("Deployment", {"collisionCount": 4}, {"collisionCount": 5},
+     ["status.collisionCount: Invalid value: 4: cannot be decremented"]),
+    ("ReplicaSet", {"replicas": 2, "availableReplicas": 1}, {},
+     ["status.availableReplicas: Invalid value: 1: cannot be greater than readyReplicas"]),
+    ("StatefulSet", {"currentReplicas": -1}, {},
+     ["status.currentReplicas: Invalid value: -1: must be greater than or equal to 0"]),
+    ("DaemonSet", {"numberReady": -1}, {},
+     ["status.numberReady: Invalid value: -1: must be greater than or equal to 0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "new", "old", "expected"), STATUSES)
+def test_counts_of_workloads_fit_together(kind: str, new: Object, old: Object, expected: list[str]) -> None:
+    strategy = ROWS["apps/v1", kind].strategy
+    assert [
+        str(error) for error in strategy.validate_status_update({"status": new}, {"status": old})
+    ] == expected
+
+
+def test_the_addresses_of_a_pod_agree() -> None:
+    strategy = ROWS["v1", "Pod"].strategy
+    for given, expected in (
+        ({"podIP": "1.2.3.4"}, {"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.4"}]}),
+        ({"podIPs": [{"ip": "1.2.3.4"}]}, {"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.4"}]}),
+        (
+            {"podIP": "1.2.3.4", "podIPs": [{"ip": "5.6.7.8"}]},
+            {"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.4"}]},
+        ),
+    ):
+        new: Object = {"metadata": {}, "status": given}
+        strategy.prepare_for_status_update(CONTEXT, new, {"metadata": {}})
+        assert new["status"] == expected
+
+
+def test_a_mirror_is_of_a_node() -> None:
+    mirror = POD_OF_A_FILE | {"spec": POD}
+    assert judged("v1", "Pod", mirror) == [
+        'metadata.annotations[kubernetes.io/config.mirror]: Invalid value: "x": '
+        "must set spec.nodeName if mirror pod annotation is set"
+    ]
+
+
+POD_OF_A_FILE: Object = {"metadata": {"name": "x", "annotations": {"kubernetes.io/config.mirror": "x"}}}
+
+
+def test_finalizers_of_namespaces_are_judged_when_they_are_put_too() -> None:
+    finalize = ROWS["v1", "Namespace"].subresources["finalize"]
+    assert finalize.validate_update is not None
+    found = finalize.validate_update({"spec": {"finalizers": ["kubernetes", "x"]}}, {})
+    assert [str(error) for error in found] == [
+        'spec.finalizers[1]: Invalid value: "x": name is neither a standard finalizer name nor is it fully qualified'
+    ]
+    assert "name" not in ROWS["v1", "Namespace"].strategy.selectable_fields
+
+
+def test_a_scale_that_is_wrong_is_refused_as_one() -> None:
+    merge = ROWS["apps/v1", "Deployment"].subresources["scale"].merge
+    assert merge is not None
+    with pytest.raises(errors.Invalid) as refused:
+        merge({"metadata": {"name": "x"}}, {"spec": {"replicas": -4}})
+    assert str(refused.value) == (
+        'Scale.autoscaling "x" is invalid: spec.replicas: Invalid value: -4: must be greater than or equal to 0'
+    )
