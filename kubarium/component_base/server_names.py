@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
 
 @dataclass(frozen=True)
 class NamedPair:
@@ -63,6 +61,8 @@ def context_for(name: str, contexts: dict[str, ssl.SSLContext]) -> ssl.SSLContex
 
 
 def _names_in(path: Path) -> tuple[str, ...]:
+    from cryptography import x509  # here, because it is large, and most servers have one certificate
+
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
