@@ -103,8 +103,11 @@ def _check_manager(manager: str, kind: str) -> None:
     if len(manager) > 128:
         text = "Too long: may not be more than 128 bytes"
         raise _invalid_option(kind, FieldError("FieldValueTooLong", path, text))
-    if not manager.isprintable():
-        raise _invalid_option(kind, invalid(path, manager, "should only contain printable characters"))
+    for index, character in enumerate(manager):
+        if not character.isprintable():
+            at = len(manager[:index].encode())
+            text = f"invalid character U+{ord(character):04X} (at position {at})"
+            raise _invalid_option(kind, invalid(path, manager, text))
 
 
 def _invalid_option(kind: str, error: FieldError) -> errors.Invalid:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -179,9 +180,15 @@ def encode_token(revision: int, start: str) -> str:
     return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
 
 
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+
+
 def decode_token(token: str) -> tuple[int, str]:
     """Revision and start of a continue token. Raises BadRequest."""
     try:
+        if (illegal := _ILLEGAL.search(token)) is not None or len(token) % 4 == 1:
+            at = illegal.start() if illegal is not None else len(token) - 1
+            raise _bad_token(f"illegal base64 data at input byte {at}")
         body = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         version, revision, start = body["v"], int(body.get("rv") or 0), str(body.get("start") or "")
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -186,7 +186,8 @@ class _Patching:
         if not isinstance(patched, dict):
             raise errors.BadRequest("the patched object is not an object")
         if not patched.get("kind") or not patched.get("apiVersion"):
-            raise errors.BadRequest("Object 'Kind' is missing in the patched object")
+            missing = "Kind" if not patched.get("kind") else "apiVersion"
+            raise errors.BadRequest(f"Object '{missing}' is missing in '{orjson.dumps(patched).decode()}'")
         if self._row.custom is not None and not self._window:
             self._check_custom_type(patched)
         body.check_type(patched, self._kind)

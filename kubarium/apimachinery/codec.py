@@ -190,9 +190,13 @@ def _is_json(text: str) -> bool:
 
 
 def _yaml_error(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
+    """In the words of Go's decoder, which counts lines from 0 unless its scanner complains, and tells none of 0."""
     problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
+    marks = (getattr(error, name, None) for name in ("context_mark", "problem_mark"))
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
+    return f"line {line}: {problem}" if line else str(problem)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -268,13 +268,13 @@ def _status_errors(definition: Object) -> Iterator[FieldError]:
     if not stored:
         yield invalid(at, None, "must have at least one stored version")
         return
-    versions = spec_of(definition).get("versions") or []
-    for version in versions:
-        if version.get("storage") and version.get("name") not in stored:
+    left = set(stored)
+    for version in spec_of(definition).get("versions") or []:
+        if version.get("storage") and version.get("name") not in left:
             yield invalid(at, stored, f"must have the storage version {version.get('name')}")
-    known = {version.get("name") for version in versions}
+        left.discard(version.get("name"))
     for index, name in enumerate(stored):
-        if name not in known:
+        if name in left:
             yield invalid(at % index, name, _LOST.format(name))
 
 

@@ -79,10 +79,11 @@ def update(
     if not difference.is_same():
         difference = _without(difference, reset)
         taken = field_set.union(difference.added, difference.modified)
-        if writer.subresource == "scale" and not _is_owned(taken, entries):
-            taken = {}  # the same for the one field of a Scale
+        removed = difference.removed
+        if writer.subresource == "scale":
+            taken, removed = _of_scale(taken, removed, new, entries)
         mine = _Manager(writer.manager, "Update", writer.api_version, writer.subresource)
-        _take_away(entries, mine, taken, difference.removed)
+        _take_away(entries, mine, taken, removed)
         if taken:
             before = entries.get(mine)
             fields = field_set.union(before["fieldsV1"], taken) if before is not None else taken
@@ -180,6 +181,22 @@ def _entries_for_update(live: Object | None, new: Object, subresource: str) -> _
     if not sent or subresource or validate(sent) or not all(_is_set(entry.get("fieldsV1")) for entry in sent):
         return _entries_of(live)
     return _entries_of(new)
+
+
+def _of_scale(
+    taken: FieldSet, removed: FieldSet, new: Object, entries: _Entries
+) -> tuple[FieldSet, FieldSet]:
+    """What a Scale takes and removes: a number that nobody owned stays nobody's, and zero is not in a Scale at all."""
+    if not _is_owned(taken, entries):
+        return {}, removed
+    values = [_at(new, path) for path in field_set.paths(taken)]
+    return ({}, field_set.union(removed, taken)) if values == [0] else (taken, removed)
+
+
+def _at(obj: Any, path: Path) -> Any:
+    for step in path:
+        obj = obj.get(step.removeprefix("f:")) if isinstance(obj, dict) else None
+    return obj
 
 
 def _is_owned(fields: FieldSet, entries: _Entries) -> bool:

@@ -48,3 +48,25 @@ def _repeated(items: Sequence[Any], path: FieldPath) -> Iterator[FieldError]:
         times[identity] = times.get(identity, 0) + 1
         if times[identity] == 2:
             yield duplicate(path % index, item)
+
+
+def is_same(value: Any, old: Any, schema: Structural | None) -> bool:
+    """Are two values equal? The order of items counts only where they have no keys."""
+    if value == old or schema is None:
+        return bool(value == old)
+    if isinstance(value, dict) and isinstance(old, dict):
+        return value.keys() == old.keys() and all(
+            is_same(value[key], old[key], schema.child(key)) for key in value
+        )
+    if not isinstance(value, list) or not isinstance(old, list) or len(value) != len(old):
+        return False
+    if schema.list_type == "map":
+        before = {_identity(item, schema.list_keys): item for item in old}
+        pairs = [(item, before.get(_identity(item, schema.list_keys))) for item in value]
+    else:
+        pairs = list(zip(value, old, strict=True))
+    return all(is_same(item, other, schema.items) for item, other in pairs)
+
+
+def _identity(item: Any, keys: Sequence[str]) -> str:
+    return json.dumps([item.get(key) for key in keys] if isinstance(item, dict) else item, sort_keys=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, required
 from kubarium.apimachinery.schema import value_checks
+from kubarium.apimachinery.schema.list_types import is_same
 from kubarium.apimachinery.schema.match_counts import match_count
 from kubarium.apimachinery.schema.problems import (
     NONE,
@@ -42,7 +43,7 @@ def validate(value: Any, schema: Structural, path: FieldPath = ROOT, old: Any = 
 def _is_unchanged(problem: Problem, value: Any, old: Any, schema: Structural | None) -> bool:
     """Follow the way to a problem in both values until they are equal, or have no common part to compare."""
     for step in reversed(problem.steps):
-        if value == old:
+        if is_same(value, old, schema):
             return True
         if isinstance(step, int):
             old = _older_item(value[step], old, schema)
@@ -54,7 +55,7 @@ def _is_unchanged(problem: Problem, value: Any, old: Any, schema: Structural | N
             schema = schema.child(step) if schema is not None else None
         if old is MISSING:
             return False
-    return bool(value == old)
+    return is_same(value, old, schema)
 
 
 def _older_item(item: Any, old: Any, schema: Structural | None) -> Any:

@@ -369,3 +369,13 @@ def test_a_scale_owns_a_number_only_where_somebody_owned_it(deployments):
         )
         made = update(made, scale, "hpa", deployments, subresource="scale")
         assert (("hpa", "Update") in owners(made, "f:spec", "f:replicas")) is scaled
+
+
+def test_zero_is_not_in_a_scale(deployments):
+    meta = {"name": "a", "uid": "u"}
+    made = update(
+        None, lambda o: o.update(metadata=meta, spec={"replicas": 1, "paused": True}), "me", deployments
+    )
+    made = update(made, lambda o: o["spec"].update(replicas=0), "hpa", deployments, subresource="scale")
+    assert owners(made, "f:spec", "f:replicas") == []
+    assert owners(made, "f:spec", "f:paused") == [("me", "Update")]

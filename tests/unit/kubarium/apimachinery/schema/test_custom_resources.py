@@ -142,3 +142,10 @@ def test_an_update_need_not_repair_what_it_does_not_touch(schema):
 )
 def test_schemas_must_be_structural(document, errors):
     assert [str(error) for error in schema_errors(document, FieldPath("s"), has_status=False)] == errors
+
+
+def test_the_order_of_items_with_keys_does_not_matter(schema):
+    bars, tags = [{"name": "a", "age": 1}, {"name": "b"}], ["a", "b", "c", "d"]
+    assert len(validate({"spec": {"bars": bars}}, schema)) == 1
+    assert validate({"spec": {"bars": bars[::-1]}}, schema, old={"spec": {"bars": bars}}) == []
+    assert len(validate({"spec": {"tags": tags[::-1]}}, schema, old={"spec": {"tags": tags}})) == 1
