@@ -46,6 +46,19 @@ JOB_PODS_FINISHED = Counts(
     "The number of finished Pods that are fully tracked",
     ("completion_mode", "result"),
 )
+JOB_FAILURES_HANDLED = Counts(
+    "job_controller_pod_failures_handled_by_failure_policy_total",
+    "The number of failed Pods handled by failure policy with respect to the failure policy action applied based on "
+    "the matched rule. Possible values of the action label correspond to the possible values for the failure policy "
+    'rule action, which are: "FailJob", "Ignore" and "Count".',
+    ("action",),
+)
+JOB_PODS_HELD = Counts(
+    "job_controller_terminated_pods_tracking_finalizer_total",
+    "The number of terminated pods (phase=Failed|Succeeded) that have the finalizer batch.kubernetes.io/job-tracking. "
+    'The event label can be "add" or "delete".',
+    ("event",),
+)
 CRON_JOB_SKEW = Timings(
     "cronjob_controller_job_creation_skew_duration_seconds",
     "Time between when a cronjob is scheduled to be run, and when the corresponding job is created",

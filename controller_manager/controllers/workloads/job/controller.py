@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from controller_manager import metrics
 from controller_manager.adoption import candidates
-from controller_manager.controllers.workloads.job import ending, finalizers, indexes
+from controller_manager.controllers.workloads.job import ending, finalizers, indexes, policies
 from controller_manager.controllers.workloads.job import pods as job_pods
 from controller_manager.controllers.workloads.job.finalizers import Ledger
 from controller_manager.controllers.workloads.job.work import Pass
@@ -238,11 +238,13 @@ class JobController(PodOwner):
     async def _count(self, work: Pass, *, stopped: bool) -> None:
         """`stopped`: the job is over and what still ran has been told to stop, so that it counts as failed."""
         key = key_of(work.job)
+        listed = set(work.ledger.listed_failed)
         release = finalizers.enter(work.ledger, work.job, work.waiting, work.ignored, fail_all=stopped)
         self._note_setbacks(key, work.ledger)
         for sort, pods in (("succeeded", work.ledger.new_succeeded), ("failed", work.ledger.new_failed)):
             if pods:
                 metrics.JOB_PODS_FINISHED.add((_mode(work.job), sort), len(pods))
+        _note_handled(work, [pod for pod in release if uid_of(pod) not in listed])
         if work.outcome is not None:
             self._set_condition(work, work.outcome.type, "True", work.outcome.reason, work.outcome.message)
         job = await self._write(work, work.job)
@@ -346,19 +348,48 @@ class JobController(PodOwner):
 
     # ---- what the cache shows
 
+    def pod_appeared(self, pod: Object) -> None:
+        super().pod_appeared(pod)
+        _note_held(None, pod)
+
     def pod_changed(self, old: Object, new: Object) -> None:
         super().pod_changed(old, new)
+        _note_held(old, new)
         if not jobs.is_tracked(new):
             self._forget_released(new)
 
     def pod_went(self, pod: Object) -> None:
         super().pod_went(pod)
+        _note_held(pod, None)
         self._forget_released(pod)
 
     def _forget_released(self, pod: Object) -> None:
         owner = self.owner_of(pod)
         if owner is not None:
             self._released.get(key_of(owner), set()).discard(uid_of(pod))
+
+
+def _note_handled(work: Pass, pods: Iterable[Object]) -> None:
+    """Count the failed pods of which the failure policy says something."""
+    policy = spec_of(work.job).get("podFailurePolicy")
+    if not policy:
+        return
+    for pod in pods:
+        if jobs.has_failed(pod, work.job):
+            verdict = policies.judge(policy, pod)
+            if verdict is not policies.NO_RULE:
+                metrics.JOB_FAILURES_HANDLED.add((verdict.action,))
+
+
+def _note_held(old: Object | None, new: Object | None) -> None:
+    """Count pods that have ended and wait to be counted, when they begin to wait and when they are let go."""
+    before, now = _is_held(old), _is_held(new)
+    if before is not now:
+        metrics.JOB_PODS_HELD.add(("add" if now else "delete",))
+
+
+def _is_held(pod: Object | None) -> bool:
+    return pod is not None and jobs.is_tracked(pod) and pod_status.is_terminal(pod)
 
 
 def _mode(job: Object) -> str:

@@ -93,3 +93,21 @@ async def test_what_jobs_do_is_measured(cluster: Cluster) -> None:
     assert metrics.JOBS_FINISHED.value(finished) == before + 1
     assert metrics.JOB_PODS_FINISHED.value(("NonIndexed", "succeeded")) == counted + 2
     assert metrics.JOB_SYNCS.value(("NonIndexed", "success", "reconciling")) > 0
+
+
+async def test_pods_that_wait_to_be_counted_and_failures_that_a_policy_judges_are_measured(
+    cluster: Cluster,
+) -> None:
+    held = {event: metrics.JOB_PODS_HELD.value((event,)) for event in ("add", "delete")}
+    judged = metrics.JOB_FAILURES_HANDLED.value(("Ignore",))
+    rule = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    cluster.api.put(job(completions=2, parallelism=2, podFailurePolicy={"rules": [rule]}))
+    await cluster.start("job-controller")
+    first, second = cluster.pods()
+    cluster.set_pod(first, "Succeeded")
+    gone = [{"type": "DisruptionTarget", "status": "True"}]
+    cluster.api.put({**second, "status": {"phase": "Failed", "conditions": gone}})
+    await cluster.settle()
+    for event, before in held.items():
+        assert metrics.JOB_PODS_HELD.value((event,)) == before + 2
+    assert metrics.JOB_FAILURES_HANDLED.value(("Ignore",)) == judged + 1
