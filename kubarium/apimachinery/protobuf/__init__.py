@@ -4,6 +4,7 @@
 
     fields.txt ─▶ table.py ─▶ decoding.py    bytes ─▶ dict
                           └─▶ encoding.py    dict ─▶ bytes
+                                 wire.py     numbers and fields, for both (and for etcd)
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
 """
