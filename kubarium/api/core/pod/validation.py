@@ -51,7 +51,7 @@ def _own_claim_errors(pod: Object, volumes: list[Object]) -> list[FieldError]:
     """An ephemeral volume gets a claim that is named after the pod."""
     found: list[FieldError] = []
     for index, volume in enumerate(volumes):
-        if volume.get("ephemeral") is not None:
+        if volume.get("ephemeral") is not None and name_of(pod):
             name = volume.get("name") or ""
             claim = f"{name_of(pod)}-{name}"
             why = (f'PVC name "{claim}": {text}' for text in names.dns_subdomain_errors(claim))
