@@ -80,9 +80,10 @@ async def test_near_traffic_is_hinted_at(world: World) -> None:
         for_zones, for_nodes = [{"name": f"zone-of-{world.namespace}"}], [{"name": world.namespace}]
         await world.until(lambda: hints(forZones=for_zones, forNodes=for_nodes), kubelet=True)
         await world.patch("v1", "services", "web", {"spec": {"trafficDistribution": "PreferSameZone"}})
-        await world.until(lambda: hints(forZones=for_zones))
+        # Nobody renews the node's lease: a kubelet says again that the pod is ready, if the machine stands still.
+        await world.until(lambda: hints(forZones=for_zones), kubelet=True)
         await world.patch("v1", "services", "web", {"spec": {"trafficDistribution": None}})
-        await world.until(lambda: hints())
+        await world.until(lambda: hints(), kubelet=True)
     finally:
         await nodes.delete(world.namespace)
 
