@@ -11,7 +11,7 @@ from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import RealClock
 from kubarium.component_base.process import Process
-from kubelet import configuration
+from kubelet import configuration, preparation
 from kubelet.kubelet import Kubelet
 from kubelet.node import announcers
 from kubelet.runtime.cri import CRIRuntime
@@ -30,6 +30,12 @@ async def main(process: Process) -> None:
         process.exit_code = 1
         return
     logging.setup("kubelet", options.verbosity, options.logging_format)
+    try:
+        preparation.check(options)
+    except preparation.UnfitMachine as error:
+        log.error("failed to run Kubelet: %s", error)
+        process.exit_code = 1
+        return
     clock = RealClock()
     if options.bootstrap_kubeconfig:
         from kubelet.node import credentials  # only now: what it stands on costs ten megabytes

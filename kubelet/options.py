@@ -223,7 +223,7 @@ class Options(AcceptedFlags, LoggingFlags):
     make_iptables_util_chains: bool = flag(
         True, "Accepted for compatibility; kube-proxy makes its own chains."
     )
-    fail_swap_on: bool = flag(True, "Accepted for compatibility.")
+    fail_swap_on: bool = flag(True, "Fail to start if swap is enabled on the node.")
     feature_gates: dict[str, bool] = flag({}, "Feature gates.")
 
     @property

@@ -5,11 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubarium.component_base import logging
+from kubelet.node import machine
 from kubelet.options import Options
 from kubelet.resources.cgroups import Cgroups
 from kubelet.volumes import mounts
 
 log = logging.get(__name__)
+
+
+class UnfitMachine(Exception):
+    """The kubelet may not run here as it was told to."""
+
+
+def check(options: Options) -> None:
+    """May a kubelet with these options run here? Raises UnfitMachine."""
+    if options.fail_swap_on and machine.look().swap:
+        raise UnfitMachine(
+            "running with swap on is not supported, please disable swap or set --fail-swap-on flag to false"
+        )
 
 
 def prepare(options: Options, root: Path, cgroups: Cgroups) -> None:

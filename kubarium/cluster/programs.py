@@ -243,6 +243,7 @@ def kubelet(cluster: Cluster, node: Node) -> Flags:
         "authorization-mode": "Webhook",
         "cluster-dns": DNS_SERVICE,
         "cluster-domain": DNS_DOMAIN,
+        "fail-swap-on": "false",  # a node shares the machine that is there
         "cgroup-driver": "cgroupfs",
         "cgroup-root": f"{cluster.cgroup}/{node.name}",
         "pod-manifest-path": "/etc/kubernetes/manifests",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import ssl
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import grpc
 
 from kubarium.api.core.pod import ports
 from kubarium.apimachinery.object import Object
+from kubelet.runtime.http_get import MAX_BODY, Request, TooManyRedirects, get
 from kubelet.runtime.interface import ContainerRuntimeError, DeadlineExceeded, Runtime
 
 USER_AGENT = "kube-probe/1.36"
-MAX_BODY = 10 * 1024
-MAX_REDIRECTS = 10
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 SERVING = 1
 
@@ -29,10 +25,6 @@ class Answer:
     healthy: bool | None
     output: str = ""
     warning: str = ""
-
-
-class TooManyRedirects(Exception):
-    """The server sends its visitors round in circles."""
 
 
 async def probe(runtime: Runtime, container: Object, container_id: str, pod_ip: str, spec: Object) -> Answer:
@@ -77,85 +69,25 @@ async def _tcp(container: Object, action: Object, pod_ip: str, timeout: float) -
 
 
 async def _http(container: Object, action: Object, pod_ip: str, timeout: float) -> Answer:
-    host, port = action.get("host") or pod_ip, ports.resolve(container, action.get("port"))
-    secure = str(action.get("scheme") or "HTTP").upper() == "HTTPS"
-    path = action.get("path") or "/"
-    path = path if path.startswith("/") else f"/{path}"
-    url = f"{'https' if secure else 'http'}://{host}:{port}{path}"
+    request = Request.of(container, action, pod_ip, USER_AGENT)
     try:
         async with asyncio.timeout(timeout):
-            status, body = await get(host, port, path, secure, action.get("httpHeaders") or [])
+            status, body = await get(request)
     except TooManyRedirects as error:
-        return Answer(False, f'Get "{url}": {error}')
+        return Answer(False, f'Get "{request.url}": {error}')
     except TimeoutError:
-        text = f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        text = (
+            f'Get "{request.url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        )
         return Answer(False, text)
     except (OSError, EOFError, asyncio.IncompleteReadError) as error:
-        return Answer(False, f'Get "{url}": dial tcp {host}:{port}: connect: {_reason(error)}')
+        place = f"{request.host}:{request.port}"
+        return Answer(False, f'Get "{request.url}": dial tcp {place}: connect: {_reason(error)}')
     if 300 <= status < 400:
         return Answer(True, body, f"Probe terminated redirects, Response body: {body}")
     if 200 <= status < 300:
         return Answer(True, body)
     return Answer(False, f"HTTP probe failed with statuscode: {status}")
-
-
-async def get(host: str, port: int, path: str, secure: bool, headers: list[Object]) -> tuple[int, str]:
-    """A GET that follows redirects as long as they stay on the host: elsewhere the answer is the redirect itself."""
-    scheme = "https" if secure else "http"
-    url = f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"
-    for _ in range(MAX_REDIRECTS):
-        where = urlsplit(url)
-        target = urlunsplit(("", "", where.path or "/", where.query, ""))
-        secure = where.scheme == "https"
-        status, location, body = await _get(
-            where.hostname or host, where.port or (443 if secure else 80), target, secure, headers
-        )
-        url = urljoin(url, location)
-        if not (300 <= status < 400 and location) or urlsplit(url).hostname != where.hostname:
-            return status, body
-    raise TooManyRedirects(f"stopped after {MAX_REDIRECTS} redirects")
-
-
-async def _get(host: str, port: int, path: str, secure: bool, headers: list[Object]) -> tuple[int, str, str]:
-    """Status, location and body, on a fresh connection, whose certificate is not verified (it is the pod's own)."""
-    context = _unverified() if secure else None
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
-    try:
-        writer.write(_request(host, port, path, headers))
-        status_line = await reader.readline()
-        parts = status_line.split(b" ", 2)
-        if len(parts) < 2 or not parts[1].isdigit():
-            raise EOFError("malformed HTTP response" if status_line else "EOF")
-        rest = await reader.read(MAX_BODY)
-        head, _, body = ("\r\n" + rest.decode(errors="replace")).partition("\r\n\r\n")
-        found = re.search(r"^location:[ \t]*(.*?)[ \t]*$", head, re.IGNORECASE | re.MULTILINE)
-        return int(parts[1]), found[1].strip() if found else "", body
-    finally:
-        writer.close()
-
-
-def _request(host: str, port: int, path: str, headers: list[Object]) -> bytes:
-    lines = {
-        "host": f"Host: {host}:{port}",
-        "user-agent": f"User-Agent: {USER_AGENT}",
-        "accept": "Accept: */*",
-    }
-    extra = []
-    for header in headers:
-        line = f"{header['name']}: {header.get('value') or ''}"
-        if header["name"].lower() in lines:
-            lines[header["name"].lower()] = line
-        else:
-            extra.append(line)
-    shown = [line for line in lines.values() if not line.endswith(": ")]
-    return "\r\n".join([f"GET {path} HTTP/1.1", *shown, *extra, "Connection: close", "", ""]).encode()
-
-
-def _unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def _grpc(action: Object, pod_ip: str, timeout: float) -> Answer:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
+import dataclasses
 import ssl
-from typing import Any
 
-from kubarium.api.core.pod import ports
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.metrics import Counts
+from kubelet.runtime.http_get import Request, TooManyRedirects, get
+from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
 
-HTTP_HEADERS = {"User-Agent": "kube-lifecycle/1.36", "Accept": "*/*"}
+USER_AGENT = "kube-lifecycle/1.36"
 HTTP_TIMEOUT = 30.0  # seconds
+HTTP_FALLBACK = "request to HTTPS lifecycle hook got HTTP response, retry with HTTP succeeded"
+HTTP_FALLBACKS = Counts(
+    "kubelet_lifecycle_handler_http_fallbacks_total",
+    "The number of times lifecycle handlers successfully fell back to http from https.",
+    (),
+)
 
 
 class HookError(Exception):
@@ -23,18 +30,25 @@ class HookError(Exception):
 class Hooks:
     """Runs lifecycle handlers."""
 
-    def __init__(self, runtime: Runtime, clock: Clock) -> None:
+    def __init__(self, runtime: Runtime, recorder: Recorder, clock: Clock) -> None:
         self._runtime = runtime
+        self._recorder = recorder
         self._clock = clock
 
     async def run(
-        self, container: Object, container_id: str, handler: Object, pod_ip: str, timeout: float = 0
+        self,
+        pod: Object,
+        container: Object,
+        container_id: str,
+        handler: Object,
+        pod_ip: str,
+        timeout: float = 0,
     ) -> None:
         """Run one handler to its end. Raises HookError."""
         if handler.get("exec"):
             await self._exec(container_id, handler["exec"].get("command") or [], timeout)
         elif handler.get("httpGet"):
-            await self._http(container, handler["httpGet"], pod_ip)
+            await self._http(pod, container, handler["httpGet"], pod_ip)
         elif handler.get("sleep"):
             await self._clock.sleep(handler["sleep"].get("seconds") or 0)
         elif handler.get("tcpSocket"):
@@ -56,35 +70,38 @@ class Hooks:
                 else f"command {shown} exited with {result.exit_code}"
             )
 
-    async def _http(self, container: Object, action: Object, pod_ip: str) -> None:
-        port = ports.resolve(container, action.get("port"))
-        host = action.get("host") or pod_ip
-        secure = str(action.get("scheme") or "HTTP").upper() == "HTTPS"
-        given = {header["name"]: header.get("value") or "" for header in action.get("httpHeaders") or []}
-        known = {name.lower() for name in given}
-        headers = {
-            **{name: value for name, value in HTTP_HEADERS.items() if name.lower() not in known},
-            **given,
-        }
+    async def _http(self, pod: Object, container: Object, action: Object, pod_ip: str) -> None:
+        """The server must be there and answer; what it answers is its own business, as upstream has it."""
         try:
-            status = await asyncio.to_thread(_get, host, port, action.get("path") or "/", headers, secure)
-        except OSError as error:
-            raise HookError(f'Get "{host}:{port}": {error}') from error
-        if not 200 <= status < 400:
-            raise HookError(f"HTTP hook failed with statuscode: {status}")
+            request = Request.of(container, action, pod_ip, USER_AGENT)
+            async with asyncio.timeout(HTTP_TIMEOUT):
+                try:
+                    await get(request)
+                except ssl.SSLError as error:
+                    if not _speaks_http(error):
+                        raise
+                    await get(_in_the_clear(request))
+                    HTTP_FALLBACKS.add(())
+                    self._recorder.event(pod, "Warning", "LifecycleHTTPFallback", HTTP_FALLBACK)
+        except TimeoutError as error:
+            raise HookError(f'Get "{request.url}": context deadline exceeded') from error
+        except (OSError, EOFError, TooManyRedirects) as error:
+            raise HookError(f'Get "{request.url}": {error}') from error
+        except ValueError as error:
+            raise HookError(str(error)) from error
 
 
-def _get(host: str, port: int, path: str, headers: dict[str, Any], secure: bool) -> int:
-    # The certificate is not verified, as upstream: the pod's own address is asked.
-    connection: http.client.HTTPConnection = (
-        http.client.HTTPSConnection(
-            host, port, timeout=HTTP_TIMEOUT, context=ssl._create_unverified_context()
-        )
-        if secure
-        else http.client.HTTPConnection(host, port, timeout=HTTP_TIMEOUT)
+def _speaks_http(error: ssl.SSLError) -> bool:
+    """Did somebody answer who knows nothing of TLS?"""
+    return error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "UNKNOWN_PROTOCOL",
+        "RECORD_LAYER_FAILURE",
     )
-    try:
-        connection.request("GET", path if path.startswith("/") else f"/{path}", headers=headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+
+
+def _in_the_clear(request: Request) -> Request:
+    """The same, without what is not for everybody's ears."""
+    headers = [header for header in request.headers if header["name"].lower() != "authorization"]
+    return dataclasses.replace(request, secure=False, headers=headers)

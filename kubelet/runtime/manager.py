@@ -93,7 +93,7 @@ class RuntimeManager:
         self.inputs = inputs
         self.recorder = recorder
         self.clock = clock
-        self.hooks = Hooks(runtime, clock)
+        self.hooks = Hooks(runtime, recorder, clock)
         self.backoff = backoff or RestartBackoff()
         self.reasons: dict[tuple[str, str], StartError] = {}
         self._seccomp = seccomp
@@ -313,7 +313,7 @@ class RuntimeManager:
         if not handler:
             return
         try:
-            await self.hooks.run(container, container_id, handler, ips[0] if ips else "")
+            await self.hooks.run(pod, container, container_id, handler, ips[0] if ips else "")
         except (HookError, ValueError) as error:
             self._event(pod, container, "Warning", "FailedPostStartHook", "PostStartHook failed")
             log.info("postStart of %s in %s failed: %s", container["name"], logging.name(pod), error)
@@ -435,7 +435,7 @@ class RuntimeManager:
         ips = [one.get("ip") for one in (pod.get("status") or {}).get("podIPs") or []]
         try:
             async with asyncio.timeout(seconds):
-                await self.hooks.run(container, status.id, handler, ips[0] or "" if ips else "", seconds)
+                await self.hooks.run(pod, container, status.id, handler, ips[0] or "" if ips else "", seconds)
         except TimeoutError:
             log.info("preStop of %s in %s did not end in time", status.name, logging.name(pod))
         except (HookError, ValueError) as error:
