@@ -3,6 +3,8 @@
 Without words: a whole cluster, then the API server, alone and with many objects. `cluster` measures the cluster alone,
 `sizes` the API server with 1,000, 10,000 and 50,000 pods, the names of its works (`get`, `list`, `watch` …) only these,
 `scheduler` the scheduler, its decisions alone and with an API server, `simulated` a cluster of simulated nodes.
+Where `kube-apiserver` or `kube-scheduler` are on PATH, they do the same work afterwards, the
+scheduler on the other API server if both are there.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import compileall
 import json
+import shutil
 import sys
+from pathlib import Path
 
 from benchmarks import api_server, cluster, scheduler_decision, scheduler_end_to_end, simulated_nodes, sizes
 from benchmarks.scheduler_shapes import SHAPES
@@ -33,14 +37,26 @@ def main(words: list[str]) -> None:
         for nodes in scheduler_decision.SIZES:
             command = [sys.executable, "-m", "scheduler"]
             found += asyncio.run(scheduler_end_to_end.measure(nodes, 3000, command))
+            if original := shutil.which("kube-scheduler"):
+                server = shutil.which("kube-apiserver") or ""
+                work = scheduler_end_to_end.measure(nodes, 3000, [original], server)
+                found += _of(original, asyncio.run(work))
     if not words or not {"cluster", "scheduler", "sizes"}.issuperset(words):
         found += asyncio.run(api_server.measure(PORT, tuple(words)))
+        if original := shutil.which("kube-apiserver"):
+            print(f"the same of {original}:", flush=True)
+            found += _of(original, asyncio.run(api_server.measure(PORT, tuple(words), program=original)))
     if not words or "sizes" in words:
         found += asyncio.run(sizes.measure(PORT))
     print()
     for work, result in found:
         print(f"{work:45s} {result}")
     print(json.dumps(dict(found)))
+
+
+def _of(program: str, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Figures of somebody else's program."""
+    return [(f"{Path(program).name}: {work}", result) for work, result in found]
 
 
 if __name__ == "__main__":

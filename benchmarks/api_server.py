@@ -26,10 +26,12 @@ async def generate(plane: ControlPlane, sort: str, **order: Any) -> dict[str, An
     return {"cpu_us": 1e6 * spent / max(1, found.get("count", 0))} | found
 
 
-async def measure(port: int, only: tuple[str, ...] = (), *flags: str) -> list[tuple[str, str]]:
-    """Every figure as (work, result), in the order in which a cluster lives."""
+async def measure(
+    port: int, only: tuple[str, ...] = (), *flags: str, program: str = ""
+) -> list[tuple[str, str]]:
+    """Every figure as (work, result), in the order in which a cluster lives; of ours, or of another program."""
     found: list[tuple[str, str]] = []
-    async with ControlPlane(port, *flags) as plane:
+    async with ControlPlane(port, *flags, program=program) as plane:
         found.append(("start to /readyz on an empty etcd", f"{plane.start_seconds:.2f} s"))
 
         async def rate(title: str, sort: str, **order: Any) -> None:

@@ -23,11 +23,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ControlPlane:
-    """An empty cluster's etcd and API server; `async with ControlPlane(port) as plane: ...`."""
+    """An empty cluster's etcd and API server; `async with ControlPlane(port) as plane: ...`.
 
-    def __init__(self, port: int, *flags: str, directory: Path | None = None) -> None:
+    `program` is another API server than ours: it must take the same flags.
+    """
+
+    def __init__(self, port: int, *flags: str, directory: Path | None = None, program: str = "") -> None:
         self.port = port
         self.flags = flags
+        self.program = program
         self.directory = directory or Path(tempfile.mkdtemp(prefix="kubarium-bench-"))
         self.start_seconds = 0.0
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -57,15 +61,14 @@ class ControlPlane:
         interpreter = os.environ.get("BENCH_PYTHON", sys.executable).split()  # e.g. a profiler
         await self._spawn(
             "apiserver",
-            *interpreter,
-            "-m",
-            "apiserver",
+            *([self.program] if self.program else [*interpreter, "-m", "apiserver"]),
             f"--etcd-servers=http://127.0.0.1:{self.port + 1}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.port}",
             f"--tls-cert-file={file('server.crt')}",
             f"--tls-private-key-file={file('server.key')}",
             f"--client-ca-file={file('ca.crt')}",
+            "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={file('sa.pub')}",
             f"--service-account-signing-key-file={file('sa.key')}",
             "--authorization-mode=RBAC",

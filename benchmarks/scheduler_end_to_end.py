@@ -88,7 +88,7 @@ class SchedulerProcess:
             )
         while True:
             try:
-                await self._get("/readyz")
+                await self._get("/healthz")
                 return
             except (OSError, StatusError):  # not there yet, or not ready yet
                 await asyncio.sleep(0.05)
@@ -170,11 +170,14 @@ async def wait_for(scheduler: SchedulerProcess, count: int) -> None:
         done = await scheduler.scheduled()
 
 
-async def measure(nodes: int, pods: int, command: list[str]) -> list[tuple[str, str]]:
-    """Pods are created while the scheduler gives them nodes; how fast, and at what cost."""
+async def measure(nodes: int, pods: int, command: list[str], api_server: str = "") -> list[tuple[str, str]]:
+    """Pods are created while the scheduler gives them nodes; how fast, and at what cost.
+
+    `api_server` is another API server than ours.
+    """
     # Nobody makes service accounts here, and nobody takes the not-ready taint off.
     async with ControlPlane(
-        PORT, "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"
+        PORT, "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition", program=api_server
     ) as plane:
         await fill(plane, "/api/v1/nodes", (node(number) for number in range(nodes)))
         path = "/api/v1/namespaces/default/pods"
