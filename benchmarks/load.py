@@ -56,6 +56,9 @@ class Tally:
     bytes: int = 0
 
 
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
 class Caller(asyncio.Protocol):
     """One connection that sends the next request as soon as the last one is answered."""
 
@@ -65,6 +68,7 @@ class Caller(asyncio.Protocol):
         self._done = done
         self._missing = -1
         self._head = b""
+        self._tail: bytes | None = None  # of an answer in chunks
         self._begun = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,12 +85,17 @@ class Caller(asyncio.Protocol):
             head, rest = self._head[:end].lower(), self._head[end + 4 :]
             if self._head[9:10] != b"2":
                 self._tally.failures.append(self._head[:400].decode("latin-1"))
-            at = head.index(b"content-length:") + 15
-            stop = head.find(b"\r\n", at)
-            self._missing = int(head[at : stop if stop > 0 else None]) - len(rest)
-        else:
+            at = head.find(b"content-length:") + 15
+            if at < 15:  # an answer in chunks: the last one is empty
+                self._missing, self._tail = 1, rest[-5:]
+            else:
+                stop = head.find(b"\r\n", at)
+                self._missing = int(head[at : stop if stop > 0 else None]) - len(rest)
+        elif self._tail is None:
             self._missing -= len(data)
-        if self._missing == 0:
+        else:
+            self._tail = (self._tail + data)[-5:]
+        if self._missing == 0 or self._tail == _LAST_CHUNK:
             self._tally.seconds.append(time.perf_counter() - self._begun)
             self._next()
 
@@ -101,7 +110,7 @@ class Caller(asyncio.Protocol):
             self._done.set_result(None)
             self._transport.close()
             return
-        self._missing, self._head = -1, b""
+        self._missing, self._head, self._tail = -1, b"", None
         self._begun = time.perf_counter()
         self._transport.write(following)
 
@@ -158,11 +167,19 @@ def download(target: Target, clients: int, path: str, count: int) -> dict[str, A
             head = b""
             while (end := head.find(b"\r\n\r\n")) < 0:
                 head += connection.recv(65536)
-            at = head[:end].lower().index(b"content-length:") + 15
-            size = int(head[at:].partition(b"\r\n")[0])
-            missing = size - (len(head) - end - 4)
-            while missing > 0:
-                missing -= connection.recv_into(buffer, min(missing, len(buffer)))
+            at = head[:end].lower().find(b"content-length:") + 15
+            size = len(head) - end - 4
+            if at < 15:  # an answer in chunks: the last one is empty
+                tail = head[-5:]
+                while tail != _LAST_CHUNK:
+                    got = connection.recv_into(buffer)
+                    size += got
+                    tail = (tail + bytes(buffer[max(0, got - 5) : got]))[-5:]
+            else:
+                missing = int(head[at:].partition(b"\r\n")[0]) - size
+                size += missing
+                while missing > 0:
+                    missing -= connection.recv_into(buffer, min(missing, len(buffer)))
             with lock:
                 tally.seconds.append(time.perf_counter() - begun)
                 tally.bytes += size
