@@ -88,7 +88,7 @@ def _decode(body: bytes, api_version: str, kind: str) -> Object:
 
 
 def _read(data: bytes, reader: _Reader) -> Object:
-    """A message as a dict."""
+    """A message as a dict. The loop is that of `wire.fields`, for a list in between costs a quarter of the time."""
     obj: Object = {}
     at, end = 0, len(data)
     while at < end:
@@ -98,7 +98,6 @@ def _read(data: bytes, reader: _Reader) -> Object:
             tag, at = read_varint(data, at - 1)
         wire = tag & 7
         if wire == BYTES:
-            # The common cases stand here, and not in a function, for speed.
             length = data[at]
             at += 1
             if length >= 0x80:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
@@ -13,11 +14,28 @@ from kubarium.kubectl.session import CommandFailed, Session, with_session
 RBAC = "rbac.authorization.k8s.io"
 
 
+def with_words(*names: str, separator: str | None = ",") -> Callable[[Any], Any]:
+    """Flags that may be given several times, and hold several words each time: `--verb get,list --verb watch`.
+
+    Without a separator, each holds one.
+    """
+
+    def words(_context: click.Context, _flag: click.Parameter, values: Sequence[str]) -> list[str]:
+        parts = (part for value in values for part in (value.split(separator) if separator else [value]))
+        return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(names):
+            command = click.option(name, multiple=True, callback=words)(command)
+        return command
+
+    return decorate
+
+
 @create.command()
 @click.argument("name")
-@click.option("--verb", multiple=True)
-@click.option("--resource", multiple=True)
-@click.option("--resource-name", multiple=True)
+@with_words("--verb", "--resource")
+@with_words("--resource-name", separator=None)
 @with_output
 @with_session
 async def role(
@@ -30,17 +48,15 @@ async def role(
     output: str,
 ) -> None:
     """Create a role with single rule."""
-    rules = await _resource_rules(session, _words(verb), _words(resource), _words(resource_name))
+    rules = await _resource_rules(session, verb, resource, resource_name)
     await make(session, _role("Role", name, rules), dry_run, output)
 
 
 @create.command()
 @click.argument("name")
-@click.option("--verb", multiple=True)
-@click.option("--resource", multiple=True)
-@click.option("--resource-name", multiple=True)
-@click.option("--non-resource-url", multiple=True)
-@click.option("--aggregation-rule", multiple=True)
+@with_words("--verb", "--resource")
+@with_words("--resource-name", separator=None)
+@with_words("--non-resource-url", "--aggregation-rule")
 @with_output
 @with_session
 async def clusterrole(
@@ -56,14 +72,14 @@ async def clusterrole(
 ) -> None:
     """Create a cluster role."""
     if aggregation_rule:
-        labels = dict(word.split("=", 1) for word in _words(aggregation_rule))
+        labels = dict(word.split("=", 1) for word in aggregation_rule)
         made = _role("ClusterRole", name, [])
         made["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": labels}]}
     elif non_resource_url:
-        rule = {"nonResourceURLs": _words(non_resource_url), "verbs": _words(verb)}
+        rule = {"nonResourceURLs": non_resource_url, "verbs": verb}
         made = _role("ClusterRole", name, [rule])
     else:
-        rules = await _resource_rules(session, _words(verb), _words(resource), _words(resource_name))
+        rules = await _resource_rules(session, verb, resource, resource_name)
         made = _role("ClusterRole", name, rules)
     await make(session, made, dry_run, output)
 
@@ -72,9 +88,7 @@ async def clusterrole(
 @click.argument("name")
 @click.option("--role", "of_role", default="")
 @click.option("--clusterrole", "of_cluster", default="")
-@click.option("--user", multiple=True)
-@click.option("--group", multiple=True)
-@click.option("--serviceaccount", "accounts", multiple=True)
+@with_words("--user", "--group", "--serviceaccount", separator=None)
 @with_output
 @with_session
 async def rolebinding(
@@ -84,7 +98,7 @@ async def rolebinding(
     of_cluster: str,
     user: Sequence[str],
     group: Sequence[str],
-    accounts: Sequence[str],
+    serviceaccount: Sequence[str],
     dry_run: str,
     output: str,
 ) -> None:
@@ -92,16 +106,14 @@ async def rolebinding(
     if bool(of_role) == bool(of_cluster):
         raise CommandFailed("exactly one of clusterrole or role must be specified")
     reference = ("ClusterRole", of_cluster) if of_cluster else ("Role", of_role)
-    made = binding("RoleBinding", name, reference, _words(user), _words(group), _words(accounts))
+    made = binding("RoleBinding", name, reference, user, group, serviceaccount)
     await make(session, made, dry_run, output)
 
 
 @create.command()
 @click.argument("name")
 @click.option("--clusterrole", "of_cluster", required=True)
-@click.option("--user", multiple=True)
-@click.option("--group", multiple=True)
-@click.option("--serviceaccount", "accounts", multiple=True)
+@with_words("--user", "--group", "--serviceaccount", separator=None)
 @with_output
 @with_session
 async def clusterrolebinding(
@@ -110,13 +122,13 @@ async def clusterrolebinding(
     of_cluster: str,
     user: Sequence[str],
     group: Sequence[str],
-    accounts: Sequence[str],
+    serviceaccount: Sequence[str],
     dry_run: str,
     output: str,
 ) -> None:
     """Create a cluster role binding for a particular cluster role."""
     reference = ("ClusterRole", of_cluster)
-    made = binding("ClusterRoleBinding", name, reference, _words(user), _words(group), _words(accounts))
+    made = binding("ClusterRoleBinding", name, reference, user, group, serviceaccount)
     await make(session, made, dry_run, output)
 
 
@@ -146,7 +158,7 @@ def binding(
 
 
 async def _resource_rules(
-    session: Session, verbs: list[str], resources: list[str], names: list[str]
+    session: Session, verbs: Sequence[str], resources: Sequence[str], names: Sequence[str]
 ) -> list[Object]:
     """One rule for each group, the resources by their full names."""
     if not verbs:
@@ -169,8 +181,3 @@ async def _resource_rules(
 
 def _role(kind: str, name: str, rules: list[Object]) -> Object:
     return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name}, "rules": rules}
-
-
-def _words(values: Sequence[str]) -> list[str]:
-    """A flag may be given several times, and hold several words each time."""
-    return list(dict.fromkeys(word.strip() for value in values for word in value.split(",") if word.strip()))

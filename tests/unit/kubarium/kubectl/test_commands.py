@@ -173,6 +173,15 @@ def test_a_binding_names_users_groups_and_accounts() -> None:
         create_access.binding("RoleBinding", "b", ("Role", "r"), [], [], ["a"])
 
 
+def test_verbs_are_parted_by_commas_and_users_are_not() -> None:
+    role = cli.commands["create"].commands["role"]  # type: ignore[attr-defined]
+    binding = cli.commands["create"].commands["rolebinding"]  # type: ignore[attr-defined]
+    words = ["r", "--verb", "get,list", "--verb", "list"]
+    assert role.make_context("role", words).params["verb"] == ["get", "list"]
+    words = ["b", "--user", "CN=a,O=b"]
+    assert binding.make_context("rolebinding", words).params["user"] == ["CN=a,O=b"]
+
+
 def test_the_rules_of_an_ingress() -> None:
     rules, tls = create_networking.read_rules(["h/a*=s:80,tls=t", "h/=s:web"])
     paths = rules[0]["http"]["paths"]
