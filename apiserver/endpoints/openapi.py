@@ -25,6 +25,11 @@ from kubarium.apimachinery.schema.catalog import Catalog as Schemas
 
 JSON = "application/json"
 _V3_REFERENCE, _V2_REFERENCE = "#/components/schemas/", "#/definitions/"
+_BEARER_TOKEN = {
+    "type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header",
+}  # fmt: skip
+_CUSTOM_INFO = {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}
+JSON_OR_YAML = (JSON, "application/yaml")
 _PROTOBUF = "application/com.github.proto-openapi.spec.v"
 
 
@@ -110,7 +115,8 @@ class OpenAPI:
         for row in rows:
             subresources = ",".join(sorted(row.subresources))
             custom = row.custom.fingerprint if row.custom is not None else ""
-            digest.update(f"{row.gvk}|{row.plural}|{row.verbs}|{subresources}|{custom}".encode())
+            what = f"{row.gvk}|{row.plural}|{row.namespaced}|{row.verbs}|{subresources}|{custom}"
+            digest.update(what.encode())
         for one in foreign:
             digest.update(f"{one.name}|{one.v2_mark}".encode())
         return digest.hexdigest().upper()
@@ -123,38 +129,31 @@ class OpenAPI:
         return document
 
     def _name_of(self, rows: Iterable[Resource]) -> openapi_paths.NameOf:
-        custom = {row.gvk: row.custom.definition_name for row in rows if row.custom is not None}
-        custom |= {
-            GroupVersionKind(gvk.group, gvk.version, gvk.kind + "List"): name + "List"
-            for gvk, name in custom.items()
-        }
+        custom: dict[GroupVersionKind, str] = {}
+        for row in rows:
+            if row.custom is not None:
+                custom |= row.custom.definition_names
         return lambda kind: custom.get(kind) or self._schemas.definition_name(kind)
 
     def _v3(self, rows: list[Resource]) -> dict[str, Any]:
         group, version = rows[0].group, rows[0].version
-        paths = openapi_paths.index_path(group, version)
+        is_custom = all(row.custom is not None for row in rows)
+        paths = {} if is_custom else openapi_paths.index_path(group, version)
         name_of = self._name_of(rows)
         own: dict[str, Any] = {}
         for row in rows:
             paths |= openapi_paths.paths_of(row, name_of)
             if row.custom is not None:
                 own |= row.custom.definitions()
-        return {
+        document: dict[str, Any] = {
             "openapi": "3.0.0",
-            "info": {"title": "Kubernetes", "version": self._version},
+            "info": _CUSTOM_INFO if is_custom else {"title": "Kubernetes", "version": self._version},
             "paths": dict(sorted(paths.items())),
-            "components": {
-                "schemas": self._closure(paths, own),
-                "securitySchemes": {
-                    "BearerToken": {
-                        "type": "apiKey",
-                        "description": "Bearer Token authentication",
-                        "name": "authorization",
-                        "in": "header",
-                    }
-                },
-            },
+            "components": {"schemas": self._closure(paths, own)},
         }
+        if not is_custom:
+            document["components"]["securitySchemes"] = {"BearerToken": _BEARER_TOKEN}
+        return document
 
     def _closure(self, paths: Any, own: dict[str, Any]) -> dict[str, Any]:
         """Every schema that the paths need, and those that these need."""
@@ -177,11 +176,12 @@ class OpenAPI:
         name_of = self._name_of(rows)
         paths: dict[str, Any] = {}
         own: dict[str, Any] = {}
-        for group, versions in self._catalog.groups().items():
-            for version in versions:
-                paths |= openapi_paths.index_path(group, version)
         for row in rows:
-            paths |= openapi_paths.paths_of(row, name_of)
+            consumes = ["*/*"] if row.custom is None else list(JSON_OR_YAML)
+            found = openapi_paths.paths_of(row, name_of)
+            if row.custom is None:
+                found |= openapi_paths.index_path(row.group, row.version)
+            paths |= {path: _item_v2(item, consumes) for path, item in found.items()}
             if row.custom is not None:
                 own |= row.custom.definitions(v2=True)
         definitions = {}
@@ -193,16 +193,9 @@ class OpenAPI:
         document: dict[str, Any] = {
             "swagger": "2.0",
             "info": {"title": "Kubernetes", "version": self._version},
-            "paths": {path: _item_v2(item) for path, item in sorted(paths.items())},
+            "paths": dict(sorted(paths.items())),
             "definitions": _renamed(definitions),
-            "securityDefinitions": {
-                "BearerToken": {
-                    "type": "apiKey",
-                    "description": "Bearer Token authentication",
-                    "name": "authorization",
-                    "in": "header",
-                }
-            },
+            "securityDefinitions": {"BearerToken": _BEARER_TOKEN},
             "security": [{"BearerToken": []}],
         }
         openapi_merging.merge(document, [one.v2 for one in self._foreign.values() if one.v2 is not None])
@@ -245,13 +238,14 @@ def _renamed(value: Any) -> Any:
     return value
 
 
-def _item_v2(item: dict[str, Any]) -> dict[str, Any]:
+def _item_v2(item: dict[str, Any], consumes: list[str]) -> dict[str, Any]:
+    """`consumes` is said of operations without a body."""
     found: dict[str, Any] = {}
     for method, operation in item.items():
         if method == "parameters":
             found[method] = [_parameter_v2(parameter) for parameter in operation]
         else:
-            found[method] = _operation_v2(operation)
+            found[method] = _operation_v2(operation, consumes)
     return found
 
 
@@ -260,14 +254,14 @@ def _parameter_v2(parameter: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parameter.items() if key != "schema"} | schema
 
 
-def _operation_v2(operation: dict[str, Any]) -> dict[str, Any]:
+def _operation_v2(operation: dict[str, Any], consumes: list[str]) -> dict[str, Any]:
     found = {
         key: value
         for key, value in operation.items()
         if key not in ("requestBody", "responses", "parameters")
     }
     parameters = [_parameter_v2(parameter) for parameter in operation.get("parameters", ())]
-    found["consumes"] = ["*/*"]
+    found["consumes"] = consumes
     if body := operation.get("requestBody"):
         content = next(iter(body["content"].values()))
         shown = {"name": "body", "in": "body", "schema": _renamed(content["schema"])}
@@ -276,9 +270,8 @@ def _operation_v2(operation: dict[str, Any]) -> dict[str, Any]:
     if parameters:
         found["parameters"] = parameters
     found["schemes"] = ["https"]
-    found["produces"] = sorted(
-        {kind for answer in operation["responses"].values() for kind in answer.get("content", ())}
-    )
+    kinds = (kind for answer in operation["responses"].values() for kind in answer.get("content", ()))
+    found["produces"] = list(dict.fromkeys(kinds))
     found["responses"] = {status: _answer_v2(answer) for status, answer in operation["responses"].items()}
     return found
 

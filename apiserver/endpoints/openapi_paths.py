@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from apiserver.registry.resource import Resource, Subresource
 from kubarium.apimachinery.group_version import GroupVersionKind
@@ -19,7 +19,6 @@ PATCHES = (
     "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )  # fmt: skip
-CUSTOM_PATCHES = tuple(name for name in PATCHES if "strategic" not in name)
 
 _TEXTS = {
     "allowWatchBookmarks": ("boolean", "Send BOOKMARK events, which carry only a resourceVersion."),
@@ -32,6 +31,9 @@ _TEXTS = {
     "fieldValidation": ("string", "What to do with unknown and duplicate fields: Ignore, Warn or Strict."),
     "follow": ("boolean", "Go on sending what the container writes."),
     "force": ("boolean", "Apply although others own some of the fields."),
+    "ignoreStoreReadErrorWithClusterBreakingPotential": (
+        "boolean", "Delete an object that cannot be read, with all the harm that may do.",
+    ),
     "gracePeriodSeconds": ("integer", "The seconds before the object is deleted; zero means at once."),
     "insecureSkipTLSVerifyBackend": ("boolean", "Do not verify the certificate of the kubelet."),
     "labelSelector": ("string", "Restricts the returned objects by their labels."),
@@ -46,6 +48,7 @@ _TEXTS = {
     "resourceVersion": ("string", "How fresh the answer must be."),
     "resourceVersionMatch": ("string", "How resourceVersion is applied to a list."),
     "sendInitialEvents": ("boolean", "Begin the watch with the objects that exist."),
+    "shardSelector": ("string", "Restricts the returned objects to ranges of a hash; behind ShardedListAndWatch."),
     "sinceSeconds": ("integer", "Only log lines younger than this."),
     "stderr": ("boolean", "Send standard error."),
     "stdin": ("boolean", "Receive standard input."),
@@ -60,9 +63,12 @@ _TEXTS = {
 
 _LIST = (
     "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "resourceVersion",
-    "resourceVersionMatch", "sendInitialEvents", "timeoutSeconds", "watch",
+    "resourceVersionMatch", "sendInitialEvents", "shardSelector", "timeoutSeconds", "watch",
 )  # fmt: skip
-_DELETE = ("dryRun", "gracePeriodSeconds", "orphanDependents", "propagationPolicy")
+_DELETE = (
+    "dryRun", "gracePeriodSeconds", "ignoreStoreReadErrorWithClusterBreakingPotential", "orphanDependents",
+    "propagationPolicy",
+)  # fmt: skip
 _DELETE_MANY = (*_DELETE, *(name for name in _LIST if name not in ("allowWatchBookmarks", "watch")))
 _WRITE = ("dryRun", "fieldManager", "fieldValidation")
 _STREAM_PARAMETERS = {
@@ -80,15 +86,26 @@ _METHODS = {"get": "get", "create": "post", "update": "put", "patch": "patch", "
 
 def group_title(group: str) -> str:
     """`rbac.authorization.k8s.io` -> `RbacAuthorization`; the core group is `Core`."""
-    if not group:
-        return "Core"
-    return "".join(part[:1].upper() + part[1:] for part in group.removesuffix(".k8s.io").split("."))
+    return _camel(group.removesuffix(".k8s.io") or "core", capital=True)
+
+
+def _camel(text: str, *, capital: bool) -> str:
+    """Text without what an identifier cannot hold; a capital follows in its place."""
+    found = ""
+    for character in text:
+        if character == "_" or character.isalpha() or (character.isdigit() and (found or not capital)):
+            found += character.upper() if capital else character
+            capital = False
+        else:
+            capital = True
+    return found
 
 
 def tag(group: str, version: str) -> str:
     """`apps_v1`, `rbacAuthorization_v1`."""
-    title = group_title(group)
-    return f"{title[:1].lower()}{title[1:]}_{version}"
+    return (
+        f"{_camel(group.removesuffix('.k8s.io') or 'core', capital=False)}_{_camel(version, capital=False)}"
+    )
 
 
 def root_of(group: str, version: str) -> str:
@@ -98,7 +115,7 @@ def root_of(group: str, version: str) -> str:
 
 def paths_of(row: Resource, name_of: NameOf) -> dict[str, Any]:
     """All path items of a resource. `name_of` gives the name of a kind's schema."""
-    return _Paths(row, name_of).all()
+    return (_Paths if row.custom is None else _CustomPaths)(row, name_of).all()
 
 
 def index_path(group: str, version: str) -> dict[str, Any]:
@@ -106,7 +123,7 @@ def index_path(group: str, version: str) -> dict[str, Any]:
     answers = _answers({200: META + "APIResourceList"})
     operation = {
         "description": "get available resources",
-        "operationId": f"get{group_title(group)}{version.capitalize()}APIResources",
+        "operationId": f"get{group_title(group)}{_camel(version, capital=True)}APIResources",
         "tags": [tag(group, version)],
         "responses": answers,
     }
@@ -117,6 +134,15 @@ def index_path(group: str, version: str) -> dict[str, Any]:
 class _Paths:
     row: Resource
     name_of: NameOf
+
+    # What is said of built-in resources; `_CustomPaths` says otherwise.
+    answers: ClassVar[Sequence[str]] = ANSWERS
+    streams: ClassVar[Sequence[str]] = STREAMS
+    bodies: ClassVar[Sequence[str]] = ("*/*",)
+    patches: ClassVar[Sequence[str]] = PATCHES
+    patch_statuses: ClassVar[Sequence[int]] = (200, 201)
+    get_parameters: ClassVar[Sequence[str]] = ()
+    delete_many_parameters: ClassVar[Sequence[str]] = _DELETE_MANY
 
     def all(self) -> dict[str, Any]:
         row = self.row
@@ -130,14 +156,20 @@ class _Paths:
                 found |= self._subresource(base + "/{name}/" + sub.name, sub)
             if row.namespaced and "list" in row.verbs:
                 everywhere = {"get": self._list(f"{row.kind}ForAllNamespaces", everywhere=True)}
-                found[f"{root}/{row.plural}"] = everywhere | {"parameters": _parameters(("pretty",))}
+                self._put(found, f"{root}/{row.plural}", ["pretty"], everywhere)
         return found
 
     def _put(
         self, found: dict[str, Any], path: str, parameters: Iterable[str], operations: dict[str, Operation]
     ) -> None:
-        if operations:
-            found[path] = operations | {"parameters": self._of_path(path) + _parameters(parameters)}
+        """What all operations of a path take is said once, of the path."""
+        if not operations:
+            return
+        names = [{one["name"] for one in op.get("parameters", ())} for op in operations.values()]
+        common = {*parameters, *set.intersection(*names)}
+        shown = sorted(self._of_path(path) + _parameters(common), key=lambda one: (one["name"], one["in"]))
+        found[path] = {method: _without(operation, common) for method, operation in operations.items()}
+        found[path]["parameters"] = shown
 
     def _of_path(self, path: str) -> list[Operation]:
         found = []
@@ -158,8 +190,8 @@ class _Paths:
     def _id(self, verb: str, rest: str = "", *, everywhere: bool = False, many: str = "") -> str:
         row = self.row
         scope = "Namespaced" if row.namespaced and not everywhere else ""
-        version = row.version[:1].upper() + row.version[1:]
-        return f"{verb}{group_title(row.group)}{version}{many}{scope}{rest or row.kind}"
+        version = _camel(row.version, capital=True)
+        return f"{verb}{group_title(row.group)}{version}{_camel(many + scope + (rest or row.kind), capital=True)}"
 
     def _operation(
         self, action: str, operation_id: str, description: str, answers: dict[int, str],
@@ -172,14 +204,15 @@ class _Paths:
             "tags": [tag(self.row.group, self.row.version)],
             "x-kubernetes-action": action,
             "x-kubernetes-group-version-kind": {"group": gvk.group, "version": gvk.version, "kind": gvk.kind},
-            "responses": _answers(answers, streams),
+            "responses": _answers(answers, (*self.answers, *self.streams) if streams else self.answers),
         }
         if shown := _parameters(parameters):
             found["parameters"] = shown
         return found
 
     def _list(self, rest: str, everywhere: bool = False) -> Operation:
-        text = f"list or watch objects of kind {self.row.kind}"
+        what = "list or watch" if "watch" in self.row.verbs and self.row.custom is None else "list"
+        text = f"{what} objects of kind {self.row.kind}"
         operation_id = self._id("list", rest, everywhere=everywhere)
         return self._operation(
             "list", operation_id, text, {200: self._schema(suffix="List")}, _LIST, streams=True
@@ -190,14 +223,16 @@ class _Paths:
         if "list" in row.verbs:
             found["get"] = self._list(row.kind)
         if "create" in row.verbs:
-            article = "an" if row.kind[0] in "AEIOU" else "a"
-            post = self._operation("post", self._id("create"), f"create {article} {row.kind}",
+            post = self._operation("post", self._id("create"), f"create {_with_article(row.kind)}",
                                    dict.fromkeys((200, 201, 202), self._schema()), _WRITE)  # fmt: skip
-            found["post"] = post | {"requestBody": _body(self._schema(), required=True)}
+            found["post"] = post | {"requestBody": _body(self._schema(), self.bodies, required=True)}
         if "deletecollection" in row.verbs:
             name, text = self._id("delete", many="Collection"), f"delete collection of {row.kind}"
-            delete = self._operation("deletecollection", name, text, {200: META + "Status"}, _DELETE_MANY)
-            found["delete"] = delete | {"requestBody": _body(META + "DeleteOptions")}
+            found["delete"] = self._operation(
+                "deletecollection", name, text, {200: META + "Status"}, self.delete_many_parameters
+            )
+            if row.custom is None:
+                found["delete"]["requestBody"] = _body(META + "DeleteOptions")
         return found
 
     def _single(self) -> dict[str, Operation]:
@@ -205,31 +240,29 @@ class _Paths:
         schema = self._schema()
         if "get" in row.verbs:
             found["get"] = self._operation(
-                "get", self._id("read"), f"read the specified {row.kind}", {200: schema}
+                "get", self._id("read"), f"read the specified {row.kind}", {200: schema}, self.get_parameters
             )
         if "update" in row.verbs:
             put = self._operation("put", self._id("replace"), f"replace the specified {row.kind}",
                                   {200: schema, 201: schema}, _WRITE)  # fmt: skip
-            found["put"] = put | {"requestBody": _body(schema, required=True)}
+            found["put"] = put | {"requestBody": _body(schema, self.bodies, required=True)}
         if "patch" in row.verbs:
             found["patch"] = self._patch(
                 self._id("patch"), f"partially update the specified {row.kind}", schema
             )
         if "delete" in row.verbs:
             deleted = schema if row.strategy.returns_deleted else META + "Status"
-            delete = self._operation("delete", self._id("delete"), f"delete {row.kind}",
+            delete = self._operation("delete", self._id("delete"), f"delete {_with_article(row.kind)}",
                                      {200: deleted, 202: deleted}, _DELETE)  # fmt: skip
-            found["delete"] = delete | {"requestBody": _body(META + "DeleteOptions")}
+            found["delete"] = delete | {"requestBody": _body(META + "DeleteOptions", self.bodies)}
         return found
 
     def _patch(
         self, operation_id: str, text: str, schema: str, kind: GroupVersionKind | None = None
     ) -> Operation:
-        patch = self._operation(
-            "patch", operation_id, text, {200: schema, 201: schema}, (*_WRITE, "force"), kind
-        )
-        types = CUSTOM_PATCHES if self.row.custom is not None else PATCHES
-        return patch | {"requestBody": _body(META + "Patch", types, required=True)}
+        answers = dict.fromkeys(self.patch_statuses, schema)
+        patch = self._operation("patch", operation_id, text, answers, (*_WRITE, "force"), kind)
+        return patch | {"requestBody": _body(META + "Patch", self.patches, required=True)}
 
     def _subresource(self, path: str, sub: Subresource) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -239,17 +272,17 @@ class _Paths:
                 self._put(found, path + "/{path}", ("path",), self._streams(sub, "WithPath"))
             return found
         rest = self.row.kind + sub.name[:1].upper() + sub.name[1:]
-        schema, kind = self._schema(sub.kind), sub.kind
+        schema, kind = self._schema(sub.kind), sub.kind if self.row.custom is None else self.row.gvk
         operations: dict[str, Operation] = {}
         for verb in sub.verbs:
             method = _METHODS[verb]
             if verb == "get":
                 text = f"read {sub.name} of the specified {self.row.kind}"
                 operations[method] = self._operation(
-                    "get", self._id("read", rest), text, {200: schema}, (), kind
+                    "get", self._id("read", rest), text, {200: schema}, self.get_parameters, kind
                 )
             elif verb == "create":
-                text = f"create {sub.name} of a {self.row.kind}"
+                text = f"create {sub.name} of {_with_article(self.row.kind)}"
                 answers = dict.fromkeys((200, 201, 202), schema)
                 post = self._operation("post", self._id("create", rest), text, answers, (), kind)
                 operations[method] = post | {"requestBody": _body(schema, required=True)}
@@ -258,7 +291,7 @@ class _Paths:
                 put = self._operation(
                     "put", self._id("replace", rest), text, {200: schema, 201: schema}, _WRITE, kind
                 )
-                operations[method] = put | {"requestBody": _body(schema, required=True)}
+                operations[method] = put | {"requestBody": _body(schema, self.bodies, required=True)}
             elif verb == "patch":
                 text = f"partially update {sub.name} of the specified {self.row.kind}"
                 operations[method] = self._patch(self._id("patch", rest), text, schema, kind)
@@ -271,6 +304,8 @@ class _Paths:
         if sub.name == "log":
             text = f"read log of the specified {self.row.kind}"
             found = self._operation("get", self._id("read", rest), text, {200: ""})
+            content = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", *ANSWERS)}
+            found["responses"]["200"]["content"] = content
             return {"get": found}
         methods = [_METHODS[verb] for verb in sub.verbs] + (
             ["head", "options"] if sub.name == "proxy" else []
@@ -279,12 +314,39 @@ class _Paths:
         for method in methods:
             text = f"connect {method.upper()} requests to {sub.name} of {self.row.kind}"
             # upstream puts the method between the version and the scope
-            title = group_title(self.row.group) + self.row.version.capitalize()
+            title = group_title(self.row.group) + _camel(self.row.version, capital=True)
             operation_id = (
                 f"connect{title}{method.capitalize()}" + ("Namespaced" if self.row.namespaced else "") + rest
             )
             found[method] = self._operation("connect", operation_id, text, {200: ""}, (), sub.kind)
         return found
+
+
+class _CustomPaths(_Paths):
+    """Custom resources are neither protobuf nor CBOR, and some is told otherwise of them.
+
+    Source: staging/src/k8s.io/apiextensions-apiserver/pkg/controller/openapi/builder/builder.go
+    """
+
+    answers = bodies = ("application/json", "application/yaml")
+    streams = ()
+    patches = tuple(name for name in PATCHES if "strategic" not in name)
+    patch_statuses = (200,)
+    get_parameters = ("resourceVersion",)
+    delete_many_parameters = _LIST
+
+
+def _with_article(kind: str) -> str:
+    if kind.endswith("s") and not kind.endswith("ss"):
+        return kind
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def _without(operation: Operation, names: Collection[str]) -> Operation:
+    """An operation without parameters that are said elsewhere."""
+    left = [one for one in operation.get("parameters", ()) if one["name"] not in names]
+    found = {key: value for key, value in operation.items() if key != "parameters"}
+    return found | {"parameters": left} if left else found
 
 
 def _parameters(names: Iterable[str]) -> list[Operation]:
@@ -318,8 +380,7 @@ def _body(schema: str, types: Iterable[str] = ("*/*",), required: bool = False) 
 _DESCRIPTIONS = {200: "OK", 201: "Created", 202: "Accepted"}
 
 
-def _answers(schemas: dict[int, str], streams: bool = False) -> Operation:
-    types = (*ANSWERS, *STREAMS) if streams else ANSWERS
+def _answers(schemas: dict[int, str], types: Iterable[str] = ANSWERS) -> Operation:
     found: Operation = {"401": {"description": "Unauthorized"}}
     for status, schema in schemas.items():
         if schema:

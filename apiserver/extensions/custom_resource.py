@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from apiserver.admission.metrics import COMPILED
-from apiserver.extensions import json_path
+from apiserver.extensions import custom_openapi, json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
 from apiserver.extensions.custom_validation import Judge, finalizer_warnings
 from apiserver.registry.columns.shared import AGE, NAME, UNKNOWN
@@ -83,6 +83,7 @@ class CustomResource:
     plural: str = ""
     storage_version: str = ""  # in which objects are kept
     ends: bool = False  # the definition is being deleted: nothing new comes
+    selectable: tuple[str, ...] = ()  # paths of fields by which lists can be selected
     conversion: ConversionWebhook | None = (
         None  # asked for other versions; without it only their name differs
     )
@@ -105,121 +106,24 @@ class CustomResource:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the schema."""
-        return hashlib.sha256(orjson.dumps(self.document, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        """A hash of what is published of it."""
+        content = [self.document, self.list_kind, self.plural, self.selectable]
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     @property
-    def definition_name(self) -> str:
-        """`com.example.stable.v1.CronTab`: the name of its schema in OpenAPI documents."""
-        return ".".join([*reversed(self.gvk.group.split(".")), self.gvk.version, self.gvk.kind])
+    def definition_names(self) -> dict[GroupVersionKind, str]:
+        """The names of its schema and that of its list in OpenAPI documents."""
+        listed = self.gvk._replace(kind=self.gvk.kind + "List")  # as the paths ask for it
+        return {
+            self.gvk: custom_openapi.definition_name(self.gvk, self.gvk.kind),
+            listed: custom_openapi.definition_name(self.gvk, self.list_kind),
+        }
 
     def definitions(self, v2: bool = False) -> dict[str, Any]:
         """Its schema and that of its list, as OpenAPI documents publish them."""
-        prefix = "#/definitions/" if v2 else "#/components/schemas/"
-        kind = {"group": self.gvk.group, "version": self.gvk.version, "kind": self.gvk.kind}
-        document: dict[str, Any] = self._published(prefix, v2)
-        document["x-kubernetes-group-version-kind"] = [kind]
-        items = {
-            "type": "array",
-            "items": {"$ref": prefix + self.definition_name},
-            "description": f"List of {self.plural}. More info: {_CONVENTIONS}",
-        }
-        metadata = _reference(prefix, "ListMeta", _LIST_METADATA, v2)
-        listed = {
-            "type": "object",
-            "description": f"{self.list_kind} is a list of {self.gvk.kind}",
-            "required": ["items"],
-            "properties": {"apiVersion": _API_VERSION, "kind": _KIND, "metadata": metadata, "items": items},
-            "x-kubernetes-group-version-kind": [{**kind, "kind": self.list_kind}],
-        }
-        return {self.definition_name: document, self.definition_name + "List": listed}
-
-    def _published(self, prefix: str, v2: bool) -> dict[str, Any]:
-        if not self.document:
-            return {"type": "object"}
-        document: dict[str, Any] = copy(dict(self.document))
-        if v2:
-            if document.get(_PRESERVE):
-                return {"type": "object"}  # kubectl would take named properties for all that there are
-            document = _v2(document)
-        document.setdefault("properties", {}).update(
-            apiVersion=_API_VERSION, kind=_KIND, metadata=_reference(prefix, "ObjectMeta", _METADATA, v2)
+        return custom_openapi.definitions(
+            self.gvk, self.list_kind, self.plural, self.document, self.selectable, v2=v2
         )
-        _embed(document, prefix, v2)
-        return document
-
-
-_CONVENTIONS = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md"
-_METADATA = f"Standard object's metadata. More info: {_CONVENTIONS}#metadata"
-_LIST_METADATA = f"Standard list metadata. More info: {_CONVENTIONS}#types-kinds"
-_API_VERSION = {
-    "type": "string",
-    "description": "APIVersion defines the versioned schema of this representation of an object. Servers should "
-    "convert recognized schemas to the latest internal value, and may reject unrecognized values. "
-    f"More info: {_CONVENTIONS}#resources",
-}
-_KIND = {
-    "type": "string",
-    "description": "Kind is a string value representing the REST resource this object represents. Servers may infer "
-    f"this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: {_CONVENTIONS}"
-    "#types-kinds",
-}
-_PRESERVE = "x-kubernetes-preserve-unknown-fields"
-_ONLY_V3 = ("oneOf", "anyOf", "not", "allOf", "nullable")
-
-
-def _reference(prefix: str, name: str, description: str, v2: bool) -> dict[str, Any]:
-    """A field of a shared type; version 3 allows no description next to a reference."""
-    reference = {"$ref": prefix + _META + name}
-    if v2:
-        return {"description": description, **reference}
-    return {"allOf": [reference], "default": {}, "description": description}
-
-
-def _children(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    found = [
-        *(schema.get("properties") or {}).values(),
-        schema.get("items"),
-        schema.get("additionalProperties"),
-    ]
-    return [child for child in found if isinstance(child, dict)]
-
-
-def _embed(schema: dict[str, Any], prefix: str, v2: bool) -> None:
-    """Embedded resources have kind, version and metadata, whether or not the definition says so."""
-    for child in _children(schema):
-        if "$ref" not in child:
-            _embed(child, prefix, v2)
-    if not schema.get("x-kubernetes-embedded-resource") or (v2 and schema.get(_PRESERVE)):
-        return
-    schema.setdefault("properties", {}).update(
-        apiVersion=_API_VERSION, kind=_KIND, metadata=_reference(prefix, "ObjectMeta", _METADATA, v2)
-    )
-    required = schema.setdefault("required", [])
-    required += [name for name in ("kind", "apiVersion") if name not in required]
-
-
-def _v2(schema: dict[str, Any]) -> dict[str, Any]:
-    """Version 2 cannot say everything: what it cannot say is left out, and where that matters anything goes."""
-    found = {key: value for key, value in schema.items() if key not in _ONLY_V3}
-    if schema.get("nullable") or schema.get(_PRESERVE):
-        found.pop("items", None)
-        found.pop("properties", None)
-    untyped = schema.get("nullable") or (schema.get(_PRESERVE) and found.get("type") == "object")
-    if untyped or (found.get("type") == "array" and not found.get("items")):
-        found.pop("type", None)
-    properties = found.get("properties") or {}
-    nullable = {name for name, child in properties.items() if child.get("nullable")}
-    if nullable and found.get("required"):
-        found["required"] = [name for name in found["required"] if name not in nullable]
-        if not found["required"]:
-            del found["required"]
-    if properties:
-        found["properties"] = {name: _v2(child) for name, child in properties.items()}
-    for name in ("items", "additionalProperties"):
-        if isinstance(found.get(name), dict):
-            found[name] = _v2(found[name])
-    return found
 
 
 @dataclass(frozen=True)
@@ -297,9 +201,13 @@ def _schemas_of(definition: Object) -> dict[str, Structural]:
     }
 
 
-def _document_of(version: Object) -> Object:
+def _schema_of(version: Object) -> Object | None:
     document: Object | None = (version.get("schema") or {}).get("openAPIV3Schema")
-    return document or {"x-kubernetes-preserve-unknown-fields": True}
+    return document
+
+
+def _document_of(version: Object) -> Object:
+    return _schema_of(version) or {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def _row(
@@ -312,7 +220,6 @@ def _row(
 ) -> Resource:
     spec = spec_of(definition)
     names, group = spec["names"], spec["group"]
-    document = _document_of(version)
     api_version, kept = join(group, version["name"]), join(group, storage)
     own = schemas_of[api_version]
     custom = CustomResource(
@@ -320,11 +227,12 @@ def _row(
         _whole(own, schemas),
         own,
         schemas,
-        document,
+        _schema_of(version) or {},
         names.get("listKind") or names["kind"] + "List",
         names["plural"],
         kept,
         is_deleting(definition),
+        tuple(entry["jsonPath"] for entry in version.get("selectableFields") or ()),
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
     verbs: tuple[str, ...] = (

@@ -31,7 +31,6 @@ CSI_NODE = Strategy(
 CSI_STORAGE_CAPACITY = Strategy(
     has_status=False,
     allow_unconditional_update=False,
-    returns_deleted=True,
     validate=csi.validate_capacity,
     validate_update=csi.validate_capacity_update,
 )
@@ -50,12 +49,14 @@ RUNTIME_CLASS = of_noun(runtime_class, has_status=False, allow_unconditional_upd
 DEVICE_CLASS = Strategy(
     has_status=False,
     has_generation=True,
+    returns_deleted=True,
     validate=claims.validate_class,
     validate_update=claims.validate_class_update,
 )
-RESOURCE_CLAIM = of_noun(claims, status_keeps=METADATA_OF_THE_WISH)
+RESOURCE_CLAIM = of_noun(claims, status_keeps=METADATA_OF_THE_WISH, returns_deleted=True)
 RESOURCE_CLAIM_TEMPLATE = Strategy(
     has_status=False,
+    returns_deleted=True,
     defaults=claims.fill_template_defaults,
     validate=claims.validate_template,
     validate_update=claims.validate_template_update,
@@ -80,6 +81,7 @@ RESOURCE_SLICE = ResourceSliceStrategy(
     validate_update=resource_slice.validate_update,
     has_status=False,
     has_generation=True,
+    returns_deleted=True,
     selectable_fields={
         "spec.nodeName": lambda piece: (piece.get("spec") or {}).get("nodeName") or "",
         "spec.driver": lambda piece: (piece.get("spec") or {}).get("driver") or "",
