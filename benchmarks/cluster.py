@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import load
 from kubarium.apimachinery import names
 from kubarium.apimachinery.object import Object
 from kubarium.client import kubeconfig
@@ -19,6 +20,9 @@ from kubarium.cluster import processes, state
 
 NAME, NODES, PODS = "bench", 3, 10
 SETTLE_SECONDS = 60.0  # until add-ons run and first lists are done
+WAITING_PODS, CLIENTS = 3000, 16  # pods that no node is good for: work for every part but the nodes
+IDLE_SECONDS = 60.0
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
 def measure() -> list[tuple[str, str]]:
@@ -39,7 +43,9 @@ def measure() -> list[tuple[str, str]]:
             found += asyncio.run(_pods(str(cluster.admin_conf)))
             time.sleep(SETTLE_SECONDS)
             everything = sum(processes.memory(pid) for pid in processes.marked(cluster))
-            return [*found, (f"idle memory of everything, {NODES} nodes", f"{everything / 2**20:.0f} MiB")]
+            found.append((f"idle memory of everything, {NODES} nodes", f"{everything / 2**20:.0f} MiB"))
+            asyncio.run(_work(str(cluster.admin_conf)))
+            return [*found, (f"control plane idle beside {WAITING_PODS} pods that wait", _idle(cluster))]
         finally:
             _kubarium(environment, "down", "--wipe")
 
@@ -56,6 +62,47 @@ async def _pods(path: str) -> list[tuple[str, str]]:
         seconds = [await _pod(client) for _ in range(PODS)]
     text = f"{statistics.median(seconds) * 1000:.0f} ms (median of {PODS})"
     return [("a pod, from create to Running", text)]
+
+
+async def _work(path: str) -> None:
+    """Create many pods that no node is good for; return when the scheduler has said so of each."""
+    async with Client(kubeconfig.load(path), user_agent="bench") as client:
+        pods, numbers = client.resource("v1", "pods"), iter(range(WAITING_PODS))
+
+        async def create() -> None:
+            for number in numbers:
+                spec = {
+                    "nodeSelector": {"nobody": "has"},
+                    "containers": [{"name": "main", "image": "busybox"}],
+                }
+                await pods.create(
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Pod",
+                        "metadata": {"name": f"waits-{number}", "namespace": "default"},
+                        "spec": spec,
+                    }
+                )
+
+        await asyncio.gather(*(create() for _ in range(CLIENTS)))
+        told: set[str] = set()
+        async for event in pods.watch("default"):
+            if (event.obj.get("status") or {}).get("conditions"):
+                told.add(event.obj["metadata"]["name"])
+            if len(told) == WAITING_PODS:
+                return
+
+
+def _idle(cluster: state.Cluster) -> str:
+    """What the programs of the control plane weigh, and use while nobody asks for anything."""
+    time.sleep(SETTLE_SECONDS)
+    found = [processes.report_of(cluster, name) for name in CONTROL_PLANE]
+    pids = [report.pid for report in found if report is not None and report.pid is not None]
+    used = sum(map(load.cpu_seconds, pids))
+    time.sleep(IDLE_SECONDS)
+    share = (sum(map(load.cpu_seconds, pids)) - used) / IDLE_SECONDS
+    memory = sum(map(processes.memory, pids))
+    return f"{memory / 2**20:.0f} MiB, {100 * share:.1f} % of a core ({len(pids)} programs)"
 
 
 async def _account(client: Client) -> None:
