@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import orjson
 
 from kubarium.api.core.pod import affinity
 from kubarium.apimachinery import labels
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.labels import Requirement
 from kubarium.apimachinery.object import Object
 from scheduler.framework.columns import Floats, Mask
@@ -49,7 +49,7 @@ def terms_mask(terms: list[Object], nodes: Nodes) -> Mask:
 
 def reachable(terms: list[Object], nodes: Nodes) -> Mask:
     """`terms_mask`, remembered: for terms that are asked again and again, such as those of a volume."""
-    key = ("reachable", orjson.dumps(terms))
+    key = ("reachable", encode_to_keep(terms))
     return nodes.cached(key, nodes.labels_version, lambda: terms_mask(terms, nodes))
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from kubarium.api.core.pod import affinity, resources
 from kubarium.apimachinery import labels
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import Object, ObjectKey
 
@@ -86,11 +87,11 @@ class PodInfo:
         self.host_ports = _host_ports(spec)
         wanted = spec.get("affinity") or {}
         self.selector_shape: bytes = (
-            orjson.dumps((spec.get("nodeSelector"), wanted.get("nodeAffinity")))
+            encode_to_keep((spec.get("nodeSelector"), wanted.get("nodeAffinity")))
             if spec.get("nodeSelector") or wanted.get("nodeAffinity")
             else b""
         )
-        self.toleration_shape: bytes = orjson.dumps(spec.get("tolerations") or [])
+        self.toleration_shape: bytes = encode_to_keep(spec.get("tolerations") or [])
         self.affinity_terms: tuple[Term, ...] = ()
         self.anti_affinity_terms: tuple[Term, ...] = ()
         self.preferred_terms: tuple[WeightedTerm, ...] = ()
@@ -178,7 +179,7 @@ def _sidecars(spec: Object) -> tuple[Object, ...]:
 
 def term_of(term: Object, own_namespace: str) -> Term:
     """A `PodAffinityTerm` as a value."""
-    return _term(orjson.dumps(term), own_namespace)
+    return _term(encode_to_keep(term), own_namespace)
 
 
 @lru_cache(maxsize=4096)

@@ -19,6 +19,7 @@ import orjson
 
 from kubarium.api.core.pod import affinity
 from kubarium.apimachinery import labels, owners
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.labels import Requirement, Selector
 from kubarium.apimachinery.object import Object, labels_of
 from scheduler.framework import node_selection
@@ -243,7 +244,7 @@ def _domains(constraint: Constraint, keys: Sequence[str], pod: PodInfo, nodes: N
 def constraint_of(item: Object, pod: PodInfo) -> Constraint:
     """A constraint as a value; `matchLabelKeys` become requirements with the pod's own values."""
     pairs = tuple((key, pod.labels[key]) for key in item.get("matchLabelKeys") or () if key in pod.labels)
-    return _constraint(orjson.dumps(item), pairs)
+    return _constraint(encode_to_keep(item), pairs)
 
 
 @lru_cache(maxsize=4096)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import orjson
-
 from kubarium.apimachinery.apply.field_set import (
     MEMBER,
     SELF,
@@ -20,6 +18,7 @@ from kubarium.apimachinery.apply.field_set import (
     path_text,
 )
 from kubarium.apimachinery.apply.value_types import mismatch
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
@@ -80,7 +79,7 @@ def _appeared(key: str, value: Object, schema: Structural) -> FieldSet:
     them. In one that holds nothing but plain values, these make no difference.
     """
     flat = not any(isinstance(item, dict | list) for item in value.values())
-    mark = (id(schema), key, tuple(value) if flat else orjson.dumps(value))
+    mark = (id(schema), key, tuple(value) if flat else encode_to_keep(value))
     known = _seen.get(mark)
     if known is None:
         difference = Comparison({}, {}, {})

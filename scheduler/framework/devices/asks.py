@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from kubarium.api.resource import device_selector
 from kubarium.api.resource.device import qualified
 from kubarium.api.resource.resource_claim import MOST_DEVICES
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.cel.program import Program
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of
 
 ClassOf = Callable[[str], Object | None]
@@ -105,7 +104,7 @@ class ClaimAsk:
         """Everything on which the choice of devices hangs."""
         wanted = [(one.name, [ask.shape for ask in one.alternatives]) for one in self.requests]
         limits = [(sorted(c.requests), c.attribute, c.is_distinct) for c in self.constraints]
-        return orjson.dumps((wanted, limits))
+        return encode_to_keep((wanted, limits))
 
 
 def read(claim: Object, class_of: ClassOf) -> ClaimAsk:

@@ -14,6 +14,7 @@ import orjson
 
 from kubarium.api.resource import device_selector
 from kubarium.apimachinery import quantity
+from kubarium.apimachinery.codec import encode_to_keep
 from kubarium.apimachinery.object import Object
 from scheduler.framework import node_selection
 from scheduler.framework.columns import Ids
@@ -247,7 +248,7 @@ def _terms(place: Object) -> list[Object] | None:
 
 
 def _text(terms: list[Object] | None) -> bytes:
-    return EVERYWHERE if terms is None else orjson.dumps(terms)
+    return EVERYWHERE if terms is None else encode_to_keep(terms)
 
 
 def _reach(place: Object) -> tuple[str, bytes]:
