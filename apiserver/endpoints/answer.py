@@ -6,7 +6,7 @@ from typing import cast
 
 import orjson
 
-from apiserver.endpoints.forms import form_of
+from apiserver.endpoints.forms import form_of, view_of
 from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.sending import send_bytes
 from apiserver.endpoints.server import Endpoints, Scope, Send
@@ -42,11 +42,13 @@ async def send_stored(
     subresource: Subresource | None = None,
 ) -> None:
     """Send what a write left behind."""
-    if subresource is not None and subresource.view is not None:
-        await send_object(send, subresource.view(external(row, stored).obj), status)
-        return
     wanted = accepted(scope, context)
-    content = form_of(wanted, row, context).one(cast("Stored", external(row, stored)))
+    if subresource is not None and subresource.view is not None:
+        shown = subresource.view(external(row, stored).obj)
+        content = view_of(endpoints, wanted, subresource, context, shown)
+        await send_bytes(scope, send, wanted, [content], len(content), status)
+        return
+    content = form_of(endpoints, wanted, row, context).one(cast("Stored", external(row, stored)))
     await send_bytes(scope, send, wanted, [content], len(content), status)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from apiserver.admission.plugin import DELETE
 from apiserver.endpoints import body
-from apiserver.endpoints.answer import external, send_json, send_object, send_stored
-from apiserver.endpoints.forms import LIST_TAIL, PlainForm
+from apiserver.endpoints.answer import external, send_object, send_stored
+from apiserver.endpoints.forms import LIST_TAIL, form_of
+from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.selection import selection_of
+from apiserver.endpoints.sending import cut, send_bytes
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry import deletion
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Judge, Written, raise_translated
+from apiserver.registry.store import Judge, Shown, Written, raise_translated
 from apiserver.request import RequestContext, first
 from apiserver.storage.interface import StorageError, Stored
 from kubarium.apimachinery import errors
@@ -53,6 +56,8 @@ async def handle_collection(
 ) -> None:
     """Answer a DELETE of all objects that selectors select."""
     options = await read_options(endpoints, context, scope, receive)
+    wanted = accepted(scope, context)
+    form = form_of(endpoints, wanted, row, context, of_list=True)
     selection = selection_of(row, context.info)
     try:
         page = await endpoints.storage.list(
@@ -65,7 +70,7 @@ async def handle_collection(
         raise
     judge = judge_of(endpoints, row, context, options)
 
-    async def delete(item: Stored) -> bytes:
+    async def delete(item: Stored) -> Shown | None:
         """Its last state; nothing if somebody else was faster."""
         namespace = item.key.rsplit("/", 2)[1] if row.namespaced else ""
         try:
@@ -73,13 +78,13 @@ async def handle_collection(
                 endpoints.registry, row, context, namespace, item.name, options, judge
             )
         except errors.NotFound:
-            return b""
-        return external(row, written.stored).json
+            return None
+        return external(row, written.stored)
 
-    found = [json for json in await _each(page.items, delete) if json]
+    found = [shown for shown in await _each(page.items, delete) if shown is not None]
     metadata = {"resourceVersion": str(await endpoints.storage.current_revision())}
-    head = PlainForm(row).list_head(metadata)
-    await send_json(send, head + b",".join(found) + LIST_TAIL)
+    parts, size = cut(form.list_head(metadata), form.items(cast("list[Stored]", found)), LIST_TAIL)
+    await send_bytes(scope, send, wanted, parts, size)
 
 
 async def read_options(
@@ -140,9 +145,11 @@ def success(row: Resource, written: Written) -> Object:
     }
 
 
-async def _each(items: Sequence[Stored], work: Callable[[Stored], Awaitable[bytes]]) -> list[bytes]:
+async def _each(
+    items: Sequence[Stored], work: Callable[[Stored], Awaitable[Shown | None]]
+) -> list[Shown | None]:
     """The results of some work on each item, a few at a time; after the first failure no more is begun."""
-    results = [b""] * len(items)
+    results: list[Shown | None] = [None] * len(items)
     todo = iter(range(len(items)))
 
     async def work_on() -> None:

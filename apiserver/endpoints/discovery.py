@@ -114,7 +114,7 @@ class Discovery:
             case ["api", version] if version in self._groups().get("", ()):
                 found = self._resources("", version)
             case ["apis", group, version] if self._is_silent(group, version):
-                raise errors.ServiceUnavailable("service unavailable", {})
+                raise errors.NoServer
             case ["apis", group, version] if version in self._groups().get(group, ()):
                 found = self._resources(group, version)
             case _:

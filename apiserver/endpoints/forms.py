@@ -12,9 +12,11 @@ from typing import Protocol
 import msgspec
 import orjson
 
-from apiserver.endpoints.negotiation import PARTIAL_LIST, TABLE, Accepted
+from apiserver.endpoints.negotiation import PARTIAL, PARTIAL_LIST, TABLE, Accepted
+from apiserver.endpoints.server import Endpoints
 from apiserver.endpoints.table import Table, include_of
-from apiserver.registry.resource import Resource
+from apiserver.registry.resource import Resource, Subresource
+from apiserver.registry.strategy import Strategy
 from apiserver.request import RequestContext
 from apiserver.storage.interface import Stored
 from kubarium.apimachinery import errors
@@ -137,17 +139,21 @@ class TableForm:
     def __init__(self, table: Table, row: Resource) -> None:
         self._table = table
         self._plain = PlainForm(row)
+        self._order = row.strategy.row_order
         self.key = None  # the first event of each watch names the columns
         self._columns_named = False
 
     def one(self, stored: Stored) -> bytes:
-        metadata = {"resourceVersion": str(stored.revision)}
+        metadata = {"resourceVersion": str(stored.revision)} if stored.revision else {}
         return self._table.head(metadata) + self._row(stored) + LIST_TAIL
 
     def list_head(self, metadata: Object) -> bytes:
         return self._table.head(metadata)
 
     def items(self, found: Sequence[Stored]) -> tuple[Sequence[bytes], bytes, bytes]:
+        order = self._order
+        if order is not None:
+            found = sorted(found, key=lambda stored: order(stored.obj))
         return [self._row(stored) for stored in found], b"", b","
 
     def event(self, stored: Stored) -> bytes:
@@ -163,16 +169,53 @@ class TableForm:
         return self._table.row(shown)
 
 
-def form_of(accepted: Accepted, row: Resource, context: RequestContext, *, of_list: bool = False) -> Form:
+def form_of(
+    endpoints: Endpoints,
+    accepted: Accepted,
+    row: Resource,
+    context: RequestContext,
+    *,
+    of_list: bool = False,
+    stream: bool = False,
+) -> Form:
     """The form for a request. Raises NotAcceptable."""
     if not accepted.transform:
         return PlainForm(row)
     if accepted.transform == TABLE:
-        columns = row.strategy.columns
-        table = Table(columns, accepted.version, include_of(context.query), context.clock)
+        table = table_of(endpoints, row.strategy, accepted, context)
         return TableForm(table, row)
-    if of_list and accepted.transform != PARTIAL_LIST:
-        raise errors.NotAcceptable(
-            f"you requested {accepted.transform}, but the requested object is a list ({row.kind}List)", {}
-        )
+    if of_list is not (accepted.transform == PARTIAL_LIST) and not stream:
+        what = f"a list ({_go_type(row)}List)" if of_list else f"not a list ({_go_type(row)})"
+        raise errors.NotAcceptable(f"you requested {accepted.transform}, but the requested object is {what}")
     return MetadataForm(accepted.version)
+
+
+def _go_type(row: Resource) -> str:
+    """What upstream calls a kind inside, where its messages say so."""
+    if row.custom is not None:
+        return "*unstructured.Unstructured"
+    group = row.group.partition(".")[0]
+    return f"*{'core' if group in ('', 'events') else group}.{row.kind}"
+
+
+def view_of(
+    endpoints: Endpoints,
+    accepted: Accepted,
+    subresource: Subresource,
+    context: RequestContext,
+    obj: Object,
+) -> bytes:
+    """A window on an object (`Scale`), in the form that the client wants."""
+    if accepted.transform == TABLE and subresource.columns:
+        table = table_of(endpoints, Strategy(columns=subresource.columns), accepted, context)
+        head = table.head({"resourceVersion": obj["metadata"]["resourceVersion"]})
+        return head + table.row(obj) + LIST_TAIL
+    if accepted.transform:
+        obj = {"kind": PARTIAL, "apiVersion": f"meta.k8s.io/{accepted.version}", "metadata": obj["metadata"]}
+    return orjson.dumps(obj) + b"\n"
+
+
+def table_of(endpoints: Endpoints, strategy: Strategy, accepted: Accepted, context: RequestContext) -> Table:
+    """The table for a request."""
+    describe = endpoints.schemas.description
+    return Table(strategy, accepted.version, include_of(context.query), context.clock, describe)

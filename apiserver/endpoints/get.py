@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
-
-from apiserver.endpoints.forms import form_of
+from apiserver.endpoints.forms import form_of, view_of
 from apiserver.endpoints.list_options import revision_in, too_large
 from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.sending import send_bytes
@@ -43,9 +41,9 @@ async def handle(
         obj = stored.obj if row.from_storage is None else row.from_storage(stored.decode())
         if subresource.check is not None:
             subresource.check(obj)
-        body = orjson.dumps(subresource.view(obj)) + b"\n"
+        body = view_of(endpoints, form, subresource, context, subresource.view(obj))
     else:
-        body = form_of(form, row, context).one(stored)
+        body = form_of(endpoints, form, row, context).one(stored)
     await send_bytes(scope, send, form, [body], len(body))
 
 

@@ -42,7 +42,7 @@ async def handle(
     wanted = accepted(scope, context)
     options = list_options(context.query)
     selection = selection_of(row, context.info)
-    form = form_of(wanted, row, context, of_list=True)
+    form = form_of(endpoints, wanted, row, context, of_list=True)
     prefix = row.list_prefix(context.info.namespace)
     if row.observed:
         page = await _looked_at(endpoints, row, selection)
@@ -71,7 +71,7 @@ async def _page(
     except RevisionCompacted:
         if options.continues:
             raise ExpiredContinue(options.start) from None
-        raise errors.Expired(LIST_TOO_OLD, {}) from None
+        raise errors.Expired(LIST_TOO_OLD) from None
     except RevisionTooLarge as error:
         raise too_large(error) from None
     except StorageError as error:
@@ -82,11 +82,11 @@ async def _page(
 async def _looked_at(endpoints: Endpoints, row: Resource, selection: Selection) -> Page:
     found = await endpoints.registry.observed(row)
     chosen = [one for one in found if selection.predicate is None or selection.predicate(one)]
-    return Page(chosen, await endpoints.storage.current_revision())
+    return Page(chosen, 0)  # nothing that is kept: there is no revision
 
 
 def _metadata(page: Page, prefix: str, selection: Selection) -> Object:
-    metadata: Object = {"resourceVersion": str(page.revision)}
+    metadata: Object = {"resourceVersion": str(page.revision)} if page.revision else {}
     if page.next_key:
         metadata["continue"] = encode_token(page.revision, page.next_key.removeprefix(prefix))
         if selection.predicate is None and page.remaining:

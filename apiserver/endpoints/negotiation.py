@@ -101,7 +101,7 @@ def negotiate(accept: str, stream: bool = False, transforms: bool = True, tables
         pretty = parameters.get("pretty", "0") not in ("0", "false")
         return Accepted(media_type, transform, parameters.get("v", "v1") if transform else "v1", pretty)
     listed = ", ".join(f"{name};stream=watch" if stream else name for name in (*offered, codec.PROTOBUF))
-    raise errors.NotAcceptable(f"only the following media types are accepted: {listed}", {})
+    raise errors.NotAcceptable(f"only the following media types are accepted: {listed}")
 
 
 def _is_known(transform: str, parameters: dict[str, str]) -> bool:

@@ -214,7 +214,7 @@ def _wants_protobuf(accept: str, offered: bool) -> bool:
     if not clauses or not all(clause.startswith(_PROTOBUF) for clause in clauses):
         return False
     if not offered:
-        raise errors.NotAcceptable(f"only the following media types are accepted: {JSON}", {})
+        raise errors.NotAcceptable(f"only the following media types are accepted: {JSON}")
     return True
 
 

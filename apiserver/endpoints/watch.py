@@ -68,16 +68,14 @@ async def handle(
     if context.translated:
         _check_translatable(row, wanted)
     selection = selection_of(row, context.info)
-    form = form_of(wanted, row, context)
+    form = form_of(endpoints, wanted, row, context, stream=True)
     prefix = row.list_prefix(context.info.namespace)
     stream = Stream(Pipe(scope, send), form, selection, options, context)
     try:
         initial, after = await _beginning(endpoints, prefix, options, selection)
         watch = await endpoints.storage.watch(prefix, after_revision=after, hints=selection.hints)
     except RevisionCompacted as error:
-        await stream.refuse(
-            errors.Expired(f"too old resource version: {options.version} ({error.current})", {})
-        )
+        await stream.refuse(errors.Expired(f"too old resource version: {options.version} ({error.current})"))
         return
     except RevisionTooLarge as error:
         await stream.refuse(too_large(error))

@@ -285,7 +285,7 @@ class Aggregation(Controller):
         if known is None:
             raise errors.NoSuchPath
         if known.upstream is None:
-            raise errors.ServiceUnavailable("service unavailable", {})
+            raise errors.NoServer
         upstream = known.upstream
         raw: str = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
         target = raw + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")

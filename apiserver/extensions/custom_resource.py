@@ -16,6 +16,7 @@ from apiserver.extensions import custom_openapi, json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
 from apiserver.extensions.custom_validation import Judge, finalizer_warnings
 from apiserver.registry.columns.shared import AGE, NAME, UNKNOWN
+from apiserver.registry.columns.workloads import scale_of_custom
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
@@ -434,6 +435,7 @@ def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subr
             view=partial(_scale, paths),
             check=partial(_must_have_replicas, paths),
             merge=partial(_scaled, paths),
+            columns=scale_of_custom(paths),
         )
     return found
 

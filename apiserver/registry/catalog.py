@@ -22,7 +22,7 @@ from apiserver.registry import (
 )
 from apiserver.registry import autoscaling as hpa
 from apiserver.registry import storage_and_scheduling as storing
-from apiserver.registry.columns.by_kind import COLUMNS
+from apiserver.registry.columns.by_kind import COLUMNS, ROW_CONDITIONS, ROW_ORDER
 from apiserver.registry.core import (
     events,
     namespace,
@@ -67,7 +67,12 @@ def _row(
         api_version,
         kind,
         plural,
-        replace(strategy or Strategy(), columns=COLUMNS.get(kind, ())),
+        replace(
+            strategy or Strategy(),
+            columns=COLUMNS.get(kind, ()),
+            row_conditions=ROW_CONDITIONS.get(kind),
+            row_order=ROW_ORDER.get(kind),
+        ),
         tuple(short.split()),
         categories,
         namespaced=not cluster,

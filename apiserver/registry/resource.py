@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from apiserver.registry.strategy import Strategy
+from apiserver.registry.strategy import Column, Strategy
 from apiserver.request import RequestContext
 from kubarium.apimachinery.field_path import FieldError
 from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
@@ -33,6 +33,7 @@ class Subresource:
     view: Callable[[Object], Object] | None = None  # what is shown instead of the object
     check: Callable[[Object], None] | None = None  # raises when a GET has nothing to show
     merge: Callable[[Object, Object], Object] | None = None  # (stored, window) -> new object
+    columns: Sequence[Column] = ()  # of the window
     also_reads: tuple[str, ...] = ()  # older versions of the body, which look the same
     connects: bool = False  # handed to the kubelet or a pod as a stream
 

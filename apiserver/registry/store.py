@@ -34,6 +34,9 @@ Change = Callable[[Object | None], Awaitable[Object]]
 GENERATE_NAME_ATTEMPTS = 8
 
 
+_HEAD = ("kind", "apiVersion")
+
+
 class Unstored:
     """An object that looks like one from storage: dry runs, and other versions of what is kept."""
 
@@ -42,6 +45,16 @@ class Unstored:
     def __init__(self, key: str, obj: Object, revision: int = 0) -> None:
         self.key, self.obj, self.revision = key, obj, revision
         self._json = b""
+
+    @property
+    def head(self) -> bytes:
+        """`{"kind":"Pod","apiVersion":"v1",`."""
+        return orjson.dumps({name: self.obj.get(name) for name in _HEAD})[:-1] + b","
+
+    @property
+    def tail(self) -> bytes:
+        """What is behind the head: typed lists do not repeat it."""
+        return orjson.dumps({name: value for name, value in self.obj.items() if name not in _HEAD})[1:]
 
     @property
     def json(self) -> bytes:

@@ -29,6 +29,8 @@ class Column:
     priority: int = 0
     is_moment: bool = False  # the cell is a time as text; shown is how long ago that was
     needs_now: bool = False
+    about: str = ""  # the field whose published description is the column's: `core.v1.PodStatus.podIP`
+    has_definition: bool = True  # else there are only cells, without a head
 
 
 METADATA_OF_THE_WISH = ("annotations", "deletionTimestamp", "finalizers", "labels", "ownerReferences")
@@ -67,6 +69,10 @@ class Strategy:
     orphans_by_default: bool = False
     initial_status: Mapping[str, Any] = field(default_factory=dict)  # what a new object's status says
     columns: Sequence[Column] = ()
+    row_conditions: Callable[[Object], list[dict[str, Any]] | None] | None = None
+    row_order: Callable[[Object], Any] | None = (
+        None  # of the rows of a table; lists are in the order of names
+    )
     selectable_fields: Mapping[str, FieldGetter] = field(
         default_factory=dict
     )  # besides metadata.name and .namespace

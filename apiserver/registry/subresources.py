@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from apiserver.registry.columns.by_kind import COLUMNS
 from apiserver.registry.resource import Subresource
 from apiserver.request import RequestContext
 from kubarium.apimachinery import errors, labels
@@ -58,7 +59,7 @@ def scale(selector: Callable[[Object], str] = label_selector) -> Subresource:
         wanted = spec_of(obj).get("replicas")
         return scale_of(obj, wanted, status_of(obj).get("replicas"), selector(obj))
 
-    return Subresource("scale", SCALE, view=view, merge=_with_replicas)
+    return Subresource("scale", SCALE, view=view, merge=_with_replicas, columns=COLUMNS["Scale"])
 
 
 def scale_of(obj: Object, wanted: int | None, seen: int | None, selector: str) -> Object:

@@ -267,6 +267,15 @@ class ServiceUnavailable(StatusError):
     code, reason = 503, "ServiceUnavailable"
 
 
+class NoServer(ServiceUnavailable):
+    """Another server has the group, and cannot be reached."""
+
+    plain_text = "service unavailable\n"
+
+    def __init__(self) -> None:
+        super().__init__("service unavailable")
+
+
 class Timeout(StatusError):
     """The time limit of the request has passed."""
 

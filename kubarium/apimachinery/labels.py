@@ -95,7 +95,7 @@ def from_label_selector(selector: Object | None) -> Selector:
     found = list(from_map(selector.get("matchLabels")).requirements)
     for expression in selector.get("matchExpressions") or []:
         found.append(requirement_of(expression))
-    return Selector(tuple(found))
+    return Selector(tuple(sorted(found, key=lambda requirement: requirement.key)))
 
 
 def requirement_of(expression: Object) -> Requirement:

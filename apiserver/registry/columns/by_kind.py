@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apiserver.registry.columns import core, others, workloads
+from apiserver.registry.columns import core, networking_and_storage, others, pods, workloads
 from apiserver.registry.strategy import Column
 
 COLUMNS: dict[str, Sequence[Column]] = {
@@ -16,7 +16,7 @@ COLUMNS: dict[str, Sequence[Column]] = {
     "Node": core.NODE,
     "PersistentVolume": core.PERSISTENT_VOLUME,
     "PersistentVolumeClaim": core.PERSISTENT_VOLUME_CLAIM,
-    "Pod": core.POD,
+    "Pod": pods.POD,
     "PodTemplate": core.POD_TEMPLATE,
     "ReplicationController": core.REPLICATION_CONTROLLER,
     "ResourceQuota": core.RESOURCE_QUOTA,
@@ -34,24 +34,24 @@ COLUMNS: dict[str, Sequence[Column]] = {
     "Scale": workloads.SCALE,
     "StatefulSet": workloads.STATEFUL_SET,
     "APIService": others.API_SERVICE,
-    "CSIDriver": others.CSI_DRIVER,
-    "CSINode": others.CSI_NODE,
-    "CSIStorageCapacity": others.CSI_STORAGE_CAPACITY,
+    "CSIDriver": networking_and_storage.CSI_DRIVER,
+    "CSINode": networking_and_storage.CSI_NODE,
+    "CSIStorageCapacity": networking_and_storage.CSI_STORAGE_CAPACITY,
     "CertificateSigningRequest": others.SIGNING_REQUEST,
     "ClusterRole": others.ROLE,
-    "ClusterRoleBinding": others.ROLE_BINDING,
+    "ClusterRoleBinding": others.CLUSTER_ROLE_BINDING,
     "CustomResourceDefinition": others.DEFINITION,
     "DeviceClass": others.PLAIN,
-    "EndpointSlice": others.ENDPOINT_SLICE,
+    "EndpointSlice": networking_and_storage.ENDPOINT_SLICE,
     "FlowSchema": others.FLOW_SCHEMA,
-    "IPAddress": others.IP_ADDRESS,
-    "Ingress": others.INGRESS,
-    "IngressClass": others.INGRESS_CLASS,
+    "IPAddress": networking_and_storage.IP_ADDRESS,
+    "Ingress": networking_and_storage.INGRESS,
+    "IngressClass": networking_and_storage.INGRESS_CLASS,
     "Lease": others.LEASE,
     "MutatingAdmissionPolicy": others.MUTATING_POLICY,
     "MutatingAdmissionPolicyBinding": others.POLICY_BINDING,
     "MutatingWebhookConfiguration": others.WEBHOOKS,
-    "NetworkPolicy": others.NETWORK_POLICY,
+    "NetworkPolicy": networking_and_storage.NETWORK_POLICY,
     "PriorityClass": others.PRIORITY_CLASS,
     "PriorityLevelConfiguration": others.PRIORITY_LEVEL,
     "ResourceClaim": others.RESOURCE_CLAIM,
@@ -60,10 +60,15 @@ COLUMNS: dict[str, Sequence[Column]] = {
     "Role": others.ROLE,
     "RoleBinding": others.ROLE_BINDING,
     "RuntimeClass": others.RUNTIME_CLASS,
-    "ServiceCIDR": others.SERVICE_CIDR,
-    "StorageClass": others.STORAGE_CLASS,
+    "ServiceCIDR": networking_and_storage.SERVICE_CIDR,
+    "StorageClass": networking_and_storage.STORAGE_CLASS,
     "ValidatingAdmissionPolicy": others.POLICY,
     "ValidatingAdmissionPolicyBinding": others.POLICY_BINDING,
     "ValidatingWebhookConfiguration": others.WEBHOOKS,
-    "VolumeAttachment": others.VOLUME_ATTACHMENT,
+    "VolumeAttachment": networking_and_storage.VOLUME_ATTACHMENT,
+    "VolumeAttributesClass": networking_and_storage.VOLUME_ATTRIBUTES_CLASS,
 }
+ROW_CONDITIONS = {"Pod": pods.row_conditions}
+"""Kinds whose rows say more than their cells."""
+ROW_ORDER = {"FlowSchema": others.by_precedence}
+"""Kinds whose rows are not in the order of names."""

@@ -9,159 +9,35 @@ from typing import Any
 from apiserver.registry.columns.shared import (
     AGE,
     CONTAINERS,
-    IMAGES,
     NAME,
+    NAME_TEXT,
     NONE,
     UNKNOWN,
+    UNSET,
     ago,
+    balancers_of,
     cell,
-    created,
+    containers_at,
     joined,
     number,
     read,
+    shown_claim_class,
     shown_map,
     text,
 )
 from apiserver.registry.strategy import Column
 from kubarium.api.core import service as services
-from kubarium.api.core.pod import containers as pod_containers
-from kubarium.api.core.pod.resources import is_restartable_init
 from kubarium.apimachinery import conditions
 from kubarium.apimachinery.object import Object, is_deleting, labels_of, name_of, spec_of, status_of
 
-
-def _statuses(pod: Object, field: str = "containerStatuses") -> list[Object]:
-    return status_of(pod).get(field) or []
-
-
-def _state(status: Object, kind: str) -> Object | None:
-    found: Object | None = (status.get("state") or {}).get(kind)
-    return found
-
-
-def pod_ready(pod: Object) -> str:
-    """How many containers are ready, sidecars included."""
-    sidecars = {container["name"] for container in pod_containers.sidecars_of(pod)}
-    statuses = [
-        *_statuses(pod),
-        *(s for s in _statuses(pod, "initContainerStatuses") if s.get("name") in sidecars),
-    ]
-    total = len(pod_containers.containers_of(pod)) + len(sidecars)
-    return f"{sum(1 for status in statuses if status.get('ready'))}/{total}"
-
-
-def pod_status(pod: Object) -> str:
-    """One word for all that a pod's status says, as `kubectl get pods` shows it."""
-    status = status_of(pod)
-    reason = status.get("reason") or status.get("phase") or ""
-    scheduled = conditions.find(status.get("conditions"), "PodScheduled")
-    if scheduled is not None and scheduled.get("reason") == "SchedulingGated":
-        reason = "SchedulingGated"
-    initializing, told = _init_status(pod)
-    reason = told or reason
-    if not initializing or conditions.is_true(pod, "Initialized"):
-        reason = _containers_status(pod, reason)
-    if is_deleting(pod):
-        if status.get("reason") == "NodeLost":
-            return "Unknown"
-        if status.get("phase") not in ("Succeeded", "Failed"):
-            return "Terminating"
-    return reason
-
-
-def _init_status(pod: Object) -> tuple[bool, str]:
-    """Is the pod still initialising, and what says so."""
-    inits = {container["name"]: container for container in pod_containers.init_containers_of(pod)}
-    for index, status in enumerate(_statuses(pod, "initContainerStatuses")):
-        container = inits.get(status.get("name") or "")
-        ended, waiting = _state(status, "terminated"), _state(status, "waiting")
-        if ended is not None and ended.get("exitCode") == 0:
-            continue
-        if container is not None and is_restartable_init(container) and status.get("started"):
-            continue
-        if ended is not None:
-            return True, "Init:" + _ending(ended)
-        if waiting is not None and waiting.get("reason") not in (None, "", "PodInitializing"):
-            return True, f"Init:{waiting['reason']}"
-        return True, f"Init:{index}/{len(inits)}"
-    return False, ""
-
-
-def _ending(terminated: Object) -> str:
-    if terminated.get("reason"):
-        return str(terminated["reason"])
-    if terminated.get("signal"):
-        return f"Signal:{terminated['signal']}"
-    return f"ExitCode:{terminated.get('exitCode')}"
-
-
-def _containers_status(pod: Object, reason: str) -> str:
-    running = False
-    for status in reversed(_statuses(pod)):
-        waiting, ended = _state(status, "waiting"), _state(status, "terminated")
-        if waiting is not None and waiting.get("reason"):
-            reason = waiting["reason"]
-        elif ended is not None:
-            reason = _ending(ended)
-        elif status.get("ready") and _state(status, "running") is not None:
-            running = True
-    if reason == "Completed" and running:
-        return "Running" if conditions.is_true(pod, "Ready") else "NotReady"
-    return reason
-
-
-def pod_restarts(pod: Object, now: datetime) -> str:
-    """How often containers were restarted, and when the last time."""
-    statuses = [*_statuses(pod), *_statuses(pod, "initContainerStatuses")]
-    total = sum(status.get("restartCount") or 0 for status in _statuses(pod))
-    sidecars = {container["name"] for container in pod_containers.sidecars_of(pod)}
-    total += sum(
-        s.get("restartCount") or 0 for s in _statuses(pod, "initContainerStatuses") if s["name"] in sidecars
-    )
-    if not total:
-        return "0"
-    endings = [read(status, "lastState", "terminated", "finishedAt") for status in statuses]
-    last = max((ending for ending in endings if ending), default="")
-    return f"{total} ({ago(last, now)} ago)" if last else str(total)
-
-
-def _pod_ip(pod: Object) -> str:
-    ips = status_of(pod).get("podIPs") or []
-    return (ips[0].get("ip") if ips else status_of(pod).get("podIP")) or NONE
-
-
-def _readiness_gates(pod: Object) -> str:
-    gates = spec_of(pod).get("readinessGates") or []
-    if not gates:
-        return NONE
-    true = sum(1 for gate in gates if conditions.is_true(pod, gate.get("conditionType") or ""))
-    return f"{true}/{len(gates)}"
-
-
-POD = (
-    NAME,
-    cell("Ready", pod_ready),
-    cell("Status", pod_status),
-    Column("Restarts", pod_restarts, needs_now=True),
-    AGE,
-    cell("IP", _pod_ip, wide=True),
-    cell("Node", lambda pod: spec_of(pod).get("nodeName") or NONE, wide=True),
-    cell("Nominated Node", lambda pod: status_of(pod).get("nominatedNodeName") or NONE, wide=True),
-    cell("Readiness Gates", _readiness_gates, wide=True),
-)
 POD_TEMPLATE = (
     NAME,
+    *containers_at("template", wide=False),
     cell(
-        "Containers",
-        lambda obj: joined(c["name"] for c in read(obj, "template", "spec", "containers", default=[])),
+        "Pod Labels",
+        lambda obj: shown_map(read(obj, "template", "metadata", "labels", default={})),
+        "The labels for the pod template.",
     ),
-    cell(
-        "Images",
-        lambda obj: joined(
-            c.get("image") or "" for c in read(obj, "template", "spec", "containers", default=[])
-        ),
-    ),
-    cell("Pod Labels", lambda obj: shown_map(read(obj, "template", "metadata", "labels", default={}))),
 )
 
 
@@ -176,9 +52,25 @@ def node_status(node: Object) -> str:
 
 def node_roles(node: Object) -> str:
     """What the labels say that the node is for."""
-    prefix = "node-role.kubernetes.io/"
-    roles = {key.removeprefix(prefix) for key in labels_of(node) if key.startswith(prefix)}
-    return joined(sorted(role for role in roles if role))
+    prefix, labels = "node-role.kubernetes.io/", labels_of(node)
+    roles = {key.removeprefix(prefix) for key in labels if key.startswith(prefix)}
+    roles.add(labels.get("kubernetes.io/role") or "")
+    return joined(sorted(roles - {""}))
+
+
+def _kernel(node: Object) -> str:
+    info = status_of(node).get("nodeInfo") or {}
+    architecture = info.get("architecture")
+    return (info.get("kernelVersion") or UNKNOWN) + (f" ({architecture})" if architecture else "")
+
+
+def _system(name: str, field: str) -> Column:
+    return cell(
+        name,
+        lambda node: read(node, "status", "nodeInfo", field) or UNKNOWN,
+        wide=True,
+        about=f"core.v1.NodeSystemInfo.{field}",
+    )
 
 
 def _address(node: Object, kind: str) -> str:
@@ -186,30 +78,40 @@ def _address(node: Object, kind: str) -> str:
     return next((each["address"] for each in addresses if each.get("type") == kind), NONE)
 
 
+_ADDRESSES = "core.v1.NodeStatus.addresses"
 NODE = (
     NAME,
-    cell("Status", node_status),
-    cell("Roles", node_roles),
+    cell("Status", node_status, "The status of the node"),
+    cell("Roles", node_roles, "The roles of the node"),
     AGE,
-    text("Version", "status", "nodeInfo", "kubeletVersion"),
-    cell("Internal-IP", lambda node: _address(node, "InternalIP"), wide=True),
-    cell("External-IP", lambda node: _address(node, "ExternalIP"), wide=True),
-    text("OS-Image", "status", "nodeInfo", "osImage", wide=True, default=UNKNOWN),
-    text("Kernel-Version", "status", "nodeInfo", "kernelVersion", wide=True, default=UNKNOWN),
-    text("Container-Runtime", "status", "nodeInfo", "containerRuntimeVersion", wide=True, default=UNKNOWN),
+    text("Version", "status", "nodeInfo", "kubeletVersion", about="core.v1.NodeSystemInfo.kubeletVersion"),
+    cell("Internal-IP", lambda node: _address(node, "InternalIP"), wide=True, about=_ADDRESSES),
+    cell("External-IP", lambda node: _address(node, "ExternalIP"), wide=True, about=_ADDRESSES),
+    _system("OS-Image", "osImage"),
+    cell("Kernel-Version", _kernel, wide=True, about="core.v1.NodeSystemInfo.kernelVersion"),
+    _system("Container-Runtime", "containerRuntimeVersion"),
 )
-NAMESPACE = (NAME, text("Status", "status", "phase"), AGE)
+NAMESPACE = (
+    NAME,
+    cell("Status", lambda obj: read(obj, "status", "phase"), "The status of the namespace"),
+    AGE,
+)
 
 
 def _external_ip(service: Object) -> str:
     spec, kind = spec_of(service), services.type_of(service)
-    given = list(spec.get("externalIPs") or [])
     if kind == services.EXTERNAL_NAME:
-        return spec.get("externalName") or NONE
+        return spec.get("externalName") or ""
+    given = list(spec.get("externalIPs") or [])
     if kind == services.LOAD_BALANCER:
-        ingress = (status_of(service).get("loadBalancer") or {}).get("ingress") or []
-        return joined([each.get("ip") or each.get("hostname") or "" for each in ingress] + given, "<pending>")
+        balancers = balancers_of(service)
+        return joined(([balancers] if balancers else []) + given, "<pending>")
     return joined(given)
+
+
+def _cluster_ip(service: Object) -> str:
+    addresses = spec_of(service).get("clusterIPs") or []
+    return addresses[0] if addresses else NONE
 
 
 def _service_ports(service: Object) -> str:
@@ -221,47 +123,68 @@ def _service_ports(service: Object) -> str:
 
 SERVICE = (
     NAME,
-    text("Type", "spec", "type"),
-    text("Cluster-IP", "spec", "clusterIP", default=NONE),
-    cell("External-IP", _external_ip),
-    cell("Port(s)", _service_ports),
+    text("Type", "spec", "type", about="core.v1.ServiceSpec.type"),
+    cell("Cluster-IP", _cluster_ip, about="core.v1.ServiceSpec.clusterIP"),
+    cell("External-IP", _external_ip, about="core.v1.ServiceSpec.externalIPs"),
+    cell("Port(s)", _service_ports, about="core.v1.ServiceSpec.ports"),
     AGE,
-    cell("Selector", lambda service: shown_map(spec_of(service).get("selector")), wide=True),
+    cell(
+        "Selector",
+        lambda service: shown_map(spec_of(service).get("selector")),
+        wide=True,
+        about="core.v1.ServiceSpec.selector",
+    ),
 )
 
 
 def _endpoints(endpoints: Object) -> str:
     """The first three addresses, and how many more there are."""
+    subsets = endpoints.get("subsets") or []
     found: list[str] = []
-    for subset in endpoints.get("subsets") or []:
+    for subset in subsets:
         hosts = [address.get("ip") or "" for address in subset.get("addresses") or []]
         ports = [port.get("port") for port in subset.get("ports") or []]
-        found += [f"{host}:{port}" for port in ports for host in hosts] if ports else hosts
-    return joined(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
+        found += [_host_port(host, port) for port in ports for host in hosts] if ports else hosts
+    if not subsets:
+        return NONE
+    return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
 
 
-ENDPOINTS = (NAME, cell("Endpoints", _endpoints), AGE)
+def _host_port(host: str, port: Any) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+ENDPOINTS = (NAME, cell("Endpoints", _endpoints, about="core.v1.Endpoints.subsets"), AGE)
 CONFIG_MAP = (
     NAME,
-    cell("Data", lambda obj: len(obj.get("data") or {}) + len(obj.get("binaryData") or {}), type="string"),
+    cell(
+        "Data",
+        lambda obj: len(obj.get("data") or {}) + len(obj.get("binaryData") or {}),
+        about="core.v1.ConfigMap.data",
+    ),
     AGE,
 )
 SECRET = (
     NAME,
-    text("Type", "type"),
-    cell("Data", lambda obj: len(obj.get("data") or {}), type="string"),
+    text("Type", "type", about="core.v1.Secret.type"),
+    cell("Data", lambda obj: len(obj.get("data") or {}), about="core.v1.Secret.data"),
     AGE,
 )
 SERVICE_ACCOUNT = (NAME, AGE)
+_CONTROLLER = "core.v1.ReplicationController"
 REPLICATION_CONTROLLER = (
     NAME,
-    number("Desired", "spec", "replicas"),
-    number("Current", "status", "replicas"),
-    number("Ready", "status", "readyReplicas"),
+    number("Desired", "spec", "replicas", about=f"{_CONTROLLER}Spec.replicas"),
+    number("Current", "status", "replicas", about=f"{_CONTROLLER}Status.replicas"),
+    number("Ready", "status", "readyReplicas", about=f"{_CONTROLLER}Status.readyReplicas"),
     AGE,
-    CONTAINERS,
-    IMAGES,
-    cell("Selector", lambda obj: shown_map(spec_of(obj).get("selector")), wide=True),
+    *CONTAINERS,
+    cell(
+        "Selector",
+        lambda obj: shown_map(spec_of(obj).get("selector")),
+        wide=True,
+        about=f"{_CONTROLLER}Spec.selector",
+    ),
 )
 
 _MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
@@ -280,39 +203,75 @@ def _claim_of(volume: Object) -> str:
     return f"{claim.get('namespace')}/{claim.get('name')}" if claim else ""
 
 
+def _of_bound(shown: Callable[[Object], str]) -> Callable[[Object], str]:
+    """What a claim has is only shown once it names its volume."""
+    return lambda claim: shown(claim) if spec_of(claim).get("volumeName") else ""
+
+
+_VOLUME, _CLAIM = "core.v1.PersistentVolume", "core.v1.PersistentVolumeClaim"
 PERSISTENT_VOLUME = (
     NAME,
-    text("Capacity", "spec", "capacity", "storage"),
-    cell("Access Modes", lambda obj: _modes(spec_of(obj).get("accessModes"))),
-    text("Reclaim Policy", "spec", "persistentVolumeReclaimPolicy"),
-    cell("Status", _volume_status),
-    cell("Claim", _claim_of),
-    text("StorageClass", "spec", "storageClassName"),
-    text("VolumeAttributesClass", "spec", "volumeAttributesClassName", default="<unset>"),
-    text("Reason", "status", "reason"),
+    text("Capacity", "spec", "capacity", "storage", default="0", about=f"{_VOLUME}Spec.capacity"),
+    cell(
+        "Access Modes",
+        lambda obj: _modes(spec_of(obj).get("accessModes")),
+        about=f"{_VOLUME}Spec.accessModes",
+    ),
+    text(
+        "Reclaim Policy",
+        "spec",
+        "persistentVolumeReclaimPolicy",
+        about=f"{_VOLUME}Spec.persistentVolumeReclaimPolicy",
+    ),
+    cell("Status", _volume_status, about=f"{_VOLUME}Status.phase"),
+    cell("Claim", _claim_of, about=f"{_VOLUME}Spec.claimRef"),
+    cell("StorageClass", shown_claim_class, "StorageClass of the pv"),
+    cell(
+        "VolumeAttributesClass",
+        lambda obj: read(obj, "spec", "volumeAttributesClassName", default=UNSET),
+        "VolumeAttributesClass of the pv",
+    ),
+    text("Reason", "status", "reason", about=f"{_VOLUME}Status.reason"),
     AGE,
-    text("VolumeMode", "spec", "volumeMode", wide=True, default="<unset>"),
+    text("VolumeMode", "spec", "volumeMode", wide=True, default=UNSET, about=f"{_VOLUME}Spec.volumeMode"),
 )
 PERSISTENT_VOLUME_CLAIM = (
     NAME,
-    cell("Status", _volume_status),
-    text("Volume", "spec", "volumeName"),
-    text("Capacity", "status", "capacity", "storage"),
-    cell("Access Modes", lambda obj: _modes(status_of(obj).get("accessModes"))),
-    text("StorageClass", "spec", "storageClassName"),
-    text("VolumeAttributesClass", "spec", "volumeAttributesClassName", default="<unset>"),
+    cell("Status", _volume_status, about=f"{_CLAIM}Status.phase"),
+    text("Volume", "spec", "volumeName", about=f"{_CLAIM}Spec.volumeName"),
+    cell(
+        "Capacity",
+        _of_bound(lambda obj: read(obj, "status", "capacity", "storage", default="0")),
+        about=f"{_CLAIM}Status.capacity",
+    ),
+    cell(
+        "Access Modes",
+        _of_bound(lambda obj: _modes(status_of(obj).get("accessModes"))),
+        about=f"{_CLAIM}Status.accessModes",
+    ),
+    cell("StorageClass", shown_claim_class, "StorageClass of the pvc"),
+    cell(
+        "VolumeAttributesClass",
+        lambda obj: read(obj, "spec", "volumeAttributesClassName", default=UNSET),
+        "VolumeAttributesClass of the pvc",
+    ),
     AGE,
-    text("VolumeMode", "spec", "volumeMode", wide=True, default="<unset>"),
+    text("VolumeMode", "spec", "volumeMode", wide=True, default=UNSET, about=f"{_CLAIM}Spec.volumeMode"),
 )
 
 
 def _last_seen(event: Object, now: datetime) -> str:
-    last = read(event, "series", "lastObservedTime") or _old(event, "lastTimestamp") or event.get("eventTime")
-    return ago(last, now)
+    if event.get("series"):
+        return ago(read(event, "series", "lastObservedTime"), now)
+    return ago(_old(event, "lastTimestamp") or _first_moment(event), now)
 
 
 def _first_seen(event: Object, now: datetime) -> str:
-    return ago(_old(event, "firstTimestamp") or event.get("eventTime") or created(event), now)
+    return ago(_first_moment(event), now)
+
+
+def _first_moment(event: Object) -> Any:
+    return _old(event, "firstTimestamp") or event.get("eventTime")
 
 
 def _old(event: Object, name: str) -> Any:
@@ -322,7 +281,8 @@ def _old(event: Object, name: str) -> Any:
 
 def _event_object(event: Object) -> str:
     about = _about(event)
-    return f"{(about.get('kind') or '').lower()}/{about.get('name') or ''}"
+    kind = (about.get("kind") or "").lower()
+    return f"{kind}/{about['name']}" if about.get("name") else kind
 
 
 def _count(event: Object) -> int:
@@ -336,8 +296,9 @@ def _about(event: Object) -> Object:
 def _event_source(event: Object) -> str:
     source = _old(event, "source") or {}
     reporter = event.get("reportingComponent") or event.get("reportingController") or ""
-    found = [source.get("component") or reporter, source.get("host") or ""]
-    return ", ".join(part for part in found if part)
+    component = source.get("component") or reporter
+    instance = source.get("host") or event.get("reportingInstance")
+    return f"{component}, {instance}" if instance else component
 
 
 def _health(field: str) -> Callable[[Object], str]:
@@ -354,21 +315,31 @@ def _health(field: str) -> Callable[[Object], str]:
 
 COMPONENT_STATUS = (
     NAME,
-    cell("Status", _health("status")),
-    cell("Message", _health("message")),
-    cell("Error", _health("error")),
+    cell("Status", _health("status"), "Status of the component conditions"),
+    cell("Message", _health("message"), "Message of the component conditions"),
+    cell("Error", _health("error"), "Error of the component conditions"),
 )
+_EVENT = "core.v1.Event"
 EVENT = (
-    Column("Last Seen", _last_seen, needs_now=True),
-    text("Type", "type"),
-    text("Reason", "reason"),
-    cell("Object", _event_object),
-    cell("Subobject", lambda event: _about(event).get("fieldPath") or "", wide=True),
-    cell("Source", _event_source, wide=True),
-    cell("Message", lambda event: (event.get("message") or event.get("note") or "").strip()),
-    Column("First Seen", _first_seen, needs_now=True, priority=1),
-    Column("Count", _count, "integer", priority=1),
-    Column("Name", name_of, format="name", priority=1),
+    Column("Last Seen", _last_seen, needs_now=True, about=f"{_EVENT}.lastTimestamp"),
+    text("Type", "type", about=f"{_EVENT}.type"),
+    text("Reason", "reason", about=f"{_EVENT}.reason"),
+    cell("Object", _event_object, about=f"{_EVENT}.involvedObject"),
+    cell(
+        "Subobject",
+        lambda event: _about(event).get("fieldPath") or "",
+        wide=True,
+        about="core.v1.ObjectReference.fieldPath",
+    ),
+    cell("Source", _event_source, wide=True, about=f"{_EVENT}.source"),
+    cell(
+        "Message",
+        lambda event: (event.get("message") or event.get("note") or "").strip(),
+        about=f"{_EVENT}.message",
+    ),
+    Column("First Seen", _first_seen, needs_now=True, priority=1, about=f"{_EVENT}.firstTimestamp"),
+    Column("Count", _count, priority=1, about=f"{_EVENT}.count"),
+    Column("Name", name_of, format="name", description=NAME_TEXT, priority=1),
 )
 
 
@@ -380,7 +351,16 @@ def _quota_part(quota: Object, limits: bool) -> str:
 
 RESOURCE_QUOTA = (
     NAME,
-    cell("Request", lambda quota: _quota_part(quota, False)),
-    cell("Limit", lambda quota: _quota_part(quota, True)),
+    cell(
+        "Request",
+        lambda quota: _quota_part(quota, False),
+        "Request represents a minimum amount of cpu/memory that a container may consume.",
+    ),
+    cell(
+        "Limit",
+        lambda quota: _quota_part(quota, True),
+        "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the "
+        "node.",
+    ),
     AGE,
 )

@@ -1,4 +1,4 @@
-"""Networking, storage, access, admission, flow control."""
+"""Access, admission, flow control, devices."""
 
 from __future__ import annotations
 
@@ -7,140 +7,33 @@ from apiserver.registry.columns.shared import (
     CREATED_AT,
     NAME,
     NONE,
-    UNKNOWN,
+    UNSET,
     cell,
-    joined,
     number,
     read,
     text,
 )
-from apiserver.registry.columns.shared import shown_selector as selector
+from apiserver.registry.strategy import Column
 from kubarium.apimachinery import conditions
-from kubarium.apimachinery.object import Object, spec_of, status_of
+from kubarium.apimachinery.object import Object, is_deleting, name_of, spec_of, status_of
+from kubarium.apimachinery.time import human_duration
 
-
-def _hosts(ingress: Object) -> str:
-    hosts = [rule["host"] for rule in spec_of(ingress).get("rules") or [] if rule.get("host")]
-    shown = joined(hosts[:3], "*")
-    return shown + (f" + {len(hosts) - 3} more..." if len(hosts) > 3 else "")
-
-
-def _balanced(obj: Object) -> str:
-    ingress = read(obj, "status", "loadBalancer", "ingress", default=[]) or []
-    return ",".join(each.get("ip") or each.get("hostname") or "" for each in ingress)
-
-
-INGRESS = (
-    NAME,
-    text("Class", "spec", "ingressClassName", default=NONE),
-    cell("Hosts", _hosts),
-    cell("Address", _balanced),
-    cell("Ports", lambda obj: "80, 443" if spec_of(obj).get("tls") else "80"),
-    AGE,
-)
-
-
-def _parameters(ingress_class: Object) -> str:
-    parameters = spec_of(ingress_class).get("parameters")
-    if not parameters:
-        return NONE
-    group = parameters.get("apiGroup")
-    return f"{parameters.get('kind')}{'.' + group if group else ''}/{parameters.get('name')}"
-
-
-INGRESS_CLASS = (NAME, text("Controller", "spec", "controller"), cell("Parameters", _parameters), AGE)
-NETWORK_POLICY = (NAME, cell("Pod-Selector", lambda obj: selector(spec_of(obj).get("podSelector"))), AGE)
-SERVICE_CIDR = (NAME, cell("CIDRs", lambda obj: ",".join(spec_of(obj).get("cidrs") or [])), AGE)
-
-
-def _parent(address: Object) -> str:
-    parent = spec_of(address).get("parentRef") or {}
-    parts = [parent.get("resource"), parent.get("group"), parent.get("namespace"), parent.get("name")]
-    head = ".".join(part for part in parts[:2] if part)
-    return "/".join(part for part in [head, *parts[2:]] if part)
-
-
-IP_ADDRESS = (NAME, cell("ParentRef", _parent), AGE)
-
-
-def _slice_ports(slice_: Object) -> str:
-    ports = [str(port.get("port") or "*") for port in slice_.get("ports") or []]
-    return joined(ports[:3], "<unset>") + (f" + {len(ports) - 3} more..." if len(ports) > 3 else "")
-
-
-def _slice_endpoints(slice_: Object) -> str:
-    found = [address for each in slice_.get("endpoints") or [] for address in each.get("addresses") or []]
-    return joined(found[:3], "<unset>") + (f" + {len(found) - 3} more..." if len(found) > 3 else "")
-
-
-ENDPOINT_SLICE = (
-    NAME,
-    text("AddressType", "addressType"),
-    cell("Ports", _slice_ports),
-    cell("Endpoints", _slice_endpoints),
-    AGE,
-)
-
-STORAGE_CLASS = (
-    NAME,
-    text("Provisioner", "provisioner"),
-    text("ReclaimPolicy", "reclaimPolicy", default="Delete"),
-    text("VolumeBindingMode", "volumeBindingMode", default="Immediate"),
-    text("AllowVolumeExpansion", "allowVolumeExpansion", default=False),
-    AGE,
-)
-
-
-def _marked_default(obj: Object) -> str:
-    annotations = read(obj, "metadata", "annotations", default={})
-    name: str = obj["metadata"]["name"]
-    return (
-        f"{name} (default)"
-        if annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
-        else name
-    )
-
-
-STORAGE_CLASS = (cell("Name", _marked_default), *STORAGE_CLASS[1:])
-CSI_DRIVER = (
-    NAME,
-    text("AttachRequired", "spec", "attachRequired", default=True),
-    text("PodInfoOnMount", "spec", "podInfoOnMount", default=False),
-    text("StorageCapacity", "spec", "storageCapacity", default=False),
-    cell(
-        "TokenRequests",
-        lambda obj: joined(
-            (t.get("audience") or "" for t in spec_of(obj).get("tokenRequests") or []), "<unset>"
-        ),
-    ),
-    text("RequiresRepublish", "spec", "requiresRepublish", default=False),
-    cell("Modes", lambda obj: joined(spec_of(obj).get("volumeLifecycleModes") or [])),
-    AGE,
-)
-CSI_NODE = (NAME, cell("Drivers", lambda obj: len(spec_of(obj).get("drivers") or []), type="integer"), AGE)
-CSI_STORAGE_CAPACITY = (
-    NAME,
-    text("StorageClassName", "storageClassName"),
-    text("Capacity", "capacity", default="<unset>"),
-)
-VOLUME_ATTACHMENT = (
-    NAME,
-    text("Attacher", "spec", "attacher"),
-    text("PV", "spec", "source", "persistentVolumeName"),
-    text("Node", "spec", "nodeName"),
-    text("Attached", "status", "attached", default=False),
-    AGE,
-)
-
+_PRIORITY = "scheduling.v1.PriorityClass"
 PRIORITY_CLASS = (
     NAME,
-    number("Value", "value"),
-    text("Global-Default", "globalDefault", default=False),
+    number("Value", "value", about=f"{_PRIORITY}.value"),
+    text(
+        "Global-Default", "globalDefault", default=False, type="boolean", about=f"{_PRIORITY}.globalDefault"
+    ),
     AGE,
-    text("PreemptionPolicy", "preemptionPolicy"),
+    text("PreemptionPolicy", "preemptionPolicy", about=f"{_PRIORITY}.preemptionPolicy"),
 )
 RUNTIME_CLASS = (NAME, text("Handler", "handler"), AGE)
-LEASE = (NAME, text("Holder", "spec", "holderIdentity"), AGE)
+LEASE = (
+    NAME,
+    text("Holder", "spec", "holderIdentity", about="coordination.v1.LeaseSpec.holderIdentity"),
+    AGE,
+)
 
 
 def _subjects(binding: Object, kind: str) -> str:
@@ -153,22 +46,33 @@ def _role(binding: Object) -> str:
     return f"{read(binding, 'roleRef', 'kind')}/{read(binding, 'roleRef', 'name')}"
 
 
+def _binding(kind: str) -> tuple[Column, ...]:
+    name = f"{kind[0].lower()}{kind[1:]}"
+    return (
+        NAME,
+        cell("Role", _role, about=f"rbac.v1.{kind}.roleRef"),
+        AGE,
+        cell("Users", lambda obj: _subjects(obj, "User"), f"Users in the {name}", wide=True),
+        cell("Groups", lambda obj: _subjects(obj, "Group"), f"Groups in the {name}", wide=True),
+        cell(
+            "ServiceAccounts",
+            lambda obj: _subjects(obj, "ServiceAccount"),
+            f"ServiceAccounts in the {name}",
+            wide=True,
+        ),
+    )
+
+
 ROLE = (NAME, CREATED_AT)
-ROLE_BINDING = (
-    NAME,
-    cell("Role", _role),
-    AGE,
-    cell("Users", lambda obj: _subjects(obj, "User"), wide=True),
-    cell("Groups", lambda obj: _subjects(obj, "Group"), wide=True),
-    cell("ServiceAccounts", lambda obj: _subjects(obj, "ServiceAccount"), wide=True),
-)
+ROLE_BINDING = _binding("RoleBinding")
+CLUSTER_ROLE_BINDING = _binding("ClusterRoleBinding")
 
 
 def _csr_condition(request: Object) -> str:
-    """Approved, Denied, Failed and Issued, or Pending."""
+    """Denied, Approved or Pending; whether that failed, and whether there is a certificate."""
     types = [condition.get("type") for condition in status_of(request).get("conditions") or []]
-    words = [word for word in ("Approved", "Denied", "Failed") if word in types][:1] or ["Pending"]
-    if "Failed" in types and words[0] != "Failed":
+    words = [next((word for word in ("Denied", "Approved") if word in types), "Pending")]
+    if "Failed" in types:
         words.append("Failed")
     if status_of(request).get("certificate"):
         words.append("Issued")
@@ -177,27 +81,42 @@ def _csr_condition(request: Object) -> str:
 
 def _requested_duration(request: Object) -> str:
     seconds = spec_of(request).get("expirationSeconds")
-    if seconds is None:
-        return NONE
-    return (
-        f"{seconds // 86400}d"
-        if seconds % 86400 == 0
-        else f"{seconds // 3600}h"
-        if seconds % 3600 == 0
-        else f"{seconds}s"
-    )
+    return NONE if seconds is None else human_duration(seconds)
 
 
+_REQUEST = "certificates.v1.CertificateSigningRequest"
+_SIGNER_TEXT = """Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`. \
+If empty, it will be defaulted:
+ 1. If it's a kubelet client certificate, it is assigned
+    "kubernetes.io/kube-apiserver-client-kubelet".
+ 2. If it's a kubelet serving certificate, it is assigned
+    "kubernetes.io/kubelet-serving".
+ 3. Otherwise, it is assigned "kubernetes.io/legacy-unknown".
+Distribution of trust for signers happens out of band. You can select on this field using `spec.signerName`."""
+"""The columns still have the words of v1beta1."""
 SIGNING_REQUEST = (
     NAME,
     AGE,
-    text("SignerName", "spec", "signerName", default=NONE),
-    text("Requestor", "spec", "username"),
-    cell("RequestedDuration", _requested_duration),
-    cell("Condition", _csr_condition),
+    Column(
+        "SignerName",
+        lambda obj: read(obj, "spec", "signerName", default=NONE),
+        description=_SIGNER_TEXT,
+    ),
+    cell("Requestor", lambda obj: read(obj, "spec", "username"), "Base64-encoded PKCS#10 CSR data"),
+    cell("RequestedDuration", _requested_duration, about=f"{_REQUEST}Spec.expirationSeconds"),
+    cell("Condition", _csr_condition, "Conditions applied to the request, such as approval or denial."),
 )
 
-WEBHOOKS = (NAME, cell("Webhooks", lambda obj: len(obj.get("webhooks") or []), type="integer"), AGE)
+WEBHOOKS = (
+    NAME,
+    cell(
+        "Webhooks",
+        lambda obj: len(obj.get("webhooks") or []),
+        "Webhooks indicates the number of webhooks registered in this configuration",
+        type="integer",
+    ),
+    AGE,
+)
 
 
 def _param_kind(policy: Object) -> str:
@@ -205,34 +124,62 @@ def _param_kind(policy: Object) -> str:
     return f"{kind.get('apiVersion')}/{kind.get('kind')}" if kind else "<unset>"
 
 
+_KIND_TEXT = "ParamKind specifies the kind of resources used to parameterize this policy"
 POLICY = (
     NAME,
-    cell("Validations", lambda obj: len(spec_of(obj).get("validations") or []), type="integer"),
-    cell("ParamKind", _param_kind),
+    cell(
+        "Validations",
+        lambda obj: len(spec_of(obj).get("validations") or []),
+        "Validations indicates the number of validation rules defined in this configuration",
+        type="integer",
+    ),
+    cell("ParamKind", _param_kind, _KIND_TEXT),
     AGE,
 )
 MUTATING_POLICY = (
     NAME,
-    cell("Mutations", lambda obj: len(spec_of(obj).get("mutations") or []), type="integer"),
-    cell("ParamKind", _param_kind),
+    cell(
+        "Mutations",
+        lambda obj: len(spec_of(obj).get("mutations") or []),
+        "Mutation indicates the number of mutations rules defined in this configuration",
+        type="integer",
+    ),
+    cell("ParamKind", _param_kind, _KIND_TEXT),
     AGE,
 )
 
 
 def _param_ref(binding: Object) -> str:
-    reference = spec_of(binding).get("paramRef")
-    if not reference:
-        return "<unset>"
+    reference = spec_of(binding).get("paramRef") or {}
     if reference.get("name"):
-        return (
-            f"{reference['namespace']}/{reference['name']}"
-            if reference.get("namespace")
-            else str(reference["name"])
-        )
-    return selector(reference.get("selector"))
+        return f"{reference.get('namespace') or '*'}/{reference['name']}"
+    return _in_go(reference["selector"]) if reference.get("selector") is not None else UNSET
 
 
-POLICY_BINDING = (NAME, text("PolicyName", "spec", "policyName"), cell("ParamRef", _param_ref), AGE)
+def _in_go(chosen: Object) -> str:
+    """A `LabelSelector` as upstream's types print themselves."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((chosen.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{one.get('key')},Operator:{one.get('operator')},"
+        f"Values:[{' '.join(one.get('values') or [])}],}},"
+        for one in chosen.get("matchExpressions") or []
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
+POLICY_BINDING = (
+    NAME,
+    cell(
+        "PolicyName",
+        lambda obj: read(obj, "spec", "policyName"),
+        "PolicyName indicates the policy definition which the policy binding binded to",
+    ),
+    cell("ParamRef", _param_ref, "ParamRef indicates the param resource which sets the configuration param"),
+    AGE,
+)
 DEFINITION = (NAME, CREATED_AT)
 
 
@@ -242,15 +189,17 @@ def _service_of(api_service: Object) -> str:
 
 
 def _available(api_service: Object) -> str:
-    condition = conditions.find(status_of(api_service).get("conditions"), "Available")
-    if condition is None:
-        return UNKNOWN
-    if condition.get("status") == "True":
-        return "True"
-    return f"{condition.get('status')} ({condition.get('reason')})"
+    condition = conditions.find(status_of(api_service).get("conditions"), "Available") or {}
+    status, reason = condition.get("status") or "Unknown", condition.get("reason")
+    return f"{status} ({reason})" if reason and status != "True" else str(status)
 
 
-API_SERVICE = (NAME, cell("Service", _service_of), cell("Available", _available), AGE)
+API_SERVICE = (
+    NAME,
+    cell("Service", _service_of, "The reference to the service that hosts this API endpoint."),
+    cell("Available", _available, "Whether this service is available."),
+    AGE,
+)
 
 
 def _missing_level(schema: Object) -> str:
@@ -258,43 +207,82 @@ def _missing_level(schema: Object) -> str:
     return str(condition.get("status")) if condition is not None else "?"
 
 
+_FLOW = "flowcontrol.v1"
 FLOW_SCHEMA = (
     NAME,
-    text("PriorityLevel", "spec", "priorityLevelConfiguration", "name"),
-    number("MatchingPrecedence", "spec", "matchingPrecedence"),
-    text("DistinguisherMethod", "spec", "distinguisherMethod", "type", default=NONE),
+    text(
+        "PriorityLevel",
+        "spec",
+        "priorityLevelConfiguration",
+        "name",
+        about=f"{_FLOW}.PriorityLevelConfigurationReference.name",
+    ),
+    number(
+        "MatchingPrecedence",
+        "spec",
+        "matchingPrecedence",
+        type="string",
+        about=f"{_FLOW}.FlowSchemaSpec.matchingPrecedence",
+    ),
+    text(
+        "DistinguisherMethod",
+        "spec",
+        "distinguisherMethod",
+        "type",
+        default=NONE,
+        about=f"{_FLOW}.FlowSchemaSpec.distinguisherMethod",
+    ),
     AGE,
-    cell("MissingPL", _missing_level),
+    cell("MissingPL", _missing_level, "references a broken or non-existent PriorityLevelConfiguration"),
 )
-_QUEUING = ("spec", "limited", "limitResponse", "queuing")
+
+
+def by_precedence(schema: Object) -> tuple[int, str]:
+    """The order in which flow schemas are listed as rows: that in which they are asked."""
+    return spec_of(schema).get("matchingPrecedence") or 0, name_of(schema)
+
+
+def _queuing(name: str, field: str) -> Column:
+    about = f"{_FLOW}.QueuingConfiguration.{field}"
+    return text(name, "spec", "limited", "limitResponse", "queuing", field, default=NONE, about=about)
+
+
 PRIORITY_LEVEL = (
     NAME,
-    text("Type", "spec", "type"),
-    text("NominalConcurrencyShares", "spec", "limited", "nominalConcurrencyShares", default=NONE),
-    text("Queues", *_QUEUING, "queues", default=NONE),
-    text("HandSize", *_QUEUING, "handSize", default=NONE),
-    text("QueueLengthLimit", *_QUEUING, "queueLengthLimit", default=NONE),
+    text("Type", "spec", "type", about=f"{_FLOW}.PriorityLevelConfigurationSpec.type"),
+    text(
+        "NominalConcurrencyShares",
+        "spec",
+        "limited",
+        "nominalConcurrencyShares",
+        default=NONE,
+        about=f"{_FLOW}.LimitedPriorityLevelConfiguration.nominalConcurrencyShares",
+    ),
+    _queuing("Queues", "queues"),
+    _queuing("HandSize", "handSize"),
+    _queuing("QueueLengthLimit", "queueLengthLimit"),
     AGE,
 )
+
+
+def _claim_state(claim: Object) -> str:
+    """Such as `allocated,reserved`, `pending` or `deleted,allocated`."""
+    words = ["deleted"] if is_deleting(claim) else []
+    if not status_of(claim).get("allocation"):
+        return ",".join(words) or "pending"
+    return ",".join([*words, "allocated"] + ["reserved"] * bool(status_of(claim).get("reservedFor")))
+
+
 RESOURCE_CLAIM = (
     NAME,
-    cell(
-        "State",
-        lambda obj: (
-            "allocated,reserved"
-            if status_of(obj).get("reservedFor")
-            else "allocated"
-            if status_of(obj).get("allocation")
-            else "pending"
-        ),
-    ),
+    cell("State", _claim_state, "A summary of the current state (allocated, pending, reserved, etc.)."),
     AGE,
 )
 RESOURCE_SLICE = (
     NAME,
-    text("Node", "spec", "nodeName"),
-    text("Driver", "spec", "driver"),
-    text("Pool", "spec", "pool", "name"),
+    text("Node", "spec", "nodeName", about="resource.v1.ResourceSliceSpec.nodeName"),
+    text("Driver", "spec", "driver", about="resource.v1.ResourceSliceSpec.driver"),
+    text("Pool", "spec", "pool", "name", about="resource.v1.ResourcePool.name"),
     AGE,
 )
 PLAIN = (NAME, AGE)

@@ -39,21 +39,39 @@ UNDESCRIBED = (NAME, CREATED_AT)
 """The columns of kinds that do not say anything about columns."""
 
 
-def text(name: str, *path: str, wide: bool = False, default: Any = "") -> Column:
+def text(
+    name: str,
+    *path: str,
+    wide: bool = False,
+    default: Any = "",
+    type: str = "string",
+    format: str = "",
+    about: str = "",
+) -> Column:
     """A column that shows one field as it is."""
-    return Column(name, lambda obj: read(obj, *path, default=default), priority=int(wide))
+
+    def shown(obj: Object) -> Any:
+        return read(obj, *path, default=default)
+
+    return Column(name, shown, type, format, priority=int(wide), about=about)
 
 
-def number(name: str, *path: str, wide: bool = False) -> Column:
+def number(name: str, *path: str, about: str = "", type: str = "integer") -> Column:
     """A column that shows one number; 0 when it is absent."""
-    return Column(name, lambda obj: read(obj, *path, default=0), type="integer", priority=int(wide))
+    return Column(name, lambda obj: read(obj, *path, default=0), type=type, about=about)
 
 
 def cell(
-    name: str, read_cell: Callable[[Object], Any], *, wide: bool = False, type: str = "string"
+    name: str,
+    read_cell: Callable[[Object], Any],
+    description: str = "",
+    *,
+    wide: bool = False,
+    type: str = "string",
+    about: str = "",
 ) -> Column:
     """A column with a cell of its own."""
-    return Column(name, read_cell, type=type, priority=int(wide))
+    return Column(name, read_cell, type=type, description=description, priority=int(wide), about=about)
 
 
 def read(obj: Object, *path: str, default: Any = "") -> Any:
@@ -71,9 +89,9 @@ def joined(items: Iterable[str], nothing: str = NONE) -> str:
     return ",".join(items) or nothing
 
 
-def shown_selector(selector: Object | None) -> str:
+def shown_selector(selector: Object | None, nothing: str = NONE) -> str:
     """A `LabelSelector` as text."""
-    return str(labels.from_label_selector(selector)) or NONE if selector else NONE
+    return str(labels.from_label_selector(selector)) or nothing if selector else nothing
 
 
 def shown_map(mapping: dict[str, str] | None) -> str:
@@ -89,14 +107,57 @@ def ago(moment: str | None, now: datetime) -> str:
         return UNKNOWN
 
 
-def _template_containers(obj: Object) -> list[Object]:
-    return read(obj, "spec", "template", "spec", "containers", default=[]) or []
+def shown_claim_class(obj: Object) -> str:
+    """The storage class of a volume or of a claim; the annotation is older than the field and goes before it."""
+    annotations = read(obj, "metadata", "annotations", default={})
+    old = annotations.get("volume.beta.kubernetes.io/storage-class")
+    return str(old if old is not None else read(obj, "spec", "storageClassName"))
 
 
-CONTAINERS = cell("Containers", lambda obj: joined(c["name"] for c in _template_containers(obj)), wide=True)
-IMAGES = cell(
-    "Images", lambda obj: joined(c.get("image") or "" for c in _template_containers(obj)), wide=True
-)
-SELECTOR = cell(
-    "Selector", lambda obj: shown_selector(read(obj, "spec", "selector", default=None)), wide=True
-)
+def balancers_of(obj: Object) -> str:
+    """Where load balancers listen, each address once, in order."""
+    ingress = read(obj, "status", "loadBalancer", "ingress", default=[]) or []
+    return ",".join(sorted({each.get("ip") or each.get("hostname") or "" for each in ingress} - {""}))
+
+
+def marked(name: str, *annotations: str) -> Column:
+    """The name, and whether the object is the default one of its kind."""
+
+    def shown(obj: Object) -> str:
+        written = read(obj, "metadata", "annotations", default={})
+        is_default = any(written.get(annotation) == "true" for annotation in annotations)
+        return name_of(obj) + (" (default)" if is_default else "")
+
+    return Column(name, shown, format="name", description=NAME_TEXT)
+
+
+NAMES_TEXT = "Names of each container in the template."
+IMAGES_TEXT = "Images referenced by each container in the template."
+
+
+def containers_at(*path: str, wide: bool = True) -> tuple[Column, Column]:
+    """What the containers of a template are called, and which images they run."""
+
+    def found(obj: Object) -> list[Object]:
+        return read(obj, *path, "spec", "containers", default=[]) or []
+
+    return (
+        cell("Containers", lambda obj: ",".join(c["name"] for c in found(obj)), NAMES_TEXT, wide=wide),
+        cell(
+            "Images", lambda obj: ",".join(c.get("image") or "" for c in found(obj)), IMAGES_TEXT, wide=wide
+        ),
+    )
+
+
+CONTAINERS = containers_at("spec", "template")
+
+
+def selector(about: str, *path: str, nothing: str = NONE) -> Column:
+    """A column with the `LabelSelector` at a path, `spec.selector` unless given."""
+    path = path or ("spec", "selector")
+    return cell(
+        "Selector",
+        lambda obj: shown_selector(read(obj, *path, default=None), nothing),
+        wide=True,
+        about=about,
+    )

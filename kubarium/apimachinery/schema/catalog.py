@@ -77,6 +77,7 @@ class Catalog:
         self._places: dict[str, tuple[int, int]] = header["places"]
         self._kinds = {GroupVersionKind(g, v, k): name for g, v, k, name in header["kinds"]}
         self._compiled: dict[str, Structural] = {}
+        self._described: dict[str, str] = {}
 
     def kinds(self) -> Iterable[GroupVersionKind]:
         """Every kind that has a schema, lists and options included."""
@@ -96,6 +97,15 @@ class Catalog:
         start = self._start + offset
         document: dict[str, Any] = orjson.loads(self._content[start : start + length])
         return document
+
+    def description(self, field: str) -> str:
+        """What is published about a field of a built-in type: `core.v1.PodStatus.podIP`."""
+        text = self._described.get(field)
+        if text is None:
+            definition, _, name = field.rpartition(".")
+            document = self.document(f"io.k8s.api.{definition}")
+            text = self._described[field] = document["properties"][name].get("description") or ""
+        return text
 
     def document_v3(self, name: str) -> dict[str, Any]:
         """The same schema as OpenAPI v3 has it, with defaults."""

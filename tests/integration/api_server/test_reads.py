@@ -188,6 +188,13 @@ async def test_forms(client: Client, namespace: str) -> None:
     assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Data", "Age"]
     assert table["rows"][0]["cells"][:2] == ["a", 1]
     assert table["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+    assert "Data contains the configuration data." in table["columnDefinitions"][1]["description"]
+    gone = await client.request("DELETE", path(namespace), query={"dryRun": "All"}, headers=TABLE)
+    assert [row["cells"][0] for row in gone["rows"]] == ["a"]
+    as_list = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    with pytest.raises(errors.StatusError, match=r"is not a list \(\*core.ConfigMap\)") as told:
+        await client.request("GET", path(namespace, "a"), headers=as_list)
+    assert told.value.details is None
     partial = {"Accept": "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
     found = await client.request("GET", path(namespace, "a"), headers=partial)
     assert sorted(found) == ["apiVersion", "kind", "metadata"]
