@@ -36,11 +36,10 @@ def main(words: list[str]) -> None:
         found += scheduler_decision.measure_all(scheduler_decision.SIZES, 1000, list(SHAPES))
         for nodes in scheduler_decision.SIZES:
             command = [sys.executable, "-m", "scheduler"]
-            found += asyncio.run(scheduler_end_to_end.measure(nodes, 3000, command))
+            found += scheduler_end_to_end.run(nodes, 3000, command)
             if original := shutil.which("kube-scheduler"):
                 server = shutil.which("kube-apiserver") or ""
-                work = scheduler_end_to_end.measure(nodes, 3000, [original], server)
-                found += _of(original, asyncio.run(work))
+                found += _of(original, scheduler_end_to_end.run(nodes, 3000, [original], server))
     if not words or not {"cluster", "scheduler", "sizes"}.issuperset(words):
         found += asyncio.run(api_server.measure(PORT, tuple(words)))
         if original := shutil.which("kube-apiserver"):

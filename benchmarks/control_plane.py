@@ -148,7 +148,7 @@ class ControlPlane:
     async def _spawn(self, name: str, *command: str) -> None:
         with open(self._file(f"{name}.log"), "ab") as log:  # noqa: ASYNC230  once, before anything is measured
             self._processes[name] = await asyncio.create_subprocess_exec(
-                *command, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                *command, stdout=log, stderr=log, preexec_fn=die_with_parent
             )
 
     async def _is_ready(self) -> bool:
@@ -164,7 +164,7 @@ class ControlPlane:
         return b" 200 " in answer[:20]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A benchmark that is killed leaves nothing running. Called in the child before it becomes the program."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
