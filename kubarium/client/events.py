@@ -1,8 +1,10 @@
 """Tell users what happened to an object: Events, aggregated and sent in the background.
 
-The same thing said again within ten minutes becomes a higher `count` of the first Event. When an object causes too
-many, the rest is dropped: 25 at once per object, then one every five minutes, as upstream's recorder does. An API
-server that is away is waited for: an event is tried twelve times in two minutes, while the next ones wait in a queue.
+The same thing said again becomes a higher `count` of the first Event. Of things that differ only in their words nine
+are told; from the tenth on they share one Event that has the newest words, until there are none for ten minutes. When
+an object causes too many, the rest is dropped: 25 at once per object, then one every five minutes. All this is as
+upstream's recorder does it. An API server that is away is waited for: an event is tried twelve times in two minutes,
+while the next ones wait in a queue.
 """
 
 from __future__ import annotations
@@ -26,31 +28,40 @@ log = logging.get(__name__)
 BURST = 25  # events of one object at once
 REFILL = 300.0  # seconds until an object may cause one more
 REMEMBER = 4096  # distinct events whose count can still grow
-REMEMBER_SECONDS = 600.0
+SIMILAR = 10  # events that differ only in their words; so many and more are told together
+SIMILAR_SECONDS = 600.0
+COMBINED = "(combined from similar events): "
 QUEUE = 1000  # events not yet sent; more are dropped
 TRIES = 12
 RETRY = 10.0  # seconds
 
 
-class _Identity(NamedTuple):
+class _Sort(NamedTuple):
     uid: str
     name: str
     namespace: str
-    field: str
     type: str
     reason: str
-    message: str
+
+
+class _Identity(NamedTuple):
+    """Of an event that is counted up; those that are told together have neither words nor a field."""
+
+    sort: _Sort
+    field: str = ""
+    message: str = ""
 
 
 class _Said(NamedTuple):
     identity: _Identity
+    message: str
     reference: Object
     moment: datetime
 
 
 @dataclass(slots=True)
-class _Known:
-    event: Object
+class _Similar:
+    messages: set[str]
     last: float
 
 
@@ -63,21 +74,42 @@ class EventRecorder:
         self._events = client.resource("v1", "events")
         self._component, self._instance = component, instance
         self._clock = clock or RealClock()
-        self._known: OrderedDict[_Identity, _Known] = OrderedDict()
+        self._known: OrderedDict[_Identity, Object] = OrderedDict()
+        self._similar: OrderedDict[_Sort, _Similar] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._serial = itertools.count()
         self._outgoing: asyncio.Queue[_Said] = asyncio.Queue(maxsize=QUEUE)
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
         """Say something about an object. `type` is Normal or Warning; `field_path` names a part of it (a container)."""
+        sort = _Sort(uid_of(obj), name_of(obj), namespace_of(obj), type, reason)
+        if self._has_many_similar(sort, message):
+            identity, message = _Identity(sort), COMBINED + message
+        else:
+            identity = _Identity(sort, field_path, message)
         if not self._allowed(obj):
             return
-        message = message[:1024]
-        identity = _Identity(uid_of(obj), name_of(obj), namespace_of(obj), field_path, type, reason, message)
+        said = _Said(identity, message[:1024], self._reference(obj, field_path), self._clock.now())
         try:
-            self._outgoing.put_nowait(_Said(identity, self._reference(obj, field_path), self._clock.now()))
+            self._outgoing.put_nowait(said)
         except asyncio.QueueFull:
             log.debug("event %s about %s dropped: too many are waiting", reason, logging.name(obj))
+
+    def _has_many_similar(self, sort: _Sort, message: str) -> bool:
+        """Note the words, and say whether there have been too many different ones lately."""
+        now = self._clock.monotonic()
+        known = self._similar.pop(sort, None)
+        if known is None or now - known.last > SIMILAR_SECONDS:
+            known = _Similar(set(), now)
+        known.messages.add(message)
+        known.last = now
+        self._similar[sort] = known
+        if len(self._similar) > REMEMBER:
+            self._similar.popitem(last=False)
+        if len(known.messages) < SIMILAR:
+            return False
+        known.messages.pop()  # any: it only matters that there are many
+        return True
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -87,7 +119,10 @@ class EventRecorder:
                 await self._deliver(said)
             except (errors.StatusError, OSError) as error:
                 log.debug(
-                    "event %s about %s not recorded: %s", said.identity.reason, said.identity.name, error
+                    "event %s about %s not recorded: %s",
+                    said.identity.sort.reason,
+                    said.identity.sort.name,
+                    error,
                 )
             finally:
                 self._outgoing.task_done()
@@ -105,43 +140,42 @@ class EventRecorder:
         await self._outgoing.join()
 
     async def _send(self, said: _Said) -> None:
-        identity, now = said.identity, self._clock.monotonic()
-        known = self._known.get(identity)
-        if known is not None and now - known.last < REMEMBER_SECONDS:
-            known.last = now
-            change = {"count": known.event["count"] + 1, "lastTimestamp": time.format_time(said.moment)}
+        known = self._known.pop(said.identity, None)
+        if known is not None:
+            change: Object = {"count": known["count"] + 1, "lastTimestamp": time.format_time(said.moment)}
+            if known["message"] != said.message:
+                change["message"] = said.message
             try:
-                known.event = await self._events.patch(
-                    known.event["metadata"]["name"], change, known.event["metadata"]["namespace"]
-                )
-                return
+                metadata = known["metadata"]
+                event = await self._events.patch(metadata["name"], change, metadata["namespace"])
             except errors.NotFound:
-                pass  # it has expired; say it anew
-        event = await self._events.create(self._new_event(said))
-        self._known[identity] = _Known(event, now)
+                event = await self._events.create(self._new_event(said))  # it has expired
+        else:
+            event = await self._events.create(self._new_event(said))
+        self._known[said.identity] = event
         if len(self._known) > REMEMBER:
             self._known.popitem(last=False)
 
     def _new_event(self, said: _Said) -> Object:
-        identity, reference, moment = said
+        sort, reference, moment = said.identity.sort, said.reference, said.moment
         # The clock tells microseconds; the counter keeps two events of one moment apart.
         stamp = format(int(moment.timestamp() * 1e6) * 1000 + next(self._serial) % 1000, "x")
-        namespace = identity.namespace or "default"
+        namespace = sort.namespace or "default"
         source = {"component": self._component}
         if self._instance:
             source["host"] = self._instance
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{identity.name}.{stamp}", "namespace": namespace},
+            "metadata": {"name": f"{sort.name}.{stamp}", "namespace": namespace},
             "involvedObject": reference,
-            "reason": identity.reason,
-            "message": identity.message,
+            "reason": sort.reason,
+            "message": said.message,
             "source": source,
             "firstTimestamp": time.format_time(moment),
             "lastTimestamp": time.format_time(moment),
             "count": 1,
-            "type": identity.type,
+            "type": sort.type,
             "eventTime": None,
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
