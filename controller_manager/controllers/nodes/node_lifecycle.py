@@ -3,12 +3,14 @@
     every 5 s, for each node:
       1. a new heartbeat (a renewed Lease, or a new status)?   remember when, by our own clock
       2. none for the grace period                             conditions become Unknown
-      3. no longer Ready                                       its pods become not ready; Services forget them
+      3. lost, having been Ready                               its pods become not ready; Services forget them
       4. not Ready                                             queue it for a NoExecute taint, which drives pods away
     per zone: how many nodes are lost decides how fast the queue is emptied. When all nodes of all zones are lost,
     the fault is more likely on our side: nothing is evicted.
 
-On every change of a node, `NoSchedule` taints follow its conditions.
+A node that nobody has said anything about is left alone, and the pods of a kubelet that calls itself not ready are its
+own business; but a pod that comes to a node that is not ready is not ready either. On every change of a node,
+`NoSchedule` taints follow its conditions.
 Source: https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller
 """
 
@@ -28,6 +30,7 @@ from kubarium.apimachinery.object import (
     ObjectKey,
     copy,
     is_deleting,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -75,7 +78,7 @@ class Health:
     heard: float  # when, by our own clock
     ready: Object | None = None
     lease: Object | None = None
-    observed: str = ""  # Ready status at the last look
+    marked: bool = True  # have its pods been told that it is lost?
 
 
 @dataclass
@@ -129,7 +132,7 @@ class NodeLifecycleController(Controller):
     def watches(self) -> Sequence[Watch]:
         return [
             Watch("v1", "nodes", changed=_looks_different),
-            Watch("v1", "pods", keys=lambda pod: ()),
+            Watch("v1", "pods", keys=_if_bound, changed=_was_bound),
         ]
 
     async def run(self) -> None:
@@ -142,6 +145,9 @@ class NodeLifecycleController(Controller):
     # ---- what follows from the node's own state
 
     async def reconcile(self, key: ObjectKey) -> None:
+        if key.namespace:
+            await self._look_at_pod(key)
+            return
         node = self.nodes.get(key)
         if node is None:
             return
@@ -209,20 +215,36 @@ class NodeLifecycleController(Controller):
 
     async def _look_at(self, node: Object) -> str:
         """Returns the node's Ready status as of now."""
-        name = name_of(node)
+        name, now = name_of(node), self.clock.monotonic()
+        is_new = name not in self._health
         health, grace = self._hear(node)
-        before = health.observed
-        if self.clock.monotonic() - health.heard > grace:
+        posted = _ready_of(node)
+        if now - health.heard > grace:
             node = await self._lose(node)
             health.ready = conditions.find(status_of(node).get("conditions"), "Ready")
-        current = taints.ready_status(node)
-        if current != "True" and before in ("", "True"):
-            if before == "True":
-                self.events.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+        current = _ready_of(node)
+        if not current:  # nobody has said anything about it yet, and that is no reason for anything
+            return ""
+        if current != "True" and posted == "True":
+            self.events.event(node, "Normal", "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+            health.marked = False
+        elif is_new and current == "Unknown":
+            health.marked = False  # whoever led before us may not have come so far
+        if current == "True":
+            health.marked = True
+        elif not health.marked:
             await self._mark_pods_not_ready(name)
-        health.observed = current
+            health.marked = True
         await self._queue_or_release(node, current)
         return current
+
+    async def _look_at_pod(self, key: ObjectKey) -> None:
+        """A pod that comes to a node that is not ready is not ready either."""
+        pod = self.pods.get(key)
+        health = self._health.get(spec_of(pod).get("nodeName") or "") if pod is not None else None
+        if pod is None or health is None or health.ready is None or health.ready.get("status") == "True":
+            return
+        await self._mark_if_ready(pod)
 
     def _hear(self, node: Object) -> tuple[Health, float]:
         """Is there a newer heartbeat than the last one we heard? And for how long may the node be silent?"""
@@ -273,8 +295,11 @@ class NodeLifecycleController(Controller):
 
     async def _mark_pods_not_ready(self, node: str) -> None:
         for pod in self.pods.by_index("node", node):
-            if pod_status.is_ready(pod) and await self._mark_not_ready(pod):
-                self.events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
+            await self._mark_if_ready(pod)
+
+    async def _mark_if_ready(self, pod: Object) -> None:
+        if pod_status.is_ready(pod) and await self._mark_not_ready(pod):
+            self.events.event(pod, "Warning", "NodeNotReady", "Node is not ready")
 
     async def _mark_not_ready(self, pod: Object) -> bool:
         """True if the pod was ready and is no more. Others write to pods too: read it again and try again."""
@@ -382,6 +407,19 @@ def zone_state(ready: Iterable[str], threshold: float) -> str:
     if lost > 2 and lost / len(listed) >= threshold:
         return PARTIAL
     return NORMAL
+
+
+def _ready_of(node: Object) -> str:
+    """True, False or Unknown; nothing as long as nobody has said."""
+    return (conditions.find(status_of(node).get("conditions"), "Ready") or {}).get("status") or ""
+
+
+def _if_bound(pod: Object) -> Iterable[ObjectKey]:
+    return (key_of(pod),) if spec_of(pod).get("nodeName") else ()
+
+
+def _was_bound(old: Object, new: Object) -> bool:
+    return spec_of(old).get("nodeName") != spec_of(new).get("nodeName")
 
 
 def _newer(lease: Object | None, known: Object | None) -> bool:

@@ -69,6 +69,38 @@ async def test_a_silent_node_is_tainted_and_its_pods_are_evicted(cluster: Cluste
     assert "Node c status is now: NodeNotReady" in cluster.events("NodeNotReady")
 
 
+def pod_on(node: str, name: str) -> Object:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": node}}
+
+
+async def test_pods_are_not_ready_where_the_controller_lost_the_node_and_nowhere_else(
+    cluster: Cluster,
+) -> None:
+    """Not on a node that has said nothing yet, nor where the kubelet itself says that it is not ready."""
+    silent, unwell, lost = (node(name, cluster) for name in ("silent", "unwell", "lost"))
+    silent["status"] = {}
+    for one in (silent, unwell, lost, node("well", cluster)):
+        cluster.api.put(one)
+        cluster.set_pod(pod_on(one["metadata"]["name"], one["metadata"]["name"]), "Running")
+    await cluster.start("node-lifecycle-controller", node_monitor_grace_period=40.0)
+    unwell = cluster.api.get("v1", "nodes", "", "unwell")
+    unwell["status"]["conditions"][0]["status"] = "False"
+    cluster.api.put(unwell)
+
+    def ready() -> set[str]:
+        return {one["metadata"]["name"] for one in cluster.pods() if conditions.is_true(one, "Ready")}
+
+    for _ in range(10):
+        beat(cluster, "unwell", "well")
+        await cluster.settle(5)
+    assert ready() == {"silent", "unwell", "well"}
+    assert not taints.taints_of(cluster.api.get("v1", "nodes", "", "silent"))
+    cluster.set_pod(pod_on("lost", "late"), "Running")
+    await cluster.until(lambda: ready() == {"silent", "unwell", "well"})
+    assert len(cluster.events("NodeNotReady")) == 3  # the node, and each of its pods
+
+
 async def test_nothing_is_evicted_when_all_nodes_are_lost(cluster: Cluster) -> None:
     for name in ("a", "b"):
         cluster.api.put(node(name, cluster))
