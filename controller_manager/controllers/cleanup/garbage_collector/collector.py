@@ -70,7 +70,7 @@ class GarbageCollector:
         backoff = Backoff(initial=0.005, maximum=60.0)
         self._delete: WorkQueue[str] = WorkQueue(clock, backoff)
         self._orphan: WorkQueue[str] = WorkQueue(clock, backoff)
-        self._absent: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._absent: OrderedDict[tuple[str, Place], None] = OrderedDict()
         self.watcher = Watcher(informers, Discovery(client), self.graph, self._look, clock)
         definitions = informers.informer("apiextensions.k8s.io/v1", "customresourcedefinitions")
         soon = self.watcher.look_soon
@@ -102,6 +102,8 @@ class GarbageCollector:
             self._delete.add(uid)
         for uid in look.orphan:
             self._orphan.add(uid)
+        for node, owner in look.strangers:
+            self._complain(node, owner)
 
     async def _work(self, queue: WorkQueue[str], attempt: Callable[[str], Awaitable[None]]) -> None:
         while True:
@@ -193,7 +195,7 @@ class GarbageCollector:
         dangling: list[Owner] = []
         waiting: list[Owner] = []
         for owner in node.owners:
-            if (owner.uid, node.place.namespace) in self._absent:
+            if (owner.uid, owner.place) in self._absent:
                 dangling.append(owner)
                 continue
             found = await self._get_owner(node, owner)
@@ -209,19 +211,21 @@ class GarbageCollector:
     async def _get_owner(self, node: Node, owner: Owner) -> Object | None:
         kind = self.watcher.served(owner.place.group, owner.place.kind)
         if kind is not None and kind.namespaced and not node.place.namespace:
-            self._complain(node, owner, kind.api_version)
+            self._complain(node, owner)
             raise Unresolvable(f"{node.place} names {owner.place}, which is in a namespace, as its owner")
         return await self._get(owner.place)
 
-    def _complain(self, node: Node, owner: Owner, api_version: str) -> None:
+    def _complain(self, node: Node, owner: Owner) -> None:
         place = node.place
+        kind = self.watcher.served(place.group, place.kind)
         subject = {
             "kind": place.kind,
+            "apiVersion": kind.api_version if kind is not None else "",
             "metadata": {"namespace": place.namespace, "name": place.name, "uid": node.uid},
         }
         text = (
-            f"ownerRef [{api_version}/{owner.place.kind}, namespace: {place.namespace}, name: {owner.place.name}, "
-            f'uid: {owner.uid}] does not exist in namespace "{place.namespace}"'
+            f"ownerRef [{owner.api_version}/{owner.place.kind}, namespace: {place.namespace}, "
+            f'name: {owner.place.name}, uid: {owner.uid}] does not exist in namespace "{place.namespace}"'
         )
         self._events.event(subject, "Warning", "OwnerRefInvalidNamespace", text)
 
@@ -292,6 +296,7 @@ class GarbageCollector:
             return  # a conflict is tried again: the next look finds the namesake, if there is one
 
     def _remember_absent(self, place: Place, uid: str) -> None:
-        self._absent[(uid, place.namespace)] = None
+        """Exactly there: somebody else may name the same owner rightly."""
+        self._absent[(uid, place)] = None
         if len(self._absent) > ABSENT_MEMORY:
             self._absent.popitem(last=False)

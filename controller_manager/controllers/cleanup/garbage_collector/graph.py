@@ -37,6 +37,7 @@ class Owner:
     uid: str
     place: Place
     blocks: bool  # blockOwnerDeletion
+    api_version: str = ""
 
 
 @dataclass(slots=True)
@@ -61,10 +62,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What to look at: objects that may have to be deleted, objects whose dependents are to be orphaned."""
+    """What may have to be deleted, whose dependents are to be orphaned, and references to complain about."""
 
     delete: frozenset[str] = frozenset()
     orphan: frozenset[str] = frozenset()
+    strangers: tuple[tuple[Node, Owner], ...] = ()  # they name an owner that lives in another namespace
 
 
 class Graph:
@@ -81,6 +83,7 @@ class Graph:
         if node is None:
             node = self.nodes[uid] = Node(uid, place)
         was = (node.deleting_dependents, node.orphaning)
+        known_owners = {owner.uid for owner in node.owners}
         node.virtual, node.place = False, place
         node.deleting = is_deleting(obj)
         node.deleting_dependents = node.deleting and FOREGROUND in finalizers_of(obj)
@@ -89,7 +92,32 @@ class Graph:
         if node.deleting_dependents and (fresh or not was[0]):
             look |= {uid, *node.dependents}
         orphan = {uid} if node.orphaning and (fresh or not was[1]) else set()
-        return Look(frozenset(look), frozenset(orphan))
+        mistaken = self._mistaken_by(node, known_owners)
+        if fresh:
+            mistaken += [
+                (one, owner) for one in node.dependents.values() if (owner := _mistake(one, node)) is not None
+            ]
+        look |= {one.uid for one, _ in mistaken}
+        strangers = [(one, owner) for one, owner in mistaken if self._is_elsewhere(one, owner)]
+        return Look(frozenset(look), frozenset(orphan), tuple(strangers))
+
+    def _mistaken_by(self, node: Node, known_owners: set[str]) -> list[tuple[Node, Owner]]:
+        """New references to an owner that we have seen, but elsewhere or under another name."""
+        found = []
+        for owner in node.owners:
+            seen = self.nodes.get(owner.uid)
+            if (
+                owner.uid not in known_owners
+                and seen is not None
+                and not seen.virtual
+                and _mistake(node, seen)
+            ):
+                found.append((node, owner))
+        return found
+
+    def _is_elsewhere(self, node: Node, owner: Owner) -> bool:
+        place = self.nodes[owner.uid].place
+        return bool(place.namespace) and place.namespace != node.place.namespace
 
     def remove(self, uid: str) -> Look:
         """An object is gone (or never was): its dependents, and owners that waited for it, deserve a look."""
@@ -144,6 +172,16 @@ class Graph:
         return known is not None and known.deleting_dependents
 
 
+def _mistake(node: Node, owner: Node) -> Owner | None:
+    """The reference by which a node names this owner, if the owner is not what and where it says."""
+    for one in node.owners:
+        if one.uid == owner.uid:
+            said, real = one.place, owner.place
+            same = (said.group, said.kind, said.name) == (real.group, real.kind, real.name)
+            return None if same and real.namespace in ("", said.namespace) else one
+    return None
+
+
 def place_of(obj: Object, group: str, kind: str) -> Place:
     """Where this object is."""
     return Place(group, kind, namespace_of(obj), name_of(obj))
@@ -151,6 +189,7 @@ def place_of(obj: Object, group: str, kind: str) -> Place:
 
 def _owners_in(obj: Object, namespace: str) -> Iterable[Owner]:
     for reference in owners.owners_of(obj):
-        group, _ = group_version.split(reference.get("apiVersion") or "")
+        version = reference.get("apiVersion") or ""
+        group, _ = group_version.split(version)
         place = Place(group, reference.get("kind") or "", namespace, reference.get("name") or "")
-        yield Owner(reference.get("uid") or "", place, bool(reference.get("blockOwnerDeletion")))
+        yield Owner(reference.get("uid") or "", place, bool(reference.get("blockOwnerDeletion")), version)
