@@ -102,7 +102,12 @@ class MetricsClient:
         try:
             found = await self._client.request("GET", path, query=dict(query))
         except errors.StatusError as error:
-            raise NoMetrics(f"unable to fetch metrics from {kind} metrics API: {error}") from error
+            subject = (
+                " (get pods.metrics.k8s.io)"
+                if isinstance(error, errors.NoSuchPath) and kind == "resource"
+                else ""
+            )
+            raise NoMetrics(f"unable to fetch metrics from {kind} metrics API: {error}{subject}") from error
         items: list[Object] = found.get("items") or []
         if not items:
             raise NoMetrics(f"no metrics returned from {kind} metrics API")

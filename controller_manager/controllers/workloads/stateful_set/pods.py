@@ -23,9 +23,8 @@ from kubarium.apimachinery.object import (
 def new_pod(stateful_set: Object, template: Object, revision: str, ordinal: int) -> Object:
     """The pod with this number, made from a revision's template."""
     reference = owners.owner_reference_to(stateful_set, api_version="apps/v1", kind="StatefulSet")
-    pod = templates.pod_from(template, reference, "")
+    pod = templates.pod_from(template, reference, templates.generate_name_for(name_of(stateful_set)))
     metadata = metadata_of(pod)
-    metadata.pop("generateName", None)
     metadata["name"] = sets.pod_name(stateful_set, ordinal)
     metadata["namespace"] = namespace_of(stateful_set)
     pod["spec"]["hostname"] = metadata["name"]
