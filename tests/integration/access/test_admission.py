@@ -125,3 +125,56 @@ async def test_a_quota_is_never_overdrawn(client: Client, namespace: str) -> Non
                 await asyncio.sleep(0.01)
     assert sum(await asyncio.gather(*(one(number) for number in range(1, 10)))) == 2
     assert (await quotas.get("q", namespace))["status"]["used"] == {"configmaps": "3"}
+
+
+async def test_a_limit_range_fills_in_and_refuses(client: Client, default_account: str) -> None:
+    limits, pods = client.resource("v1", "limitranges"), client.resource("v1", "pods")
+    bounds = {
+        "type": "Container",
+        "min": {"cpu": "50m", "memory": "100Mi", "ephemeral-storage": "100Gi"},
+        "max": {"cpu": "500m", "memory": "500Mi", "ephemeral-storage": "500Gi"},
+        "default": {"cpu": "500m", "memory": "500Mi", "ephemeral-storage": "500Gi"},
+        "defaultRequest": {"cpu": "100m", "memory": "200Mi", "ephemeral-storage": "200Gi"},
+    }
+    spec = {"limits": [bounds]}
+    kind = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "bounds"}}
+    stored = await limits.create({**kind, "spec": spec}, default_account)
+    assert stored["spec"] == spec
+
+    async def sized(**resources: dict[str, str]) -> dict[str, Any]:
+        made = make_pod(default_account, containers=[{"name": "c", "image": "i", "resources": resources}])
+        found = await pods.create(made, dry_run=True)
+        sizes: dict[str, Any] = found["spec"]["containers"][0]["resources"]
+        return sizes
+
+    async def until_filled(wanted: bool) -> None:
+        """Until the plugin knows of it, or knows that it has gone."""
+        async with asyncio.timeout(60):
+            while True:
+                if bool(await sized()) is wanted:
+                    return
+                await asyncio.sleep(0.01)
+
+    await until_filled(True)
+    assert await sized() == {"requests": bounds["defaultRequest"], "limits": bounds["default"]}
+    mixed = await sized(requests={"cpu": "300m"}, limits={"memory": "300Mi"})
+    assert mixed["requests"] == {"cpu": "300m", "memory": "300Mi", "ephemeral-storage": "200Gi"}
+    assert mixed["limits"] == {"cpu": "500m", "memory": "300Mi", "ephemeral-storage": "500Gi"}
+    with pytest.raises(errors.Forbidden, match="minimum cpu usage per Container is 50m, but request is 10m"):
+        await sized(requests={"cpu": "10m"})
+    with pytest.raises(
+        errors.Forbidden, match="maximum memory usage per Container is 500Mi, but limit is 600Mi"
+    ):
+        await sized(limits={"memory": "600Mi"})
+
+    stored["spec"]["limits"][0]["min"] = {"cpu": "9m"}
+    assert (await limits.update(stored))["spec"]["limits"][0]["min"] == {"cpu": "9m"}
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                assert (await sized(requests={"cpu": "10m"}))["requests"]["cpu"] == "10m"
+                break
+            except errors.Forbidden:
+                await asyncio.sleep(0.01)
+    await limits.delete_collection(default_account)
+    await until_filled(False)

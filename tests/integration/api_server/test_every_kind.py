@@ -22,6 +22,7 @@ SELECTED: Object = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE}
 ONCE: Object = {"template": {"spec": {**POD, "restartPolicy": "Never"}}}
 CONDITION: Object = {"type": "StatusUpdate", "status": "True", "reason": "Test", "message": "seen"}
 TIMED = CONDITION | {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+GIGABYTE = {"storage": "1Gi"}
 NOBODYS_RULE: Object = {
     "operations": ["CREATE"],
     "apiGroups": ["nobody.example"],
@@ -50,6 +51,7 @@ class Case:
     status: Object | None = None
     scales: bool = False
     namespaced: bool = True
+    names: tuple[str, str] | None = None
 
 
 def everywhere(api_version: str, kind: str, plural: str, body: Object, status: Object | None = None) -> Case:
@@ -65,6 +67,15 @@ CASES = [
     Case("v1", "ResourceQuota", "resourcequotas", {"spec": {}}, {"hard": {"secrets": "9"}}),
     Case("v1", "PodTemplate", "podtemplates", {"template": TEMPLATE}),
     Case("v1", "Service", "services", {"spec": {"ports": [{"port": 80}]}}, {"conditions": [TIMED]}),
+    Case(
+        "v1", "Endpoints", "endpoints",
+        {"subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 80, "protocol": "TCP"}]}]},
+    ),
+    Case(
+        "v1", "PersistentVolumeClaim", "persistentvolumeclaims",
+        {"spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "x", "resources": {"requests": GIGABYTE}}},
+        {"conditions": [CONDITION]},
+    ),
     Case("v1", "Pod", "pods", {"spec": POD}, {"conditions": [CONDITION]}),
     Case(
         "v1", "ReplicationController", "replicationcontrollers",
@@ -105,6 +116,25 @@ CASES = [
     Case("storage.k8s.io/v1", "CSIStorageCapacity", "csistoragecapacities", {"storageClassName": "x"}),
     Case("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", {"spec": {"spec": {}}}),
     everywhere("v1", "Node", "nodes", {}, {"conditions": [CONDITION]}),
+    everywhere(
+        "v1", "PersistentVolume", "persistentvolumes",
+        {
+            "spec": {
+                "capacity": GIGABYTE, "accessModes": ["ReadWriteOnce"], "storageClassName": "y",
+                "hostPath": {"path": "/nowhere"},
+            }
+        },
+        {"reason": "Seen", "message": "by a test"},
+    ),
+    everywhere(
+        "networking.k8s.io/v1", "ServiceCIDR", "servicecidrs", {"spec": {"cidrs": ["198.51.100.0/24"]}},
+        {"conditions": [TIMED]},
+    ),
+    Case(
+        "networking.k8s.io/v1", "IPAddress", "ipaddresses",
+        {"spec": {"parentRef": {"resource": "services", "namespace": "x", "name": "y"}}},
+        namespaced=False, names=("198.51.100.1", "198.51.100.2"),
+    ),
     everywhere("networking.k8s.io/v1", "IngressClass", "ingressclasses", {"spec": {"controller": "example.com/x"}}),
     everywhere(f"{RBAC}/v1", "ClusterRole", "clusterroles", {"rules": []}),
     everywhere(
@@ -152,7 +182,7 @@ async def test_a_life_of_every_kind(case: Case, client: Client, default_account:
     where = default_account if case.namespaced else ""
     mine = f"test={default_account}"
     resource = client.resource(case.api_version, case.plural)
-    first, second = (f"{default_account}-{number}" for number in (1, 2))
+    first, second = case.names or (f"{default_account}-1", f"{default_account}-2")
 
     def made(name: str) -> Object:
         metadata = {"name": name, "labels": {"test": default_account}}

@@ -32,5 +32,11 @@ def controller_manager(
 
 
 @pytest.fixture
-def world(controller_manager: ControllerManager, client: Client, namespace: str) -> World:
-    return World(client, namespace)
+async def world(controller_manager: ControllerManager, client: Client, namespace: str) -> World:
+    found = World(client, namespace)
+
+    async def account() -> bool:  # whoever makes pods needs it, and admission does not wait for long
+        return bool(await found.get("v1", "serviceaccounts", "default"))
+
+    await found.until(account)
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kubarium.apimachinery import conditions, errors, names
-from kubarium.apimachinery.object import Object, name_of, uid_of
+from kubarium.apimachinery.object import Object, is_deleting, name_of, uid_of
 from kubarium.client.rest import Client
+from tests.integration.controller_manager.test_networking import service
 from tests.integration.controller_manager.world import World, workload
 
 
@@ -110,6 +111,28 @@ async def test_an_owner_that_never_was_takes_its_dependent_along(world: World) -
     await world.until(empty)
 
 
+async def test_an_owner_is_nowhere_but_where_it_is(world: World) -> None:
+    """A reference with the right uid, but another name or in another namespace, is to nobody; others stay right."""
+    owner = await world.create(config_map("owner"))
+    far = config_map(f"{world.namespace}-far", namespace="default")
+    far = await world.resource("v1", "configmaps").create(far)
+    misnamed = {**owner, "metadata": {**owner["metadata"], "name": "other"}}
+    await world.create(config_map("misled", misnamed))
+    await world.create(config_map("stray", far))
+    await world.create(config_map("child", owner))
+
+    async def only_the_child() -> bool:
+        return await names_of(world) == {"owner", "child"}
+
+    try:
+        await world.until(only_the_child)
+        place = f"namespace: {world.namespace}, name: {name_of(far)}, uid: {uid_of(far)}"
+        text = f'ownerRef [v1/ConfigMap, {place}] does not exist in namespace "{world.namespace}"'
+        await world.hears("OwnerRefInvalidNamespace", text)
+    finally:
+        await world.resource("v1", "configmaps").delete(name_of(far), "default")
+
+
 async def test_a_deployment_deleted_takes_its_pods_along(world: World) -> None:
     await world.create(workload("Deployment", replicas=2))
 
@@ -127,6 +150,66 @@ async def test_a_deployment_deleted_takes_its_pods_along(world: World) -> None:
         return not left
 
     await world.until(gone)
+
+
+def controller(name: str, replicas: int) -> Object:
+    return workload("ReplicationController", name, replicas, selector={"app": name}) | {"apiVersion": "v1"}
+
+
+async def test_pods_go_or_stay_with_their_controller_as_one_likes(world: World) -> None:
+    """In the background they follow, orphans stay, and in the foreground they go first."""
+    for name in ("followed", "left", "patient"):
+        await world.create(controller(name, 2))
+
+    async def pods(**wanted: int) -> bool:
+        return {name: len(await world.pods(f"app={name}")) for name in wanted} == wanted
+
+    await world.until(lambda: pods(followed=2, left=2, patient=2), kubelet=True)
+    for pod in await world.pods("app=patient"):
+        await world.patch("v1", "pods", name_of(pod), {"metadata": {"finalizers": ["example.com/hold"]}})
+    for name, policy in (("followed", "Background"), ("left", "Orphan"), ("patient", "Foreground")):
+        await world.delete("v1", "replicationcontrollers", name, propagation_policy=policy)
+
+    async def settled() -> bool:
+        controllers = {name_of(one) for one in await world.list("v1", "replicationcontrollers")}
+        free = [not one["metadata"].get("ownerReferences") for one in await world.pods("app=left")]
+        leaving = [is_deleting(one) for one in await world.pods("app=patient")]
+        return controllers == {"patient"} and await pods(followed=0) and [*free, *leaving] == [True] * 4
+
+    await world.until(settled, kubelet=True)
+    for pod in await world.pods("app=patient"):
+        await world.patch("v1", "pods", name_of(pod), {"metadata": {"finalizers": None}})
+
+    async def all_gone() -> bool:
+        return not await world.list("v1", "replicationcontrollers") and await pods(patient=0, left=2)
+
+    await world.until(all_gone, kubelet=True)
+
+
+async def test_pods_with_a_second_owner_stay_while_the_first_waits_for_the_others(world: World) -> None:
+    await world.create(controller("goes", 4))
+    stays = await world.create(controller("stays", 0))
+
+    async def four() -> bool:
+        return len(await world.pods("app=goes")) == 4
+
+    await world.until(four, kubelet=True)
+    reference = {"apiVersion": "v1", "kind": "ReplicationController", "name": "stays", "uid": uid_of(stays)}
+    pods = await world.pods("app=goes")
+    shared = {name_of(pod) for pod in pods[:2]}
+    for pod in pods[:2]:
+        both = [*pod["metadata"]["ownerReferences"], reference]
+        await world.patch("v1", "pods", name_of(pod), {"metadata": {"ownerReferences": both}})
+    await world.delete("v1", "replicationcontrollers", "goes", propagation_policy="Foreground")
+
+    async def only_the_shared() -> bool:
+        controllers = [name_of(one) for one in await world.list("v1", "replicationcontrollers")]
+        return controllers == ["stays"] and {name_of(pod) for pod in await world.pods()} == shared
+
+    await world.until(only_the_shared, kubelet=True)
+    for pod in await world.pods():
+        owners = [one["name"] for one in pod["metadata"]["ownerReferences"]]
+        assert not is_deleting(pod) and owners == ["stays"]
 
 
 async def test_custom_resources_are_collected_too(world: World) -> None:
@@ -208,6 +291,15 @@ async def test_a_namespace_empties_itself_pods_first(world: World, client: Clien
     await world.until(account)
     await inside.create(pod)
     await inside.create(config_map("content"))
+    await inside.create(service())
+    found = await spaces.patch(name, {"metadata": {"labels": {"seen": "yes"}}})
+    assert found["metadata"]["labels"] == {"seen": "yes", "kubernetes.io/metadata.name": name}
+    found["spec"]["finalizers"].append("example.com/mine")
+    found = await spaces.update(found, subresource="finalize")
+    assert found["spec"]["finalizers"] == ["kubernetes", "example.com/mine"]
+    one = {"type": "Seen", "status": "True", "reason": "Test", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    found = await spaces.patch(name, {"status": {"conditions": [one]}}, subresource="status")
+    assert found["status"]["phase"] == "Active" and found["status"]["conditions"] == [one]
     await spaces.delete(name)
 
     async def says_why() -> bool:
@@ -219,11 +311,21 @@ async def test_a_namespace_empties_itself_pods_first(world: World, client: Clien
         )
 
     await world.until(says_why)
-    assert "content" in await names_of(inside)
+    assert "content" in await names_of(inside) and await inside.list("v1", "services")
     found = await spaces.get(name)
     held = conditions.find(found["status"]["conditions"], "NamespaceFinalizersRemaining")
     assert held and held["message"].endswith("example.com/hold in 1 resource instances")
     await inside.patch("v1", "pods", "slow", {"metadata": {"finalizers": None}})
+
+    async def emptied() -> bool:
+        found = await spaces.get(name)
+        return bool(found["spec"]["finalizers"] == ["example.com/mine"])
+
+    await world.until(emptied)
+    assert not await names_of(inside) and not await inside.list("v1", "services")
+    found = await spaces.get(name)
+    found["spec"]["finalizers"] = []
+    await spaces.update(found, subresource="finalize")
 
     async def gone() -> bool:
         try:
@@ -233,64 +335,3 @@ async def test_a_namespace_empties_itself_pods_first(world: World, client: Clien
         return False
 
     await world.until(gone)
-
-
-async def test_a_claim_binds_and_stays_while_it_is_used(world: World) -> None:
-    volumes = world.resource("v1", "persistentvolumes")
-    name = f"{world.namespace}-volume"
-    await volumes.create(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name},
-            "spec": {
-                "capacity": {"storage": "2Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "storageClassName": world.namespace,
-                "hostPath": {"path": "/tmp"},
-                "persistentVolumeReclaimPolicy": "Retain",
-            },
-        }
-    )
-    await world.create(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "data"},
-            "spec": {
-                "storageClassName": world.namespace,
-                "accessModes": ["ReadWriteOnce"],
-                "resources": {"requests": {"storage": "1Gi"}},
-            },
-        }
-    )
-
-    async def bound() -> bool:
-        claim, volume = await world.get("v1", "persistentvolumeclaims", "data"), await volumes.get(name)
-        return claim["status"].get("phase") == volume["status"].get("phase") == "Bound"
-
-    await world.until(bound)
-    claim = await world.get("v1", "persistentvolumeclaims", "data")
-    assert claim["spec"]["volumeName"] == name and claim["status"]["capacity"] == {"storage": "2Gi"}
-    pod: Object = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "user"},
-        "spec": {
-            "nodeName": "nowhere",
-            "containers": [{"name": "c", "image": "x"}],
-            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}],
-        },
-    }
-    await world.create(pod)
-    await world.resource("v1", "persistentvolumeclaims").delete("data", world.namespace)
-    claim = await world.get("v1", "persistentvolumeclaims", "data")
-    assert claim["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
-    await world.resource("v1", "pods").delete("user", world.namespace, grace_period_seconds=0)
-
-    async def released() -> bool:
-        return (await volumes.get(name))["status"].get("phase") == "Released"
-
-    await world.until(released)
-    assert not await world.list("v1", "persistentvolumeclaims")
-    await volumes.delete(name)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from kubarium.apimachinery import conditions
-from kubarium.apimachinery.object import Object, annotations_of
-from tests.integration.controller_manager.world import World, template
+from kubarium.apimachinery.object import Object, annotations_of, is_deleting, name_of
+from tests.integration.controller_manager.world import World, exited
+from tests.integration.controller_manager.world import job as plain_job
 
 
 def job(**spec: object) -> Object:
-    pod = template(restartPolicy="Never")
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "work"},
-        "spec": {"template": pod, "completionMode": "Indexed", **spec},
-    }
+    return plain_job(completionMode="Indexed", **spec)
 
 
 def index_of(pod: Object) -> int:
@@ -25,8 +20,15 @@ async def ended(world: World, type: str) -> bool:
     return conditions.is_true(await world.get("batch/v1", "jobs", "work"), type)
 
 
+async def why(world: World, type: str) -> tuple[str, str]:
+    """Reason and message of a condition."""
+    found = conditions.find((await world.get("batch/v1", "jobs", "work"))["status"]["conditions"], type)
+    assert found is not None
+    return found["reason"], found["message"]
+
+
 async def test_each_index_has_its_own_limit(world: World) -> None:
-    await world.create(job(completions=4, parallelism=2, backoffLimitPerIndex=0))
+    await world.create(job(completions=4, parallelism=2, backoffLimitPerIndex=1))
 
     def odd_ones_fail(pod: Object) -> str:
         return "Failed" if index_of(pod) % 2 else "Succeeded"
@@ -34,10 +36,58 @@ async def test_each_index_has_its_own_limit(world: World) -> None:
     await world.until(lambda: ended(world, "Failed"), kubelet=True, finish=odd_ones_fail)
     status = (await world.get("batch/v1", "jobs", "work"))["status"]
     assert (status["completedIndexes"], status["failedIndexes"]) == ("0,2", "1,3")
-    assert (status["succeeded"], status["failed"]) == (2, 2)
-    condition = conditions.find(status["conditions"], "Failed")
-    assert condition and condition["reason"] == "FailedIndexes"
-    assert condition["message"] == "Job has failed indexes"
+    assert (status["succeeded"], status["failed"]) == (2, 4)  # each odd one was tried twice
+    assert await why(world, "Failed") == ("FailedIndexes", "Job has failed indexes")
+
+
+async def test_an_exit_code_can_give_an_index_up(world: World) -> None:
+    rules = [{"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [42]}}]
+    policy = {"rules": rules}
+    await world.create(job(completions=2, parallelism=2, backoffLimitPerIndex=3, podFailurePolicy=policy))
+
+    async def two() -> bool:
+        return len(await world.pods()) == 2
+
+    await world.until(two)
+    for pod in await world.pods():
+        await world.report(name_of(pod), **exited(0 if index_of(pod) else 42))
+    await world.until(lambda: ended(world, "Failed"), kubelet=True)
+    status = (await world.get("batch/v1", "jobs", "work"))["status"]
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("1", "0")
+    assert (status["succeeded"], status["failed"]) == (1, 1)
+    assert await why(world, "Failed") == ("FailedIndexes", "Job has failed indexes")
+
+
+async def test_a_disruption_can_be_forgiven(world: World) -> None:
+    rules = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    policy = {"rules": rules}
+    await world.create(job(completions=1, parallelism=1, backoffLimit=0, podFailurePolicy=policy))
+
+    async def runs() -> bool:
+        return [pod["status"].get("phase") for pod in await world.pods()] == ["Running"]
+
+    await world.until(runs, kubelet=True)
+    (pod,) = await world.pods()
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name_of(pod)}}
+    pods = world.resource("v1", "pods")
+    await pods.create(eviction, world.namespace, name=name_of(pod), subresource="eviction")
+    evicted = await pods.get(name_of(pod), world.namespace)
+    found = conditions.find(evicted["status"]["conditions"], "DisruptionTarget")
+    assert is_deleting(evicted) and found is not None
+    assert (found["reason"], found["message"]) == ("EvictionByEvictionAPI", "Eviction API: evicting")
+    await world.report(name_of(pod), phase="Failed")
+    await world.until(lambda: ended(world, "Complete"), kubelet=True, finish="Succeeded")
+    status = (await world.get("batch/v1", "jobs", "work"))["status"]
+    assert (status["succeeded"], status.get("failed")) == (1, None)
+
+
+async def test_a_success_policy_may_want_all(world: World) -> None:
+    policy = {"rules": [{"succeededIndexes": "0-1"}]}
+    await world.create(job(completions=2, parallelism=2, successPolicy=policy))
+    await world.until(lambda: ended(world, "Complete"), kubelet=True, finish="Succeeded")
+    assert await why(world, "SuccessCriteriaMet") == ("SuccessPolicy", "Matched rules at index 0")
+    assert (await why(world, "Complete"))[0] == "SuccessPolicy"
+    assert (await world.get("batch/v1", "jobs", "work"))["status"]["completedIndexes"] == "0,1"
 
 
 async def test_too_many_failed_indexes_end_the_job(world: World) -> None:
@@ -79,12 +129,8 @@ async def test_an_exit_code_can_end_the_job_at_once(world: World) -> None:
 
     await world.until(two)
     victim = next(pod for pod in await world.pods() if index_of(pod) == 0)
-    terminated = {"exitCode": 3, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}
-    container = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0}
-    container["state"] = {"terminated": terminated}
-    status = {"phase": "Failed", "containerStatuses": [container]}
     name = victim["metadata"]["name"]
-    await world.resource("v1", "pods").patch(name, {"status": status}, world.namespace, subresource="status")
+    await world.report(name, **exited(3))
     await world.until(lambda: ended(world, "Failed"), kubelet=True)
     condition = conditions.find(
         (await world.get("batch/v1", "jobs", "work"))["status"]["conditions"], "Failed"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery import time as times
@@ -19,6 +20,11 @@ SECONDS = 90.0
 
 Finish = str | Callable[[Object], str]
 """In which phase a pod ends; nothing: it goes on."""
+
+Ready = bool | Callable[[Object], bool]
+"""Which running pods are ready."""
+
+LONG_AGO = "2020-01-01T00:00:00Z"
 
 
 class ControllerManager:
@@ -74,6 +80,14 @@ class World:
     async def patch(self, api_version: str, plural: str, name: str, patch: Object) -> Object:
         return await self.client.resource(api_version, plural).patch(name, patch, self.namespace)
 
+    async def delete(self, api_version: str, plural: str, name: str, **options: Any) -> None:
+        await self.client.resource(api_version, plural).delete(name, self.namespace, **options)
+
+    async def report(self, name: str, **status: object) -> Object:
+        """Write into a pod's status, as its kubelet does."""
+        pods = self.client.resource("v1", "pods")
+        return await pods.patch(name, {"status": status}, self.namespace, subresource="status")
+
     async def pods(self, selector: str = "") -> list[Object]:
         return await self.list("v1", "pods", selector)
 
@@ -96,7 +110,7 @@ class World:
 
         await self.until(said)
 
-    async def kubelet(self, *, ready: bool = True, finish: Finish = "") -> None:
+    async def kubelet(self, *, ready: Ready = True, finish: Finish = "") -> None:
         """One round: what waits runs (or ends, in phase `finish`), what is being deleted goes."""
         resource = self.client.resource("v1", "pods")
         now = times.format_time(RealClock().now())
@@ -106,21 +120,24 @@ class World:
                     await resource.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
                 elif pod["status"].get("phase") == "Pending":
                     phase = finish(pod) if callable(finish) else finish
-                    status = running_status(now, ready, phase)
-                    await resource.patch(
-                        name_of(pod), {"status": status}, self.namespace, subresource="status"
-                    )
+                    is_ready = ready(pod) if callable(ready) else ready
+                    await self.report(name_of(pod), **running_status(now, is_ready, phase))
             except (errors.NotFound, errors.Conflict):
                 continue
 
     async def until(
-        self, condition: Callable[[], Awaitable[bool]], *, kubelet: bool = False, finish: Finish = ""
+        self,
+        condition: Callable[[], Awaitable[bool]],
+        *,
+        kubelet: bool = False,
+        finish: Finish = "",
+        ready: Ready = True,
     ) -> None:
         """Wait for something to come about, with or without a kubelet at work."""
         deadline = time.monotonic() + SECONDS
         while True:
             if kubelet:
-                await self.kubelet(finish=finish)
+                await self.kubelet(finish=finish, ready=ready)
             try:
                 if await condition():
                     return
@@ -132,15 +149,27 @@ class World:
 
 
 def running_status(now: str, ready: bool, finish: str) -> Object:
-    """What a kubelet reports."""
-    value = "True" if ready and not finish else "False"
+    """What a kubelet reports. What has ended ended long ago, so that nobody waits before he tries again."""
     return {
         "phase": finish or "Running",
         "podIP": "10.244.0.7",
         "podIPs": [{"ip": "10.244.0.7"}],
         "startTime": now,
-        "conditions": [{"type": "Ready", "status": value, "lastTransitionTime": now}],
+        "conditions": [readiness(ready and not finish, LONG_AGO if finish else now)],
     }
+
+
+def readiness(ready: bool, since: str = LONG_AGO) -> Object:
+    """The condition Ready."""
+    return {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": since}
+
+
+def exited(code: int, **more: object) -> Object:
+    """What a kubelet reports of a pod whose container ended with an exit code."""
+    terminated = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": LONG_AGO}
+    container = {"name": "main", "image": "x", "imageID": "", "ready": False, "restartCount": 0, **more}
+    container["state"] = {"terminated": terminated}
+    return {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
 
 
 PLURALS = {"Endpoints": "endpoints", "NetworkPolicy": "networkpolicies"}
@@ -165,3 +194,14 @@ def workload(kind: str, name: str = "web", replicas: int | None = 2, **spec: obj
     if replicas is not None:
         found["spec"]["replicas"] = replicas
     return found
+
+
+def job(name: str = "work", **spec: object) -> Object:
+    """A Job whose pods end for good."""
+    pod = template(restartPolicy="Never")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"template": pod, **spec},
+    }
