@@ -78,6 +78,7 @@ def remembered(pod: Object, container: Object, restart_count: int) -> dict[str, 
     found = {
         interface.CONTAINER_HASH: plan.container_hash(container),
         interface.RESTART_COUNT: str(restart_count),
+        interface.MEMORY_REQUEST: plan.memory_request(container),
         interface.TERMINATION_MESSAGE_PATH: container.get("terminationMessagePath") or "/dev/termination-log",
         interface.TERMINATION_MESSAGE_POLICY: container.get("terminationMessagePolicy") or "File",
     }

@@ -32,6 +32,9 @@ POD_TERMINATION_GRACE_PERIOD = "io.kubernetes.pod.terminationGracePeriod"
 POD_DELETION_GRACE_PERIOD = "io.kubernetes.pod.deletionGracePeriod"
 PRE_STOP_HANDLER = "io.kubernetes.container.preStopHandler"
 CONTAINER_PORTS = "io.kubernetes.container.ports"
+MEMORY_REQUEST = (
+    "io.kubernetes.container.memoryRequest"  # the runtime knows no such thing; upstream keeps a file
+)
 
 CREATED = "created"
 RUNNING = "running"

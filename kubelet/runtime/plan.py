@@ -18,6 +18,7 @@ from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod.resources import is_restartable_init
+from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, is_deleting, spec_of
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus
@@ -182,7 +183,7 @@ def _plan_restart_of_all(
 def resizes(
     pod: Object, state: PodState, limits: Mapping[str, Mapping[str, Any]]
 ) -> list[tuple[Object, ContainerStatus, set[str]]]:
-    """Running containers whose limits are not what they should be, and in which resource they differ."""
+    """Running containers whose resources are not what they should be, and in which they differ."""
     found = []
     for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]:
         status = state.latest(container["name"])
@@ -195,6 +196,9 @@ def resizes(
         ):
             continue
         difference = {RESOURCE_OF[key] for key in RESOURCE_OF if wanted.get(key, 0) != _limit(status, key)}
+        made_with = status.annotations.get(interface.MEMORY_REQUEST)
+        if made_with and made_with != memory_request(container) and _restarts_for(container, {"memory"}):
+            difference.add("memory")  # nothing to tell the runtime, but the container wants to be begun anew
         if difference:
             found.append((container, status, difference))
     return found
@@ -215,6 +219,13 @@ def memory_cuts(state: PodState, updates: Sequence[Update]) -> list[Update]:
 def _limit(status: ContainerStatus, key: str) -> int:
     value = (status.resources or {}).get(key, 0)
     return 0 if value < 0 else value  # -1 and 0 both mean no limit
+
+
+def memory_request(container: Object) -> str:
+    """What of memory the container was promised, in bytes."""
+    return str(
+        quantity.value(((container.get("resources") or {}).get("requests") or {}).get("memory") or "0")
+    )
 
 
 def _restarts_for(container: Object, difference: set[str]) -> bool:

@@ -168,3 +168,26 @@ def test_one_container_may_restart_all() -> None:
     assert anew.start_init == ("side",) and not anew.kill
     other = compute(pod, make_state(*running, make_run("source", EXITED, exit_code=1, at=3)))
     assert not other.reset and not other.kill
+
+
+@pytest.mark.parametrize(
+    ("policy", "request_now", "restarts"),
+    [
+        ("RestartContainer", "40Mi", True),
+        ("RestartContainer", "36700160", False),
+        ("NotRequired", "40Mi", False),
+    ],
+)
+def test_a_request_of_memory_restarts_where_the_policy_says_so(
+    policy: str, request_now: str, restarts: bool
+) -> None:
+    rules = [{"resourceName": "memory", "restartPolicy": policy}]
+    before, after = (
+        make_container(resources={"requests": {"memory": size}}, resizePolicy=rules)
+        for size in ("35Mi", request_now)
+    )
+    run = make_run(before, resources={"cpu_shares": 2})
+    run.annotations[interface.MEMORY_REQUEST] = plan.memory_request(before)
+    made = plan.compute(make_pod(after), make_state(run), Probed(), {"main": {"cpu_shares": 2}})
+    assert [kill.reason for kill in made.kill] == ([plan.RESIZE] if restarts else [])
+    assert made.start == (("main",) if restarts else ()) and not made.update
