@@ -6,10 +6,13 @@ The table has what upstream's conformance tests of volumes ask for, one row each
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any, NamedTuple
 
 import pytest
 
+from kubarium.apimachinery import quantity
 from tests.cluster.conftest import Shell, until
 from tests.cluster.objects import BUSYBOX, pod
 
@@ -45,10 +48,10 @@ def projected(source: Any, **more: Any) -> Any:
     return {"projected": {"sources": [source], **more}}
 
 
-def about_pod(path: str, resource: str = "", divisor: str = "", **more: Any) -> Any:
+def about_pod(path: str, resource: str = "", divisor: str = "", of: str = "main", **more: Any) -> Any:
     """One file about the pod."""
     if resource:
-        reference = {"containerName": "main", "resource": resource, "divisor": divisor}
+        reference = {"containerName": of, "resource": resource, "divisor": divisor}
         return {"items": [{"path": "about", "resourceFieldRef": reference, **more}]}
     return {"items": [{"path": "about", "fieldRef": {"fieldPath": path}, **more}]}
 
@@ -86,12 +89,23 @@ ROWS += [
     )
     for name, about, more, mode, user_mode, content in (
         ("name", about_pod("metadata.name"), {}, SEEN_AS_IS, SEEN_AS_IS, "POD"),
+        ("labels", about_pod("metadata.labels"), {}, SEEN_AS_IS, SEEN_AS_IS, 'app="POD"'),
         ("annotations", about_pod("metadata.annotations"), {}, SEEN_AS_IS, SEEN_AS_IS, 'note="seen"'),
         ("mode", about_pod("metadata.name"), {"defaultMode": 0o400}, PRIVATE, PRIVATE_TO_GROUP, "POD"),
         ("item-mode", about_pod("metadata.name", mode=0o400), {}, PRIVATE, PRIVATE_TO_GROUP, "POD"),
         ("cpu-limit", about_pod("", "limits.cpu", "1m"), {}, SEEN_AS_IS, SEEN_AS_IS, "200"),
         ("cpu-request", about_pod("", "requests.cpu", "1m"), {}, SEEN_AS_IS, SEEN_AS_IS, "10"),
         ("memory-limit", about_pod("", "limits.memory", "1Mi"), {}, SEEN_AS_IS, SEEN_AS_IS, "64"),
+        # Whoever has no limit has the whole node.
+        ("cpu-of-node", about_pod("", "limits.cpu", "1m", "free"), {}, SEEN_AS_IS, SEEN_AS_IS, "CPU"),
+        (
+            "memory-of-node",
+            about_pod("", "limits.memory", "1Mi", "free"),
+            {},
+            SEEN_AS_IS,
+            SEEN_AS_IS,
+            "MEMORY",
+        ),
         ("memory-request", about_pod("", "requests.memory", "1Mi"), {}, SEEN_AS_IS, SEEN_AS_IS, "8"),
     )
 ]
@@ -108,6 +122,32 @@ VARIABLES = [
     {"name": "MY_ALL", "value": "$(MY_KEY)-$(MY_CPU)-$$(MY_KEY)"},
 ]
 SOURCES = [{"secretRef": NAMED}, {"prefix": "P_", "configMapRef": NAMED}]
+# Single files of volumes that are written anew; one lies over a file of the image.
+SUB_PATHS = {
+    "/sub/config": ("config-plain", "a"),
+    "/sub/secret": ("secret-plain", "b"),
+    "/sub/pod": ("pod-name", "about"),
+    "/sub/projected": ("projected-config", "b"),
+    "/etc/nsswitch.conf": ("config-plain", "a"),
+}
+SUB_CONTENTS = ["one", "two", "POD", "two", "one"]
+FREE = [
+    {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+    {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+]
+# What is not there yet, and what will be gone; either may be missing.
+OPTIONAL = {
+    f"{when}-{kind}-{how}": wrapped
+    for when in ("late", "gone")
+    for kind, plain, source in (
+        ("config", {"configMap": {"name": when, "optional": True}}, "configMap"),
+        ("secret", {"secret": {"secretName": when, "optional": True}}, "secret"),
+    )
+    for how, wrapped in (
+        ("plain", plain),
+        ("projected", projected({source: {"name": when, "optional": True}})),
+    )
+}
 EMPTY = {"disk": {}, "memory": {"medium": "Memory"}}
 WRITTEN = [(place, mode) for place in EMPTY for mode in ("644", "666", "777")]
 LOOK = "; ".join(
@@ -115,6 +155,7 @@ LOOK = "; ".join(
         'cd /files && for f in */a */b */deep/er */about; do [ -e "$f" ] && stat -L -c "%n %a %u %g" "$f"; done',
         *(f"echo x > /{place}/{mode} && chmod {mode} /{place}/{mode}" for place, mode in WRITTEN),
         *(f'stat -c "%n %a %u %g" /{place}/{mode}' for place, mode in WRITTEN),
+        'stat -c "%n %a %u %g" /disk /memory',
     ]
 )
 
@@ -129,17 +170,18 @@ def pod_of_files(name: str, **spec: Any) -> Any:
         "limits": {"cpu": "200m", "memory": "64Mi"},
         "requests": {"cpu": "10m", "memory": "8Mi"},
     }
-    missing = {"optional": True}
-    volumes = {row.name: row.volume for row in ROWS} | {
-        "binary": config(items=[{"key": "bin", "path": "raw"}]),
-        "no-config": {"configMap": {"name": "late", **missing}},
-        "no-secret": {"secret": {"secretName": "late", **missing}},
-    }
+    volumes = {row.name: row.volume for row in ROWS} | OPTIONAL
+    volumes["binary"] = config(items=[{"key": "bin", "path": "raw"}])
     made["spec"]["volumes"] = [{"name": key, **volume} for key, volume in volumes.items()]
     made["spec"]["volumes"] += [{"name": place, "emptyDir": medium} for place, medium in EMPTY.items()]
     main["volumeMounts"] = [{"name": key, "mountPath": f"/files/{key}"} for key in volumes]
     main["volumeMounts"] += [{"name": place, "mountPath": f"/{place}"} for place in EMPTY]
-    main["volumeMounts"] += [{"name": "config-plain", "mountPath": "/etc/hostname-like", "subPath": "a"}]
+    main["volumeMounts"] += [
+        {"name": volume, "mountPath": place, "subPath": file} for place, (volume, file) in SUB_PATHS.items()
+    ]
+    shared = [{"name": place, "mountPath": f"/{place}"} for place in EMPTY]
+    without_limits = {key: main[key] for key in ("image", "imagePullPolicy", "command")}
+    made["spec"]["containers"].append(without_limits | {"name": "free", "env": FREE, "volumeMounts": shared})
     return made
 
 
@@ -148,55 +190,98 @@ def test_every_file_has_its_mode_owner_and_content(stories: Shell, namespace: st
     given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "given"}, "data": data}
     hidden = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "given"}, "stringData": data}
     user = {"runAsUser": USER, "runAsGroup": USER, "fsGroup": GROUP}
+    stories.kubectl("create", "secret", "generic", "given", "--from-literal=a=not this one")  # in `default`
     stories.apply(
         given | {"binaryData": {"bin": BINARY}},
         hidden,
+        *_pair("gone", "1"),
         pod_of_files("as-root"),
         pod_of_files("as-user", securityContext=user),
         namespace=namespace,
     )
     stories.kubectl("wait", "pod", "--all", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
+    stories.kubectl("delete", "secret", "given")
     for name, group in (("as-root", 0), ("as-user", GROUP)):
-        inside = ("exec", name, "-n", namespace, "--", "sh", "-c")
-        seen = {line.split()[0]: line.split()[1:] for line in stories.kubectl(*inside, LOOK).splitlines()}
-        for row in ROWS:
-            mode = row.root if name == "as-root" else row.user
-            assert seen[f"{row.name}/{row.file}"] == [mode, "0", str(group)], (name, row)
-        for place, mode in WRITTEN:
-            owner = "0" if name == "as-root" else str(USER)
-            assert seen[f"/{place}/{mode}"] == [mode, owner, str(group)], (name, place)
-        contents = " ".join(f"/files/{row.name}/{row.file}" for row in ROWS)
-        read = stories.kubectl(
-            *inside, f"for f in {contents}; do head -n 1 $f; echo; done | grep ."
-        ).splitlines()
-        wanted = [row.content.replace("POD", name) for row in ROWS]
-        assert read == wanted, dict(zip([row.name for row in ROWS], read, strict=False))
-        assert stories.kubectl(*inside, "base64 /files/binary/raw; cat /etc/hostname-like").split() == [
-            BINARY,
-            "one",
-        ]
+        _look(stories, namespace, name, group)
     _variables(stories, namespace)
+    _changes(stories, namespace, given | {"data": data | {"a": "changed", "c": "new"}}, hidden)
 
-    late = {"apiVersion": "v1", "metadata": {"name": "late"}}
-    stories.apply(late | {"kind": "ConfigMap", "data": {"a": "1"}}, namespace=namespace)
-    stories.apply(late | {"kind": "Secret", "stringData": {"a": "2"}}, namespace=namespace)
-    given["data"] = data | {"a": "changed", "c": "new"}
-    stories.apply(given, hidden | {"stringData": {"a": "changed"}}, namespace=namespace)
-    inside = ("exec", "as-user", "-n", namespace, "--", "sh", "-c")
-    paths = "/files/no-config/a /files/no-secret/a /files/config-plain/a /files/config-plain/c /files/secret-plain/a"
-    until(
-        lambda: (
-            stories.kubectl(*inside, f"for f in {paths}; do cat $f; echo; done", check=False).split()
-            == ["1", "2", "changed", "new", "changed"]
-        ),
-        what="what came late and what changed",
-    )
-    assert stories.kubectl(*inside, "cat /etc/hostname-like") == "one"  # a subPath stays as it was
+
+def _pair(name: str, content: str) -> list[Any]:
+    """A config map and a secret."""
+    about = {"apiVersion": "v1", "metadata": {"name": name}}
+    return [
+        about | {"kind": "ConfigMap", "data": {"a": content}},
+        about | {"kind": "Secret", "stringData": {"a": content}},
+    ]
+
+
+def _look(stories: Shell, namespace: str, name: str, group: int) -> None:
+    inside = ("exec", name, "-c", "main", "-n", namespace, "--", "sh", "-c")
+    seen = {line.split()[0]: line.split()[1:] for line in stories.kubectl(*inside, LOOK).splitlines()}
+    for row in ROWS:
+        mode = row.root if name == "as-root" else row.user
+        assert seen[f"{row.name}/{row.file}"] == [mode, "0", str(group)], (name, row)
+    for place, mode in WRITTEN:
+        owner = "0" if name == "as-root" else str(USER)
+        assert seen[f"/{place}/{mode}"] == [mode, owner, str(group)], (name, place)
+    setgid = "" if name == "as-root" else "2"
+    assert (seen["/disk"][0], seen["/memory"][0]) == (f"{setgid}777", "1777" if name == "as-root" else "3777")
+    found = stories.get("pod", name, "-n", namespace)
+    node = stories.get("node", found["spec"]["nodeName"])["status"]["allocatable"]
+    known = {
+        "POD": name,
+        "CPU": str(quantity.milli_value(node["cpu"])),
+        "MEMORY": str(math.ceil(quantity.value(node["memory"]) / 2**20)),
+    }
+    files = [f"/files/{row.name}/{row.file}" for row in ROWS] + [*SUB_PATHS]
+    wanted = [row.content for row in ROWS] + SUB_CONTENTS
+    wanted = [re.sub("POD|CPU|MEMORY", lambda match: known[match[0]], text) for text in wanted]
+    script = f"for f in {' '.join(files)}; do head -n 1 $f; echo; done | grep ."
+    read = stories.kubectl(*inside, script).splitlines()
+    assert read == wanted, dict(zip(files, read, strict=False))
+    assert stories.kubectl(*inside, "base64 /files/binary/raw").strip() == BINARY
+    other = ("exec", name, "-c", "free", "-n", namespace, "--", "sh", "-c")
+    said = stories.kubectl(*other, "cat /disk/644 /memory/666; echo $CPU $MEMORY").split()
+    whole = [str(quantity.value(node[resource])) for resource in ("cpu", "memory")]
+    assert said == ["x", "x", *whole]  # what `main` wrote; the whole node
+
+
+def _changes(stories: Shell, namespace: str, given: Any, hidden: Any) -> None:
+    """What comes late, changes or goes is seen in every sort of volume, but not in a single file of one."""
+    stories.kubectl("delete", "configmap/gone", "secret/gone", "-n", namespace)
+    stories.apply(*_pair("late", "2"), given, hidden | {"stringData": {"a": "changed"}}, namespace=namespace)
+    stories.kubectl("annotate", "pod", "as-user", "note=other", "--overwrite", "-n", namespace)
+    stories.kubectl("label", "pod", "as-user", "app=other", "--overwrite", "-n", namespace)
+    inside = ("exec", "as-user", "-c", "main", "-n", namespace, "--", "sh", "-c")
+    volumes = [f"{prefix}{kind}" for prefix in ("", "projected-") for kind in ("config", "secret", "pod")]
+    changed = {
+        f"{name if 'projected' in name else name + '-plain'}/a": "changed"
+        for name in volumes
+        if "pod" not in name
+    }
+    changed |= {"config-plain/c": "new", "projected-config/c": "new"}
+    for prefix in ("", "projected-"):
+        changed |= {
+            f"{prefix}pod-annotations/about": 'note="other"',
+            f"{prefix}pod-labels/about": 'app="other"',
+        }
+    changed |= {f"{name}/a": "2" if name.startswith("late") else "none" for name in OPTIONAL}
+    script = f"cd /files; for f in {' '.join(changed)}; do head -n 1 $f | grep . || echo none; done"
+
+    def seen() -> bool:
+        read = stories.kubectl(*inside, f"({script}) 2>&-").splitlines()
+        found = dict(zip(changed, read, strict=True))
+        assert found == changed, {key: found[key] for key in changed if found[key] != changed[key]}
+        return True
+
+    until(seen, what="what came late, what changed, and what went")
+    assert stories.kubectl(*inside, "cat /sub/config") == "one"  # a subPath stays as it was
 
 
 def _variables(stories: Shell, namespace: str) -> None:
     found = stories.get("pod", "as-root", "-n", namespace)
-    text = stories.kubectl("exec", "as-root", "-n", namespace, "--", "env")
+    text = stories.kubectl("exec", "as-root", "-c", "main", "-n", namespace, "--", "env")
     env = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert (env["a"], env["b"], env["P_a"], env["P_b"]) == ("one", "two", "one", "two")
     assert env["MY_UID"] == found["metadata"]["uid"]

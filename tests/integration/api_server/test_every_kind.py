@@ -36,6 +36,7 @@ NOBODYS_HOOK: Object = {
     "sideEffects": "None",
     "admissionReviewVersions": ["v1"],
 }
+ON_NODE: Object = {"key": "metadata.name", "operator": "In", "values": ["n-1"]}
 RBAC = "rbac.authorization.k8s.io"
 REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K"
 
@@ -114,7 +115,26 @@ CASES = [
         {"roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}},
     ),
     Case("storage.k8s.io/v1", "CSIStorageCapacity", "csistoragecapacities", {"storageClassName": "x"}),
+    Case(
+        "v1", "PersistentVolumeClaim", "persistentvolumeclaims",
+        {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}},
+        {"conditions": [CONDITION]},
+    ),
+    Case(
+        "resource.k8s.io/v1", "ResourceClaim", "resourceclaims", {"spec": {}},
+        {"allocation": {"nodeSelector": {"nodeSelectorTerms": [{"matchFields": [ON_NODE]}]}}},
+    ),
     Case("resource.k8s.io/v1", "ResourceClaimTemplate", "resourceclaimtemplates", {"spec": {"spec": {}}}),
+    everywhere(
+        "v1", "PersistentVolume", "persistentvolumes",
+        {
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"},
+                "csi": {"driver": "example.com", "volumeHandle": "x"},
+            },
+        },
+        {"message": "seen", "reason": "StatusPatched"},
+    ),
     everywhere("v1", "Node", "nodes", {}, {"conditions": [CONDITION]}),
     everywhere(
         "v1", "PersistentVolume", "persistentvolumes",
@@ -155,6 +175,15 @@ CASES = [
     ),
     everywhere("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", {"value": 7}),
     everywhere("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", {"handler": "x"}),
+    everywhere(
+        "resource.k8s.io/v1", "ResourceSlice", "resourceslices",
+        {
+            "spec": {
+                "driver": "example.com", "nodeName": "n-1", "devices": [{"name": "d"}],
+                "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1},
+            },
+        },
+    ),
     everywhere("resource.k8s.io/v1", "DeviceClass", "deviceclasses", {"spec": {}}),
     everywhere(
         "certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests",
