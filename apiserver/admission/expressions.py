@@ -129,7 +129,7 @@ def bindings_of(
         "request": request_of(attributes, asked or attributes),
         "namespaceObject": namespace,
         "authorizer": authorizer.Authorizer(ask),
-        "authorizerRequestResource": authorizer.Authorizer(ask, tuple(pair for pair in given if pair[1])),
+        "authorizer.requestResource": authorizer.Authorizer(ask, tuple(pair for pair in given if pair[1])),
     }
 
 

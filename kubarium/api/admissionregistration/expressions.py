@@ -5,7 +5,6 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from kubarium.apimachinery.cel import compiler, structs, types
@@ -64,18 +63,16 @@ VARIABLES: Mapping[str, Type] = {
     "request": REQUEST,
     "namespaceObject": NAMESPACE,
     "authorizer": _AUTHORIZER,
-    "authorizerRequestResource": _AUTHORIZER,
+    "authorizer.requestResource": types.named("resource_check"),
 }
 """What every expression may speak of."""
 EVERYTHING: Mapping[str, Type] = {**VARIABLES, "params": DYN, "variables": DYN}
 """With what only policies have."""
 
-_REQUEST_RESOURCE = re.compile(r"\bauthorizer\.requestResource\b")  # a variable whose name has a dot
-
 
 def compile(text: str, result: Type = DYN, variables: Mapping[str, Type] = EVERYTHING) -> compiler.Program:
     """Compile an expression over the variables of admission. Raises CompileError."""
-    return compiler.compile(_REQUEST_RESOURCE.sub("authorizerRequestResource", text), variables, result)
+    return compiler.compile(text, variables, result)
 
 
 def problems(

@@ -38,7 +38,7 @@ class _ByDomain(dict[str, dict[str, Any]]):
 @lru_cache(maxsize=1024)
 def compiled(expression: str) -> compiler.Program:
     """The program of an expression. Raises CompileError."""
-    return compiler.compile(expression, {"device": _DEVICE}, BOOL)
+    return compiler.compile(expression, {"device": _DEVICE}, BOOL, bindings=True)
 
 
 def view_of(device: Object, driver: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from kubarium.apimachinery.cel import conversions, values
 from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.cel.libraries import encodings
 from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
-from kubarium.apimachinery.cel.program import UNBOUND, Env, Run
-from kubarium.apimachinery.cel.types import Type
+from kubarium.apimachinery.cel.program import UNBOUND, Env, Run, Typed, spend
+from kubarium.apimachinery.cel.types import Type, escape
 
 
 def variable_run(slot: int, name: str, convert: Callable[[Any], Any] | None) -> Run:
@@ -22,6 +22,19 @@ def variable_run(slot: int, name: str, convert: Callable[[Any], Any] | None) -> 
         if value is UNBOUND:
             raise EvaluationError(f"no such attribute(s): {name}")
         return value if convert is None or value is None else convert(value)
+
+    return run
+
+
+def property_run(operand: Run, key: str, convert: Callable[[Any], Any] | None) -> Run:
+    """A field of an object, as its schema has it: null is as good as nothing."""
+
+    def run(env: Env) -> Any:
+        value = operand(env)
+        found = value.get(key) if isinstance(value, Mapping) else None
+        if found is None:
+            raise _missing(value, escape(key))
+        return found if convert is None else convert(found)
 
     return run
 
@@ -83,12 +96,23 @@ def optional_field(operand: Run, key: str, field: Type) -> Run:
         value = operand(env)
         if not value.present or value.value is None:
             return NONE
-        if not isinstance(value.value, Mapping):
-            raise values.no_overload()
-        if key not in value.value:
+        if not isinstance(value.value, Mapping) or value.value.get(key) is None:
             return NONE
         found = value.value[key]
         return Optional(True, convert(found) if convert is not None and found is not None else found)
+
+    return run
+
+
+def otherwise(operand: Run, other: Typed, *, whole: bool) -> Run:
+    """What an optional holds, or is as a `whole`; the other value is computed only if it is absent."""
+
+    def run(env: Env) -> Any:
+        value = operand(env)
+        if value.present:
+            return value if whole else value.value
+        spend(env, other.cost)
+        return other.run(env)
 
     return run
 

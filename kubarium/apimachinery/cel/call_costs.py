@@ -39,6 +39,16 @@ def by_shorter(left: Any, right: Any) -> int:
     return tenths(min(size_of(left), size_of(right)))
 
 
+def by_network(network: Any, other: Any) -> int:
+    """Bytes are compared up to the length of the network; a text is read first."""
+    return tenths(2 * network.size) + (tenths(len(other)) if isinstance(other, str) else 0)
+
+
+def by_networks(network: Any, other: Any) -> int:
+    """The same, and the network is masked."""
+    return by_network(network, other) + tenths(network.size) + 1
+
+
 def by_matching(text: str, pattern: str, *_: Any) -> int:
     """Every character, for every part of a pattern; a part has four characters."""
     return tenths(1 + len(text)) * -(-len(pattern) // 4)

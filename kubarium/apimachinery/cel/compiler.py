@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import access, conversions, dispatch, standard, structs, values
+from kubarium.apimachinery.cel import access, conversions, dispatch, literals, structs, values
 from kubarium.apimachinery.cel.cost_estimation import Estimator
+from kubarium.apimachinery.cel.function_costs import HIGHEST
 from kubarium.apimachinery.cel.functions import (
     CostExceeded,
     EvaluationError,
+    Overload,
     compatible,
     join,
     result_of,
@@ -36,12 +38,16 @@ from kubarium.apimachinery.cel.nodes import (
     MakeStruct,
     Node,
     Select,
+    Unusable,
+    walk,
 )
-from kubarium.apimachinery.cel.parser import DEEPEST, parse
+from kubarium.apimachinery.cel.parser import DEEPEST, dotted, parse
 from kubarium.apimachinery.cel.program import COST_LIMIT, RULES_COST_LIMIT, Env, Program, Typed, spend, truth
 from kubarium.apimachinery.cel.types import (
     BOOL,
     DYN,
+    ERROR,
+    INT,
     NULL,
     TYPE,
     Type,
@@ -61,40 +67,61 @@ def compile(
     result: Type | None = None,
     *,
     estimate: bool = False,
+    bindings: bool = False,
+    mutations: bool = True,
 ) -> Program:
     """Check and compile an expression. `result` is the type it must have. Raises CompileError.
 
-    With `estimate` the program knows what it may cost at most.
+    With `estimate` the program knows what it may cost at most; with `bindings` there is `cel.bind`, with `mutations`
+    what only mutating policies have.
     """
-    compiler = _Compiler(expression, variables)
+    compiler = _Compiler(expression, variables, mutations)
     try:
-        tree = parse(expression)
+        tree = parse(expression, bindings=bindings)
         root = compiler.visit(tree)
     except RecursionError:
         raise CompileError(expression, 0, f"expression recursion limit exceeded: {DEEPEST}") from None
+    if errors := compiler.errors or compiler.bad_literals:
+        raise CompileError.joined(errors)
+    if compiler.unusable:
+        raise Unusable(compiler.unusable)
     if result is not None and not compatible(root.type, result):
         raise CompileError(expression, 0, f"must evaluate to {result}")
-    cost = Estimator(compiler.types).cost(tree) if estimate else 0
+    cost = Estimator(compiler.types, compiler.size_of_self()).cost(tree) if estimate else 0
     return Program(expression, root, compiler.slots, compiler.size, cost)
 
 
 class _Compiler:
     """Walks one tree. `_scope` holds the variables that are visible where the walk is."""
 
-    def __init__(self, source: str, variables: Mapping[str, Type | Structural]) -> None:
+    def __init__(self, source: str, variables: Mapping[str, Type | Structural], mutations: bool) -> None:
         self._source = source
+        self._mutations = mutations
         self.slots = {name: slot for slot, name in enumerate(variables, 1)}
         self.size = len(variables) + 1
         self.types: dict[int, Type] = {}  # of the nodes, by their `id`
+        self.errors: list[CompileError] = []
+        self._mixed: set[int] = set()  # lists that may hold anything
+        self.unusable = ""  # why no program can be made although all types fit
+        self.bad_literals: list[CompileError] = []  # told where nothing else is wrong
         self._scope: dict[str, tuple[int, Type]] = {
             name: (self.slots[name], of_schema(kind, root=True) if isinstance(kind, Structural) else kind)
             for name, kind in variables.items()
         }
 
+    def size_of_self(self) -> int:
+        """How large the value may be that a rule is about."""
+        found = self._scope.get("self")
+        return (found[1].size or 0) if found is not None else HIGHEST
+
     def visit(self, node: Node) -> Typed:
-        """Compile one node with all below it."""
+        """Compile one node with all below it. What is wrong is noted, and nothing more is said about it."""
         method = _VISIT[type(node)]
-        typed: Typed = method(self, node)
+        try:
+            typed: Typed = method(self, node)
+        except CompileError as error:
+            self.errors.append(error)
+            typed = _WRONG
         self.types[id(node)] = typed.type
         return typed
 
@@ -114,13 +141,16 @@ class _Compiler:
         if found is None:
             if node.name in _TYPE_NAMES:
                 kind = named({"null_type": "null"}.get(node.name, node.name))
-                return Typed(TYPE, lambda env: kind, 1)
+                return Typed(TYPE, lambda env: kind, 0)
             raise self.error(node, f"undeclared reference to '{node.name}' (in container '')")
         slot, kind = found
         return Typed(kind, access.variable_run(slot, node.name, access.converter(kind)), 1)
 
     def select(self, node: Select) -> Typed:
-        """A field of an object, a key of a map."""
+        """A field of an object, a key of a map; or a variable whose name has dots."""
+        found = self._scope.get(dotted(node))
+        if found is not None:
+            return Typed(found[1], access.variable_run(found[0], dotted(node), access.converter(found[1])), 1)
         operand = self.visit(node.operand)
         if operand.type.kind == "optional":
             inner = operand.type.params[0]
@@ -132,11 +162,13 @@ class _Compiler:
         if node.optional:
             run = access.optional_field(access.wrapped(operand.run), key, field)
             return Typed(optional_of(field), run, operand.cost + 1)
-        return Typed(field, access.field_run(operand.run, key, access.converter(field)), operand.cost + 1)
+        reach = access.property_run if operand.type.kind == "object" else access.field_run
+        return Typed(field, reach(operand.run, key, access.converter(field)), operand.cost + 1)
 
     def field(self, node: Select, operand: Type) -> tuple[Type, str]:
         if operand.kind == "object" and operand.field_of is not None:
-            field = operand.field_of(node.field)
+            # Quoted names are not unescaped, but fields are known by their escaped names.
+            field = operand.field_of(node.field) if node.field.isidentifier() else None
             if field is None:
                 raise self.error(node, f"undefined field '{node.field}'")
             return field, unescape(node.field)
@@ -144,7 +176,8 @@ class _Compiler:
             return operand.params[1] if operand.params else DYN, node.field
         if operand.kind in ("dyn", "null"):
             return DYN, node.field
-        raise self.error(node, f"type '{operand}' does not support field selection")
+        self.errors.append(self.error(node, f"type '{operand}' does not support field selection"))
+        return DYN, node.field
 
     def call(self, node: Call) -> Typed:
         """An operator or a function."""
@@ -153,39 +186,46 @@ class _Compiler:
             typed: Typed = special(self, node)
             return typed
         name, args = self._resolved(node)
+        if name == "format":
+            self._mixed.update(id(below) for arg in args for below in walk(arg))
         typed_args = [self.visit(arg) for arg in args]
         self._check_literals(name, args)
-        if name == "@in" and _is_constant(args[1]):
+        if (
+            name == "@in"
+            and literals.is_constant(args[1])
+            and compatible(typed_args[0].type, _item_of(typed_args[1]))
+        ):
             item, items = typed_args
             run = dispatch.dispatched(
                 [one._replace(cost=None) for one in FUNCTIONS[name]], [item.run, items.run]
             )
             return Typed(BOOL, run, item.cost)  # a set is made of it once
-        return self._function(
-            node, name, typed_args, member=node.target is not None and len(args) > len(node.args)
-        )
+        member = node.target is not None and len(args) > len(node.args)
+        return self._function(node, name, typed_args, args, member=member)
 
     def _check_literals(self, name: str, args: Sequence[Node]) -> None:
-        """Durations, timestamps and patterns that stand in the text are looked at once. Raises CompileError."""
-        check, last = _LITERALS.get(name), args[-1] if args else None
+        """Durations, timestamps and patterns that stand in the text are looked at once."""
+        check, last = literals.CHECKS.get(name), args[-1] if args else None
         if check is None or not isinstance(last, Literal) or not isinstance(last.value, str):
             return
         try:
             check(last.value)
         except EvaluationError:
-            raise self.error(last, f"invalid {name} argument") from None
+            self.bad_literals.append(self.error(last, f"invalid {name} argument"))
 
     def _resolved(self, node: Call) -> tuple[str, list[Node]]:
         """`sets.contains(a, b)` is a function in a namespace unless `sets` is a variable."""
         if isinstance(node.target, Ident) and node.target.name not in self._scope:
             full = f"{node.target.name}.{node.function}"
-            if full in FUNCTIONS:
+            if full in FUNCTIONS and (self._mutations or full != _ESCAPE_KEY):
                 return full, node.args
         return node.function, [node.target, *node.args] if node.target is not None else node.args
 
-    def _function(self, node: Node, name: str, args: Sequence[Typed], *, member: bool) -> Typed:
+    def _function(
+        self, node: Node, name: str, args: Sequence[Typed], given: Sequence[Node], *, member: bool
+    ) -> Typed:
         overloads = [one for one in FUNCTIONS.get(name, ()) if one.member == member]
-        if not overloads:
+        if name not in FUNCTIONS and name not in _OPERATORS:
             raise self.error(node, f"undeclared reference to '{name}' (in container '')")
         types = [arg.type for arg in args]
         fitting = [(one, result) for one in overloads if (result := result_of(one, types)) is not None]
@@ -193,6 +233,11 @@ class _Compiler:
             raise self.error(
                 node, f"found no matching overload for '{name}' applied to '{dispatch.shown(types, member)}'"
             )
+        if name in literals.CONVERSIONS and isinstance(given[-1], Literal) and len(given) == 1:
+            return self._converted(node, fitting[0], args[0])
+        if name in ("or", "orValue") and args[0].type.kind == "optional":
+            run = access.otherwise(args[0].run, args[1], whole=name == "or")
+            return Typed(fitting[0][1], run, args[0].cost)
         cost = sum(arg.cost for arg in args)
         runs = [arg.run for arg in args]
         if name in _COMPARISONS and any(kind.kind in _AS_LARGE_AS_ONE for kind in types):
@@ -205,6 +250,17 @@ class _Compiler:
         result = join([result for _, result in fitting])
         return Typed(result, dispatch.dispatched([one for one, _ in fitting], runs), cost)
 
+    def _converted(self, node: Node, fitting: tuple[Overload, Type], arg: Typed) -> Typed:
+        """A literal of another type is made when the expression is compiled, once."""
+        overload, result = fitting
+        env: Env = []
+        try:
+            value = overload.run(arg.run(env))
+        except EvaluationError as error:
+            self.unusable = self.unusable or str(error)
+            return _WRONG
+        return Typed(result, lambda env: value, 0)
+
     def macro(self, node: Macro) -> Typed:
         """`has`, `cel.bind` and the loops."""
         return MACROS[node.name](self, node)
@@ -213,12 +269,13 @@ class _Compiler:
         """`[a, b]`."""
         items = [self.visit(item) for item in node.items]
         types = [
-            item.type.params[0] if index in node.optional and item.type.params else item.type
+            self._unwrapped(node.items[index], item.type) if index in node.optional else item.type
             for index, item in enumerate(items)
         ]
-        self._alike(node.items, types)
+        if id(node) not in self._mixed:
+            self._alike(node.items, types)
         runs, optional = [item.run for item in items], node.optional
-        cost = 0 if _is_constant(node) else sum(item.cost for item in items) + 10
+        cost = 0 if literals.is_constant(node) else sum(item.cost for item in items) + 10
         if not optional:
             return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
 
@@ -235,24 +292,36 @@ class _Compiler:
         return Typed(list_of(join(types)), run, cost)
 
     def _alike(self, nodes: Sequence[Node], types: Sequence[Type]) -> None:
-        """What stands in a list or a map is of one type; `dyn()` is for those who want others. Raises CompileError."""
-        known = DYN
+        """What stands in a list or a map is of one type; `dyn()` is for those who want others."""
         for node, kind in zip(nodes, types, strict=True):
-            if "null" not in (known.kind, kind.kind) and not compatible(known, kind):
-                raise self.error(node, f"expected type '{known}' but found '{kind}'")
-            if known.kind in ("dyn", "null"):
-                known = kind
+            open_ended = (
+                literals.is_empty(node)
+                or literals.is_empty(nodes[0])
+                or "optional" in (kind.kind, types[0].kind)
+            )
+            if str(kind) != str(types[0]) and not (open_ended and compatible(kind, types[0])):
+                self.bad_literals.append(self.error(node, f"expected type '{types[0]}' but found '{kind}'"))
+                return
+
+    def _unwrapped(self, node: Node, kind: Type) -> Type:
+        """The type of what stands after a `?`: it must be an optional."""
+        if kind.kind == "optional":
+            return kind.params[0] if kind.params else DYN
+        if kind.kind != "dyn":
+            self.errors.append(self.error(node, f"expected type '{optional_of(kind)}' but found '{kind}'"))
+        return kind
 
     def make_map(self, node: MakeMap) -> Typed:
         """`{a: b}`."""
         entries = [(self.visit(key), self.visit(value), optional) for key, value, optional in node.entries]
         key_types = [key.type for key, _, _ in entries]
         value_types = [
-            value.type.params[0] if optional and value.type.params else value.type
-            for _, value, optional in entries
+            self._unwrapped(given, value.type) if optional else value.type
+            for (_, value, optional), (_, given, _) in zip(entries, node.entries, strict=True)
         ]
-        self._alike([key for key, _, _ in node.entries], key_types)
-        self._alike([value for _, value, _ in node.entries], value_types)
+        if id(node) not in self._mixed:
+            self._alike([key for key, _, _ in node.entries], key_types)
+            self._alike([value for _, value, _ in node.entries], value_types)
         keys, values = join(key_types), join(value_types)
         runs = [(key.run, value.run, optional) for key, value, optional in entries]
 
@@ -268,11 +337,13 @@ class _Compiler:
                     made[key] = value.value
             return made
 
-        return Typed(map_of(keys, values), run, sum(k.cost + v.cost for k, v, _ in entries) + 30)
+        cost = 0 if literals.is_constant(node) else sum(k.cost + v.cost for k, v, _ in entries) + 30
+        return Typed(map_of(keys, values), run, cost)
 
     def make_struct(self, node: MakeStruct) -> Typed:
         """`Object{...}` and `JSONPatch{...}`, of mutating policies."""
-        if node.name.split(".")[0] not in (structs.OBJECT, structs.JSON_PATCH):
+        known = node.name.split(".")[0] in (structs.OBJECT, structs.JSON_PATCH)
+        if not known or not self._mutations:
             raise self.error(node, f"undeclared reference to '{node.name}' (in container '')")
         fields = [(unescape(name), self.visit(value), optional) for name, value, optional in node.fields]
         for (name, given, optional), (_, value, _) in zip(fields, node.fields, strict=True):
@@ -314,7 +385,7 @@ class _Compiler:
 
     def _logic(self, node: Call, deciding: bool) -> Typed:
         """`&&` and `||`: when one side decides, an error of the other one does not matter."""
-        left, right = (self._boolean(node, arg) for arg in node.args)
+        left, right = (self._boolean(arg) for arg in node.args)
         left_run, right_run, price = left.run, right.run, right.cost
 
         def run(env: Env) -> bool:
@@ -335,11 +406,10 @@ class _Compiler:
 
         return Typed(BOOL, run, left.cost)
 
-    def _boolean(self, node: Call, arg: Node) -> Typed:
+    def _boolean(self, arg: Node) -> Typed:
         typed = self.visit(arg)
         if typed.type.kind not in ("bool", "dyn"):
-            types = ", ".join(str(self.visit(one).type) for one in node.args)
-            raise self.error(node, f"found no matching overload for '{node.function}' applied to '({types})'")
+            self.errors.append(self.error(arg, f"expected type 'bool' but found '{typed.type}'"))
         return typed
 
     def logical_and(self, node: Call) -> Typed:
@@ -359,8 +429,12 @@ class _Compiler:
                 node, f"found no matching overload for '_?_:_' applied to '{dispatch.shown(types, False)}'"
             )
         test, yes_run, no_run = condition.run, yes.run, no.run
-        branches = [one for one in types[1:] if one.kind != "null"]
-        result = join(branches) if branches else NULL
+        branches = [
+            kind
+            for kind, given in zip(types[1:], node.args[1:], strict=True)
+            if kind.kind != "null" and not literals.is_empty(given)
+        ]
+        result = join(branches) if branches else yes.type
 
         def run(env: Env) -> Any:
             if truth(test(env)):
@@ -375,28 +449,44 @@ class _Compiler:
         """`a[b]`, also of an optional."""
         target, key = (self.visit(arg) for arg in node.args)
         if target.type.kind != "optional":
-            return self._function(node, "_[_]", [target, key], member=False)
+            return self._function(node, "_[_]", [target, key], node.args, member=False)
         inner = target.type.params[0]
-        item = inner.params[-1] if inner.params else DYN
+        item = self._item(node, "_[_]", target.type, inner, key.type)
         return Typed(optional_of(item), access.optional_item(target.run, key.run), target.cost + key.cost + 1)
+
+    def _item(self, node: Call, name: str, target: Type, inner: Type, key: Type) -> Type:
+        """What is behind a key of an optional, or behind one that may not be there. Raises CompileError."""
+        if inner.kind == "list" and compatible(INT, key):
+            return inner.params[0] if inner.params else DYN
+        if inner.kind == "map" and compatible(inner.params[0] if inner.params else DYN, key):
+            return inner.params[1] if inner.params else DYN
+        if inner.kind == "dyn":
+            return DYN
+        shown = dispatch.shown([target, key], False)
+        raise self.error(node, f"found no matching overload for '{name}' applied to '{shown}'")
 
     def optional_index(self, node: Call) -> Typed:
         """`a[?b]`."""
         target, key = (self.visit(arg) for arg in node.args)
         is_optional = target.type.kind == "optional"
         inner = target.type.params[0] if is_optional else target.type
-        item = inner.params[-1] if inner.params else DYN
+        item = self._item(node, "_[?_]", target.type, inner, key.type)
         run = access.optional_item(target.run if is_optional else access.wrapped(target.run), key.run)
         return Typed(optional_of(item), run, target.cost + key.cost + 1)
 
 
-def _is_constant(node: Node) -> bool:
-    """A list of which every item stands in the text."""
-    return (
-        isinstance(node, MakeList)
-        and not node.optional
-        and all(isinstance(one, Literal) for one in node.items)
-    )
+def _item_of(items: Typed) -> Type:
+    return items.type.params[0] if items.type.params else DYN
+
+
+def _never(env: Env) -> Any:
+    raise AssertionError("what does not compile does not run")
+
+
+_WRONG = Typed(ERROR, _never, 0)
+
+
+_ESCAPE_KEY = "jsonpatch.escapeKey"
 
 
 _COMPARISONS = frozenset(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"))
@@ -420,11 +510,6 @@ _OPERATORS: dict[str, _Visit] = {
     "_?_:_": _Compiler.conditional,
     "_[_]": _Compiler.index,
     "_[?_]": _Compiler.optional_index,
-}
-_LITERALS: dict[str, Callable[[str], object]] = {
-    "duration": conversions.parse_duration,
-    "timestamp": conversions.parse_timestamp,
-    "matches": standard.compiled_pattern,
 }
 _TYPE_NAMES = frozenset(
     (

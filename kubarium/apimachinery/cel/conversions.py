@@ -19,17 +19,23 @@ from kubarium.apimachinery.cel.types import Type, named
 from kubarium.apimachinery.cel.values import NUMBERS, ORDERED, int64, uint64
 
 
+def _no_conversion(value: Any, wanted: str) -> EvaluationError:
+    return EvaluationError(f"type conversion error from '{kind_of(value)}' to '{wanted}'")
+
+
 @function("int | int -> int", "int | uint -> int", "int | double -> int", "int | string -> int")
-@function("int | timestamp -> int")
+@function("int | timestamp -> int", "int | duration -> int")
 def _to_int(value: Any) -> int:
     if isinstance(value, datetime):
         return int(value.timestamp() // 1)
+    if isinstance(value, timedelta):
+        return int64(value // timedelta(microseconds=1) * 1000)
     try:
         if isinstance(value, str) and not re.fullmatch(r"[+-]?\d+", value):
             raise ValueError
         return int64(int(value))
     except (ValueError, OverflowError):
-        raise EvaluationError(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+        raise _no_conversion(value, "int") from None
 
 
 @function("uint | int -> uint", "uint | uint -> uint", "uint | double -> uint", "uint | string -> uint")
@@ -37,7 +43,7 @@ def _to_uint(value: Any) -> UInt:
     try:
         return uint64(int(value))
     except (ValueError, OverflowError):
-        raise EvaluationError(f'strconv.ParseUint: parsing "{value}": invalid syntax') from None
+        raise _no_conversion(value, "uint") from None
 
 
 @function(
@@ -50,7 +56,7 @@ def _to_double(value: Any) -> float:
     try:
         return float(value)
     except ValueError:
-        raise EvaluationError(f'strconv.ParseFloat: parsing "{value}": invalid syntax') from None
+        raise _no_conversion(value, "double") from None
 
 
 @function("bool | bool -> bool", "bool | string -> bool")
@@ -61,7 +67,7 @@ def _to_bool(value: Any) -> bool:
         return True
     if value in ("0", "f", "F", "false", "FALSE", "False"):
         return False
-    raise EvaluationError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+    raise _no_conversion(value, "bool")
 
 
 @function(*(f"string | {kind} -> string" for kind in (*NUMBERS, *ORDERED)))
@@ -139,6 +145,9 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+_LONGEST_SECONDS = (2**63 - 1) / 1e9  # Go counts nanoseconds
+
+
 def parse_duration(text: str) -> timedelta:
     """`1h30m`, as Go reads it."""
     match = _DURATION.fullmatch(text)
@@ -147,6 +156,8 @@ def parse_duration(text: str) -> timedelta:
             return timedelta()
         raise EvaluationError(f'time: invalid duration "{text}"')
     total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if total > _LONGEST_SECONDS:
+        raise EvaluationError(f'time: invalid duration "{text}"')
     return timedelta(seconds=-total if match[1] == "-" else total)
 
 
@@ -165,11 +176,11 @@ def timestamp_text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
-@function("duration | string -> duration", "duration | duration -> duration", "duration | int -> duration")
+@function("duration | string -> duration", "duration | duration -> duration")
 def _to_duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    return timedelta(seconds=value) if isinstance(value, int) else parse_duration(value)
+    return parse_duration(value)
 
 
 @function(
@@ -187,7 +198,7 @@ def _zone(name: str) -> tzinfo:
         if match is not None:
             offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
             return timezone(-offset if match[1] == "-" else offset)
-        return ZoneInfo(name)
+        return ZoneInfo(name) if name else UTC
     except (ValueError, OSError, KeyError):
         raise EvaluationError(f"unknown time zone {name}") from None
 
@@ -209,6 +220,11 @@ _DURATION_PARTS = {
 }  # fmt: skip
 
 
+def _truncated(number: int, size: int) -> int:
+    """Whole parts, without what is left, towards zero."""
+    return number // size if number >= 0 else -(-number // size)
+
+
 def _register_parts() -> None:
     for name, part in _PARTS.items():
         function(f"timestamp.{name} | -> int")(lambda moment, part=part: part(moment))
@@ -217,7 +233,7 @@ def _register_parts() -> None:
         )
     for name, size in _DURATION_PARTS.items():
         function(f"duration.{name} | -> int")(
-            lambda span, size=size: int(span / timedelta(microseconds=1)) // size
+            lambda span, size=size: _truncated(span // timedelta(microseconds=1), size)
         )
 
 

@@ -10,9 +10,9 @@ https://kubernetes.io/docs/reference/using-api/cel/#resource-use-by-cel-function
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
+from kubarium.apimachinery.cel.function_costs import FUNCTIONS, HIGHEST, capped
 from kubarium.apimachinery.cel.nodes import (
     Call,
     Ident,
@@ -26,34 +26,23 @@ from kubarium.apimachinery.cel.nodes import (
 )
 from kubarium.apimachinery.cel.types import DYN, Type
 
-HIGHEST = 2**64 - 1
-_TRAVERSAL, _REGEX = 0.1, 0.25  # a character of a text, of a pattern
 _LIST, _MAP, _STRUCT = 10, 30, 40
-_CHECK = 350_000  # asking an authorizer
 _REACHING = ("_[_]", "_[?_]", "value", "orValue", "or")  # what they give stands in the object
 _SCALARS = ("bool", "double", "duration", "int", "timestamp", "uint", "null", "type")
 _TEXTS = ("string", "bytes")
 
 
-def capped(number: float) -> int:
-    """No number is higher than 64 bits allow."""
-    return HIGHEST if number >= HIGHEST else int(number)
-
-
-def _times(size: int, factor: float) -> int:
-    return (
-        capped(math.ceil(size * factor))
-        if size < HIGHEST or factor >= 1
-        else capped(math.ceil(HIGHEST * factor))
-    )
-
-
 class Estimator:
     """Walks through a syntax tree whose types are known. Costs are upper bounds."""
 
-    def __init__(self, types: Mapping[int, Type]) -> None:
-        """`types` are the types of the nodes, by their `id`."""
+    def __init__(self, types: Mapping[int, Type], root_size: int) -> None:
+        """`types` are the types of the nodes, by their `id`.
+
+        `root_size` is that of the value that a rule is about: upstream takes it for the size of what lists hold that
+        stand nowhere in the object.
+        """
         self._types = types
+        self._root_size = root_size
         self._sizes: dict[int, int] = {}  # of what functions and macros make
         self._item_sizes: dict[int, int] = {}  # of what lists hold that functions and macros make
         self._paths: set[int] = set()  # nodes that are reached by a path from a variable
@@ -112,6 +101,12 @@ class Estimator:
             return inner.size or 0
         return 1 if inner.kind in _SCALARS else HIGHEST
 
+    def declared_item_size(self, node: Node) -> int:
+        """How large the items are by the schema; nothing is known of those that are made."""
+        kind = self._type(node)
+        inner = kind.params[0] if kind.kind == "list" and kind.params else DYN
+        return (inner.size or 0) if id(node) in self._paths else HIGHEST
+
     def holds_texts(self, node: Node) -> bool:
         """Is it a list of texts?"""
         kind = self._type(node)
@@ -148,6 +143,12 @@ class Estimator:
         if node.function in _REACHING and given and id(given[0]) in self._paths:
             self._paths.add(id(node))
         own, made = self._function(node, given)
+        if (
+            node.function == "_[_]"
+            and self._type(given[0]).kind == "list"
+            and id(given[0]) not in self._paths
+        ):
+            made = self._root_size
         if made is not None:
             self._sizes[id(node)] = made
         return capped(cost + own)
@@ -163,7 +164,7 @@ class Estimator:
         name = node.function
         if isinstance(node.target, Ident) and not self._is_value(node.target):
             name = f"{node.target.name}.{name}"
-        estimate = _FUNCTIONS.get(name)
+        estimate = FUNCTIONS.get(name)
         if name in ("split", "findAll"):
             self._item_sizes[id(node)] = sizes[0]
         if estimate is not None:
@@ -191,18 +192,21 @@ class Estimator:
         """`target.hasValue() ? optional.of(expression over target.value()) : optional.none()`."""
         assert node.target is not None
         target, before = self.cost(node.target), dict(self._locals)
-        self._locals[node.variables[0]] = (
-            None  # as its type says: an optional holds what stands in the object
-        )
+        kept = 0
+        if not isinstance(node.target, Ident):  # it is computed once, and kept in a variable
+            target, kept = 1, target + _LIST
+        self._locals[node.variables[0]] = HIGHEST
         inner = _LIST + target + 1 + self.cost(node.args[0])
         self._locals = before
-        return capped(target + 1 + max(inner + (1 if node.name == "optMap" else 0), 1))
+        return capped(kept + target + 1 + max(inner + (1 if node.name == "optMap" else 0), 1))
 
     def _loop(self, node: Macro) -> int:
         assert node.target is not None
         cost = self.cost(node.target)
         before, count = dict(self._locals), self.size(node.target)
-        inner = None if id(node.target) in self._paths else self.item_size(node.target)
+        inner = None if id(node.target) in self._paths else self._root_size
+        if self._type(node.target).kind == "dyn":
+            inner = HIGHEST  # nothing is known of what it holds
         for name in node.variables:
             self._locals[name] = inner
         start, turn, end = self._turn(node)
@@ -228,11 +232,9 @@ class Estimator:
             case "map" | "transformList":
                 made = 2 + _LIST + bodies[-1]
                 return _LIST, (bodies[0] + made if len(bodies) == 2 else made), 1
-        made = 3 + bodies[-1]  # transformMap, transformMapEntry
+        made = (3 if node.name == "transformMap" else 2) + bodies[-1]
         return _MAP, (bodies[0] + made if len(bodies) == 2 else made), 1
 
-
-_Estimate = Callable[[Estimator, Sequence[Node], Sequence[str], Sequence[int]], tuple[int, int | None] | None]
 
 _MACROS: dict[str, Callable[[Estimator, Macro], int]] = {
     "has": Estimator._has,
@@ -245,140 +247,3 @@ _MACROS: dict[str, Callable[[Estimator, Macro], int]] = {
         Estimator._loop,
     ),
 }  # fmt: skip
-
-
-def _fixed(cost: int) -> _Estimate:
-    return lambda estimator, given, kinds, sizes: (cost, None)
-
-
-def _equality(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    return _times(min(sizes), _TRAVERSAL), None
-
-
-def _order(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None] | None:
-    if any(kind in _TEXTS for kind in kinds):
-        return _times(min(sizes), _TRAVERSAL), None
-    if "dyn" in kinds:
-        return max(1, _times(min(sizes), _TRAVERSAL)), None
-    return None
-
-
-def _addition(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None] | None:
-    total = capped(sum(sizes))
-    if "list" in kinds:
-        return 1, total
-    if any(kind in _TEXTS for kind in kinds):
-        return _times(total, _TRAVERSAL), total
-    return (max(1, _times(total, _TRAVERSAL)), total) if kinds == ["dyn", "dyn"] else None
-
-
-def _membership(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None] | None:
-    return (sizes[1], None) if kinds[1] in ("list", "dyn") else None
-
-
-def _affix(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    return _times(sizes[1], _TRAVERSAL), None
-
-
-def _containment(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    return capped(_times(sizes[0], _TRAVERSAL) * _times(sizes[1], _TRAVERSAL)), None
-
-
-def _matching(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    return capped(_times(capped(sizes[0] + 1), _TRAVERSAL) * _times(sizes[1], _REGEX)), None
-
-
-def _finding(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    return _matching(estimator, given, kinds, sizes)[0], sizes[0]
-
-
-def _traversal(factor: float = 1.0, *, keeps_size: bool = True) -> _Estimate:
-    return lambda estimator, given, kinds, sizes: (
-        _times(sizes[0], factor * _TRAVERSAL), sizes[0] if keeps_size else None,
-    )  # fmt: skip
-
-
-def _replacing(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None] | None:
-    if len(sizes) < 3:
-        return None
-    text, _, by = sizes[:3]
-    shortest = len(given[1].value) if isinstance(given[1], Literal) else 0
-    if shortest == 0:  # what stands around every character is replaced
-        made = (text + 1) * by + text
-    elif by <= shortest:
-        made = text
-    else:
-        made = math.ceil(text / shortest) * by
-    return _times(text, 2 * _TRAVERSAL), capped(made)
-
-
-def _splitting(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    most = sizes[0]
-    if len(given) == 3 and isinstance(given[2], Literal) and isinstance(given[2].value, int):
-        most = given[2].value if given[2].value >= 0 else sizes[0]
-    return _times(sizes[0], 2 * _TRAVERSAL), most
-
-
-def _joining(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    made = sizes[0] * estimator.item_size(given[0])
-    if len(sizes) > 1 and sizes[0]:
-        made += sizes[1] * (sizes[0] - 1)
-    return _times(capped(made), _TRAVERSAL), capped(made)
-
-
-def _going_through(
-    estimator: Estimator, given: Sequence[Node], kinds: Sequence[str], sizes: Sequence[int]
-) -> tuple[int, int | None]:
-    """Each item is looked at; texts in all their length."""
-    if kinds[0] in _TEXTS:
-        return _times(sizes[0], _TRAVERSAL), None
-    texts = estimator.holds_texts(given[0])
-    each = 1 + (_times(estimator.item_size(given[0]), _TRAVERSAL) if texts else 0)
-    return capped(sizes[0] * each), None
-
-
-def _product(factor: int) -> _Estimate:
-    return lambda estimator, given, kinds, sizes: (capped(sizes[0] * sizes[1] * factor + 1), None)
-
-
-_FUNCTIONS: dict[str, _Estimate] = {
-    **dict.fromkeys(("_==_", "_!=_"), _equality),
-    **dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_"), _order),
-    "_+_": _addition,
-    "@in": _membership,
-    **dict.fromkeys(("startsWith", "endsWith"), _affix),
-    "contains": _containment,
-    "matches": _matching,
-    **dict.fromkeys(("find", "findAll"), _finding),
-    **dict.fromkeys(("lowerAscii", "upperAscii", "substring", "trim"), _traversal()),
-    **dict.fromkeys(("url", "format", "strings.quote"), _traversal(keeps_size=False)),
-    "replace": _replacing,
-    "split": _splitting,
-    "join": _joining,
-    **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _going_through),
-    **dict.fromkeys(("sets.contains", "sets.intersects"), _product(1)),
-    "sets.equivalent": _product(2),
-    "check": _fixed(_CHECK),
-}

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from kubarium.apimachinery.cel import loops, values
 from kubarium.apimachinery.cel.libraries.optionals import Optional
-from kubarium.apimachinery.cel.nodes import CompileError, Macro, Node, Select
+from kubarium.apimachinery.cel.nodes import CompileError, Ident, Macro, Node, Select
 from kubarium.apimachinery.cel.program import Env, Typed, spend
-from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, optional_of
+from kubarium.apimachinery.cel.types import BOOL, DYN, INT, Type, list_of, map_of, optional_of
 
 
 class Walk(Protocol):
@@ -40,11 +40,13 @@ def _has(walk: Walk, node: Macro) -> Typed:
     assert isinstance(select, Select)
     operand = walk.visit(select.operand)
     inner = operand.type.params[0] if operand.type.kind == "optional" else operand.type
-    _, key = walk.field(select, inner)
-    operand_run = operand.run
+    _, key = walk.field(Select(node.at, select.operand, select.field), inner)
+    operand_run, is_object = operand.run, inner.kind == "object"
 
     def run(env: Env) -> bool:
         value = operand_run(env)
+        if is_object and isinstance(value, Mapping):
+            return value.get(key) is not None
         if type(value) is dict or isinstance(value, Mapping):
             return key in value
         if isinstance(value, Optional):
@@ -73,17 +75,35 @@ def _loop(walk: Walk, node: Macro) -> Typed:
     assert node.target is not None
     target = walk.visit(node.target)
     if target.type.kind == "optional":
-        raise walk.error(node, f"expression of type '{target.type}' cannot be range of a comprehension")
+        _range(walk, node, target.type)
     keys, values = _range(walk, node, target.type)
     types = [keys, values] if len(node.variables) == 2 else [values if target.type.kind != "map" else keys]
     bodies, slots = walk.inside(node.args, node.variables, types)
     for body in bodies[: len(bodies) if node.name in loops.PREDICATES else len(bodies) - 1]:
-        if body.type.kind not in ("bool", "dyn"):
+        if body.type.kind in ("bool", "dyn"):
+            continue
+        if node.name in ("all", "exists"):
             raise walk.error(node.args[0], f"expected type 'bool' but found '{body.type}'")
+        gathered = _gathered(node, types, bodies)
+        text = f"'({body.type}, {gathered}, {gathered})'"
+        raise walk.error(node, f"found no matching overload for '_?_:_' applied to {text}")
     result, run = loops.LOOPS[node.name](target.run, slots, bodies)
     if result is None:
         result = list_of(types[0]) if target.type.kind != "list" else target.type
+    if node.name == "transformMap":
+        result = map_of(types[0], bodies[-1].type)
     return Typed(result, run, target.cost + 1)
+
+
+def _gathered(node: Macro, types: Sequence[Type], bodies: Sequence[Typed]) -> Type:
+    """The type of what a loop with a condition gathers."""
+    if node.name in ("exists_one", "existsOne"):
+        return INT
+    if node.name == "filter":
+        return list_of(types[0])
+    if node.name in ("map", "transformList"):
+        return list_of(bodies[-1].type)
+    return map_of(types[0], bodies[-1].type) if node.name == "transformMap" else bodies[-1].type
 
 
 def _range(walk: Walk, node: Macro, target: Type) -> tuple[Type, Type]:
@@ -94,7 +114,8 @@ def _range(walk: Walk, node: Macro, target: Type) -> tuple[Type, Type]:
     if target.kind in ("dyn", "object", "null"):
         return DYN, DYN
     rule = "(must be list, map, or dynamic)"
-    raise walk.error(node, f"expression of type '{target}' cannot be range of a comprehension {rule}")
+    assert node.target is not None
+    raise walk.error(node.target, f"expression of type '{target}' cannot be range of a comprehension {rule}")
 
 
 def _optional_map(walk: Walk, node: Macro) -> Typed:
@@ -116,7 +137,12 @@ def _optional_map(walk: Walk, node: Macro) -> Typed:
         made = body_run(env)
         return made if flat else Optional(True, made)
 
-    return Typed(body.type if flat else optional_of(body.type), run, target.cost + 1)
+    kept = 0 if isinstance(node.target, Ident) else _KEPT
+    return Typed(body.type if flat else optional_of(body.type), run, target.cost + 1 + kept)
+
+
+_KEPT = 4
+"""What it costs to keep the optional in a variable, where it is none already."""
 
 
 MACROS: dict[str, Callable[[Walk, Macro], Typed]] = {

@@ -6,21 +6,45 @@ know what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_MOST_ERRORS = 100
+_WIDE_DOT, _WIDE_MARK = "\uff0e", "\uff3e"  # under characters that are not ASCII
 
 
 class CompileError(ValueError):
     """The expression is wrong; the text shows where, as upstream's compiler does."""
 
-    def __init__(self, source: str, offset: int, message: str) -> None:
+    def __init__(self, source: str, offset: int, message: str, *others: CompileError) -> None:
+        """`others` are more mistakes in the same text; all are told in the order of their places."""
         line = source.count("\n", 0, offset) + 1
         start = source.rfind("\n", 0, offset) + 1
-        column = offset - start
-        shown = source[start:].split("\n", 1)[0]
-        self.detail = message
-        super().__init__(f"ERROR: <input>:{line}:{column + 1}: {message}\n | {shown}\n | {'.' * column}^")
+        shown = source[start:].split("\n", 1)[0].replace("\t", " ")
+        before, at = shown[: offset - start], shown[offset - start : offset - start + 1]
+        dots = "".join("." if character.isascii() else _WIDE_DOT for character in before)
+        mark = "^" if at.isascii() else _WIDE_MARK
+        self.offset = offset
+        self.text = f"ERROR: <input>:{line}:{len(before) + 1}: {message}\n | {shown}\n | {dots}{mark}"
+        told = [one.text for one in sorted((self, *others), key=lambda one: one.offset)]
+        if len(told) > _MOST_ERRORS:
+            told[_MOST_ERRORS:] = [f"{len(told) - _MOST_ERRORS} more errors were truncated"]
+        super().__init__("\n".join(told))
+        self.source, self.message = source, message
+
+    @classmethod
+    def joined(cls, errors: Sequence[CompileError]) -> CompileError:
+        """All errors as one."""
+        first, *others = errors
+        return cls(first.source, first.offset, first.message, *others) if others else first
+
+
+class Unusable(CompileError):
+    """All types fit, but a value that stands in the text cannot be made."""
+
+    def __init__(self, message: str) -> None:
+        ValueError.__init__(self, message)
 
 
 class UInt(int):

@@ -54,20 +54,21 @@ _LOOPS: dict[str, dict[int, int]] = {
 }
 
 
-def parse(source: str) -> Node:
-    """The tree of an expression. Raises CompileError."""
+def parse(source: str, *, bindings: bool = False) -> Node:
+    """The tree of an expression. Raises CompileError. With `bindings` there is the macro `cel.bind`."""
     if len(source) > LONGEST:
         raise CompileError(
             source, 0, f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}"
         )
-    parser = _Parser(source, tokens_of(source))
+    parser = _Parser(source, tokens_of(source), bindings)
     return parser.whole()
 
 
 class _Parser:
     """Reads tokens from left to right, one ahead."""
 
-    def __init__(self, source: str, tokens: Sequence[Token]) -> None:
+    def __init__(self, source: str, tokens: Sequence[Token], bindings: bool) -> None:
+        self._bindings = bindings
         self._source = source
         self._tokens = tokens
         self._next = 0
@@ -171,7 +172,7 @@ class _Parser:
                 index = self._expression()
                 self._expect("]")
                 node = Call(bracket.at, "_[?_]", None, [node, index])
-            elif self._peek().text == "{" and self._peek().kind == "operator" and (name := _dotted(node)):
+            elif self._peek().text == "{" and self._peek().kind == "operator" and (name := dotted(node)):
                 node = self._struct(name, self._take().at)
             else:
                 return node
@@ -212,17 +213,33 @@ class _Parser:
 
     def _call(self, at: int, name: str, target: Node | None, args: list[Node]) -> Node:
         if target is None and name == "has":
-            if len(args) != 1 or not isinstance(args[0], Select):
+            if len(args) != 1:
+                return Call(at, name, target, args)
+            if not isinstance(args[0], Select):
                 raise CompileError(self._source, at + 1, "invalid argument to has() macro")
             return Macro(at, "has", None, [], args)
-        if isinstance(target, Ident) and target.name == "cel" and name == "bind" and len(args) == 3:
+        is_bind = isinstance(target, Ident) and target.name == "cel" and name == "bind" and len(args) == 3
+        if is_bind and self._bindings:
             return Macro(at, "bind", None, [self._variable(args[0])], args[1:])
+        if target is not None and name == "sortBy" and len(args) == 2:
+            return self._sort_by(at, target, args)
         count = _LOOPS.get(name, {}).get(len(args)) if target is not None else None
         if count is not None and all(isinstance(arg, Ident) for arg in args[:count]):
             return Macro(at, name, target, [self._variable(arg) for arg in args[:count]], args[count:])
         if count is not None and name not in ("map", "filter"):
             raise CompileError(self._source, args[0].at, "argument must be a simple name")
         return Call(at, name, target, args)
+
+    def _sort_by(self, at: int, target: Node, args: list[Node]) -> Node:
+        """`list.sortBy(x, key)`: what is sorted is kept in a variable while its keys are made."""
+        if isinstance(target, Literal | MakeMap | MakeStruct):
+            what = "a list, identifier, comprehension, call or select expression"
+            raise CompileError(self._source, target.at, f"sortBy can only be applied to {what}")
+        if not isinstance(args[0], Ident):
+            raise CompileError(self._source, args[0].at, "argument is not an identifier")
+        keys = Macro(at, "map", Ident(at, _SORTED), [args[0].name], args[1:])
+        ordered = Call(at, "@sortByAssociatedKeys", Ident(at, _SORTED), [keys])
+        return Macro(at, "bind", None, [_SORTED], [target, ordered])
 
     def _variable(self, node: Node) -> str:
         if not isinstance(node, Ident):
@@ -277,16 +294,17 @@ class _Parser:
         return MakeStruct(at, name, fields)
 
 
+_SORTED = "@__sortBy_input__"
 _EXPECTED = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
     "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
 )
 
 
-def _dotted(node: Node) -> str:
-    """`Object.spec` as text, or nothing for what is no name."""
+def dotted(node: Node) -> str:
+    """`Object.spec` as text; nothing for what is no name."""
     if isinstance(node, Ident):
         return node.name
-    if isinstance(node, Select) and not node.optional and (before := _dotted(node.operand)):
+    if isinstance(node, Select) and not node.optional and (before := dotted(node.operand)):
         return f"{before}.{node.field}"
     return ""

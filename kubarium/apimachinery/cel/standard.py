@@ -5,6 +5,7 @@ Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -102,7 +103,9 @@ def _multiply_doubles(left: float, right: float) -> float:
 @function("_/_ | double, double -> double")
 def _divide_doubles(left: float, right: float) -> float:
     if right == 0:
-        return float("nan") if left == 0 or left != left else float("inf") if left > 0 else float("-inf")
+        return (
+            math.nan if left == 0 or left != left else math.copysign(math.inf, left) * math.copysign(1, right)
+        )
     return left / right
 
 

@@ -5,6 +5,7 @@ Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -61,6 +62,8 @@ def tokens_of(source: str) -> list[Token]:
         if kind == "int":
             tokens.append(Token("literal", text, at, _integer(source, text, at)))
         elif kind == "float":
+            if math.isinf(float(text)):
+                raise CompileError(source, at, "invalid double literal")
             tokens.append(Token("literal", text, at, float(text)))
         elif kind == "string":
             tokens.append(Token("literal", text, at, _string(source, text, at)))

@@ -46,6 +46,8 @@ NULL = Type("null", name="null")
 TIMESTAMP = Type("timestamp")
 DURATION = Type("duration")
 TYPE = Type("type")
+ERROR = Type("dyn", name="!error!")
+"""Of what is wrong: nothing more is said about it."""
 _PLAIN = {
     kind.kind: kind for kind in (DYN, BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, TIMESTAMP, DURATION, TYPE)
 }
@@ -76,10 +78,19 @@ def object_of(fields: Mapping[str, Type], name: str = "object") -> Type:
     return Type("object", (), name, fields.get)
 
 
+_NAMES_OF_LIBRARIES = {
+    "ip": "net.IP", "cidr": "net.CIDR", "quantity": "kubernetes.Quantity", "semver": "kubernetes.Semver",
+    "url": "kubernetes.URL", "format": "kubernetes.NamedFormat",
+    "authorizer": "kubernetes.authorization.Authorizer", "decision": "kubernetes.authorization.Decision",
+    "path_check": "kubernetes.authorization.PathCheck", "group_check": "kubernetes.authorization.GroupCheck",
+    "resource_check": "kubernetes.authorization.ResourceCheck",
+}  # fmt: skip
+
+
 @lru_cache(None)
 def named(kind: str) -> Type:
     """A plain type, or one that a library adds."""
-    return _PLAIN.get(kind) or Type(kind)
+    return _PLAIN.get(kind) or Type(kind, name=_NAMES_OF_LIBRARIES.get(kind, ""))
 
 
 def of_schema(schema: Structural, *, root: bool = False) -> Type:
@@ -107,6 +118,7 @@ def of_schema(schema: Structural, *, root: bool = False) -> Type:
 _SCALARS = {"boolean": BOOL, "integer": INT, "number": DOUBLE}
 _FORMATS = {"byte": BYTES, "date": TIMESTAMP, "date-time": TIMESTAMP, "duration": DURATION}
 _LEAST_OF_FORMAT = {"duration": 3, "date": 12, "date-time": 21}  # bytes, quotes included
+_MOST_OF_FORMAT = {"duration": 32, "date": 12, "date-time": 32}
 _LEAST = {"boolean": 4, "integer": 1, "number": 1}
 _NAMES = Structural(
     type="object", properties={"name": Structural(type="string"), "generateName": Structural(type="string")}
@@ -150,7 +162,7 @@ def _text(schema: Structural) -> Type:
     if kind is BYTES:
         return replace(kind, size=_LONGEST if longest is None else max(longest, 0))
     if kind is not STRING:
-        return kind
+        return replace(kind, size=_MOST_OF_FORMAT[schema.format])
     if longest is not None:
         return replace(STRING, size=max(longest, 0) * 4)  # bytes of a character, at most
     choices = schema.source.get("enum")
@@ -189,6 +201,16 @@ _KEYWORDS = frozenset(
         "let", "loop", "package", "namespace", "return", "var", "void", "while",
     )
 )  # fmt: skip
+
+
+@lru_cache(4096)
+def escape(name: str) -> str:
+    """The name by which expressions speak of a property."""
+    if name in _KEYWORDS:
+        return f"__{name}__"
+    for escaped, character in _ESCAPED.items():
+        name = name.replace(character, escaped)
+    return name
 
 
 @lru_cache(4096)

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.apimachinery.cel.compiler import RULES_COST_LIMIT, CompileError, Program, compile
-from kubarium.apimachinery.cel.cost_estimation import capped
+from kubarium.apimachinery.cel.function_costs import capped
+from kubarium.apimachinery.cel.nodes import Unusable
 from kubarium.apimachinery.cel.rule_evaluation import ABSENT, Enough, Evaluation, Place, Rule
 from kubarium.apimachinery.cel.types import (
     BOOL,
@@ -137,6 +138,9 @@ class Rules:
         variables = {"self": kind, "oldSelf": optional_of(kind) if optional_old else kind}
         try:
             program = _program(document["rule"], variables, BOOL)
+        except Unusable as error:
+            self._note(document, path / "rule", f"program instantiation failed: {error}")
+            return None
         except CompileError as error:
             self._note(document, path / "rule", f"compilation failed: {error}")
             return None
@@ -162,6 +166,8 @@ class Rules:
             return None
         try:
             return _program(expression, variables, STRING)
+        except Unusable as error:
+            self._note(document, path, f"messageExpression instantiation failed: {error}")
         except CompileError as error:
             self._note(document, path, f"messageExpression compilation failed: {error}")
         except _WrongResult:
@@ -213,7 +219,7 @@ class _WrongResult(Exception):
 
 
 def _program(expression: str, variables: Mapping[str, Type], wanted: Type) -> Program:
-    program = compile(expression, variables, estimate=True)
+    program = compile(expression, variables, estimate=True, mutations=False)
     if program.result_type.kind != wanted.kind:
         raise _WrongResult
     return program

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import Any, NamedTuple
 
-from kubarium.apimachinery.cel.call_costs import by_length, by_two_passes
+from kubarium.apimachinery.cel.call_costs import by_length, by_network, by_networks, by_two_passes
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -26,6 +26,11 @@ class CIDR(NamedTuple):
     """A network, with the address that was written before the slash."""
 
     interface: _Interface
+
+    @property
+    def size(self) -> int:
+        """The bytes that the network's address has."""
+        return -(-self.interface.network.prefixlen // 8)
 
 
 register_class("ip", IP)
@@ -119,12 +124,12 @@ def _cidr(text: str) -> CIDR:
     return found
 
 
-@function("cidr.containsIP | string -> bool", "cidr.containsIP | ip -> bool")
+@function("cidr.containsIP | string -> bool", "cidr.containsIP | ip -> bool", cost=by_network)
 def _contains_ip(cidr: CIDR, ip: Any) -> bool:
     return (_ip(ip) if isinstance(ip, str) else ip).address in cidr.interface.network
 
 
-@function("cidr.containsCIDR | string -> bool", "cidr.containsCIDR | cidr -> bool")
+@function("cidr.containsCIDR | string -> bool", "cidr.containsCIDR | cidr -> bool", cost=by_networks)
 def _contains_cidr(cidr: CIDR, other: Any) -> bool:
     inner = (_cidr(other) if isinstance(other, str) else other).interface.network
     outer = cidr.interface.network

@@ -31,7 +31,8 @@ class Authorizer(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
 
 
-register_class("authorizer", Authorizer)
+for _kind in ("authorizer", "path_check", "group_check", "resource_check"):
+    register_class(_kind, Authorizer)
 register_class("decision", Decision)
 
 
@@ -39,18 +40,21 @@ def _with(authorizer: Authorizer, *more: tuple[str, str]) -> Authorizer:
     return authorizer._replace(attributes=(*authorizer.attributes, *more))
 
 
+_STEPS = {
+    "path": ("authorizer", "path_check"),
+    "group": ("authorizer", "group_check"),
+    "resource": ("group_check", "resource_check"),
+    **dict.fromkeys(
+        ("subresource", "namespace", "name", "fieldSelector", "labelSelector"),
+        ("resource_check", "resource_check"),
+    ),
+}
+"""What may be said of what, and what is made of it."""
+
+
 def _register_steps() -> None:
-    for name in (
-        "path",
-        "group",
-        "resource",
-        "subresource",
-        "namespace",
-        "name",
-        "fieldSelector",
-        "labelSelector",
-    ):
-        function(f"authorizer.{name} | string -> authorizer")(
+    for name, (before, after) in _STEPS.items():
+        function(f"{before}.{name} | string -> {after}")(
             lambda authorizer, text, name=name: _with(authorizer, (name, text))
         )
 
@@ -63,7 +67,11 @@ def _service_account(authorizer: Authorizer, namespace: str, name: str) -> Autho
     return _with(authorizer, ("serviceAccount", f"{namespace}/{name}"))
 
 
-@function("authorizer.check | string -> decision", cost=lambda authorizer, verb: 350_000)
+@function(
+    "path_check.check | string -> decision",
+    "resource_check.check | string -> decision",
+    cost=lambda authorizer, verb: 350_000,
+)
 def _check(authorizer: Authorizer, verb: str) -> Decision:
     return authorizer.ask({**dict(authorizer.attributes), "verb": verb})
 

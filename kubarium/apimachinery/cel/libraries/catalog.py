@@ -12,17 +12,17 @@ from kubarium.apimachinery.cel.libraries import (
     authorizer,
     encodings,
     formats,
-    images,
     lists,
     optionals,
     quantities,
+    sequences,
     text,
     urls,
     versions,
 )
 
 LIBRARIES = (
-    standard, conversions, optionals, text, lists, encodings, urls, addresses, quantities, versions, formats, images,
+    standard, conversions, optionals, text, lists, sequences, encodings, urls, addresses, quantities, versions, formats,
     authorizer,
 )  # fmt: skip
 """Every module with functions."""

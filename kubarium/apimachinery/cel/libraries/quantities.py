@@ -28,7 +28,7 @@ def _quantity(text: str) -> Quantity:
         raise EvaluationError(str(error)) from None
 
 
-@function("quantity.sign | -> int")
+@function("sign | quantity -> int")
 def _sign(amount: Quantity) -> int:
     return (amount.nano > 0) - (amount.nano < 0)
 

@@ -31,15 +31,17 @@ def _char_at(text: str, index: int) -> str:
 
 @function("string.indexOf | string -> int", "string.indexOf | string, int -> int", cost=by_traversal)
 def _index_of_text(text: str, part: str, start: int = 0) -> int:
-    if not 0 <= start <= len(text):
+    if start < 0:
         raise EvaluationError(f"index out of range: {start}")
     return text.find(part, start)
 
 
 @function("string.lastIndexOf | string -> int", "string.lastIndexOf | string, int -> int", cost=by_traversal)
 def _last_index_of_text(text: str, part: str, last: int | None = None) -> int:
-    if last is not None and not 0 <= last <= len(text):
+    if last is not None and last < 0:
         raise EvaluationError(f"index out of range: {last}")
+    if last is not None and last > len(text):
+        return -1
     return text.rfind(part) if last is None else text.rfind(part, 0, last + len(part))
 
 
@@ -131,6 +133,10 @@ def _format(text: str, args: Sequence[Any]) -> str:
     return _VERB.sub(replace, text)
 
 
+_TIMES = "\u00d7"
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def _formatted(value: Any, verb: str, precision: str | None) -> str:
     digits = int(precision) if precision is not None else 6
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -141,7 +147,8 @@ def _formatted(value: Any, verb: str, precision: str | None) -> str:
     if verb == "f" and number:
         return f"{value:.{digits}f}"
     if verb == "e" and number:
-        return f"{value:.{digits}e}"
+        mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+        return f"{mantissa}{_TIMES}10{exponent.lstrip('+').translate(_RAISED)}"
     if verb == "b" and isinstance(value, int):
         return f"{int(value):b}"
     if verb == "o" and isinstance(value, int):
@@ -153,12 +160,15 @@ def _formatted(value: Any, verb: str, precision: str | None) -> str:
     raise EvaluationError(f'error during formatting: unrecognized formatting clause "{verb}"')
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, *, inside: bool = False) -> str:
+    """A value as text; within lists and maps, texts are quoted."""
     if isinstance(value, list):
-        return f"[{', '.join(_shown(item) for item in value)}]"
+        return f"[{', '.join(_shown(item, inside=True) for item in value)}]"
     if isinstance(value, Mapping):
-        pairs = sorted((_shown(key), _shown(item)) for key, item in value.items())
-        return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
+        pairs = sorted((_shown(key, inside=True), _shown(item, inside=True)) for key, item in value.items())
+        return "{" + ", ".join(f"{key}:{item}" for key, item in pairs) + "}"
+    if inside and isinstance(value, str):
+        return _quote(value)
     return "null" if value is None else conversions.to_string(value)
 
 

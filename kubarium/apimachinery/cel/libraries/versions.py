@@ -43,7 +43,7 @@ def _normalized(text: str) -> str:
 
 def parse_semver(text: str, normalize: bool = False) -> SemVer | None:
     """The version that a text stands for, or None."""
-    match = _SEMVER.fullmatch(_normalized(text) if normalize else text)
+    match = _SEMVER.fullmatch(_normalized(text) if normalize and text else text)
     if match is None:
         return None
     return SemVer(int(match[1]), int(match[2]), int(match[3]), tuple(match[4].split(".")) if match[4] else ())
