@@ -19,12 +19,15 @@ _JSON = (b"content-type", b"application/json")
 class Pipe:
     """One answer without a known length; waits while the client is slow, and hangs up when it has stopped reading."""
 
+    __slots__ = ("_cycle", "_flow", "_protocol", "_send", "_transport", "_write")
+
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._protocol: Any = (scope.get("state") or {}).get("protocol")
         self._cycle: Any = None  # the request under way, if we may write past it
         self._flow: Any = None  # of the connection
         self._transport: Any = None
+        self._write: Any = None  # the transport's
 
     async def open(self) -> None:
         """Send the head."""
@@ -33,30 +36,31 @@ class Pipe:
         cycle = getattr(self._protocol, "cycle", None)
         if getattr(cycle, "chunked_encoding", False):
             self._cycle, self._flow, self._transport = cycle, self._protocol.flow, self._protocol.transport
+            self._write = self._transport.write
 
     async def write(self, body: bytes) -> None:
         """Send some bytes."""
         if self._cycle is None:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             return
-        if self._flow.write_paused:
-            try:
-                async with asyncio.timeout(SLOWEST):
-                    await self._flow.drain()
-            except TimeoutError:
-                self._transport.abort()
-                return
-        self.write_at_once(chunk(body))
+        framed = chunk(body)
+        if self.write_at_once(framed):
+            return
+        try:
+            async with asyncio.timeout(SLOWEST):
+                await self._flow.drain()
+        except TimeoutError:
+            self._transport.abort()
+            return
+        self.write_at_once(framed)
 
-    @property
-    def ready(self) -> bool:
-        """Is `write_at_once` allowed?"""
-        return self._cycle is not None and not self._flow.write_paused
-
-    def write_at_once(self, framed: bytes) -> None:
-        """Send what `chunk` has made without waiting, if it is `ready`."""
+    def write_at_once(self, framed: bytes) -> bool:
+        """Send what `chunk` has made, if that takes no waiting."""
+        if self._cycle is None or self._flow.write_paused:
+            return False
         if not self._cycle.disconnected:
-            self._transport.write(framed)
+            self._write(framed)
+        return True
 
     async def close(self, body: bytes = b"") -> None:
         """Send the last bytes and the end."""

@@ -24,6 +24,7 @@ from apiserver.registry.resource import Resource
 from apiserver.registry.store import raise_translated
 from apiserver.request import RequestContext
 from apiserver.storage.interface import (
+    Batch,
     Change,
     Page,
     RevisionCompacted,
@@ -112,6 +113,11 @@ async def _beginning(
 class Stream:
     """One watch on its way to a client."""
 
+    __slots__ = (
+        "_began", "_begun", "_bookmark_due", "_clock", "_end", "_form", "_options", "_pipe", "_place", "_predicate",
+        "_scope", "_shared", "_told",
+    )  # fmt: skip
+
     def __init__(
         self, pipe: Pipe, form: Form, selection: Selection, options: WatchOptions, context: RequestContext
     ) -> None:
@@ -123,6 +129,7 @@ class Stream:
         self._begun = context.begun
         self._place = (context.info.group, context.info.version, context.info.resource)
         self._told = _EVENTS.of(self._place)
+        self._shared = form.key if selection.predicate is None else None  # equal for streams of equal bytes
         self._scope = (
             "resource" if context.info.name else "namespace" if context.info.namespace else "cluster"
         )
@@ -191,28 +198,22 @@ class Stream:
             if over:
                 return
 
-    def _take(self, batch: Sequence[Change]) -> bool:
+    def _take(self, batch: Batch) -> bool:
         """What `_follow` does with a batch, unless it takes waiting: then the batch goes there."""
-        if not self._pipe.ready:
+        framed = batch.wire.get(self._shared)
+        if framed is None:
+            framed = self._framed(batch)
+        if framed and not self._pipe.write_at_once(framed):
             return False
         self._told.value += len(batch)
-        if len(batch) == 1:
-            framed = self._framed(batch[0])
-        else:
-            body = b"".join(map(self._event, batch))
-            framed = chunk(body) if body else b""
-        if framed:
-            self._pipe.write_at_once(framed)
         return True
 
-    def _framed(self, change: Change) -> bytes:
-        """An event as a chunk, kept beside the event for the other watchers."""
-        event = self._event(change)
-        if not event or self._form.key is None:
-            return chunk(event) if event else b""
-        framed = change.wire.get(event)
-        if framed is None:
-            framed = change.wire[event] = chunk(event)
+    def _framed(self, batch: Batch) -> bytes:
+        """A batch as a chunk, kept with it for the watchers that get the same."""
+        body = b"".join(map(self._event, batch))
+        framed = chunk(body) if body else b""
+        if self._shared is not None:
+            batch.wire[self._shared] = framed
         return framed
 
     def _event(self, change: Change) -> bytes:

@@ -6,7 +6,7 @@ Keys are etcd keys: `/registry/pods/default/web`. A revision is etcd's: one coun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ from kubarium.apimachinery.object import Object
 
 __all__ = [
     "NO_CHECK", "NO_HINTS",
-    "CannotSeal", "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate", "Refused",
-    "RevisionCompacted", "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError", "StorageRefused",
-    "StorageUnavailable", "Stored", "Taker", "Watch",
+    "Batch", "CannotSeal", "Change", "Check", "Hints", "KeyExists", "KeyNotFound", "Modify", "Page", "Predicate",
+    "Refused", "RevisionCompacted", "RevisionConflict", "RevisionTooLarge", "Storage", "StorageError",
+    "StorageRefused", "StorageUnavailable", "Stored", "Taker", "Watch",
 ]  # fmt: skip
 
 
@@ -111,7 +111,17 @@ class Change:
     """The change as events, one for each form that a watcher asked for: encoded once, sent to all."""
 
 
-Taker = Callable[[Sequence[Change]], bool]
+class Batch(list[Change]):
+    """Changes that many watchers get together."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self) -> None:
+        self.wire: dict[Hashable, bytes] = {}
+        """The batch as bytes, one for each form that a watcher asked for."""
+
+
+Taker = Callable[[Batch], bool]
 """Takes a batch at once, without waiting, or says that it cannot."""
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from apiserver.storage import paging
-from apiserver.storage.audience import Audience, Subscription, concerns
+from apiserver.storage.audience import Audience, Recipient, Subscription, concerns
 from apiserver.storage.family import ROOT, Family, Shelf, family_of
 from apiserver.storage.interface import (
     NO_HINTS,
@@ -41,8 +41,8 @@ class WatchCache:
         self._families: dict[str, Family] = {}
         self._wide: dict[str, Audience] = {}  # watchers of several families at once
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._due: list[Subscription] = []  # have something queued since the last `advance`
-        self._late: list[Subscription] = []  # were handed something a moment ago, and wait for the timer
+        self._due: list[Recipient] = []  # have gathered something since the last `advance`
+        self._late: list[Recipient] = []  # were handed something a moment ago, and wait for the timer
         self._complete_after = 0  # families that nobody has seen yet had no changes after this revision
 
     # ------------------------------------------------------------------------------------------------ changing
@@ -88,28 +88,28 @@ class WatchCache:
             family.forget(now)
             family.let_go(now)
 
-    def due(self, subscription: Subscription) -> None:
+    def due(self, recipient: Recipient) -> None:
         """Note that somebody is to be handed something with the next `advance`."""
-        self._due.append(subscription)
+        self._due.append(recipient)
 
     def _hand_out(self) -> None:
         """To those at once who had nothing for a while; the others get it with what comes meanwhile."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         due, self._due = self._due, []
-        for subscription in due:
-            if now - subscription.handed_at >= WINDOW:
-                subscription.hand_out(now)
+        for recipient in due:
+            if now - recipient.handed_at >= WINDOW:
+                recipient.hand_out(now)
             else:
                 if not self._late:
                     loop.call_later(WINDOW, self._hand_out_late)
-                self._late.append(subscription)
+                self._late.append(recipient)
 
     def _hand_out_late(self) -> None:
         now = asyncio.get_running_loop().time()
         late, self._late = self._late, []
-        for subscription in late:
-            subscription.hand_out(now)
+        for recipient in late:
+            recipient.hand_out(now)
 
     def replace(self, objects: Sequence[Stored], revision: int) -> None:
         """Begin anew with a list: histories are gone, and with them every watcher that stood on them."""
@@ -192,12 +192,8 @@ class WatchCache:
             ]
         except RevisionCompacted:
             raise RevisionCompacted(self.revision) from None
-        subscription = Subscription(self, prefix, after_revision, hints, missed)
-        if missed:
-            # What is queued is newer than `after_revision` but must not be offered again.
-            subscription._after = after_revision
-        self._audiences(prefix).setdefault(prefix, Audience()).add(subscription)
-        return subscription
+        audience = self._audiences(prefix).setdefault(prefix, Audience(self))
+        return Subscription(self, audience.company(hints), prefix, after_revision, hints, missed)
 
     def counts(self) -> dict[str, int]:
         """How many objects each family has."""

@@ -47,16 +47,16 @@ async def opened(connection: Connection) -> Pipe:
 async def test_bytes_go_out_as_chunks() -> None:
     connection = Connection()
     answer = await opened(connection)
-    assert answer.ready
     await answer.write(b"hello")
-    assert connection.sent == [b"5\r\nhello\r\n"]
+    assert answer.write_at_once(b"framed")
+    assert connection.sent == [b"5\r\nhello\r\n", b"framed"]
     connection.writable.clear()
-    assert not answer.ready
+    assert not answer.write_at_once(b"never")
     waiting = asyncio.ensure_future(answer.write(b"x" * 16))
     await asyncio.sleep(0)
     connection.writable.set()
     await waiting
-    assert connection.sent[1:] == [b"10\r\n" + b"x" * 16 + b"\r\n"]
+    assert connection.sent[2:] == [b"10\r\n" + b"x" * 16 + b"\r\n"]
 
 
 async def test_a_client_that_has_stopped_reading_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 
 import pytest
 
 from apiserver.storage import audience, family, watch_cache
+from apiserver.storage.audience import Subscription
 from apiserver.storage.family import family_of
 from apiserver.storage.interface import Change, Hints, RevisionCompacted
 from apiserver.storage.stored import NotAnObject, Stored, encode, stored
@@ -124,7 +126,8 @@ async def test_a_taker_that_fails_leaves_the_change_to_the_watcher(monkeypatch: 
         await waiting[1]
 
 
-async def test_changes_that_follow_each_other_fast_come_together() -> None:
+async def test_changes_that_follow_each_other_fast_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "WINDOW", 0.3)
     cache, hand = WatchCache(), Hand()
     watch = cache.watch("/registry/pods/", 0)
     watch.hand_to(hand)
@@ -138,6 +141,82 @@ async def test_changes_that_follow_each_other_fast_come_together() -> None:
     watch.close()
     with pytest.raises(StopAsyncIteration):
         await waiting
+
+
+async def test_who_leaves_the_others_takes_along_what_they_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_cache, "WINDOW", 3600.0)
+    cache, hand = WatchCache(), Hand()
+    watches = [cache.watch("/registry/pods/", 0) for _ in range(3)]
+    for watch in watches:
+        watch.hand_to(hand)
+    waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
+    await asyncio.sleep(0)
+    happen(cache, pod("web", 1), pod("web", 2))
+    assert hand.taken == [[1]] * 3
+    assert [watch.revision for watch in watches] == [1] * 3
+    watches[0].wake()
+    watches[1].close()
+    for one in waiting[:2]:
+        assert [change.revision for change in await one] == [2]
+    late = cache.watch("/registry/pods/", 2)
+    late.hand_to(hand)
+    waiting += [asyncio.ensure_future(anext(watch)) for watch in (watches[0], late)]
+    await asyncio.sleep(0)
+    cache._hand_out_late()
+    assert hand.taken == [[1]] * 3 + [[2]]  # for the one who has stayed
+    for one in waiting[2:]:
+        one.cancel()
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_nothing_is_lost_and_nothing_comes_twice(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    monkeypatch.setattr(watch_cache, "WINDOW", chance.choice([0.0, 0.0005]))
+    cache = WatchCache()
+    seen: list[list[int]] = []
+    tasks = []
+
+    async def follow(watch: Subscription, mine: list[int]) -> None:
+        async for batch in watch:
+            mine += [change.revision for change in batch]
+            await asyncio.sleep(0)
+
+    def begin() -> Subscription:
+        mine: list[int] = [*range(1, cache.revision + 1)]
+        seen.append(mine)
+
+        def take(batch: Sequence[Change]) -> bool:
+            if chance.random() < 0.2:
+                return False
+            mine.extend(change.revision for change in batch)
+            return True
+
+        watch = cache.watch("/registry/pods/", cache.revision)
+        if chance.random() < 0.8:
+            watch.hand_to(take)
+        tasks.append(asyncio.ensure_future(follow(watch, mine)))
+        return watch
+
+    watches = [begin() for _ in range(4)]
+    revision = 0
+    for _ in range(200):
+        for _ in range(chance.randint(1, 3)):
+            revision += 1
+            cache.apply(revision, "/registry/pods/default/web", pod("web", revision))
+        cache.advance(revision)
+        for watch, mine in zip(watches, seen, strict=True):
+            assert watch.revision >= (mine[-1] if mine else 0)
+        if chance.random() < 0.5:
+            await asyncio.sleep(chance.choice([0, 0, 0.0005]))
+        if chance.random() < 0.2:
+            chance.choice(watches).wake()
+        if chance.random() < 0.05:
+            watches.append(begin())
+    for watch in watches:
+        watch.close()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*tasks)
+    assert all(mine == [*range(1, revision + 1)] for mine in seen)
 
 
 def test_history_is_forgotten_family_by_family(monkeypatch: pytest.MonkeyPatch) -> None:
