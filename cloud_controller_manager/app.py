@@ -20,6 +20,7 @@ from kubarium.client.informer import Informers
 from kubarium.client.kubeconfig import of_program
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
+from kubarium.client.running_controllers import RUNNING
 from kubarium.client.secure_pages import SecurePages
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
@@ -99,6 +100,7 @@ async def run_controllers(client: Client, options: Options, provider: CloudProvi
             group.create_task(provider.load_balancers.watch(clock), name="load balancers")
         for controller in controllers:
             group.create_task(controller.run(), name=controller.name)
+            RUNNING.set((controller.name, NAME), 1.0)
 
 
 def build_controllers(

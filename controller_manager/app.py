@@ -15,6 +15,7 @@ from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
+from kubarium.client.running_controllers import RUNNING
 from kubarium.client.secure_pages import SecurePages
 from kubarium.client.transport import NetworkTransport, Transport
 from kubarium.component_base import logging
@@ -58,6 +59,7 @@ class Manager:
                 group.create_task(recorder.run(), name="events")
             for name, controller in built:
                 group.create_task(controller.run(), name=name)
+                RUNNING.set((name, NAME), 1.0)
                 if self.options.controller_start_interval:
                     await self.clock.sleep(self.options.controller_start_interval)
 

@@ -41,6 +41,21 @@ AUTOSCALER_SECONDS = Timings(
     ("action", "error"),
     [0.001 * 2**power for power in range(15)],
 )
+_COMPUTED = (
+    "The label 'action' should be either 'scale_down', 'scale_up', or 'none'. {}he label 'error' should be either "
+    "'spec', 'internal', or 'none'. The label 'metric_type' corresponds to HPA.spec.metrics[*].type"
+)
+METRIC_COMPUTATIONS = Counts(
+    "horizontal_pod_autoscaler_controller_metric_computation_total",
+    "Number of metric computations. " + _COMPUTED.format("Also, t"),
+    ("action", "error", "metric_type"),
+)
+METRIC_SECONDS = Timings(
+    "horizontal_pod_autoscaler_controller_metric_computation_duration_seconds",
+    "The time(seconds) that the HPA controller takes to calculate one metric. " + _COMPUTED.format("T"),
+    ("action", "error", "metric_type"),
+    [0.001 * 2**power for power in range(15)],
+)
 JOB_PODS_FINISHED = Counts(
     "job_controller_job_pods_finished_total",
     "The number of finished Pods that are fully tracked",

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-import prometheus_client
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from kubarium.api.core.pod import resources
 from kubarium.api.core.pod.status import is_terminal
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of
+from kubarium.component_base import stability
 from kubarium.component_base.serving import Page, Scope
 
 LABELS = ("namespace", "pod", "node", "scheduler", "priority", "resource", "unit")
@@ -56,7 +56,7 @@ def page_of(pods: Callable[[], Iterable[Object]]) -> Page:
     registry.register(PodResources(pods))
 
     async def page(scope: Scope) -> tuple[int, str, bytes]:
-        return 200, "text/plain; version=0.0.4; charset=utf-8", prometheus_client.generate_latest(registry)
+        return 200, "text/plain; version=0.0.4; charset=utf-8", stability.exposition(registry)
 
     return page
 

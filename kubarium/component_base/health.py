@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import prometheus_client
 
-from kubarium.component_base import logging
+from kubarium.component_base import logging, stability
 from kubarium.component_base.metrics import Counts, Readings
 from kubarium.component_base.serving import Page, Scope
 
@@ -121,12 +121,12 @@ class Health:
 
 async def metrics_page(scope: Scope) -> tuple[int, str, bytes]:
     """Everything that this process measures, in Prometheus' text form."""
-    return 200, _EXPOSITION, prometheus_client.generate_latest()
+    return 200, _EXPOSITION, stability.exposition()
 
 
 async def slis_page(scope: Scope) -> tuple[int, str, bytes]:
     """What the checks said, in Prometheus' text form."""
-    return 200, _EXPOSITION, prometheus_client.generate_latest(_SLIS)
+    return 200, _EXPOSITION, stability.exposition(_SLIS)
 
 
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kubarium.apimachinery.object import Object
+from kubarium.component_base import stability
 from kubarium.component_base.metrics import Counts, Readings, Timings
 
 RELIST_SECONDS = prometheus_client.Histogram(
@@ -58,7 +59,7 @@ PROBE_TOTAL = prometheus_client.Counter(
 
 def probes_page() -> bytes:
     """`/metrics/probes`."""
-    return prometheus_client.generate_latest(PROBES)
+    return stability.exposition(PROBES)
 
 
 class _Watched(Collector):

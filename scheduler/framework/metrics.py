@@ -19,7 +19,8 @@ def _doubling(first: float, count: int) -> list[float]:
 
 schedule_attempts = Counter(
     "scheduler_schedule_attempts",
-    "Number of attempts to schedule pods, by the result.",
+    "Number of attempts to schedule pods, by the result. 'unschedulable' means a pod could not be scheduled, while "
+    "'error' means an internal scheduler problem.",
     ["profile", "result"],
 )
 attempt_seconds = Histogram(
@@ -35,7 +36,8 @@ algorithm_seconds = Histogram(
 )
 sli_seconds = Histogram(
     "scheduler_pod_scheduling_sli_duration_seconds",
-    "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue, over all attempts.",
+    "E2e latency for a pod being scheduled, from the time the pod enters the scheduling queue and might involve "
+    "multiple scheduling attempts.",
     ["attempts"],
     buckets=_doubling(0.01, 20),
 )
@@ -56,7 +58,14 @@ plugin_seconds = Histogram(
     ["extension_point", "plugin", "status"],
     buckets=[0.00001 * 1.5**power for power in range(20)],
 )
-pending_pods = Gauge("scheduler_pending_pods", "Number of pending pods, by the queue type.", ["queue"])
+pending_pods = Gauge(
+    "scheduler_pending_pods",
+    "Number of pending pods, by the queue type. 'active' means number of pods in activeQ; 'backoff' means number of "
+    "pods in backoffQ; 'unschedulable' means number of pods in unschedulablePods that the scheduler attempted to "
+    "schedule and failed; 'gated' is the number of unschedulable pods that the scheduler never attempted to schedule "
+    "because they are gated.",
+    ["queue"],
+)
 incoming_pods = Counter(
     "scheduler_queue_incoming_pods",
     "Number of pods added to scheduling queues by event and queue type.",
@@ -64,7 +73,8 @@ incoming_pods = Counter(
 )
 unschedulable_pods = Gauge(
     "scheduler_unschedulable_pods",
-    "The number of unschedulable pods broken down by plugin name.",
+    "The number of unschedulable pods broken down by plugin name. A pod will increment the gauge for all plugins that "
+    "caused it to not schedule and so this metric have meaning only when broken down by plugin.",
     ["plugin", "profile"],
 )
 preemption_attempts = Counter(
@@ -83,7 +93,7 @@ permit_wait_seconds = Histogram(
 )
 goroutines = Gauge(
     "scheduler_goroutines",
-    "Number of running tasks split by the work they do such as binding.",
+    "Number of running goroutines split by the work they do such as binding.",
     ["operation"],
 )
 cache_size = Gauge(

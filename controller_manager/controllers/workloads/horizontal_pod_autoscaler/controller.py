@@ -210,9 +210,12 @@ class HorizontalPodAutoscalerController(Controller):
         proposals: list[Proposal | None] = []
         failures: list[tuple[Object, NoMetrics]] = []
         for metric in spec_of(autoscaler).get("metrics") or []:
+            began = self.clock.monotonic()
             try:
                 proposals.append(await self.proposer.propose(question, metric))
+                self._measure(metric, began, proposals[-1], current)
             except NoMetrics as error:
+                self._measure(metric, began, None, current)
                 proposals.append(None)
                 failures.append((metric, error))
                 self.events.event(autoscaler, "Warning", f"FailedGet{metric['type']}Metric", str(error))
@@ -230,6 +233,14 @@ class HorizontalPodAutoscalerController(Controller):
         text = f"the HPA was able to successfully calculate a replica count from {best.name}"
         self._set(autoscaler, "ScalingActive", True, "ValidMetricFound", text)
         return best
+
+    def _measure(self, metric: Object, began: float, proposal: Proposal | None, current: int) -> None:
+        """Count the calculation of one metric, and how long it took."""
+        wanted = current if proposal is None else proposal.replicas
+        action = "scale_down" if wanted < current else "scale_up" if wanted > current else "none"
+        labels = (action, "internal" if proposal is None else "none", metric["type"])
+        metrics.METRIC_COMPUTATIONS.add(labels)
+        metrics.METRIC_SECONDS.observe(labels, self.clock.monotonic() - began)
 
     def _selector_of(self, autoscaler: Object, scale: Object) -> str:
         selector = status_of(scale).get("selector") or ""
