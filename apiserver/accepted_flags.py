@@ -46,14 +46,11 @@ class AcceptedFlags:
     etcd_readycheck_timeout: Duration = flag(2.0, _ETCD)
     etcd_servers_overrides: str = flag("", "Accepted if empty; one etcd holds everything.", choices=("",))
     external_hostname: str = flag("", "Accepted; documents name the address that is advertised.")
-    egress_selector_config_file: str = flag("", "Accepted if it can be understood; connections are direct.")
+    egress_selector_config_file: str = flag("", "Accepted if all its connections are direct.")
     goaway_chance: float = flag(0.0, _HTTP)
     http2_max_streams_per_connection: int = flag(0, _HTTP)
     kubelet_timeout: Duration = flag(
         5.0, "Accepted; kubelets are waited for as long as the request may take."
-    )
-    kubernetes_service_node_port: int = flag(
-        0, "Accepted if 0; the service kubernetes has a cluster IP.", choices=(0,)
     )
     lease_reuse_duration_seconds: int = flag(60, "Accepted; leases of etcd are reused for a minute.")
     livez_grace_period: Duration = flag(0.0, "Accepted; the server is alive when it listens.")
@@ -82,6 +79,6 @@ class AcceptedFlags:
     storage_backend: str = flag("etcd3", "Accepted if etcd3.", choices=("", "etcd3"))
     storage_initialization_timeout: Duration = flag(60.0, "Accepted; storage is waited for however long.")
     storage_media_type: str = flag("application/vnd.kubernetes.protobuf", _ONE_FORM)
-    tracing_config_file: str = flag("", "Accepted if it can be understood; no traces are exported.")
+    tracing_config_file: str = flag("", "Accepted if empty; no traces are exported.", choices=("",))
     watch_cache: bool = flag(True, _CACHES)
     watch_cache_sizes: tuple[str, ...] = flag((), _CACHES)

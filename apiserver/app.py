@@ -492,6 +492,7 @@ def _facts(options: Options) -> Facts:
         secure_port=options.secure_port,
         service_cidrs=options.service_cluster_ip_range,
         hostname=socket.gethostname(),
+        service_node_port=options.kubernetes_service_node_port,
         client_ca=content(options.client_ca_file),
         request_header_ca=content(options.requestheader_client_ca_file),
         request_header_allowed_names=options.requestheader_allowed_names,

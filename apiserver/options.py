@@ -205,6 +205,9 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     service_cluster_ip_range: tuple[str, ...] = flag(
         ("10.96.0.0/12",), "CIDRs from which cluster IPs are given.", group=MISC
     )
+    kubernetes_service_node_port: int = flag(
+        0, "If not 0, the service kubernetes is of type NodePort, with this port on every node."
+    )
     service_node_port_range: str = flag(
         "30000-32767", "Ports that services of type NodePort may have.", group=MISC
     )

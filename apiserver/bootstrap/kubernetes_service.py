@@ -40,6 +40,7 @@ class KubernetesService:
     cluster_ip: str
     hostname: str
     service_port: int = 443
+    node_port: int = 0  # 0: none
     _holder: str = field(default_factory=lambda: str(uuid.uuid4()))
     _written: list[str] | None = None
 
@@ -97,15 +98,21 @@ class KubernetesService:
 
     async def _ensure_service(self) -> None:
         services = self.client.resource("v1", "services")
-        ports = [{"name": "https", "port": self.service_port, "protocol": "TCP", "targetPort": self.port}]
+        port = {"name": "https", "port": self.service_port, "protocol": "TCP", "targetPort": self.port}
+        ports = [port | {"nodePort": self.node_port} if self.node_port else port]
         try:
             found = await services.get(_NAME, _NAMESPACE)
         except errors.NotFound:
             await services.create(self._service(ports))
             return
-        kept = [{key: port.get(key) for key in ports[0]} for port in spec_of(found).get("ports") or []]
-        if kept != ports:
-            await services.patch(_NAME, {"spec": {"ports": ports}}, _NAMESPACE)
+        spec = spec_of(found)
+        kept = [{key: port.get(key) for key in ports[0]} for port in spec.get("ports") or []]
+        if kept != ports or spec.get("type") != self._type:
+            await services.patch(_NAME, {"spec": {"type": self._type, "ports": ports}}, _NAMESPACE)
+
+    @property
+    def _type(self) -> str:
+        return "NodePort" if self.node_port else "ClusterIP"
 
     def _service(self, ports: list[Object]) -> Object:
         return {
@@ -117,7 +124,7 @@ class KubernetesService:
                 "labels": {"component": "apiserver", "provider": "kubernetes"},
             },
             "spec": {
-                "type": "ClusterIP",
+                "type": self._type,
                 "clusterIP": self.cluster_ip,
                 "clusterIPs": [self.cluster_ip],
                 "ipFamilies": [_family(self.cluster_ip)],

@@ -33,6 +33,7 @@ class Facts:
     secure_port: int
     service_cidrs: tuple[str, ...] = ("10.96.0.0/12",)
     hostname: str = "localhost"
+    service_node_port: int = 0  # of the Service `kubernetes`; 0: it has none
     client_ca: str = ""  # PEM
     request_header_ca: str = ""  # PEM
     request_header_allowed_names: tuple[str, ...] = ("front-proxy-client",)
@@ -59,7 +60,13 @@ class Bootstrap:
         self._facts = facts
         self._clock = clock
         self._service = KubernetesService(
-            client, clock, facts.advertise_address, facts.secure_port, facts.cluster_ip, facts.hostname
+            client,
+            clock,
+            facts.advertise_address,
+            facts.secure_port,
+            facts.cluster_ip,
+            facts.hostname,
+            node_port=facts.service_node_port,
         )
         self.done = asyncio.Event()
 

@@ -153,17 +153,8 @@ def write(path: Path, kind: str, version: str, **more: Any) -> str:
     return str(path)
 
 
-def test_files_without_effect_are_judged(tmp_path: Path) -> None:
-    tracing, version = tmp_path / "tracing", "apiserver.config.k8s.io/v1"
-    good = write(
-        tracing, "TracingConfiguration", version, endpoint="localhost:4317", samplingRatePerMillion=100
-    )
-    without_effect.check(Options(tracing_config_file=good, goaway_chance=0.02))
-    bad = write(tracing, "TracingConfiguration", version, samplingRatePerMillion=-1)
-    with pytest.raises(
-        ConfigurationError, match="samplingRatePerMillion: Invalid value: -1: sampling rate must be"
-    ):
-        without_effect.check(Options(tracing_config_file=bad))
+def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
+    without_effect.check(Options(goaway_chance=0.02))
     with pytest.raises(
         ConfigurationError, match=r"--goaway-chance can not be less than 0 or greater than 0.02"
     ):
@@ -174,8 +165,14 @@ def test_files_without_effect_are_judged(tmp_path: Path) -> None:
         "connection": {"proxyProtocol": "GRPC", "transport": {"uds": {"udsName": "/s"}}},
     }
     egress, version = tmp_path / "egress", "apiserver.k8s.io/v1beta1"
-    file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct, proxied])
+    file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct])
     without_effect.check(Options(egress_selector_config_file=file))
+    file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct, proxied])
+    unsupported = (
+        r'egressSelections\[1\].connection.proxyProtocol: Unsupported value: "GRPC": supported values'
+    )
+    with pytest.raises(ConfigurationError, match=unsupported):
+        without_effect.check(Options(egress_selector_config_file=file))
     file = write(
         egress, "EgressSelectorConfiguration", version, egressSelections=[{**direct, "name": "elsewhere"}]
     )

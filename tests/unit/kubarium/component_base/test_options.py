@@ -93,7 +93,7 @@ PROGRAMS: dict[str, tuple[Any, str]] = {
         "--debug-socket-path=/s --enable-logs-handler=false --etcd-servers-overrides= --kubernetes-service-node-port=0 "
         "--min-compatibility-version=1.35 --service-account-signing-endpoint= --tls-curve-preferences=29 "
         "--cors-allowed-origins=//a$ --shutdown-delay-duration=1s --strict-transport-security-directives=preload "
-        "--tls-sni-cert-key=a,b --tls-sni-cert-key=c,d:e,f --tracing-config-file=/f --egress-selector-config-file=/f",
+        "--tls-sni-cert-key=a,b --tls-sni-cert-key=c,d:e,f --tracing-config-file= --egress-selector-config-file=/f",
     ),
 }
 
