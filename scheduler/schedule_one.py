@@ -162,10 +162,11 @@ class Scheduler:
         for extender in self._extenders:
             if extender.prioritizes(pod):
                 totals += await extender.prioritize(pod, nodes, feasible)
-        masked = totals if left == len(feasible) else np.where(feasible, totals, -1.0)
-        best = (masked == masked.max()).nonzero()[0]
+        if left != len(feasible):
+            np.copyto(totals, -1.0, where=~feasible)
+        best = (totals == totals.max()).nonzero()[0]
         place = int(best[framework.handle.random.randrange(len(best))])
-        return Choice(verdict, nodes.name_of(place), masked, parts)
+        return Choice(verdict, nodes.name_of(place), totals, parts)
 
     async def _ask_extenders(self, pod: PodInfo, verdict: Verdict) -> None:
         for extender in self._extenders:

@@ -388,7 +388,8 @@ class Nodes:
         self._nonzero_cpu.values[place] += sign * pod.nonzero_cpu
         self._nonzero_memory.values[place] += sign * pod.nonzero_memory
         for name, number in pod.requests.items():
-            self.resource(name).requested[place] += sign * number
+            resource = self.resources.get(name) or self.resource(name)
+            resource.requested[place] += sign * number
         for port in pod.host_ports:
             self._count_port(port, place, sign)
         if pod.volumes:

@@ -66,8 +66,8 @@ class PodInfo:
     __slots__ = (
         "affinity_terms", "anti_affinity_terms", "host_ports", "key", "kind", "name", "namespace", "node",
         "nonzero_cpu",
-        "nonzero_memory", "pod", "preferred_terms", "priority", "requests", "scheduler_name", "selector_shape", "spec",
-        "toleration_shape", "uid", "volumes",
+        "nonzero_memory", "pod", "preferred_terms", "priority", "request_shape", "requests", "scheduler_name",
+        "selector_shape", "spec", "toleration_shape", "uid", "volumes",
     )  # fmt: skip
 
     def __init__(self, pod: Object) -> None:
@@ -84,6 +84,8 @@ class PodInfo:
         self.kind = kind_of(metadata)
         self.requests = resources.requests_of(pod)
         self.nonzero_cpu, self.nonzero_memory = _nonzero(spec, self.requests)
+        # The same for all pods that ask for the same.
+        self.request_shape = (self.nonzero_cpu, self.nonzero_memory, *self.requests.items())
         self.host_ports = _host_ports(spec)
         wanted = spec.get("affinity") or {}
         self.selector_shape: bytes = (
@@ -91,7 +93,8 @@ class PodInfo:
             if spec.get("nodeSelector") or wanted.get("nodeAffinity")
             else b""
         )
-        self.toleration_shape: bytes = encode_to_keep(spec.get("tolerations") or [])
+        tolerations = spec.get("tolerations")
+        self.toleration_shape: bytes = encode_to_keep(tolerations) if tolerations else b"[]"
         self.affinity_terms: tuple[Term, ...] = ()
         self.anti_affinity_terms: tuple[Term, ...] = ()
         self.preferred_terms: tuple[WeightedTerm, ...] = ()

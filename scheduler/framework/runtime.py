@@ -210,13 +210,12 @@ class Framework:
     def score(
         self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask
     ) -> tuple[Scores, PluginScores]:
-        """The sum of all weighted scores, and each plugin's part of it."""
+        """The sum of all weighted scores, which is the caller's own, and each plugin's part of it, which is not."""
         measured = self._measured
         started = time.perf_counter() if measured else 0.0
         for pre_score in self.pre_score_plugins:
             if pre_score.pre_score(state, pod, nodes, feasible) is not None:
                 state.skip_score.add(pre_score.name)
-        total = np.zeros(nodes.length)
         parts = PluginScores()
         for plugin in self.score_plugins:
             if plugin.name in state.skip_score:
@@ -228,10 +227,9 @@ class Framework:
                 self._observe_plugin("Score", plugin.name, time.perf_counter() - begun)
             weight = self.weights[plugin.name]
             parts[plugin.name] = scores * weight if weight != 1 else scores
-            total += parts[plugin.name]
         if measured:
             self._observe("Score", "Success", time.perf_counter() - started)
-        return total, parts
+        return _sum(list(parts.values()), nodes.length), parts
 
     # ---- a node is chosen
 
@@ -306,3 +304,13 @@ class Framework:
             child = metrics.extension_point_seconds.labels(point, self.name, status)
             self._point_metrics[point, status] = child
         child.observe(seconds)
+
+
+def _sum(parts: Sequence[Scores], length: int) -> Scores:
+    """A new array; without one of zeros to begin with, where there are two to add."""
+    if len(parts) < 2:
+        return parts[0].copy() if parts else np.zeros(length)
+    total: Scores = parts[0] + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from scheduler.framework.interface import (
 from scheduler.framework.nodes import Nodes, Places
 from scheduler.framework.pod_info import PodInfo
 
+REMEMBERED_REQUESTS = 1024  # of different pods
+
 
 class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
     """100 where all fractions would be equal, less by the standard deviation between them."""
@@ -32,12 +34,23 @@ class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
         super().__init__(handle, args)
         named = args.get("resources") or [{"name": "cpu"}, {"name": "memory"}]
         self._resources = [entry["name"] for entry in named]
+        self._asked: dict[Hashable, tuple[Mapping[str, int], Hashable]] = {}
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Status | None:
         # A pod that asks for nothing would always go where the balance is best, and so all of them to one node.
         return None if any(pod.requests.get(name) for name in self._resources) else SKIP
 
     def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
+        use, key = self._asked.get(pod.request_shape) or self._read(pod, nodes)
+        found: Scores = nodes.followed(
+            key,
+            lambda places: _balance(use, nodes, places),
+            (lambda place: _balance_at(use, nodes, place)) if len(use) == 2 else None,
+        )
+        return found
+
+    def _read(self, pod: PodInfo, nodes: Nodes) -> tuple[Mapping[str, int], Hashable]:
+        """What pods like this one take of each resource, and a key for it."""
         use = {
             name: pod.requests.get(name, 0)
             for name in self._resources
@@ -45,12 +58,10 @@ class NodeResourcesBalancedAllocation(PreScorePlugin, ScorePlugin):
         }
         for name in use:
             nodes.resource(name)
-        found: Scores = nodes.followed(
-            (self.name, tuple(use.items())),
-            lambda places: _balance(use, nodes, places),
-            (lambda place: _balance_at(use, nodes, place)) if len(use) == 2 else None,
-        )
-        return found
+        if len(self._asked) >= REMEMBERED_REQUESTS:
+            self._asked.clear()
+        read = self._asked[pod.request_shape] = (use, (self.name, *use.items()))
+        return read
 
 
 def _balance(use: Mapping[str, int], nodes: Nodes, places: Places) -> Scores:

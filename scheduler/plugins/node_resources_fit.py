@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Hashable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,18 @@ from scheduler.framework.interface import (
 from scheduler.framework.nodes import Nodes, Places
 from scheduler.framework.pod_info import PodInfo
 
-ALWAYS_CHECKED = ("cpu", "memory", "ephemeral-storage")
+REMEMBERED_REQUESTS = 1024  # of different pods
+
+
+class _Asked(NamedTuple):
+    """What a pod requests, read once."""
+
+    wanted: Mapping[str, int]  # that there must be room for
+    extended: tuple[str, ...]  # of these, what devices may stand for
+    room_key: Hashable
+    named: Mapping[str, float]  # resources that tell where it is best put, and their weights
+    use: Mapping[str, int]  # what the pod counts for in each of them
+    rank_key: Hashable
 
 
 class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
@@ -49,6 +61,7 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         }
         self._strategy: str = strategy.get("type") or "LeastAllocated"
         shape = (strategy.get("requestedToCapacityRatio") or {}).get("shape") or []
+        self._asked: dict[Hashable, _Asked] = {}
         self._curve = ([point["utilization"] for point in shape], [point["score"] * 10 for point in shape])
 
     def events(self) -> list[EventHint]:
@@ -60,20 +73,16 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         ]
 
     def filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Iterator[Refusal]:
-        wanted = {
-            name: number for name, number in pod.requests.items() if number and not self._is_ignored(name)
-        }
-        for name in wanted:
-            nodes.resource(name)
+        asked = self._asked.get(pod.request_shape) or self._read(pod, nodes)
+        wanted = asked.wanted
         # What devices can stand for is DynamicResources' affair on nodes that do not offer it themselves.
-        devices = frozenset(n for n in wanted if "/" in n and self.handle.devices.class_for(n))
-        shape = ("room", tuple(wanted.items()), devices)
+        devices = frozenset(name for name in asked.extended if self.handle.devices.class_for(name))
         room: Mask = nodes.followed(
-            shape,
+            (asked.room_key, devices),
             lambda places: _has_room(wanted, devices, nodes, places),
             lambda place: _has_room_at(wanted, devices, nodes, place),
         )
-        if (room | ~nodes.valid).all():
+        if np.count_nonzero(room) == nodes.count:  # a place without a node has no room
             return
         yield Refusal(nodes.pod_count + 1 > nodes.pod_limit, "Too many pods")
         for name, number in wanted.items():
@@ -102,6 +111,22 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
         return None
 
     def score(self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask) -> Scores:
+        asked = self._asked.get(pod.request_shape) or self._read(pod, nodes)
+        named, use = asked.named, asked.use
+        found: Scores = nodes.followed(
+            asked.rank_key,
+            lambda places: self._rank_all(named, use, nodes, places),
+            (lambda place: _least_allocated_at(named, use, nodes, place))
+            if self._strategy == "LeastAllocated"
+            else None,
+        )
+        return found
+
+    def _read(self, pod: PodInfo, nodes: Nodes) -> _Asked:
+        """What the pod asks for, as this plugin looks at it; the same for all pods that ask for the same."""
+        wanted = {
+            name: number for name, number in pod.requests.items() if number and not self._is_ignored(name)
+        }
         # A resource that the pod does not ask for says nothing about where it should go.
         named = {
             name: weight
@@ -109,16 +134,19 @@ class NodeResourcesFit(FilterPlugin, PreScorePlugin, ScorePlugin):
             if name in ("cpu", "memory") or pod.requests.get(name)
         }
         use = {name: _expected(name, pod) for name in named}
-        for name in named:
+        for name in (*wanted, *named):
             nodes.resource(name)
-        found: Scores = nodes.followed(
-            (id(self), tuple(use.items())),
-            lambda places: self._rank_all(named, use, nodes, places),
-            (lambda place: _least_allocated_at(named, use, nodes, place))
-            if self._strategy == "LeastAllocated"
-            else None,
+        if len(self._asked) >= REMEMBERED_REQUESTS:
+            self._asked.clear()
+        asked = self._asked[pod.request_shape] = _Asked(
+            wanted,
+            tuple(name for name in wanted if "/" in name),
+            ("room", *wanted.items()),
+            named,
+            use,
+            (id(self), *use.items()),
         )
-        return found
+        return asked
 
     def _rank_all(
         self, weights: Mapping[str, float], use: Mapping[str, int], nodes: Nodes, places: Places
