@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -106,13 +107,20 @@ _VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 _WATCH_IN_PATH, _PROXY_IN_PATH = "watch", "proxy"  # /api/v1/watch/pods: the older form of ?watch=1
 
 
 def parse_query(query_string: bytes) -> dict[str, list[str]]:
     """The query of a URL; empty values count."""
-    return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True) if query_string else {}
+    if not query_string:
+        return {}
+    if b";" in query_string or (b"%" in query_string and BAD_ESCAPE.search(query_string)):
+        # Go's parser leaves such pairs out.
+        pairs = query_string.split(b"&")
+        query_string = b"&".join(pair for pair in pairs if b";" not in pair and not BAD_ESCAPE.search(pair))
+    return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def first(query: Mapping[str, list[str]], key: str) -> str:
@@ -129,9 +137,9 @@ def is_true(query: Mapping[str, list[str]], key: str) -> bool:
 
 def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:
     """Understand a URL and a method, by the rules of upstream's `RequestInfoFactory`."""
-    parts = [part for part in path.split("/") if part]
+    parts = path.strip("/").split("/")
     plain = RequestInfo(path, method.lower())
-    if len(parts) < 3 or parts[0] not in ("api", "apis"):
+    if len(parts) < 3 or parts[0] not in ("api", "apis") or ("//" in path and _is_broken(path, parts)):
         return plain
     prefix, *parts = parts
     group = ""
@@ -163,6 +171,12 @@ def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> Req
         path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(parts[3:]),
         label_selector, field_selector,
     )  # fmt: skip
+
+
+def _is_broken(path: str, parts: list[str]) -> bool:
+    """Does one slash follow another elsewhere than in what is passed on to a proxy?"""
+    own = parts[: parts.index(_PROXY_IN_PATH)] if _PROXY_IN_PATH in parts[3:] else parts
+    return path.startswith("//") or "" in own
 
 
 def _verb_of_many(verb: str, query: Mapping[str, list[str]]) -> str:

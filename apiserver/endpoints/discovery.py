@@ -84,7 +84,7 @@ class Discovery:
         if self._generation != self._catalog.generation:
             self._documents = {}
             self._generation = self._catalog.generation
-        parts = [part for part in path.split("/") if part]
+        parts = path.strip("/").split("/")
         form = _accepted(accept, aggregated=parts in (["api"], ["apis"]))
         key = ("/".join(parts), form)
         document = self._documents.get(key)
@@ -117,6 +117,10 @@ class Discovery:
                 raise errors.NoServer
             case ["apis", group, version] if version in self._groups().get(group, ()):
                 found = self._resources(group, version)
+            case ["api", *_]:
+                raise errors.NotFound.page()
+            case ["apis", group, *_] if self._catalog.owns(group):
+                raise errors.NotFound.page()
             case _:
                 raise errors.NoSuchPath
         return Document(JSON, orjson.dumps(found))

@@ -48,6 +48,10 @@ async def handle(
     media_type = body.content_type(scope)
     accepted = [name for name in MEDIA_TYPES if row.custom is None or name != STRATEGIC_MERGE_PATCH]
     if media_type not in accepted:
+        if (
+            row.custom is None
+        ):  # upstream's router does not let it through to the handler, which would say more
+            raise errors.UnsupportedMediaType("415: Unsupported Media Type", {})
         text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
         raise errors.UnsupportedMediaType(text)
     subresource = subresource_of(row, context)

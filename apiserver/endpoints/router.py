@@ -52,6 +52,8 @@ class Router:
             context.deprecated = True
         handle = self._find(row, context)
         if handle is not connect.handle:
+            if scope["method"] == "HEAD":
+                raise errors.MethodNotAllowed()
             scope = _in_json(context, scope)
         await handle(self._endpoints, row, context, scope, receive, send)
 
@@ -64,6 +66,8 @@ class Router:
             subresource = row.subresources.get(info.subresource)
             if subresource is None:
                 raise _no_subresource(row, info.name)
+            if info.parts and info.subresource != "proxy":
+                raise errors.NotFound.page()
             if subresource.connects:
                 return connect.handle
             if info.verb not in subresource.verbs:

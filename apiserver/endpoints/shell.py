@@ -101,7 +101,7 @@ async def _status(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.StatusError)
     if error.plain_text:
         return Response(error.plain_text, error.code, media_type="text/plain")
-    return Response(orjson.dumps(error.status()), error.code, media_type=JSON)
+    return Response(orjson.dumps(error.status()) + b"\n", error.code, media_type=JSON)
 
 
 def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -> None:

@@ -283,7 +283,7 @@ class Aggregation(Controller):
         context: RequestContext = scope[CONTEXT]
         known = self._known.get((context.info.group, context.info.version))
         if known is None:
-            raise errors.NoSuchPath
+            raise errors.NotFound.page() if self._catalog.owns(context.info.group) else errors.NoSuchPath
         if known.upstream is None:
             raise errors.NoServer
         upstream = known.upstream

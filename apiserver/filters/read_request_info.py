@@ -9,6 +9,7 @@ from typing import Any
 
 from apiserver.request import (
     ANONYMOUS,
+    BAD_ESCAPE,
     CONTEXT,
     RequestContext,
     RequestInfo,
@@ -17,7 +18,7 @@ from apiserver.request import (
     parse_request,
 )
 from kubarium.component_base.clock import Clock
-from kubarium.component_base.serving import App, Receive, Scope, Send
+from kubarium.component_base.serving import App, Receive, Scope, Send, respond
 
 HEADERS = "kubarium.headers"
 """The scope key of a list of headers that filters want in the answer."""
@@ -43,6 +44,10 @@ class ReadRequestInfo:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        raw_path = scope.get("raw_path") or b""
+        if b"%" in raw_path and BAD_ESCAPE.search(raw_path):
+            await respond(send, 400, "text/plain; charset=utf-8", b"400 Bad Request")
             return
         context = scope[CONTEXT] = self._context_of(scope)
         more: list[tuple[bytes, bytes]] = []

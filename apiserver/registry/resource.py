@@ -112,6 +112,10 @@ class Catalog:
         """Does this server itself have the version, no custom resource and nobody else?"""
         return any(place[:2] == (group, version) and row.custom is None for place, row in self.rows.items())
 
+    def owns(self, group: str) -> bool:
+        """Does this server itself have the group, in whatever version?"""
+        return any(place[0] == group and row.custom is None for place, row in self.rows.items())
+
     def find_kind(self, kind: GroupVersionKind) -> Resource | None:
         """The row for a kind."""
         return next((row for row in self.rows.values() if row.gvk == kind), None)

@@ -133,6 +133,14 @@ def _trusting(context: ssl.SSLContext, tls: TLS) -> None:
     _refine(context, tls)
 
 
+MAX_HEAD = (1 << 20) + 4096
+"""Bytes of a request line with its headers that Go's servers take."""
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"connection: close\r\n\r\n431 Request Header Fields Too Large"
+)
+
+
 class IdentifyingProtocol(HttpToolsProtocol):
     """Tells the application who is at the other end: pass it to `serve` as `http=IdentifyingProtocol`.
 
@@ -140,6 +148,8 @@ class IdentifyingProtocol(HttpToolsProtocol):
     object, whose transport a tunnel may take over. Semi-private parts of uvicorn are touched here: its version is
     pinned.
     """
+
+    _head: int | None = None  # bytes of a head that has begun and not ended
 
     def connection_made(self, transport: Any) -> None:
         secured = transport.get_extra_info("ssl_object")
@@ -151,6 +161,23 @@ class IdentifyingProtocol(HttpToolsProtocol):
             "client_cert_der": secured.getpeercert(True) if certificate else None,
             "protocol": self,
         }
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > MAX_HEAD:  # the parser would go on collecting until no memory is left
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade to SPDY is no reason for a warning: the application tunnels it."""

@@ -282,3 +282,27 @@ async def test_components_are_looked_at(client: Client) -> None:
     assert table["rows"][0]["cells"] == ["etcd-0", "Healthy", "ok", ""]
     with pytest.raises(errors.NotFound, match='componentstatuses "nobody" not found'):
         await client.request("GET", "/api/v1/componentstatuses/nobody")
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "code", "said"),
+    [
+        ("HEAD", "/api/v1/namespaces", 405, b""),
+        ("GET", "/api//v1/namespaces", 404, b"could not find the requested resource"),
+        ("GET", "/api/v9/pods", 404, b"could not find the requested resource"),
+        ("GET", "/apis/apps/v9", 404, b"could not find the requested resource"),
+        ("GET", "/apis/apps/v9/deployments", 404, b"could not find the requested resource"),
+        ("GET", "/apis/nobody/v1/things", 404, b"404 page not found\n"),
+        ("GET", "//api/v1/namespaces", 404, b"404 page not found\n"),
+        ("GET", "/api/v1/namespaces/default/pods/a/log/b", 404, b"could not find the requested resource"),
+        ("GET", "/api/v1/namespaces/%zz", 400, b"400 Bad Request"),
+        ("PATCH", "/api/v1/namespaces/default/configmaps/a", 415, b'"message":"415: Unsupported Media Type"'),
+    ],
+)
+async def test_odd_requests(client: Client, method: str, where: str, code: int, said: bytes) -> None:
+    body = b"{}" if method == "PATCH" else None
+    answer = await client.transport.send(
+        method, where, client.headers({"Content-Type": "text/plain"}), body, 60.0
+    )
+    assert answer.status == code
+    assert said in await answer.read()

@@ -106,3 +106,12 @@ async def test_what_was_said_is_not_lost_when_the_rest_fails() -> None:
     found = await pieces_of(continued, ask)
     assert [piece[0] for piece in lines(found)] == [b"HTTP/1.1 100 Continue", b"HTTP/1.1 200 OK"]
     assert found[1].endswith(b"\r\n\r\nhi")
+
+
+async def test_a_head_without_an_end_is_not_collected_for_ever() -> None:
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("the head has not ended")
+
+    head = b"GET / HTTP/1.1\r\nhost: x\r\nx-long: "
+    found = await pieces_of(never, head, *[b"a" * (1 << 18)] * 5)
+    assert lines(found)[0][0] == b"HTTP/1.1 431 Request Header Fields Too Large"
