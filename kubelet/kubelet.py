@@ -244,6 +244,8 @@ class Kubelet:
             devices=self.devices,
             recursive_read_only=self.runtime_classes.mounts_recursively_read_only,
             on_resize=self._retry_resizes,
+            seen=self.pleg.seen,
+            runtime_knows=self.pleg.knows,
         )
         self.workers = PodWorkers(
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency

@@ -1,7 +1,8 @@
 """Pod lifecycle event generator: list what the runtime has, compare with the last list, say which pods changed.
 
 The list is the truth and is taken every second. The runtime's own events only make it be taken earlier; they may be
-lost (over a restart of the runtime, say) without harm.
+lost (over a restart of the runtime, say) without harm. What a pod's worker has seen by itself is compared with, too: it
+starts containers, looks at them, and need not be told of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
 from kubelet.resources import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime, Unsupported
+from kubelet.runtime.state import PodState
 
 log = logging.get(__name__)
 
@@ -92,6 +94,19 @@ class PLEG:
         self._relisted.set()
         metrics.RELIST_SECONDS.observe(time.perf_counter() - started)
 
+    def seen(self, state: PodState) -> None:
+        """The pod's worker has seen this, and found nothing left to do: it is told of what differs from it.
+
+        A list that is being taken meanwhile may be older. Then it is told of what it knows, and looks once more.
+        """
+        kept = {id: entry for id, entry in self._snapshot.items() if entry[0] != state.uid}
+        sandboxes = {one.id: (state.uid, one.state) for one in state.sandboxes}
+        containers = {one.id: (state.uid, one.state) for one in state.containers}
+        self._snapshot = kept | sandboxes | containers
+        self._containers.update(one.id for one in state.containers)
+        for sandbox in state.sandboxes:
+            self._names[state.uid] = (sandbox.namespace, sandbox.name)
+
     async def ready(self) -> None:
         """Return when the runtime has been listed once."""
         await self._relisted.wait()
@@ -104,6 +119,10 @@ class PLEG:
     def pods(self) -> set[str]:
         """Uids of pods of which the runtime has anything."""
         return {uid for uid, _ in self._snapshot.values()}
+
+    def knows(self, pod_uid: str) -> bool:
+        """Does the runtime have anything of this pod?"""
+        return pod_uid in self.pods()
 
     def running_pods(self) -> set[str]:
         """Uids of pods of which something runs."""

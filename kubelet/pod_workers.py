@@ -29,6 +29,9 @@ from kubelet.volumes.plugin import VolumeError
 log = logging.get(__name__)
 
 RESYNC = 60.0  # seconds
+PACE = (
+    0.01  # seconds between two new pods: of many, the first keep the runtime busy while others are prepared
+)
 RETRY = Backoff(initial=1.0, factor=2.0, maximum=10.0, jitter=0.2)
 
 EXPECTED = (
@@ -52,13 +55,15 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class _Worker:
-    """Touched by the sync loop (pod, grace, wake) and by its own task (phase, finished)."""
+    """Touched by the sync loop (pod, grace, wake, changed) and by its own task (phase, finished)."""
 
     pod: Object
     phase: Phase = Phase.SYNCING
     grace: int | None = None
     asked_to_end: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_asked: bool = False  # was it woken for more than that its containers have changed?
+    changed: float = 0.0  # when it was last said that they have
     finished: bool = False
     first_seen: float | None = None  # until the pod runs
     task: asyncio.Task[None] | None = None
@@ -75,6 +80,7 @@ class PodWorkers:
         self._on_finished = on_finished
         self._resync = resync
         self._workers: dict[str, _Worker] = {}
+        self._next_start = 0.0
 
     # -- asked by the sync loop ------------------------------------------------------------------------------------
 
@@ -86,19 +92,26 @@ class PodWorkers:
         worker.pod = pod
         if is_deleting(pod) or _has_ended(pod):
             self._end(worker, _deletion_grace(pod))
-        worker.wake.set()
+        self._wake(worker)
 
     def wake(self, pod_uid: str) -> None:
-        """Something happened to a pod's containers or probes."""
+        """Something happened that the pod must be looked at for."""
         worker = self._workers.get(pod_uid)
         if worker is not None:
+            self._wake(worker)
+
+    def changed(self, pod_uid: str) -> None:
+        """The runtime says something new of a pod: its worker looks, unless it has looked since."""
+        worker = self._workers.get(pod_uid)
+        if worker is not None:
+            worker.changed = self._clock.monotonic()
             worker.wake.set()
 
     def terminate(self, pod: Object, grace: int | None = None) -> None:
         """The pod must end: removed from its source, evicted, or known to the runtime only."""
         worker = self._workers.get(uid_of(pod)) or self._start(pod)
         self._end(worker, grace)
-        worker.wake.set()
+        self._wake(worker)
 
     def forget(self, pod_uid: str) -> bool:
         """Drop a finished worker; False while it has not finished."""
@@ -152,6 +165,11 @@ class PodWorkers:
         return worker
 
     @staticmethod
+    def _wake(worker: _Worker) -> None:
+        worker.is_asked = True
+        worker.wake.set()
+
+    @staticmethod
     def _end(worker: _Worker, grace: int | None) -> None:
         if worker.grace is None or (grace is not None and grace < worker.grace):
             shortened = (
@@ -163,11 +181,18 @@ class PodWorkers:
         worker.asked_to_end.set()
 
     async def _run(self, worker: _Worker) -> None:
+        await self._wait_for_turn()
         await self._repeat(worker, Phase.SYNCING, self._sync_once)
         await self._repeat(worker, Phase.TERMINATING, self._terminate_once)
         await self._repeat(worker, Phase.TERMINATED, self._clear_once)
         worker.finished = True
         self._on_finished(worker.pod)
+
+    async def _wait_for_turn(self) -> None:
+        now = self._clock.monotonic()
+        self._next_start = max(self._next_start + PACE, now)
+        if self._next_start > now:
+            await self._clock.sleep(self._next_start - now)
 
     async def _repeat(
         self, worker: _Worker, phase: Phase, once: Callable[[_Worker], Coroutine[Any, Any, float | None]]
@@ -177,6 +202,7 @@ class PodWorkers:
         failures = 0
         while True:
             worker.wake.clear()
+            worker.is_asked = False
             try:
                 delay = await once(worker)
                 failures = 0
@@ -202,6 +228,8 @@ class PodWorkers:
         if done.running and worker.first_seen is not None:
             metrics.POD_START_SECONDS.observe(self._clock.monotonic() - worker.first_seen)
             worker.first_seen = None
+        if done.settled is not None and worker.changed < done.settled and not worker.is_asked:
+            worker.wake.clear()  # the pass has seen it
         if done.errors:
             return min(10.0, done.again_after or 10.0)
         return min(done.again_after or self._resync, self._resync) * random.uniform(1.0, 1.02)

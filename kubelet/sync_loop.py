@@ -122,7 +122,9 @@ class SyncLoop:
                 self._reconcile(pod)
             case PodRemoved(pod):
                 self._remove(pod)
-            case ContainerChanged(uid) | ProbeChanged(uid):
+            case ContainerChanged(uid):
+                self._workers.changed(uid)
+            case ProbeChanged(uid):
                 self._workers.wake(uid)
             case Finished(pod):
                 self._finished(pod)

@@ -1,7 +1,7 @@
 """One pass for one pod, in three functions: bring it up, take it down, clear up after it.
 
     sync         1 look  2 report  3 deadline  4 devices  5 network  6 cgroup  7 mirror  8 volumes  9 runtime
-                 10 report again
+                 10 look and report again
     terminate    1 report  2 silence probes  3 stop everything  4 make sure  5 report the end
     clear        1 volumes  2 devices  3 cgroup  4 let the API object go
 
@@ -39,6 +39,7 @@ from kubelet.volumes.manager import VolumeManager
 
 log = logging.get(__name__)
 
+AT_ONCE = 0.01  # seconds
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
@@ -48,12 +49,16 @@ class NotReadyYet(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a pass found: is the pod done for good; is there something to come back for?"""
+    """What a pass found: is the pod done for good; is there something to come back for?
+
+    `settled` is the moment of the look after which nothing was left to do: of what changed before it, the pass knows.
+    """
 
     terminal: bool = False
     errors: tuple[str, ...] = ()
     again_after: float | None = None
     running: bool = False
+    settled: float | None = None
 
 
 class PodSyncer:
@@ -79,6 +84,8 @@ class PodSyncer:
         devices: Devices,
         recursive_read_only: Callable[[Object], bool] = lambda pod: False,
         on_resize: Callable[[], None] = lambda: None,
+        seen: Callable[[PodState], None] = lambda state: None,
+        runtime_knows: Callable[[str], bool] = lambda uid: True,
     ) -> None:
         self._runtime = runtime
         self._statuses = statuses
@@ -97,6 +104,8 @@ class PodSyncer:
         self._devices = devices
         self._recursive_read_only = recursive_read_only
         self._on_resize = on_resize
+        self._seen_settled = seen
+        self._runtime_knows = runtime_knows
         self._resizes = Resizes(recorder)
 
     # -- up --------------------------------------------------------------------------------------------------------
@@ -109,7 +118,9 @@ class PodSyncer:
         if promised.resized:
             self._on_resize()
         pod = promised.pod
+        looked = self._clock.monotonic()
         state = await self._look(pod)  # 1
+        self._allocations.save()
         status = self._report(pod, state)  # 2
         if status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED):
             return Pass(terminal=True)
@@ -131,14 +142,24 @@ class PodSyncer:
         began = self._clock.monotonic()
         outcome = await self._runtime.sync(pod, state, self._probes.probed())  # 9
         self._resizes.tried(pod, outcome.resize_error, self._clock.monotonic() - began)
+        left = plan.PodPlan()
         if outcome.acted or outcome.errors or outcome.retry_after is not None:
+            looked = self._clock.monotonic()
             state = await self._look(pod)
             status = self._report(pod, state)  # 10
-            self._cgroups.apply(pod)  # a lower limit takes effect once the containers are below it
+            left = plan.compute(pod, state, self._probes.probed(), self._limits(pod))
+            if outcome.resized:
+                self._cgroups.apply(pod)  # a lower limit takes effect once the containers are below it
         waits = [wait for wait in (outcome.retry_after, deadline) if wait is not None]
+        settled = left.is_empty and not outcome.errors and outcome.retry_after is None
+        if settled:
+            self._seen_settled(state)
+        elif left.starts and outcome.went_well:
+            waits.append(AT_ONCE)
         terminal = status["phase"] in (pod_status.SUCCEEDED, pod_status.FAILED)
         running = status["phase"] == pod_status.RUNNING
-        return Pass(terminal, outcome.errors, min(waits) if waits else None, running)
+        again = min(waits) if waits else None
+        return Pass(terminal, outcome.errors, again, running, looked if settled else None)
 
     async def _give_devices(self, pod: Object, state: PodState) -> bool:
         """False when the pod cannot have what it was scheduled for: then it has failed."""
@@ -156,8 +177,13 @@ class PodSyncer:
             raise NotReadyYet(text) from error
         return True
 
+    def _is_new(self, pod: Object) -> bool:
+        """Has no kubelet begun with it, and the runtime nothing of it? A static pod's uid may come again."""
+        has_begun = status_of(pod).get("startTime") or is_static(pod)
+        return not has_begun and not self._runtime_knows(uid_of(pod))
+
     async def _look(self, pod: Object) -> PodState:
-        state = await self._runtime.state(uid_of(pod))
+        state = PodState(uid_of(pod)) if self._is_new(pod) else await self._runtime.state(uid_of(pod))
         self._probes.observe(pod, state)
         return state
 

@@ -55,9 +55,13 @@ class Allocations:
         self._promised: dict[str, dict[str, Any]] = _load(file)
         self._waiting: dict[str, Object] = {}  # pods whose wish is deferred, the first to wish first
         self._granted: set[str] = set()  # of those, promised since their pods were last looked at
+        self._is_saved = True
 
     def allocate(self, pod: Object) -> Allocated:
-        """Promise what is wished if it can be had; the answer is the pod to work with."""
+        """Promise what is wished if it can be had; the answer is the pod to work with.
+
+        Nothing may be done about it before `save`. Many new pods are promised what they want and then saved at once.
+        """
         uid, wished = uid_of(pod), _resources(pod)
         promised = self._promised.get(uid)
         granted = uid in self._granted
@@ -81,6 +85,11 @@ class Allocations:
             self._waiting[uid] = pod
         return Allocated(self.as_promised(pod), condition, lacks)
 
+    def save(self) -> None:
+        """Write down what has been promised since the last time."""
+        if not self._is_saved:
+            self._save()
+
     def retry(self) -> list[str]:
         """Something may have become free: promise what can be had now, the most important pod first.
 
@@ -91,6 +100,7 @@ class Allocations:
             order = sorted(self._waiting.values(), key=_importance)
             found = next((pod for pod in order if self._refuse(pod) is None), None)
             if found is None:
+                self.save()
                 return granted
             uid = uid_of(found)
             log.info("deferred resize of %s allocated", logging.name(found))
@@ -146,7 +156,7 @@ class Allocations:
 
     def _promise(self, uid: str, wished: dict[str, Any]) -> None:
         self._promised[uid] = wished
-        self._save()
+        self._is_saved = False
 
     def _save(self) -> None:
         try:
@@ -154,6 +164,7 @@ class Allocations:
             temporary.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(orjson.dumps(self._promised))
             temporary.rename(self._file)
+            self._is_saved = True
         except OSError as error:
             log.warning("allocated resources not saved: %s", error)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from kubarium.api.core.pod import resources
@@ -72,7 +73,7 @@ class Cgroups:
 
     def enforce_reserved(self, path: str, amounts: Mapping[str, str]) -> None:
         """Hold a cgroup of somebody else to what is reserved for it. Raises FileNotFoundError when there is none."""
-        if not all((hierarchy / path.strip("/")).is_dir() for hierarchy in self._hierarchies()):
+        if not all((hierarchy / path.strip("/")).is_dir() for hierarchy in self._hierarchies):
             raise FileNotFoundError(f'"{path}" cgroup does not exist')
         if "cpu" in amounts:
             self._write_shares(path, limits.cpu_shares(quantity.milli_value(amounts["cpu"])))
@@ -160,11 +161,13 @@ class Cgroups:
         """
         return [
             hierarchy / self._base.lstrip("/") / directory
-            for hierarchy in [*self._hierarchies(), self._mount / "unified"]
+            for hierarchy in [*self._hierarchies, self._mount / "unified"]
             for directory in QOS_DIRECTORY.values()
         ]
 
+    @cached_property
     def _hierarchies(self) -> list[Path]:
+        """One of v2, one for each controller of v1: they are mounted before a kubelet comes."""
         if self.is_v2:
             return [self._mount]
         found = [
@@ -173,17 +176,19 @@ class Cgroups:
         return found or [self._mount]
 
     def _make(self, path: str) -> None:
-        for hierarchy in self._hierarchies():
-            place = hierarchy
-            for part in path.strip("/").split("/"):
-                if self.is_v2:
-                    _delegate(place)
-                parent, place = place, place / part
-                if not place.is_dir():
-                    with contextlib.suppress(FileExistsError):
-                        place.mkdir()
-                    if hierarchy.name == "cpuset":
-                        _inherit_cpuset(parent, place)
+        for hierarchy in self._hierarchies:
+            if not os.path.isdir(f"{hierarchy}/{path.strip('/')}"):
+                self._make_in(hierarchy, hierarchy / path.strip("/"))
+
+    def _make_in(self, hierarchy: Path, place: Path) -> None:
+        """Make a cgroup and those above it. One that is there has been handed its controllers before."""
+        if place.parent != hierarchy and not place.parent.is_dir():
+            self._make_in(hierarchy, place.parent)
+        if self.is_v2:
+            _delegate(place.parent)
+        place.mkdir(exist_ok=True)
+        if hierarchy.name == "cpuset":
+            _inherit_cpuset(place.parent, place)
 
     def _write_shares(self, path: str, shares: int) -> None:
         if self.is_v2:
@@ -201,9 +206,10 @@ class Cgroups:
         self._write(path, "" if self.is_v2 else "pids", "pids.max", str(most))
 
     def _write(self, path: str, controller: str, file: str, text: str) -> None:
-        target = self._mount / controller / path.lstrip("/") / file
+        target = f"{self._mount}/{controller}/{path.lstrip('/')}/{file}"
         try:
-            target.write_text(text)
+            with open(target, "w") as opened:
+                opened.write(text)
         except OSError as error:
             log.debug("%s not written to %s: %s", text, target, error)
 

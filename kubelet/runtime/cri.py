@@ -40,7 +40,8 @@ MESSAGES = wire.load(Path(__file__).with_name("cri.proto"))
 RUNTIME_SERVICE = "runtime.v1.RuntimeService"
 IMAGE_SERVICE = "runtime.v1.ImageService"
 CONTAINERD_EVENTS = "/containerd.services.events.v1.Events/Subscribe"
-TASK_EVENTS = 'namespace==k8s.io,topic~="/tasks/(start|exit|oom)"'
+# What was started was started by this kubelet, which looks at it then.
+TASK_EVENTS = 'namespace==k8s.io,topic~="/tasks/(exit|oom)"'
 
 TIMEOUT = 120.0  # seconds; upstream's --runtime-request-timeout of 2m
 PULL_TIMEOUT = 3600.0

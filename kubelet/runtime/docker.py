@@ -307,7 +307,7 @@ class DockerRuntime:
         return [usage for usage in usages if usage is not None]
 
     async def changes(self) -> AsyncIterator[str]:
-        wanted = {"type": ["container"], "event": ["start", "die", "oom"], "label": [words.KIND]}
+        wanted = {"type": ["container"], "event": ["die", "oom"], "label": [words.KIND]}
         async for event in self._api.lines("GET", "/events", filters=wanted):
             yield event["Actor"]["ID"]
 

@@ -141,7 +141,6 @@ class FakeRuntime:
             annotations=config.get("annotations", {}),
         )
         self._sandboxes[sandbox.id] = _Sandbox(sandbox, config, on_network)
-        self._say(sandbox.id)
         return sandbox.id
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
@@ -210,7 +209,6 @@ class FakeRuntime:
         container.status = dataclasses.replace(
             container.status, state=interface.RUNNING, started_at=self._now()
         )
-        self._say(container_id)
         seconds = self.run_seconds(container.config) if self.run_seconds is not None else None
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, self._end_if_running, container)

@@ -414,7 +414,7 @@ class Runtime(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[str]:
-        """Ids of containers and sandboxes that changed: hints, which may be lost."""
+        """Ids of containers and sandboxes that ended, or ran out of memory: hints, which may be lost."""
         ...
 
     async def close(self) -> None:

@@ -59,6 +59,12 @@ class Outcome:
     errors: tuple[str, ...] = ()
     retry_after: float | None = None
     resize_error: str = ""
+    resized: bool = False
+
+    @property
+    def went_well(self) -> bool:
+        """Did everything that the pass was for come about?"""
+        return self.acted and not self.errors and self.retry_after is None
 
 
 @dataclass(slots=True)
@@ -67,10 +73,11 @@ class _Pass:
     errors: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     resize_error: str = ""
+    resized: bool = False
 
     def outcome(self) -> Outcome:
         wait = min(self.waits) if self.waits else None
-        return Outcome(self.acted, tuple(self.errors), wait, self.resize_error)
+        return Outcome(self.acted, tuple(self.errors), wait, self.resize_error, self.resized)
 
 
 class RuntimeManager:
@@ -331,6 +338,7 @@ class RuntimeManager:
             grace = 0 if kill.reason == plan.RESTART_ALL else None  # then without preStop, too
             await self._kill_container(pod, container, by_id[kill.id], kill, grace)
             done.acted = True
+            done.resized |= kill.reason == plan.RESIZE
 
     async def _reset(self, pod: Object, ids: Sequence[str], done: _Pass) -> Outcome:
         """Remove all containers that ended, so that the next pass, which comes at once, begins anew."""
@@ -352,7 +360,7 @@ class RuntimeManager:
             wanted = {"cpu_quota": -1, "memory_limit_in_bytes": -1, **update.resources}
             try:
                 await self.runtime.update_container_resources(update.id, wanted)
-                done.acted = True
+                done.acted = done.resized = True
             except ContainerRuntimeError as error:
                 done.resize_error = f"resize of {update.name} failed: {error}"
                 done.errors.append(done.resize_error)

@@ -17,12 +17,14 @@ from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from kubelet.kubelet import Kubelet
 from kubelet.options import Options
+from kubelet.pod_workers import PACE
 from kubelet.pods.admission import Refusal
 from kubelet.pods.source_files import FileSource
 from kubelet.resources.cgroups import Cgroups
 from kubelet.runtime import interface
 from kubelet.runtime.fake import FakeRuntime
 from kubelet.runtime.interface import ContainerRuntimeError, ExecResult, Unavailable
+from kubelet.runtime.state import PodState
 from tests.unit.kubelet.making import make_container, make_pod
 
 
@@ -123,6 +125,43 @@ async def test_a_pod_runs(node: Node) -> None:
         and status["podIP"].startswith("10.0.0.")
     )
     await node.until(lambda: {"Pulled", "Created", "Started"} <= node.events())
+
+
+async def test_a_pod_that_runs_is_not_looked_at_again_for_its_own_start(node: Node) -> None:
+    looks: list[str] = []
+    look = node.kubelet.manager.state
+
+    async def counted(uid: str) -> PodState:
+        looks.append(uid)
+        return await look(uid)
+
+    node.kubelet.manager.state = counted  # type: ignore[method-assign]
+    node.api.put(make_pod())
+    await node.until(node.is_ready)
+    for _ in range(20):  # five lists of the runtime
+        await node.clock.advance(0.25)
+    assert looks == ["uid-1"], "once, after the start"
+    node.runtime.finish("uid-1", "main")
+    await node.until(lambda: node.first()["restartCount"] == 1)
+
+
+async def test_new_pods_begin_one_after_another(node: Node) -> None:
+    await node.clock.advance(1.0)
+    for name in "abc":
+        node.api.put(make_pod(name=name, uid=name))
+    began: dict[str, float] = {}
+    for _ in range(100):
+        await node.clock.advance(PACE / 2)
+        for _, name in node.calls("run_sandbox"):
+            began.setdefault(name, node.clock.monotonic())
+    assert len(began) == 3 and began["a"] < began["b"] < began["c"]
+
+
+async def test_a_sidecar_is_followed_at_once(node: Node) -> None:
+    sidecars = [make_container(name, restartPolicy="Always") for name in ("first", "second")]
+    node.api.put(make_pod(initContainers=sidecars))
+    await node.until(lambda: len(node.calls("start_container")) == 3, seconds=1.5)
+    await node.until(node.is_ready)
 
 
 async def test_init_containers_come_first(node: Node) -> None:

@@ -36,7 +36,9 @@ def test_promises_survive_a_restart(tmp_path: Path) -> None:
     def make() -> Allocations:
         return Allocations(tmp_path / "file", lambda: {"cpu": "1"}, lambda uid: [])
 
-    make().allocate(pod("100m"))
+    before = make()
+    before.allocate(pod("100m"))
+    before.save()
     assert cpu_of(make().as_promised(pod("2"))) == "100m"
 
 
