@@ -270,7 +270,7 @@ def _legacy(row: Resource) -> list[Object]:
         "verbs": _verbs(row),
         **_names(row),
     }
-    if _is_kept(row):
+    if _is_kept(row) and (row.custom is None or row.custom.serves_stored):
         main["storageVersionHash"] = storage_version_hash(row)
     found = [main]
     for sub in _subresources(row):
@@ -294,6 +294,9 @@ def _foreign(row: Resource, kind: GroupVersionKind) -> Object:
 
 
 def _response_kind(row: Resource, kind: GroupVersionKind) -> Object:
+    """What a resource answers with: only of custom resources it is said in full even where it is the obvious."""
+    if row.custom is not None:
+        return {"group": kind.group, "version": kind.version, "kind": kind.kind}
     foreign = _foreign(row, kind)
     return {"group": foreign.get("group", ""), "version": foreign.get("version", ""), "kind": kind.kind}
 

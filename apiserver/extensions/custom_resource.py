@@ -84,6 +84,7 @@ class CustomResource:
     plural: str = ""
     storage_version: str = ""  # in which objects are kept
     ends: bool = False  # the definition is being deleted: nothing new comes
+    serves_stored: bool = True  # the version in which objects are kept
     selectable: tuple[str, ...] = ()  # paths of fields by which lists can be selected
     conversion: ConversionWebhook | None = (
         None  # asked for other versions; without it only their name differs
@@ -233,6 +234,7 @@ def _row(
         names["plural"],
         kept,
         is_deleting(definition),
+        any(one["name"] == storage and one.get("served") for one in spec["versions"]),
         tuple(entry["jsonPath"] for entry in version.get("selectableFields") or ()),
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})

@@ -172,15 +172,12 @@ def item_step(item: Any, schema: Structural) -> str:
         return f"v:{orjson.dumps(item, option=orjson.OPT_SORT_KEYS).decode()}"
     keys = {}
     for key in schema.list_keys:
-        value = item.get(key) if isinstance(item, dict) else None
-        if (
-            value is None
-            and schema.items is not None
-            and (known := schema.items.properties.get(key)) is not None
-        ):
-            value = known.default if isinstance(known.default, str | int | bool) else None
-        if value is not None:
-            keys[key] = value
+        if isinstance(item, dict) and key in item:
+            keys[key] = item[key]  # null is a value, too
+            continue
+        known = schema.items.properties.get(key) if schema.items is not None else None
+        if known is not None and isinstance(known.default, str | int | bool):
+            keys[key] = known.default
     return f"k:{orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()}"
 
 

@@ -112,7 +112,7 @@ def apply(
     before = live or {}
     entries = _entries_of(before)
     if live is not None and not entries:
-        entries = _entries_before_first_apply(live, writer, schema)
+        entries = _entries_before_first_apply(live, writer, schema, reset)
     mine = _Manager(writer.manager, "Apply", "", writer.subresource)
     last = entries.get(mine)
     named = field_set.of_object(config, schema)
@@ -211,9 +211,11 @@ def _is_set(fields: Any) -> bool:
     return all(known) and all(map(_is_set, fields.values()))
 
 
-def _entries_before_first_apply(live: Object, writer: Writer, schema: Structural) -> _Entries:
+def _entries_before_first_apply(
+    live: Object, writer: Writer, schema: Structural, reset: Sequence[tuple[str, ...]]
+) -> _Entries:
     manager = _Manager(BEFORE_APPLY, "Update", writer.api_version, "")
-    difference = merging.compare({}, live, schema)
+    difference = _without(merging.compare({}, live, schema), reset)
     fields = field_set.union(difference.added, difference.modified)
     return {manager: _entry(manager, fields, writer.api_version, writer.time)} if fields else {}
 

@@ -139,6 +139,9 @@ def _compare_field(before: Any, after: Any, key: str, schema: Structural, below:
 
 def _compare_values(before: Any, after: Any, schema: Structural, step: str, below: _Below) -> None:
     if before is None or after is None:  # of a list or a map, null has nothing in it
+        if before in _EMPTY and after in _EMPTY:
+            below.node(1)[step] = MEMBER  # but it is not the same as being empty
+            return
         before, after = _without_null(before, after, schema), _without_null(after, before, schema)
     if before is _ABSENT:
         below.node(0)[step] = everything(after, schema)
@@ -150,6 +153,14 @@ def _compare_values(before: Any, after: Any, schema: Structural, step: str, belo
         _compare_lists(before, after, schema, _Below(below, step))
     else:
         below.node(1)[step] = MEMBER
+        if type(before) is not type(after):  # what was below is gone, what is below now is new
+            for side, value in ((0, after), (2, before)):
+                within = everything(value, schema)
+                if len(within) > 1:
+                    below.node(side)[step] = {name: node for name, node in within.items() if name != SELF}
+
+
+_EMPTY: tuple[Any, ...] = (None, {}, [])
 
 
 def _without_null(value: Any, other: Any, schema: Structural) -> Any:
@@ -179,8 +190,8 @@ def merge(live: Any, config: Any, schema: Structural) -> Any:
         return merged
     if isinstance(live, list) and isinstance(config, list) and not is_atomic(config, schema):
         return _merge_lists(live, config, schema)
-    if config is None and isinstance(live, list) and not is_atomic(live, schema):
-        return live  # no items are named
+    if config is None and live and isinstance(live, dict | list) and not is_atomic(live, schema):
+        return live  # no fields or items are named
     return config
 
 
@@ -223,14 +234,21 @@ def _remove_fields(value: Object, schema: Structural, last: FieldSet, owned: Fie
     kept: Object = {}
     for key, child in value.items():
         step, known = f"f:{key}", schema.properties.get(key)
-        if not _is_gone(step, last, owned, is_field=known is not None):
-            kept[key] = _remove_below(child, known or schema.additional or ANY, step, last, owned)
+        if _is_gone(step, last, owned, is_field=known is not None):
+            continue
+        left = _remove_below(child, known or schema.additional or ANY, step, last, owned)
+        if left is not None or child is None or not schema.name:  # structs of built-in types hold no null
+            kept[key] = left
     return kept
 
 
 def _remove_below(value: Any, schema: Structural, step: str, last: FieldSet, owned: FieldSet) -> Any:
     below = last.get(step)
-    return remove(value, schema, below, owned.get(step) or {}) if below else value
+    if not below:
+        return value
+    left = remove(value, schema, below, owned.get(step) or {})
+    # Upstream's merge leaves null where nothing is left; defaulting drops it where the schema does not want it.
+    return None if value and left in _EMPTY else left
 
 
 def _is_gone(step: str, last: FieldSet, owned: FieldSet, *, is_field: bool) -> bool:

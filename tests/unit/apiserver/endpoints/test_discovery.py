@@ -11,9 +11,11 @@ import orjson
 import pytest
 
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
+from apiserver.extensions.custom_resource import rows_of
 from apiserver.registry import catalog
 from apiserver.registry.resource import Catalog
 from kubarium.apimachinery import errors
+from kubarium.apimachinery.schema import catalog as schemas
 from tests import published as published_data
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -87,3 +89,42 @@ def test_stable_versions_equal_the_published_ones(discovery: Discovery) -> None:
 )
 def test_older_documents_equal_the_published_ones(discovery: Discovery, path: str) -> None:
     assert get(discovery, path) == published(path[1:].replace("/", "__") + ".json")
+
+
+def test_custom_resources_are_shown_by_their_full_kinds_and_without_the_hash_of_what_is_not_served() -> None:
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    versions = [
+        {
+            "name": "v1beta1",
+            "served": True,
+            "storage": False,
+            "schema": schema,
+            "subresources": {"status": {}},
+        },
+        {"name": "v1", "served": True, "storage": False, "schema": schema},
+        {"name": "v2", "served": False, "storage": True, "schema": schema},
+    ]
+    names = {"plural": "toys", "singular": "toy", "kind": "Toy", "shortNames": ["t"], "categories": ["all"]}
+    spec = {"group": "example.com", "scope": "Cluster", "names": names, "versions": versions}
+    rows = Catalog()
+    rows.add(rows_of({"metadata": {"name": "toys.example.com"}, "spec": spec}, schemas.load()))
+    (group,) = get(Discovery(rows), "/apis", AGGREGATED)["items"]
+    assert [version["version"] for version in group["versions"]] == ["v1", "v1beta1"]
+    verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+    kind = {"group": "example.com", "version": "v1beta1", "kind": "Toy"}
+    assert group["versions"][1]["resources"] == [
+        {
+            "resource": "toys",
+            "responseKind": kind,
+            "scope": "Cluster",
+            "singularResource": "toy",
+            "verbs": verbs,
+            "shortNames": ["t"],
+            "categories": ["all"],
+            "subresources": [
+                {"subresource": "status", "responseKind": kind, "verbs": ["get", "patch", "update"]}
+            ],
+        }
+    ]
+    (toys, status) = get(Discovery(rows), "/apis/example.com/v1beta1")["resources"]
+    assert "storageVersionHash" not in toys and "group" not in status

@@ -379,3 +379,98 @@ def test_zero_is_not_in_a_scale(deployments):
     made = update(made, lambda o: o["spec"].update(replicas=0), "hpa", deployments, subresource="scale")
     assert owners(made, "f:spec", "f:replicas") == []
     assert owners(made, "f:spec", "f:paused") == [("me", "Update")]
+
+
+TEXT = {"type": "string"}
+NULLS = from_openapi(
+    {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "properties": {
+                    "text": {**TEXT, "nullable": True},
+                    "part": {"type": "object", "properties": {"a": TEXT, "b": TEXT}},
+                    "map": {"type": "object", "additionalProperties": TEXT},
+                    "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                    "list": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"k": TEXT, "p": {**TEXT, "default": "TCP"}, "v": TEXT},
+                        },
+                        "x-kubernetes-list-type": "map",
+                        "x-kubernetes-list-map-keys": ["k", "p"],
+                    },
+                },
+            }
+        },
+    }
+)
+
+
+def applied(live, spec, manager="me", force=False):
+    config = {"apiVersion": "v1", "kind": "Toy", "metadata": {"name": "a"}, "spec": spec}
+    return managed_fields.apply(live, config, Writer(manager, "v1", NOON), NULLS, force=force)
+
+
+@pytest.mark.parametrize(
+    ("spec", "config", "left"),
+    [
+        # null names no fields and no items
+        ({"part": {"a": "1"}}, {"part": None}, {"part": {"a": "1"}}),
+        ({"map": {"a": "1"}}, {"map": None}, {"map": {"a": "1"}}),
+        ({"list": [{"k": "a"}]}, {"list": None}, {"list": [{"k": "a"}]}),
+        # but it replaces what is a value of its own, or empty
+        ({"text": "x"}, {"text": None}, {"text": None}),
+        ({"part": {}}, {"part": None}, {"part": None}),
+        ({"list": None}, {"list": []}, {"list": []}),
+        ({"part": {"a": "1"}}, None, {"part": {"a": "1"}}),
+    ],
+)
+def test_null_in_a_configuration(spec, config, left):
+    assert applied(applied(None, spec, "other"), config, force=True)["spec"] == left
+
+
+def test_null_and_empty_are_not_the_same():
+    live = applied(None, {"part": {}}, "other")
+    with pytest.raises(Conflict, match=r'conflict with "other": \.spec\.part$'):
+        applied(live, {"part": None})
+
+
+def test_where_all_that_was_applied_goes_null_is_left(deployments):
+    live = applied(None, {"part": {"a": "1", "b": "2"}, "map": {"a": "1"}, "text": "x"})
+    assert applied(live, {"part": {}, "map": {}})["spec"] == {"part": None, "map": None}
+    metadata = {"name": "a", "labels": {"a": "b"}}
+    config = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"paused": True}}
+    writer = Writer("me", "apps/v1", NOON)
+    live = managed_fields.apply(None, config, writer, deployments)
+    emptied = {**config, "metadata": {"name": "a", "labels": {}}}
+    assert "labels" not in managed_fields.apply(live, emptied, writer, deployments)["metadata"]
+
+
+def test_a_key_may_be_null():
+    live = applied(None, {"list": [{"k": "a"}, {"k": "a", "p": None}]})
+    (entry,) = live["metadata"]["managedFields"]
+    assert list(entry["fieldsV1"]["f:spec"]["f:list"]) == ['k:{"k":"a","p":"TCP"}', 'k:{"k":"a","p":null}']
+
+
+def test_what_becomes_of_another_kind_is_lost_with_all_below():
+    live = applied(None, {"any": {"a": {"b": "c"}}})
+    new = copy(live)
+    new["spec"]["any"] = {"a": "1"}
+    managed_fields.update(live, new, Writer("other", "v1", LATER), NULLS)
+    (entry,) = new["metadata"]["managedFields"]
+    assert (entry["manager"], entry["fieldsV1"]) == ("other", {"f:spec": {"f:any": {"f:a": {}}}})
+
+
+def test_before_the_first_apply_nobody_owned_what_is_not_written_here():
+    live = {
+        "apiVersion": "v1",
+        "kind": "Toy",
+        "metadata": {"name": "a", "uid": "u"},
+        "status": {"phase": "New"},
+    }
+    config = {"apiVersion": "v1", "kind": "Toy", "metadata": {"name": "a"}, "spec": {"text": "x"}}
+    made = managed_fields.apply(live, config, Writer("me", "v1", NOON), NULLS, reset=(("status",),))
+    assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["me"]
