@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from controller_manager import metrics
+from controller_manager import metrics, trigger_times
 from kubarium.api.discovery import endpoint_slice as slices
 from kubarium.api.discovery import topology_hints
 from kubarium.apimachinery import conditions, errors, owners
@@ -86,6 +86,7 @@ class EndpointSliceController(Controller):
         self.slices = slice_informer.lister
         self.resource = client.resource("discovery.k8s.io/v1", "endpointslices")
         self.figures = metrics.SliceFigures()
+        self.triggers = trigger_times.TriggerTimes()
         self._hinted: set[tuple[ObjectKey, str]] = set()  # Services that have hints by CPU, by address family
         super().__init__(client, informers, clock)
 
@@ -123,6 +124,7 @@ class EndpointSliceController(Controller):
         service = self.services.get(key)
         if service is None or not slices.selects_pods(service) or is_deleting(service):
             self.figures.forget(key)
+            self.triggers.forget(key)
             return
         pods = self.pods.list(key.namespace, slices.selector_of(service))
         existing = [
@@ -133,6 +135,9 @@ class EndpointSliceController(Controller):
         groups = group_endpoints(service, pods, self._zones())
         self._add_hints(service, groups)
         steps = plan(service, existing, groups, self.max_endpoints)
+        moment = self.triggers.since_last_look(service, pods)
+        for one in [*steps.create, *steps.update]:
+            trigger_times.note(one, moment)
         self._measure(key, service, existing, groups, steps)
         await self._carry_out(service, steps)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from controller_manager import trigger_times
 from kubarium.api.discovery import endpoint_slice as slices
 from kubarium.api.discovery import endpoint_subsets as endpoint_objects
 from kubarium.apimachinery import errors
@@ -47,6 +48,7 @@ class EndpointsController(Controller):
         self.pods = informers.informer("v1", "pods").lister
         self.endpoints = informers.informer("v1", "endpoints").lister
         self.resource = client.resource("v1", "endpoints")
+        self.triggers = trigger_times.TriggerTimes()
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -72,15 +74,15 @@ class EndpointsController(Controller):
     async def reconcile(self, key: ObjectKey) -> None:
         service = self.services.get(key)
         if service is None:
+            self.triggers.forget(key)
             await self._forget(key)
             return
         if not slices.selects_pods(service) or is_deleting(service):
             return
-        subsets = endpoint_objects.subsets_for(
-            service, self.pods.list(key.namespace, slices.selector_of(service))
-        )
-        wanted, cut = endpoint_objects.truncate(subsets)
-        await self._write(service, self.endpoints.get(key), wanted, cut)
+        pods = self.pods.list(key.namespace, slices.selector_of(service))
+        moment = self.triggers.since_last_look(service, pods)
+        wanted, cut = endpoint_objects.truncate(endpoint_objects.subsets_for(service, pods))
+        await self._write(service, self.endpoints.get(key), wanted, cut, moment)
 
     async def _forget(self, key: ObjectKey) -> None:
         stored = self.endpoints.get(key)
@@ -94,7 +96,9 @@ class EndpointsController(Controller):
         except errors.NotFound:
             return
 
-    async def _write(self, service: Object, stored: Object | None, subsets: list[Object], cut: bool) -> None:
+    async def _write(
+        self, service: Object, stored: Object | None, subsets: list[Object], cut: bool, moment: str
+    ) -> None:
         current = stored or {
             "apiVersion": "v1",
             "kind": "Endpoints",
@@ -115,6 +119,7 @@ class EndpointsController(Controller):
         changed["metadata"]["labels"] = labels
         changed["metadata"]["annotations"] = annotations
         changed["subsets"] = subsets
+        trigger_times.note(changed, moment)
         try:
             await (self.resource.update(changed) if stored is not None else self.resource.create(changed))
         except (errors.Conflict, errors.AlreadyExists):

@@ -43,7 +43,9 @@ class TaintEvictionController(Controller):
         pods = informers.informer("v1", "pods")
         pods.add_index("node", lambda pod: [spec_of(pod).get("nodeName") or ""])
         self.pods = pods.lister
-        self._since: dict[ObjectKey, tuple[str, float]] = {}  # pod -> its uid, and when its patience began
+        self._since: dict[
+            ObjectKey, tuple[str, float, float]
+        ] = {}  # pod -> its uid, since when, for how long
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -72,16 +74,16 @@ class TaintEvictionController(Controller):
             self._since.pop(key, None)
             return None
         node = self.nodes.get("", spec_of(pod)["nodeName"])
-        found = taints.no_execute(node) if node is not None else []
-        patience = taints.patience(pod, found) if found else None
+        now = self.clock.monotonic()
+        uid, since, patience = self._since.get(key, ("", now, None))
+        if uid != uid_of(pod):
+            since, patience = now, None
+        if node is not None:  # one that has gone takes nobody's patience back
+            patience = taints.patience(pod, found) if (found := taints.no_execute(node)) else None
         if patience is None:
             self._calm_down(pod)
             return None
-        uid, since = self._since.get(key, ("", 0.0))
-        now = self.clock.monotonic()
-        if uid != uid_of(pod):
-            since = now
-            self._since[key] = (uid_of(pod), since)
+        self._since[key] = (uid_of(pod), since, patience)
         wait = since + patience - now
         if wait > 0:
             return wait

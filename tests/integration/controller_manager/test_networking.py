@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubarium.apimachinery import conditions, errors
-from kubarium.apimachinery.object import Object, labels_of, name_of
+from kubarium.apimachinery.object import Object, annotations_of, labels_of, name_of
 from tests.integration.controller_manager.world import World, workload
 
 
@@ -54,11 +54,13 @@ async def test_a_service_knows_where_its_pods_are(world: World) -> None:
 
 
 async def test_a_service_without_pods_is_told_of_all_the_same(world: World) -> None:
-    await world.create(service(selector={"app": "nobody"}))
+    made = await world.create(service(selector={"app": "nobody"}))
+    moment = {"endpoints.kubernetes.io/last-change-trigger-time": made["metadata"]["creationTimestamp"]}
 
     async def told() -> bool:
         endpoints = await world.get("v1", "endpoints", "web")
         (one,) = await world.list("discovery.k8s.io/v1", "endpointslices")
+        assert annotations_of(endpoints) == annotations_of(one) == moment
         return not endpoints.get("subsets") and not one["endpoints"] and not one.get("ports")
 
     async def there() -> bool:
