@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Shell, until
+from tests.cluster.conftest import PATIENCE, Shell, until
 from tests.cluster.objects import pod
 
 pytestmark = pytest.mark.cluster
@@ -93,6 +93,30 @@ def evicted(stories: Shell, name: str, namespace: str) -> str:
     (target,) = (one for one in found["conditions"] if one["type"] == "DisruptionTarget")
     assert (target["status"], target["reason"]) == ("True", "TerminationByKubelet")
     return str(found["message"])
+
+
+def test_taints_drive_pods_away(stories: Shell, namespace: str, small: str) -> None:
+    def tolerating(name: str, *, key: str = "gone", **more: Any) -> Any:
+        toleration = {"key": key, "operator": "Exists", "effect": "NoExecute", **more}
+        return here(name, "sleep 1000", tolerations=[toleration])
+
+    calm(stories)
+    stories.apply(
+        tolerating("goes", key="another"),
+        tolerating("soon", tolerationSeconds=2),
+        tolerating("patient", tolerationSeconds=int(PATIENCE) * 2),
+        tolerating("stays"),
+        namespace=namespace,
+    )
+    stories.kubectl("wait", "pod", "--all", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
+    stories.kubectl("taint", "node", NODE, "gone=yes:NoExecute")
+    try:
+        left = {"patient", "stays"}
+        until(
+            lambda: {one["metadata"]["name"] for one in stories.get("pods", "-n", namespace)["items"]} == left
+        )
+    finally:
+        stories.kubectl("taint", "node", NODE, "gone-")
 
 
 def test_a_full_disk(stories: Shell, namespace: str, small: str) -> None:

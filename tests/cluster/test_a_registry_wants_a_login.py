@@ -16,7 +16,7 @@ import pytest
 
 from kubarium.cluster import images
 from tests.cluster.conftest import Shell, until
-from tests.cluster.objects import pod
+from tests.cluster.objects import BUSYBOX, pod
 
 pytestmark = pytest.mark.cluster
 
@@ -139,6 +139,14 @@ def app(name: str, image: str = "localhost:5000/app:1", policy: str = "", **spec
     return made
 
 
+def with_files(name: str, **spec: Any) -> Any:
+    """A pod that wants the files of the image, which it pulls each time, and not the image itself."""
+    source = {"reference": "localhost:5000/app:1", "pullPolicy": "Always"}
+    made = app(name, BUSYBOX, volumes=[{"name": "files", "image": source}], **spec)
+    made["spec"]["containers"][0]["volumeMounts"] = [{"name": "files", "mountPath": "/files"}]
+    return made
+
+
 def waiting(stories: Shell, name: str, namespace: str) -> Any:
     status = stories.get("pod", name, "-n", namespace)["status"]
     return (status.get("containerStatuses") or [{}])[0].get("state", {}).get("waiting") or {}
@@ -168,12 +176,17 @@ def test_who_may_pull_and_whose_the_image_is(stories: Shell, namespace: str, dig
         app("account", serviceAccountName="puller"),
         app("both", imagePullSecrets=[{"name": "bad"}, {"name": "old"}]),
         app("exact", by_digest, imagePullSecrets=[{"name": "old"}]),
+        with_files("files", imagePullSecrets=[{"name": "good"}]),
+        with_files("no-files"),
         namespace=namespace,
     )
-    for name in ("account", "both", "exact"):
+    for name in ("account", "both", "exact", "files"):
         stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     status = stories.get("pod", "exact", "-n", namespace)["status"]["containerStatuses"][0]
     assert digest in status["imageID"]
+    found = stories.kubectl("exec", "files", "-n", namespace, "--", "ls", "/files/bin/busybox")
+    assert found == "/files/bin/busybox\n"
+    assert refused(stories, "no-files", namespace)["reason"] != "ErrImageNeverPull"
 
     # The image is there now, but only for those who could pull it.
     stories.apply(app("later"), app("never", policy="Never"), namespace=namespace)

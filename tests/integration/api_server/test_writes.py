@@ -382,3 +382,30 @@ async def test_an_applied_scale_owns_the_replicas(client: Client, namespace: str
     assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
     del sent["spec"]["replicas"]  # handed over
     assert (await deployments.apply(sent, field_manager="one"))["spec"]["replicas"] == 5
+
+
+@pytest.mark.parametrize(("kind", "plural"), [("ConfigMap", "configmaps"), ("Secret", "secrets")])
+async def test_data_is_fixed_when_its_owner_says_so(
+    client: Client, namespace: str, kind: str, plural: str
+) -> None:
+    resource = client.resource("v1", plural)
+    about = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "fixed"}}
+    with pytest.raises(
+        errors.Invalid, match=r'data\[\]: Invalid value: "": a valid config key must consist of'
+    ):
+        await resource.create(about | {"data": {"": "eA=="}}, namespace)
+    await resource.create(about | {"data": {"a": "eA=="}}, namespace)
+    await resource.patch("fixed", {"data": {"a": "eQ=="}}, namespace)
+    await resource.patch("fixed", {"immutable": True}, namespace)
+    for change, field in (
+        ({"data": {"a": "eA=="}}, "data"),
+        ({"data": {"b": "eA=="}}, "data"),
+        ({"immutable": False}, "immutable"),
+        ({"immutable": None}, "immutable"),
+    ):
+        with pytest.raises(
+            errors.Invalid, match=f"{field}: Forbidden: field is immutable when `immutable` is set"
+        ):
+            await resource.patch("fixed", change, namespace)
+    after = await resource.patch("fixed", {"metadata": {"labels": {"still": "mine"}}}, namespace)
+    assert (after["data"], after["immutable"]) == ({"a": "eQ=="}, True)
