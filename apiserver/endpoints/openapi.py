@@ -145,11 +145,15 @@ class OpenAPI:
             paths |= openapi_paths.paths_of(row, name_of)
             if row.custom is not None:
                 own |= row.custom.definitions()
+        found = self._closure(paths, own)
+        if not is_custom:
+            for schema in found.values():
+                _keep_own_kinds(schema, group, version)
         document: dict[str, Any] = {
             "openapi": "3.0.0",
             "info": _CUSTOM_INFO if is_custom else {"title": "Kubernetes", "version": self._version},
             "paths": dict(sorted(paths.items())),
-            "components": {"schemas": self._closure(paths, own)},
+            "components": {"schemas": found},
         }
         if not is_custom:
             document["components"]["securitySchemes"] = {"BearerToken": _BEARER_TOKEN}
@@ -206,6 +210,15 @@ class OpenAPI:
             return self._schemas.document_v2(name)
         except KeyError:
             return schema
+
+
+def _keep_own_kinds(schema: dict[str, Any], group: str, version: str) -> None:
+    """Options are of every group: a document names them as those of its own, and of the core."""
+    kinds = schema.get("x-kubernetes-group-version-kind") or ()
+    own = {("", "v1"), (group, version)}
+    if any((kind["group"], kind["version"]) in own for kind in kinds):
+        kept = [kind for kind in kinds if (kind["group"], kind["version"]) in own]
+        schema["x-kubernetes-group-version-kind"] = kept
 
 
 def _wants_protobuf(accept: str, offered: bool) -> bool:

@@ -137,7 +137,8 @@ def _with_defaults(name: str, document: dict[str, Any]) -> dict[str, Any]:
     properties = document.get("properties") or {}
     for key, value in defaults.of(name).items():
         if key in properties:
-            properties[key]["default"] = value
+            wrapped = {"allOf": [properties[key]]} if "$ref" in properties[key] else properties[key]
+            properties[key] = {**wrapped, "default": value}
     return document
 
 
