@@ -199,10 +199,10 @@ class Framework:
         result = PostFilterResult()
         for plugin in self.post_filter_plugins:
             result = await plugin.post_filter(state, pod, verdict)
+            if result.success:
+                return result  # what the others had to say is of no interest any more
             if result.message:
                 messages.append(result.message)
-            if result.success:
-                break
         return result._replace(message=", ".join(messages))
 
     # ---- scoring

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from scheduler.framework.pod_info import PodInfo
 
 
@@ -47,7 +48,8 @@ class WaitingPod:
 
     async def _expire(self, clock: Clock, plugin: str, seconds: float) -> None:
         await clock.sleep(seconds)
-        self.reject(plugin, "timeout waiting for permission")
+        waited = format_duration(seconds)
+        self.reject(plugin, f"rejected due to timeout after waiting {waited} at plugin {plugin}")
 
 
 class WaitingPods:

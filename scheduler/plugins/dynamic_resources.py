@@ -287,7 +287,7 @@ class DynamicResources(
         """Devices that nobody uses are better given back than pods asked to leave."""
         plan: _Plan | None = state.data.get(self.name)
         if plan is None:
-            return PostFilterResult()
+            return PostFilterResult(None, "no new claims to deallocate")
         try:
             if plan.stale is not None:
                 await self._writer.delete(plan.stale)

@@ -2,159 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kubarium.apimachinery import conditions
-from kubarium.apimachinery.errors import Forbidden, StatusError, Unauthorized
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.errors import Forbidden, Unauthorized
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client
-from tests.integration.running import ApiServer, Child, free_port
+from tests.integration.running import ApiServer
+from tests.integration.scheduler.world import ZONE, SchedulerProcess, World, eventually
 
-ZONE = "topology.kubernetes.io/zone"
 PLAIN = {"Accept": "text/plain"}
-
-
-class SchedulerProcess:
-    """`python -m scheduler` that competes for its lease."""
-
-    def __init__(self, server: ApiServer, folder: Path) -> None:
-        self.port = free_port()
-        self._folder = folder
-        kubeconfig = server.kubeconfig("system:kube-scheduler", ())
-        self._flags = [
-            f"--kubeconfig={kubeconfig}",
-            f"--authentication-kubeconfig={kubeconfig}",
-            f"--authorization-kubeconfig={kubeconfig}",
-            f"--secure-port={self.port}",
-            "--bind-address=127.0.0.1",
-        ]
-        self.child: Child | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "scheduler", *self._flags]
-        self.child = Child(command, self._folder / "scheduler.log")
-
-    def stop(self) -> int:
-        return self.child.stop() if self.child is not None else 0
-
-
-@pytest.fixture(scope="module")
-def scheduler(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchedulerProcess]:
-    """A running scheduler."""
-    process = SchedulerProcess(api_server, tmp_path_factory.mktemp("scheduler"))
-    process.start()
-    yield process
-    assert process.child is not None
-    code = process.child.stop()
-    log = process.child.log.read_text()
-    assert code == 0 and "Traceback" not in log, log[-4000:]
-
-
-@pytest.fixture
-async def pages(scheduler: SchedulerProcess, api_server: ApiServer) -> AsyncIterator[Client]:
-    """The scheduler's own pages, for an administrator."""
-    async with Client(_own_port(scheduler, api_server.config())) as client:
-        await eventually(lambda: _is_ready(client))
-        yield client
-
-
-async def _is_ready(client: Client) -> bool:
-    try:
-        return bool(await client.request("GET", "/readyz") == "ok")
-    except (StatusError, ConnectionError):
-        return False
-
-
-def _own_port(scheduler: SchedulerProcess, config: ClientConfig) -> ClientConfig:
-    """Somebody's credentials, shown to the scheduler, whose certificate is its own work."""
-    server = f"https://127.0.0.1:{scheduler.port}"
-    return replace(config, server=server, ca_data=b"", ca_file="", insecure_skip_tls_verify=True)
-
-
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
-    """Look until there is something to see."""
-    async with asyncio.timeout(seconds):
-        while not (seen := await look()):  # noqa: ASYNC110  another process is watched
-            await asyncio.sleep(0.02)
-    return seen
-
-
-class World:
-    """Nodes and pods of one test."""
-
-    def __init__(self, client: Client, namespace: str) -> None:
-        self.namespace = namespace
-        self.nodes = client.resource("v1", "nodes")
-        self.pods = client.resource("v1", "pods")
-        self.events = client.resource("v1", "events")
-        self.leases = client.resource("coordination.k8s.io/v1", "leases")
-        self._made: list[str] = []
-
-    async def add_node(self, name: str, *, cpu: str = "4", **labels: str) -> None:
-        """A node that is ready, with a selector of this test's own."""
-        amounts = {"cpu": cpu, "memory": "8Gi", "pods": "110"}
-        metadata = {
-            "name": name,
-            "labels": {"test": self.namespace, "kubernetes.io/hostname": name, **labels},
-        }
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
-        await self.nodes.create({**node, "status": {"capacity": amounts, "allocatable": amounts}})
-        self._made.append(name)
-        await self.nodes.patch(name, {"spec": {"taints": None}})
-
-    async def add_pod(self, name: str, *, cpu: str = "1", **spec: Any) -> None:
-        """A pod for the nodes of this test."""
-        labels = spec.pop("labels", {"app": "web"})
-        container = {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
-        spec = {
-            "containers": [container],
-            "nodeSelector": {"test": self.namespace},
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            **spec,
-        }
-        metadata = {"name": name, "namespace": self.namespace, "labels": labels}
-        await self.pods.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-
-    async def pod(self, name: str) -> Object:
-        return await self.pods.get(name, self.namespace)
-
-    async def node_of(self, name: str) -> str:
-        return (await self.pod(name))["spec"].get("nodeName") or ""
-
-    async def condition(self, name: str) -> Object:
-        found = (await self.pod(name)).get("status") or {}
-        return conditions.find(found.get("conditions"), "PodScheduled") or {}
-
-    async def objection(self, name: str, text: str) -> Object | None:
-        """The condition, once it speaks of this."""
-        found = await self.condition(name)
-        return found if text in (found.get("message") or "") else None
-
-    async def messages(self, reason: str) -> list[str]:
-        items = (await self.events.list(self.namespace))["items"]
-        return [item["message"] for item in items if item["reason"] == reason]
-
-    async def clean(self) -> None:
-        await self.pods.delete_collection(self.namespace, grace_period_seconds=0)
-        for name in self._made:
-            await self.nodes.delete(name)
-
-
-@pytest.fixture
-async def world(client: Client, default_account: str, scheduler: SchedulerProcess) -> AsyncIterator[World]:
-    """An empty namespace where pods can be made."""
-    made = World(client, default_account)
-    yield made
-    await made.clean()
 
 
 async def test_a_pod_gets_a_node_and_hears_of_it(world: World, pages: Client) -> None:
@@ -177,15 +37,15 @@ async def test_its_pages_are_for_those_who_may(
     world: World, scheduler: SchedulerProcess, pages: Client, api_server: ApiServer
 ) -> None:
     nobody = ClientConfig("https://unused", insecure_skip_tls_verify=True)
-    async with Client(_own_port(scheduler, nobody)) as stranger:
+    async with Client(scheduler.pages_as(nobody)) as stranger:
         assert await stranger.request("GET", "/healthz") == "ok"
         with pytest.raises(Forbidden, match='User "system:anonymous" cannot get path "/metrics"'):
             await stranger.request("GET", "/metrics")
-    async with Client(_own_port(scheduler, replace(nobody, token="made up"))) as stranger:
+    async with Client(scheduler.pages_as(replace(nobody, token="made up"))) as stranger:
         with pytest.raises(Unauthorized):
             await stranger.request("GET", "/healthz")
     jane = api_server.config("jane", ("system:monitoring",))
-    async with Client(_own_port(scheduler, jane)) as monitor:
+    async with Client(scheduler.pages_as(jane)) as monitor:
         assert "scheduler_pending_pods" in await monitor.request("GET", "/metrics")
         with pytest.raises(Forbidden, match='User "jane" cannot get path "/debug/decisions"'):
             await monitor.request("GET", "/debug/decisions")
@@ -224,22 +84,6 @@ async def test_pods_are_spread_over_zones_and_kept_apart(world: World) -> None:
     assert len(set(nodes)) == 4
     await world.add_pod("web-4", affinity=apart, topologySpreadConstraints=[constraint])
     await eventually(lambda: world.objection("web-4", "didn't match pod anti-affinity rules"))
-
-
-async def test_an_important_pod_takes_the_place_of_others(world: World, client: Client) -> None:
-    classes = client.resource("scheduling.k8s.io/v1", "priorityclasses")
-    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
-    await classes.create({**kind, "metadata": {"name": world.namespace}, "value": 1000})
-    await world.add_node(f"{world.namespace}-a", cpu="2")
-    for name in ("low-1", "low-2"):
-        await world.add_pod(name, cpu="1")
-    for name in ("low-1", "low-2"):
-        await eventually(lambda name=name: world.node_of(name))  # type: ignore[misc]
-    await world.add_pod("vip", cpu="1", priorityClassName=world.namespace)
-    assert await eventually(lambda: world.node_of("vip")) == f"{world.namespace}-a"
-    assert len((await world.pods.list(world.namespace))["items"]) == 2
-    assert "Preempted by pod" in (await eventually(lambda: world.messages("Preempted")))[0]
-    await classes.delete(world.namespace)
 
 
 async def test_a_pod_gets_the_device_that_it_claims(world: World, client: Client) -> None:
@@ -294,6 +138,48 @@ async def test_gates_and_foreign_schedulers_hold_pods(world: World) -> None:
     assert (await world.condition("gated"))["reason"] == "SchedulingGated"
     await world.pods.patch("gated", {"spec": {"schedulingGates": None}}, world.namespace)
     await eventually(lambda: world.node_of("gated"))
+
+
+async def test_a_second_scheduler_works_beside_the_first(
+    world: World, api_server: ApiServer, tmp_path: Path
+) -> None:
+    """Two profiles of one process; each takes the pods that name it."""
+    emptier, fuller = f"{world.namespace}-emptier", f"{world.namespace}-fuller"
+    await world.add_node(fuller)
+    await world.add_pod("packed", schedulerName="packing")
+    await world.add_pod("mine")
+    assert await eventually(lambda: world.node_of("mine")) == fuller
+    assert not await world.node_of("packed")
+    await world.add_node(emptier)
+    fit = {"scoringStrategy": {"type": "MostAllocated", "resources": [{"name": "cpu", "weight": 1}]}}
+    packing = {
+        "schedulerName": "packing",
+        "plugins": {"score": {"disabled": [{"name": "NodeResourcesBalancedAllocation"}]}},
+        "pluginConfig": [{"name": "NodeResourcesFit", "args": fit}],
+    }
+    configuration = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "leaderElection": {"leaderElect": False},
+        "profiles": [packing, {"schedulerName": "spreading"}],
+    }
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps(configuration))
+    second = SchedulerProcess(api_server, tmp_path, f"--config={file}")
+    second.start()
+    try:
+        assert await eventually(lambda: world.node_of("packed")) == fuller
+        await world.add_pod("spread", schedulerName="spreading")
+        assert await eventually(lambda: world.node_of("spread")) == emptier
+
+        async def told() -> set[str]:
+            events = (await world.events.list(world.namespace))["items"]
+            found = {one["reportingComponent"] for one in events if one["reason"] == "Scheduled"}
+            return found if len(found) == 3 else set()
+
+        assert await eventually(told) == {"default-scheduler", "packing", "spreading"}
+    finally:
+        second.stop()
 
 
 async def test_pods_survive_the_death_of_the_scheduler(world: World, scheduler: SchedulerProcess) -> None:

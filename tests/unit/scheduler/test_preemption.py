@@ -42,8 +42,8 @@ async def test_no_victims_no_preemption(start: Any) -> None:
         await cluster.until(lambda: cluster.condition("web"))
         assert cluster.condition("web")["message"] == (
             "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
-            "preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, "
-            "1 Preemption is not helpful for scheduling."
+            "no new claims to deallocate, preemption: 0/2 nodes are available: "
+            "1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling."
         )
 
 
@@ -74,5 +74,6 @@ async def test_never_means_never(start: Any) -> None:
         cluster.api.put(make_pod("meek", cpu="1", priority=10, preemptionPolicy="Never"))
         await cluster.until(lambda: cluster.condition("meek"))
         assert cluster.condition("meek")["message"] == (
-            "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, "
+            "preemption: not eligible due to preemptionPolicy=Never."
         )
