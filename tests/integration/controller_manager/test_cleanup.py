@@ -300,6 +300,12 @@ async def test_a_namespace_empties_itself_pods_first(world: World, client: Clien
     one = {"type": "Seen", "status": "True", "reason": "Test", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     found = await spaces.patch(name, {"status": {"conditions": [one]}}, subresource="status")
     assert found["status"]["phase"] == "Active" and found["status"]["conditions"] == [one]
+    found["status"]["conditions"] = [one | {"reason": "Replaced"}]
+    found = await spaces.update_status(found)
+    assert found["status"]["conditions"][0]["reason"] == "Replaced"
+    found["metadata"]["labels"]["seen"] = "again"
+    found = await spaces.update(found)
+    assert found["metadata"]["labels"]["seen"] == "again" and found["status"]["conditions"]
     await spaces.delete(name)
 
     async def says_why() -> bool:
