@@ -60,8 +60,14 @@ def parse(source: str, *, bindings: bool = False) -> Node:
         raise CompileError(
             source, 0, f"expression code point size exceeds limit: size: {len(source)}, limit {LONGEST}"
         )
-    parser = _Parser(source, tokens_of(source), bindings)
-    return parser.whole()
+    tokens, errors = tokens_of(source)
+    try:
+        node = _Parser(source, tokens, bindings).whole()
+    except CompileError as error:
+        errors.append(error)
+    if errors:
+        raise CompileError.joined(errors)
+    return node
 
 
 class _Parser:
@@ -79,7 +85,7 @@ class _Parser:
         node = self._expression()
         token = self._peek()
         if token.kind != "end":
-            raise self._error(token, f"Syntax error: mismatched input '{token.text}' expecting <EOF>")
+            raise self._unwanted(token, "<EOF>", self._after(token).kind == "end")
         return node
 
     def _peek(self) -> Token:
@@ -97,12 +103,32 @@ class _Parser:
             return token
         return None
 
-    def _expect(self, text: str) -> Token:
+    def _expect(self, text: str, *others: str) -> Token:
+        """The word `text`; `others` would fit, too."""
         token = self._accept(text)
         if token is None:
             found = self._peek()
-            raise self._error(found, f"Syntax error: mismatched input '{found.text}' expecting '{text}'")
+            if found.kind == "end" and text == ")" and self._open() == 1:
+                raise self._error(found, "Syntax error: missing ')' at '<EOF>'")
+            words = ", ".join(f"'{word}'" for word in (text, *others))
+            shown = f"{{{words}}}" if others else words
+            raise self._unwanted(found, shown, self._after(found).text in (text, *others))
         return token
+
+    def _after(self, token: Token) -> Token:
+        """The word that follows one; the end follows itself."""
+        place = self._tokens.index(token, max(self._next - 1, 0))
+        return self._tokens[min(place + 1, len(self._tokens) - 1)]
+
+    def _open(self) -> int:
+        """How many brackets are not closed."""
+        words = [token.text for token in self._tokens if token.kind == "operator"]
+        return sum((word in _OPENING) - (word in _CLOSING) for word in words)
+
+    def _unwanted(self, token: Token, expected: str, is_extra: bool) -> CompileError:
+        """A word that cannot stand here; it is one too many where without it all would fit."""
+        what = "extraneous" if is_extra and token.kind != "end" else "mismatched"
+        return self._error(token, f"Syntax error: {what} input '{token.text}' expecting {expected}")
 
     def _error(self, token: Token, message: str) -> CompileError:
         return CompileError(self._source, token.at, message)
@@ -200,7 +226,14 @@ class _Parser:
                 return self._map(token.at)
             if token.text == ".":
                 return self._primary()  # `.name`: there is only one container, the root
-        raise self._error(token, f"Syntax error: mismatched input '{token.text}' expecting {_EXPECTED}")
+        following = self._after(token)
+        begins = following.kind in ("literal", "name") or following.text in _BEGINNING
+        before = [
+            one.text if one.kind == "operator" else one.kind for one in self._tokens[: self._next - 1][-2:]
+        ]
+        may_end = before == ["name", "("]  # a function may have no arguments
+        expected = _EXPECTED.replace("'(', ", "'(', ')', ") if may_end else _EXPECTED
+        raise self._unwanted(token, expected, begins or (may_end and following.text == ")"))
 
     def _named(self, token: Token) -> Node:
         if token.text in _CONSTANTS:
@@ -265,7 +298,7 @@ class _Parser:
             maybe = False
             items.append(self._expression())
             if self._accept(",") is None:
-                self._expect("]")
+                self._expect("]", ",")
                 break
         return MakeList(opening.at, items, frozenset(optional))
 
@@ -294,6 +327,8 @@ class _Parser:
         return MakeStruct(at, name, fields)
 
 
+_OPENING, _CLOSING = frozenset(("(", "[", "[?", "{")), frozenset((")", "]", "}"))
+_BEGINNING = frozenset(("[", "{", "(", ".", "-", "!"))
 _SORTED = "@__sortBy_input__"
 _EXPECTED = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "

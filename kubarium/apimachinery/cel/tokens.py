@@ -22,8 +22,9 @@ class Token(NamedTuple):
 
 
 _PREFIX = "(?:[rR][bB]?|[bB][rR]?)?"
+_ESCAPED = r"""\\(?:[abfnrtv?\"'`\\]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"""
 _LONG = r"\"\"\"(?s:.*?)(?<!\\)\"\"\"|'''(?s:.*?)(?<!\\)'''"
-_SHORT = r"""\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"""
+_SHORT = rf"""\"(?:{_ESCAPED}|[^\"\\\n])*\"|'(?:{_ESCAPED}|[^'\\\n])*'"""
 _TOKEN = re.compile(
     r"(?P<space>\s+|//[^\n]*)"
     r"|(?P<float>\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?)"
@@ -40,9 +41,10 @@ _ESCAPES = {
 }  # fmt: skip
 
 
-def tokens_of(source: str) -> list[Token]:
-    """All words up to the end. Raises CompileError."""
+def tokens_of(source: str) -> tuple[list[Token], list[CompileError]]:
+    """All words up to the end, and what is none: it is left out. Raises CompileError for values that cannot be."""
     tokens: list[Token] = []
+    errors: list[CompileError] = []
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
@@ -51,13 +53,17 @@ def tokens_of(source: str) -> list[Token]:
         if raw is not None:
             end = source.find(raw["quote"], raw.end())
             if end < 0:
-                raise _unexpected(source, at)
+                errors.append(_unexpected(source, at, len(source)))
+                break
             text = source[at : end + len(raw["quote"])]
             tokens.append(Token("literal", text, at, _string(source, text, at)))
             at += len(text)
             continue
         if match is None:
-            raise _unexpected(source, at)
+            end = _end_of_nothing(source, at)
+            errors.append(_unexpected(source, at, end))
+            at = end
+            continue
         kind, text = str(match.lastgroup), match.group()
         if kind == "int":
             tokens.append(Token("literal", text, at, _integer(source, text, at)))
@@ -73,11 +79,22 @@ def tokens_of(source: str) -> list[Token]:
             tokens.append(Token(kind, text, at))
         at = match.end()
     tokens.append(Token("end", "<EOF>", len(source)))
-    return tokens
+    return tokens, errors
 
 
-def _unexpected(source: str, at: int) -> CompileError:
-    return CompileError(source, at, f"Syntax error: token recognition error at: '{source[at : at + 1]}'")
+_UNENDED = re.compile(rf"{_PREFIX}(?:\"(?:{_ESCAPED}|[^\"\\\n])*|'(?:{_ESCAPED}|[^'\\\n])*)(?:\\[^\n]?)?")
+
+
+def _end_of_nothing(source: str, at: int) -> int:
+    """Where a word ends that is none: with the character by which that is seen."""
+    unended = _UNENDED.match(source, at)
+    if unended is not None and unended.end() > at:
+        return unended.end()
+    return min(at + (2 if source[at] in "&|=" else 1), len(source))
+
+
+def _unexpected(source: str, at: int, end: int) -> CompileError:
+    return CompileError(source, at, f"Syntax error: token recognition error at: '{source[at:end]}'")
 
 
 def _integer(source: str, text: str, at: int) -> int:

@@ -218,7 +218,7 @@ def test_rules_over_a_schema(source):
         ("self.spec.min", "must evaluate to bool"),
         ("self.metadata.labels", "undefined field 'labels'"),
         ("1 +", "Syntax error: mismatched input '<EOF>'"),
-        ("a b", "mismatched input 'b' expecting <EOF>"),
+        ("a b", "extraneous input 'b' expecting <EOF>"),
         ("has(self)", "invalid argument to has() macro"),
         ("[1].all(1 + 1, true)", "argument must be a simple name"),
     ],

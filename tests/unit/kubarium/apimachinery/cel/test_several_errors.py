@@ -81,6 +81,48 @@ def test_all_mistakes_are_told(source: str, told: list[str]) -> None:
     assert errors_of(source) == told
 
 
+BEGINNING = "'.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+
+
+@pytest.mark.parametrize(
+    "source, told",
+    [
+        ("(self.i", ["1:8: Syntax error: missing ')' at '<EOF>'"]),
+        ("self.i) > 1 + 2", ["1:7: Syntax error: mismatched input ')' expecting <EOF>"]),
+        ("self.i > 1)", ["1:11: Syntax error: extraneous input ')' expecting <EOF>"]),
+        ("size(self.s 1)", ["1:13: Syntax error: extraneous input '1' expecting ')'"]),
+        ("[self.i", ["1:8: Syntax error: mismatched input '<EOF>' expecting {']', ','}"]),
+        ("&& self.b", ["1:1: Syntax error: extraneous input '&&' expecting {'[', '{', '(', " + BEGINNING]),
+        (
+            "self.b &&",
+            ["1:10: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', " + BEGINNING],
+        ),
+        (
+            "size(",
+            ["1:6: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', ')', " + BEGINNING],
+        ),
+        (
+            "self.s == 'x",
+            [
+                "1:11: Syntax error: token recognition error at: ''x'",
+                "1:13: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', " + BEGINNING,
+            ],
+        ),
+        ("self.i @> 1", ["1:8: Syntax error: token recognition error at: '@'"]),
+        (
+            'self.s == "\\z"',
+            [
+                "1:11: Syntax error: token recognition error at: '\"\\z'",
+                "1:14: Syntax error: token recognition error at: '\"'",
+                "1:15: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', " + BEGINNING,
+            ],
+        ),
+    ],
+)
+def test_texts_that_are_no_expressions(source: str, told: list[str]) -> None:
+    assert errors_of(source) == told
+
+
 def test_the_place_is_shown_in_its_line() -> None:
     with pytest.raises(CompileError) as wrong:
         compile("self.b &&\n\tself.gone == 'äö' + 1", {"self": SCHEMA})
