@@ -5,10 +5,12 @@
                                                                                           │
         access.py    variables, fields, items  ◀──────────────────────────────────────────┤
         dispatch.py  calls of functions  ◀────────────────────────────────────────────────┤
+        aggregates.py  lists, maps, structs  ◀────────────────────────────────────────────┤
         macros.py    has, cel.bind; loops.py: all, exists, map, ...  ◀────────────────────┘
 
     functions.py, the table ──▶ standard.py, conversions.py (CEL's own), libraries/ (Kubernetes')
-                                values.py: numbers, equality; call_costs.py: what a call costs
+                                values.py: numbers, equality; literals.py: what stands in the text;
+                                call_costs.py: what a call costs, function_costs.py: what it may cost
 
     compiler.compile(expression, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program
         a variable that is a Structural is the root of an object; CompileError has upstream-like texts

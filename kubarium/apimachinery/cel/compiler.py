@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import access, conversions, dispatch, literals, structs, values
+from kubarium.apimachinery.cel import access, aggregates, conversions, dispatch, literals, values
 from kubarium.apimachinery.cel.cost_estimation import Estimator
 from kubarium.apimachinery.cel.function_costs import HIGHEST
 from kubarium.apimachinery.cel.functions import (
@@ -51,8 +51,6 @@ from kubarium.apimachinery.cel.types import (
     NULL,
     TYPE,
     Type,
-    list_of,
-    map_of,
     named,
     of_schema,
     optional_of,
@@ -96,12 +94,12 @@ class _Compiler:
 
     def __init__(self, source: str, variables: Mapping[str, Type | Structural], mutations: bool) -> None:
         self._source = source
-        self._mutations = mutations
+        self.mutations = mutations
         self.slots = {name: slot for slot, name in enumerate(variables, 1)}
         self.size = len(variables) + 1
         self.types: dict[int, Type] = {}  # of the nodes, by their `id`
         self.errors: list[CompileError] = []
-        self._mixed: set[int] = set()  # lists that may hold anything
+        self.mixed: set[int] = set()  # lists that may hold anything
         self.unusable = ""  # why no program can be made although all types fit
         self.bad_literals: list[CompileError] = []  # told where nothing else is wrong
         self._scope: dict[str, tuple[int, Type]] = {
@@ -187,7 +185,7 @@ class _Compiler:
             return typed
         name, args = self._resolved(node)
         if name == "format":
-            self._mixed.update(id(below) for arg in args for below in walk(arg))
+            self.mixed.update(id(below) for arg in args for below in walk(arg))
         typed_args = [self.visit(arg) for arg in args]
         self._check_literals(name, args)
         if (
@@ -217,7 +215,7 @@ class _Compiler:
         """`sets.contains(a, b)` is a function in a namespace unless `sets` is a variable."""
         if isinstance(node.target, Ident) and node.target.name not in self._scope:
             full = f"{node.target.name}.{node.function}"
-            if full in FUNCTIONS and (self._mutations or full != _ESCAPE_KEY):
+            if full in FUNCTIONS and (self.mutations or full != _ESCAPE_KEY):
                 return full, node.args
         return node.function, [node.target, *node.args] if node.target is not None else node.args
 
@@ -264,107 +262,6 @@ class _Compiler:
     def macro(self, node: Macro) -> Typed:
         """`has`, `cel.bind` and the loops."""
         return MACROS[node.name](self, node)
-
-    def make_list(self, node: MakeList) -> Typed:
-        """`[a, b]`."""
-        items = [self.visit(item) for item in node.items]
-        types = [
-            self._unwrapped(node.items[index], item.type) if index in node.optional else item.type
-            for index, item in enumerate(items)
-        ]
-        if id(node) not in self._mixed:
-            self._alike(node.items, types)
-        runs, optional = [item.run for item in items], node.optional
-        cost = 0 if literals.is_constant(node) else sum(item.cost for item in items) + 10
-        if not optional:
-            return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
-
-        def run(env: Env) -> list[Any]:
-            made = []
-            for index, item in enumerate(runs):
-                value = item(env)
-                if index not in optional:
-                    made.append(value)
-                elif value.present:
-                    made.append(value.value)
-            return made
-
-        return Typed(list_of(join(types)), run, cost)
-
-    def _alike(self, nodes: Sequence[Node], types: Sequence[Type]) -> None:
-        """What stands in a list or a map is of one type; `dyn()` is for those who want others."""
-        for node, kind in zip(nodes, types, strict=True):
-            open_ended = (
-                literals.is_empty(node)
-                or literals.is_empty(nodes[0])
-                or "optional" in (kind.kind, types[0].kind)
-            )
-            if str(kind) != str(types[0]) and not (open_ended and compatible(kind, types[0])):
-                self.bad_literals.append(self.error(node, f"expected type '{types[0]}' but found '{kind}'"))
-                return
-
-    def _unwrapped(self, node: Node, kind: Type) -> Type:
-        """The type of what stands after a `?`: it must be an optional."""
-        if kind.kind == "optional":
-            return kind.params[0] if kind.params else DYN
-        if kind.kind != "dyn":
-            self.errors.append(self.error(node, f"expected type '{optional_of(kind)}' but found '{kind}'"))
-        return kind
-
-    def make_map(self, node: MakeMap) -> Typed:
-        """`{a: b}`."""
-        entries = [(self.visit(key), self.visit(value), optional) for key, value, optional in node.entries]
-        key_types = [key.type for key, _, _ in entries]
-        value_types = [
-            self._unwrapped(given, value.type) if optional else value.type
-            for (_, value, optional), (_, given, _) in zip(entries, node.entries, strict=True)
-        ]
-        if id(node) not in self._mixed:
-            self._alike([key for key, _, _ in node.entries], key_types)
-            self._alike([value for _, value, _ in node.entries], value_types)
-        keys, values = join(key_types), join(value_types)
-        runs = [(key.run, value.run, optional) for key, value, optional in entries]
-
-        def run(env: Env) -> dict[Any, Any]:
-            made: dict[Any, Any] = {}
-            for key_run, value_run, optional in runs:
-                key, value = key_run(env), value_run(env)
-                if key in made:
-                    raise EvaluationError(f"Failed with repeated key: {key}")
-                if not optional:
-                    made[key] = value
-                elif value.present:
-                    made[key] = value.value
-            return made
-
-        cost = 0 if literals.is_constant(node) else sum(k.cost + v.cost for k, v, _ in entries) + 30
-        return Typed(map_of(keys, values), run, cost)
-
-    def make_struct(self, node: MakeStruct) -> Typed:
-        """`Object{...}` and `JSONPatch{...}`, of mutating policies."""
-        known = node.name.split(".")[0] in (structs.OBJECT, structs.JSON_PATCH)
-        if not known or not self._mutations:
-            raise self.error(node, f"undeclared reference to '{node.name}' (in container '')")
-        fields = [(unescape(name), self.visit(value), optional) for name, value, optional in node.fields]
-        for (name, given, optional), (_, value, _) in zip(fields, node.fields, strict=True):
-            wanted = structs.field_type(node.name, name)
-            if wanted is None:
-                raise self.error(value, f"undefined field '{name}'")
-            if not optional and not compatible(wanted, given.type):
-                text = f"expected type of field '{name}' is '{wanted}' but provided type is '{given.type}'"
-                raise self.error(value, text)
-
-        def run(env: Env) -> structs.Struct:
-            made = structs.Struct(node.name)
-            for name, typed, optional in fields:
-                value = typed.run(env)
-                if not optional:
-                    made[name] = value
-                elif value.present:
-                    made[name] = value.value
-            return made
-
-        return Typed(Type("dyn", (), node.name), run, sum(typed.cost for _, typed, _ in fields) + 40)
 
     def inside(
         self, nodes: Sequence[Node], names: Sequence[str], types: Sequence[Type]
@@ -499,9 +396,9 @@ _VISIT: dict[type[Node], _Visit] = {
     Ident: _Compiler.ident,
     Select: _Compiler.select,
     Call: _Compiler.call,
-    MakeList: _Compiler.make_list,
-    MakeMap: _Compiler.make_map,
-    MakeStruct: _Compiler.make_struct,
+    MakeList: aggregates.make_list,
+    MakeMap: aggregates.make_map,
+    MakeStruct: aggregates.make_struct,
     Macro: _Compiler.macro,
 }
 _OPERATORS: dict[str, _Visit] = {
