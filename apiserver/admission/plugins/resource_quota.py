@@ -73,7 +73,7 @@ class ResourceQuota(AdmissionPlugin):
 
     async def _book(self, attributes: Attributes, quota: Object) -> None:
         group, plural = attributes.resource.group, attributes.resource.resource
-        hard = spec_of(quota).get("hard") or {}
+        hard = _counted(self._newest(quota))
         if not quota_usage.in_scope(quota, group, plural, attributes.new):
             return
         usage = {name: amount for name, amount in quota_usage.usage_of(group, plural, attributes.new).items()
@@ -139,6 +139,12 @@ class ResourceQuota(AdmissionPlugin):
                 return
 
 
+def _counted(quota: Object) -> Mapping[str, str]:
+    """The bounds that hold: those that the quota's controller has taken up in the status."""
+    found: Mapping[str, str] = status_of(quota).get("hard") or {}
+    return found
+
+
 def check(attributes: Attributes, quota: Object, more: Usage) -> None:
     """Raises Forbidden if the quota has not that much left."""
     status = status_of(quota)
@@ -172,7 +178,7 @@ def _check_limited(attributes: Attributes, limited: Sequence[Object], quotas: Se
         return
     usage = quota_usage.usage_of(group, plural, new)
     ours = [quota for quota in quotas if quota_usage.in_scope(quota, group, plural, new)]
-    covered = {name for quota in ours for name in spec_of(quota).get("hard") or {}}
+    covered = {name for quota in ours for name in _counted(quota)}
     names = {
         name
         for one in concerned
