@@ -1,4 +1,4 @@
-"""The Starlette application around the dispatcher: health, version, metrics, discovery, OpenAPI."""
+"""The FastAPI application around the dispatcher: health, version, metrics, discovery, OpenAPI."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
 import orjson
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import FastAPI, Request, Response
 
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
@@ -19,7 +16,7 @@ from kubarium.component_base.serving import Page
 from kubarium.component_base.version import version_document
 
 JSON = "application/json"
-_REST = "{rest:path}"  # what follows in a path, be it nothing
+READING = ["GET", "HEAD"]
 
 
 def build_shell(
@@ -28,20 +25,35 @@ def build_shell(
     pages: Mapping[str, Page],
     documents: Mapping[str, tuple[str, object]],
     dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
-) -> Starlette:
+) -> FastAPI:
     """Everything that is no resource.
 
     `pages` answer by themselves, those that end in `/` for all that is below them. `documents` are served as they are:
     the token issuer's. `dumps` are texts that are made anew each time, and that no index lists.
     """
-    pages = {f"{path}{_REST}" if path.endswith("/") else path: page for path, page in pages.items()}
-    listed = [*pages, *documents]
+    shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    shell.add_exception_handler(errors.StatusError, _status)
+    paths: list[str] = []
 
-    async def version(request: Request) -> Response:
+    def add(path: str, page: Page) -> None:
+        async def answer(request: Request) -> Response:
+            status, media_type, content = await page(request.scope)
+            return Response(content, status, media_type=media_type)
+
+        paths.append(path)
+        shell.add_api_route(path, answer, methods=READING)
+
+    for path, page in pages.items():
+        add(path if not path.endswith("/") else path + "{rest:path}", page)
+
+    @shell.api_route("/version", methods=READING)
+    @shell.api_route("/version/", methods=READING)
+    async def version() -> Response:
         return Response(orjson.dumps(version_document(), option=orjson.OPT_INDENT_2), media_type=JSON)
 
-    async def discover(request: Request) -> Response:
-        path, rest = request.url.path, request.path_params["rest"]
+    @shell.api_route("/api{rest:path}", methods=READING)
+    async def discover(request: Request, rest: str) -> Response:
+        path = request.url.path
         if rest and not rest.startswith(("/", "s/")) and rest != "s":
             raise errors.NoSuchPath
         document = discovery.answer(path, request.headers.get("accept", ""))
@@ -50,8 +62,8 @@ def build_shell(
         headers = {"Vary": "Accept"} | ({"ETag": document.etag} if document.etag else {})
         return Response(document.body, headers=headers | {"Content-Type": document.media_type})
 
-    async def describe(request: Request) -> Response:
-        rest = request.path_params["rest"]
+    @shell.api_route("/openapi/{rest:path}", methods=READING)
+    async def describe(request: Request, rest: str) -> Response:
         accept, query = request.headers.get("accept", ""), request.query_params.get("hash", "")
         document = openapi.answer(unquote(rest).rstrip("/"), query, accept)
         if request.headers.get("if-none-match") == document.etag:
@@ -66,56 +78,42 @@ def build_shell(
             return Response(document.packed, headers=headers | {"Content-Encoding": "gzip"})
         return Response(document.body, headers=headers)
 
-    async def index(request: Request) -> Response:
-        found = sorted({*listed, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
+    for path, (media_type, content) in documents.items():
+        _add_document(shell, path, media_type, content)
+        paths.append(path)
+
+    for path, dump in (dumps or {}).items():
+        _add_dump(shell, path, dump)
+
+    @shell.api_route("/", methods=READING)
+    async def index() -> Response:
+        found = sorted({*paths, *discovery.paths(), *openapi.paths(), "/version", "/api", "/apis"})
         return Response(orjson.dumps({"paths": found}, option=orjson.OPT_INDENT_2), media_type=JSON)
 
-    async def nothing(request: Request) -> Response:
+    @shell.api_route("/{rest:path}", methods=[*READING, "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    async def nothing(rest: str) -> Response:
         raise errors.NoSuchPath
 
-    routes = [
-        *(_page(path, page) for path, page in pages.items()),
-        Route("/version", version),
-        Route("/version/", version),
-        Route(f"/api{_REST}", discover),
-        Route(f"/openapi/{_REST}", describe),
-        *(_document(path, media_type, content) for path, (media_type, content) in documents.items()),
-        *(_dump(path, dump) for path, dump in (dumps or {}).items()),
-        Route("/", index),
-        Route(f"/{_REST}", nothing, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
-    ]
-    shell = Starlette(routes=routes, exception_handlers={errors.StatusError: _status})
-    shell.router.redirect_slashes = False
     return shell
 
 
 async def _status(request: Request, error: Exception) -> Response:
-    """A failure as its Status; the filters cannot do it, because Starlette answers exceptions itself."""
+    """A failure as its Status; the filters cannot do it, because FastAPI answers exceptions itself."""
     assert isinstance(error, errors.StatusError)
     if error.plain_text:
         return Response(error.plain_text, error.code, media_type="text/plain")
     return Response(orjson.dumps(error.status()) + b"\n", error.code, media_type=JSON)
 
 
-def _page(path: str, page: Page) -> Route:
-    async def answer(request: Request) -> Response:
-        status, media_type, content = await page(request.scope)
-        return Response(content, status, media_type=media_type)
-
-    return Route(path, answer)
-
-
-def _document(path: str, media_type: str, content: object) -> Route:
+def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -> None:
     body = orjson.dumps(content)
 
-    async def answer(request: Request) -> Response:
+    @shell.api_route(path, methods=READING)
+    async def answer() -> Response:
         return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})
 
-    return Route(path, answer)
 
-
-def _dump(path: str, dump: Callable[[Mapping[str, str]], str]) -> Route:
+def _add_dump(shell: FastAPI, path: str, dump: Callable[[Mapping[str, str]], str]) -> None:
+    @shell.api_route(path, methods=READING)
     async def answer(request: Request) -> Response:
         return Response(dump(request.query_params), media_type="text/plain; charset=utf-8")
-
-    return Route(path, answer)
