@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
+from kubarium.apimachinery.errors import StatusError
 from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
 from kubarium.cluster import images, processes, state
@@ -86,13 +87,19 @@ class Shell:
         self.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
 
     def ask(self, work: Callable[[Client], Awaitable[Any]]) -> Any:
-        """Let something ask the API server itself: what the bundled client has no word for, or what is asked often."""
+        """Let something ask the API server itself: what the bundled client has no word for, or what is asked often.
+
+        A refusal fails the story, or is waited out, as one of the bundled client is.
+        """
 
         async def within() -> Any:
             async with Client(kubeconfig.load(str(self.kubeconfig))) as client:
                 return await work(client)
 
-        return anyio.run(within)
+        try:
+            return anyio.run(within)
+        except (StatusError, OSError) as error:
+            raise AssertionError(f"{type(error).__name__}: {error}") from error
 
     def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 300) -> str:
         """Run something inside a node, as `kubarium node exec` does, which takes half a second to start."""

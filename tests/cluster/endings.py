@@ -51,7 +51,8 @@ def begins(policy: str, first: str, second: str, main: tuple[str, ...]) -> dict[
 
 WAITS = "waiting PodInitializing"
 INCOMPLETE = "containers with incomplete status: "
-RULES = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
+# 128 is what a container ends with that could not be started, as happens on a machine that is very busy.
+RULES = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42, 128]}}]
 LISTED = "echo >> /lives/file; [ $(wc -l < /lives/file) -eq 1 ] && exit 42; exit 7"
 
 ROWS = [

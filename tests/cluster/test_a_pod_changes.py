@@ -36,8 +36,15 @@ class One:
             lambda pods: pods.patch(self.name, body, self.namespace, type=form, subresource=subresource)
         )
 
-    def put(self, body: Any, subresource: str = "") -> Any:
-        return self._ask(lambda pods: pods.update(body, subresource=subresource))
+    def put(self, edit: Callable[[Any], None], subresource: str) -> None:
+        """Read, edit and write. Whoever is overtaken by a status begins again."""
+
+        def attempt() -> bool:
+            body = self.get()
+            edit(body)
+            return bool(self._ask(lambda pods: pods.update(body, subresource=subresource)))
+
+        until(attempt, what=f"{subresource} of {self.name} put")
 
     def is_ready(self) -> bool:
         conditions = self.get()["status"].get("conditions") or []
@@ -90,6 +97,7 @@ def test_a_generation_counts_what_is_wished(stories: Shell, namespace: str) -> N
 
     stories.ask(delete)
     assert one.get()["metadata"]["generation"] == 6  # to leave is a wish, too
+    stories.kubectl("delete", "pod", "counted", "--now", "--no-wait", "-n", namespace)
 
 
 def resources(**amounts: str) -> Any:
@@ -221,10 +229,8 @@ def test_resources_of_running_containers_change(stories: Shell, namespace: str) 
             until(lambda one=pods[name], wanted=wanted: has(one, wanted), what=f"{name}, step {step}")
 
     one = pods["equivalent"]
-    body = one.get()
     wanted = {"c1": resources(cpu_request="20m", cpu_limit="50m")}
-    body["spec"]["containers"][0]["resources"] = wanted["c1"]
-    one.put(body, subresource="resize")
+    one.put(lambda body: body["spec"]["containers"][0].update(resources=wanted["c1"]), "resize")
     until(lambda: has(one, wanted), what="what was put")
     assert one.get(subresource="resize")["spec"] == one.get()["spec"]
 
@@ -251,9 +257,9 @@ def test_a_pod_gets_more_containers_and_a_deadline(stories: Shell, namespace: st
 
     one.patch({"spec": {"ephemeralContainers": [debugger("first")]}}, subresource="ephemeralcontainers")
     until(lambda: runs("first"), what="an ephemeral container")
-    body = one.get()
-    body["spec"]["ephemeralContainers"].append(debugger("second"))
-    one.put(body, subresource="ephemeralcontainers")
+    one.put(
+        lambda body: body["spec"]["ephemeralContainers"].append(debugger("second")), "ephemeralcontainers"
+    )
     until(lambda: runs("first", "second"), what="two")
     for name in ("first", "second"):
         log = ("logs", "debugged", "-c", name, "-n", namespace)
@@ -284,7 +290,7 @@ def test_a_pod_is_heard_through_web_sockets(stories: Shell, namespace: str) -> N
         await stream.close()
         return b"".join(said)
 
-    assert stories.ask(channels) == b"remote execution test\n"
+    until(lambda: stories.ask(channels) == b"remote execution test\n", what="what a command said")
     until(lambda: stories.ask(log) == b"container is alive\n", what="the log")
 
 

@@ -138,8 +138,8 @@ def test_hooks_are_called(crowd: Crowd) -> None:
     deleted = crowd.shell.ask(delete)["metadata"]
     until(lambda: "hooked" not in crowd.pods(), what="hooked is gone")
     lines = crowd.shell.on_node(node, "cat", f"{hooked.FOLDER}/calls").splitlines()
-    assert sorted(lines[:3]) == sorted(hooked.CALLED[:3]) and sorted(lines[3:]) == sorted(hooked.CALLED[3:])
     ended = int(crowd.shell.on_node(node, "cat", f"{hooked.FOLDER}/term-sleep"))
     crowd.shell.on_node(node, "rm", "-r", hooked.FOLDER)
+    assert sorted(lines[:3]) == sorted(hooked.CALLED[:3]) and sorted(lines[3:]) == sorted(hooked.CALLED[3:])
     asked = time(deleted["deletionTimestamp"]).timestamp() - deleted["deletionGracePeriodSeconds"]
     assert ended - asked >= hooked.SLEEP
