@@ -14,7 +14,7 @@ from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, annotations_of, labels_of
 from kubarium.apimachinery.time import parse_time
 from kubarium.client import kubeconfig
-from kubarium.client.events import EventRecorder
+from kubarium.client.event_series import SeriesRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
@@ -129,7 +129,7 @@ async def start(
     watch_services(informers, proxier)
     watch_endpoint_slices(informers, proxier)
     watch_own_node(informers, proxier, health, process, options, own_node.pod_cidrs_of(node))
-    recorder = EventRecorder(client, "kube-proxy", options.node_name, clock)
+    recorder = SeriesRecorder(client, "kube-proxy", clock)
 
     await clean_up_after_others(options.mode, settings)
     await backend.prepare()
@@ -137,7 +137,7 @@ async def start(
     process.start("events", recorder.run())
     await informers.synced()
     process.start("proxier", proxier.run())
-    recorder.event(own_node.reference_to(options.node_name), "Normal", "Starting", "")
+    recorder.event(own_node.reference_to(options.node_name), "Normal", "Starting", "StartKubeProxy", "")
     log.info("proxying in mode %s on node %s", options.mode, options.node_name)
     await process.stopped()
     await proxier.close()

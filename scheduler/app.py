@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 
-from kubarium.apimachinery.object import Object, ObjectKey
+from kubarium.apimachinery.object import Object, ObjectKey, spec_of
 from kubarium.client import kubeconfig
-from kubarium.client.events import EventRecorder
+from kubarium.client.event_series import SeriesRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.leader_election import LeaderElector
 from kubarium.client.rest import Client
@@ -59,8 +59,8 @@ class SchedulerApp:
         self.cache = Cache(self.nodes)
         # One transform for all: an informer is shared by those who ask for it in the same words.
         self.informers = Informers(client, clock, without_managed_fields)
-        self.recorders: dict[str, EventRecorder] = {
-            profile.scheduler_name: EventRecorder(client, profile.scheduler_name, clock=clock)
+        self.recorders: dict[str, SeriesRecorder] = {
+            profile.scheduler_name: SeriesRecorder(client, profile.scheduler_name, clock)
             for profile in configuration.profiles
         }
         handle = Handle(
@@ -113,6 +113,7 @@ class SchedulerApp:
         for name, recorder in self.recorders.items():
             for number in range(EVENT_SENDERS):
                 process.start(f"events {name} {number}", recorder.run())
+            process.start(f"event series {name}", recorder.tidy())
         process.start("queue", self.queue.run())
 
     async def lead(self) -> None:
@@ -127,10 +128,12 @@ class SchedulerApp:
         for extender in self.extenders:
             await extender.close()
 
-    def _record(self, obj: Object, type: str, reason: str, message: str) -> None:
-        name = (obj.get("spec") or {}).get("schedulerName") or "default-scheduler"
+    def _record(
+        self, pod: Object, type: str, reason: str, action: str, note: str, preemptor: Object | None = None
+    ) -> None:
+        name = spec_of(preemptor or pod).get("schedulerName") or "default-scheduler"
         recorder = self.recorders.get(name) or next(iter(self.recorders.values()))
-        recorder.event(obj, type, reason, message)
+        recorder.event(pod, type, reason, action, note, preemptor)
 
     def _pre_enqueue(self, pod: PodInfo) -> Status | None:
         framework = self.profiles.get(pod.scheduler_name)

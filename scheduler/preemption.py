@@ -290,7 +290,8 @@ class Preemption:
             log.warning("preempting %s failed: %s", victim.key, error or type(error).__name__)
             return
         log.info("preempted %s on %s for %s", victim.key, node, pod.key)
-        self._handle.record(victim.pod, "Normal", "Preempted", f"Preempted by pod {pod.uid} on node {node}")
+        note = f"Preempted by pod {pod.uid} on node {node}"
+        self._handle.record(victim.pod, "Normal", "Preempted", "Preempting", note, pod.pod)
 
     async def _patch(self, pod: PodInfo, status: Object) -> None:
         body = {"metadata": {"uid": pod.uid}, "status": status}

@@ -206,7 +206,7 @@ class Scheduler:
         for plugin in verdict.plugins:
             self._watch_refusals(plugin, framework.name)
         self._put_back(queued, verdict.plugins)
-        framework.handle.record(pod.pod, "Warning", "FailedScheduling", message)
+        framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", message)
         self._start(self._tell_condition(pod, "Unschedulable", message, result.nominated_node))
 
     def _put_back(self, queued: QueuedPod, plugins: set[str], *, error: bool = False) -> None:
@@ -245,9 +245,8 @@ class Scheduler:
         self.queue.done(pod.uid)
         self.queue.nominator.remove(pod)
         log.debug("bound %s to %s", pod.key, node)
-        framework.handle.record(
-            pod.pod, "Normal", "Scheduled", f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
-        )
+        note = f"Successfully assigned {pod.namespace}/{pod.name} to {node}"
+        framework.handle.record(pod.pod, "Normal", "Scheduled", "Binding", note)
         self._count(queued, "scheduled", time.perf_counter() - started)
 
     async def _bind(self, framework: Framework, state: CycleState, pod: PodInfo, node: str) -> Status | None:
@@ -271,7 +270,7 @@ class Scheduler:
         self._count(queued, "error" if error else "unschedulable", time.perf_counter() - started)
         log.info("%s could not be bound: %s", pod.key, status.reason)
         self._put_back(queued, set() if error else {status.plugin}, error=error)
-        framework.handle.record(pod.pod, "Warning", "FailedScheduling", status.reason)
+        framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", status.reason)
         await self._tell_condition(pod, "SchedulerError" if error else "Unschedulable", status.reason, "")
 
     async def _tell_condition(self, pod: PodInfo, reason: str, message: str, nominated: str | None) -> None:

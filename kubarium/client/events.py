@@ -3,27 +3,22 @@
 The same thing said again becomes a higher `count` of the first Event. Of things that differ only in their words nine
 are told; from the tenth on they share one Event that has the newest words, until there are none for ten minutes. When
 an object causes too many, the rest is dropped: 25 at once per object, then one every five minutes. All this is as
-upstream's recorder does it. An API server that is away is waited for: an event is tried twelve times in two minutes,
-while the next ones wait in a queue.
+upstream's recorder does it; what scheduler and kube-proxy tell is in `event_series.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import random
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from kubarium.apimachinery import errors, time
-from kubarium.apimachinery.object import Object, name_of, namespace_of, resource_version_of, uid_of
+from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
+from kubarium.client.event_outbox import Outbox, reference_to
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
-
-log = logging.get(__name__)
 
 BURST = 25  # events of one object at once
 REFILL = 300.0  # seconds until an object may cause one more
@@ -31,9 +26,7 @@ REMEMBER = 4096  # distinct events whose count can still grow
 SIMILAR = 10  # events that differ only in their words; so many and more are told together
 SIMILAR_SECONDS = 600.0
 COMBINED = "(combined from similar events): "
-QUEUE = 1000  # events not yet sent; more are dropped
-TRIES = 12
-RETRY = 10.0  # seconds
+LONGEST = 1024  # characters of a message
 
 
 class _Sort(NamedTuple):
@@ -59,6 +52,15 @@ class _Said(NamedTuple):
     moment: datetime
 
 
+class _Kept(NamedTuple):
+    """What it takes to count an event up."""
+
+    name: str
+    namespace: str
+    message: str
+    times: int
+
+
 @dataclass(slots=True)
 class _Similar:
     messages: set[str]
@@ -74,11 +76,11 @@ class EventRecorder:
         self._events = client.resource("v1", "events")
         self._component, self._instance = component, instance
         self._clock = clock or RealClock()
-        self._known: OrderedDict[_Identity, Object] = OrderedDict()
+        self._known: OrderedDict[_Identity, _Kept] = OrderedDict()
         self._similar: OrderedDict[_Sort, _Similar] = OrderedDict()
         self._tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._serial = itertools.count()
-        self._outgoing: asyncio.Queue[_Said] = asyncio.Queue(maxsize=QUEUE)
+        self._outbox = Outbox(self._send, self._clock)
 
     def event(self, obj: Object, type: str, reason: str, message: str, *, field_path: str = "") -> None:
         """Say something about an object. `type` is Normal or Warning; `field_path` names a part of it (a container)."""
@@ -89,11 +91,8 @@ class EventRecorder:
             identity = _Identity(sort, field_path, message)
         if not self._allowed(obj):
             return
-        said = _Said(identity, message[:1024], self._reference(obj, field_path), self._clock.now())
-        try:
-            self._outgoing.put_nowait(said)
-        except asyncio.QueueFull:
-            log.debug("event %s about %s dropped: too many are waiting", reason, logging.name(obj))
+        said = _Said(identity, message[:LONGEST], reference_to(obj, field_path), self._clock.now())
+        self._outbox.put(said, f"{reason} about {name_of(obj)}")
 
     def _has_many_similar(self, sort: _Sort, message: str) -> bool:
         """Note the words, and say whether there have been too many different ones lately."""
@@ -113,46 +112,25 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        while True:
-            said = await self._outgoing.get()
-            try:
-                await self._deliver(said)
-            except (errors.StatusError, OSError) as error:
-                log.debug(
-                    "event %s about %s not recorded: %s",
-                    said.identity.sort.reason,
-                    said.identity.sort.name,
-                    error,
-                )
-            finally:
-                self._outgoing.task_done()
-
-    async def _deliver(self, said: _Said) -> None:
-        for _ in range(TRIES - 1):
-            try:
-                return await self._send(said)
-            except OSError:
-                await self._clock.sleep(RETRY * random.uniform(0.1, 1.0))
-        await self._send(said)
+        await self._outbox.run()
 
     async def flush(self) -> None:
         """Wait until everything said so far has been sent."""
-        await self._outgoing.join()
+        await self._outbox.flush()
 
     async def _send(self, said: _Said) -> None:
         known = self._known.pop(said.identity, None)
         if known is not None:
-            change: Object = {"count": known["count"] + 1, "lastTimestamp": time.format_time(said.moment)}
-            if known["message"] != said.message:
+            change: Object = {"count": known.times + 1, "lastTimestamp": time.format_time(said.moment)}
+            if known.message != said.message:
                 change["message"] = said.message
             try:
-                metadata = known["metadata"]
-                event = await self._events.patch(metadata["name"], change, metadata["namespace"])
+                event = await self._events.patch(known.name, change, known.namespace)
             except errors.NotFound:
                 event = await self._events.create(self._new_event(said))  # it has expired
         else:
             event = await self._events.create(self._new_event(said))
-        self._known[said.identity] = event
+        self._known[said.identity] = _Kept(name_of(event), namespace_of(event), said.message, event["count"])
         if len(self._known) > REMEMBER:
             self._known.popitem(last=False)
 
@@ -180,19 +158,6 @@ class EventRecorder:
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
         }
-
-    @staticmethod
-    def _reference(obj: Object, field_path: str) -> Object:
-        reference = {
-            "kind": obj.get("kind"),
-            "namespace": namespace_of(obj),
-            "name": name_of(obj),
-            "uid": uid_of(obj),
-            "apiVersion": obj.get("apiVersion"),
-            "resourceVersion": resource_version_of(obj),
-            "fieldPath": field_path,
-        }
-        return {key: value for key, value in reference.items() if value}
 
     def _allowed(self, obj: Object) -> bool:
         now = self._clock.monotonic()

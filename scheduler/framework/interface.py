@@ -145,7 +145,7 @@ class Handle:
     nominator: Nominator
     waiting: WaitingPods
     devices: Devices
-    record: Callable[..., None]  # record(object, type, reason, message)
+    record: Callable[..., None]  # record(pod, type, reason, action, note, preemptor=None)
     spawn: Callable[[Coroutine[Any, Any, None]], None]  # run something beside the scheduling loop
     random: random.Random = field(default_factory=random.Random)
     extenders: list[Any] = field(default_factory=list)  # programs that are asked besides the plugins

@@ -32,7 +32,9 @@ class Cluster:
         return next((c for c in found if c["type"] == "PodScheduled"), {})
 
     def events(self, reason: str) -> list[Object]:
-        return [event for event in self.api.objects("v1", "events") if event["reason"] == reason]
+        return [
+            event for event in self.api.objects("events.k8s.io/v1", "events") if event["reason"] == reason
+        ]
 
     async def until(self, true: Callable[[], object], seconds: float = 60.0) -> None:
         """Let everything run until something is so."""

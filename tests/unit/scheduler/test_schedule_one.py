@@ -15,8 +15,8 @@ async def test_a_pod_is_bound_to_the_node_with_room(start: Any) -> None:
         assert cluster.node_of("web") == "large"
         await cluster.until(lambda: cluster.events("Scheduled"))
         event = cluster.events("Scheduled")[0]
-        assert event["message"] == "Successfully assigned default/web to large"
-        assert event["reportingComponent"] == "default-scheduler"
+        assert event["note"] == "Successfully assigned default/web to large"
+        assert event["reportingController"] == "default-scheduler"
 
 
 async def test_many_pods_fill_all_nodes_and_no_more(start: Any) -> None:
