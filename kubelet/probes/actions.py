@@ -10,6 +10,7 @@ import grpc
 
 from kubarium.api.core.pod import ports
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.protobuf import wire
 from kubelet.runtime.http_get import MAX_BODY, Request, TooManyRedirects, get
 from kubelet.runtime.interface import ContainerRuntimeError, DeadlineExceeded, Runtime
 
@@ -92,7 +93,7 @@ async def _http(container: Object, action: Object, pod_ip: str, timeout: float) 
 
 async def _grpc(action: Object, pod_ip: str, timeout: float) -> Answer:
     service = (action.get("service") or "").encode()
-    request = b"\x0a" + bytes([len(service)]) + service if service else b""
+    request = wire.field(1, service) if service else b""
     address = f"{pod_ip}:{action['port']}"
     async with grpc.aio.insecure_channel(address) as channel:
         check = channel.unary_unary(HEALTH_CHECK)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
+import grpc
+
+from kubarium.apimachinery.protobuf import wire
 from kubelet.probes import actions
 
 
@@ -15,6 +19,28 @@ async def test_where_no_grpc_server_listens() -> None:
         answer = await actions._grpc({"port": port}, "127.0.0.1", 5.0)
     expected = f'failed to connect service "127.0.0.1:{port}" within 5s: context deadline exceeded'
     assert (answer.healthy, answer.output) == (False, f"timeout: {expected}")
+
+
+async def test_a_grpc_server_is_asked_for_its_service() -> None:
+    """Also for one whose name is longer than a byte can say."""
+    asked: list[Any] = []
+
+    async def check(request: bytes, context: Any) -> bytes:
+        asked.append(wire.fields(request))
+        return b"\x08\x01" if len(asked) < 3 else b"\x08\x02"
+
+    server = grpc.aio.server()
+    methods = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        for service in ("", "s" * 300, "web"):
+            answer = await actions._grpc({"port": port, "service": service}, "127.0.0.1", 60.0)
+    finally:
+        await server.stop(None)
+    assert asked == [[], [(1, b"s" * 300)], [(1, b"web")]]
+    assert answer == actions.Answer(False, 'service unhealthy (responded with "NOT_SERVING")')
 
 
 async def answer_to(path: str) -> actions.Answer:
