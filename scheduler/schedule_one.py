@@ -82,6 +82,7 @@ class Scheduler:
         self._slots = asyncio.Semaphore(bindings)
         self._tasks: asyncio.TaskGroup | None = None
         self._counts: dict[tuple[str, str], Any] = {}
+        self._telling: dict[str, asyncio.Event] = {}  # pods whose refusal is being written, by uid
         self._under_way = metrics.goroutines.labels("binding")
 
     async def run(self) -> None:
@@ -232,6 +233,8 @@ class Scheduler:
         started: float,
     ) -> None:
         pod = queued.info
+        if (telling := self._telling.get(pod.uid)) is not None:
+            await telling.wait()
         if waiting is not None or framework.takes_time(state, pod, node):
             # Others, such as autoscalers, shall see where the pod will go before it is there.
             await self._tell_nomination(pod, node)
@@ -274,7 +277,22 @@ class Scheduler:
         await self._tell_condition(pod, "SchedulerError" if error else "Unschedulable", status.reason, "")
 
     async def _tell_condition(self, pod: PodInfo, reason: str, message: str, nominated: str | None) -> None:
-        """Write PodScheduled=False, and the nominated node, if that is news."""
+        """Write PodScheduled=False, and the nominated node, if that is news. A binding waits for it.
+
+        Otherwise it could arrive after the binding of the next attempt, and stay.
+        """
+        before = self._telling.get(pod.uid)
+        self._telling[pod.uid] = told = asyncio.Event()
+        try:
+            if before is not None:
+                await before.wait()
+            await self._write_condition(pod, reason, message, nominated)
+        finally:
+            told.set()
+            if self._telling.get(pod.uid) is told:
+                del self._telling[pod.uid]
+
+    async def _write_condition(self, pod: PodInfo, reason: str, message: str, nominated: str | None) -> None:
         newest = pod.pod if self._informer is None else self._informer.lister.get(pod.key)
         if newest is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.unit.scheduler.builders import make_node, make_pod
@@ -50,6 +51,29 @@ async def test_a_waiting_pod_is_woken_by_a_new_node(start: Any) -> None:
         await cluster.until(lambda: cluster.condition("web"))
         cluster.api.put(make_node("b", cpu="4"))
         await cluster.until(lambda: cluster.node_of("web") == "b")
+
+
+async def test_a_binding_does_not_overtake_the_refusal_before_it(start: Any) -> None:
+    """The refusal would arrive last, and a pod with a node would say that it has none."""
+    let_go, written = asyncio.Event(), []
+    async with start(make_node("a", cpu="1"), make_pod("web", cpu="2")) as cluster:
+        scheduler = cluster.app.scheduler
+        patch = scheduler._patch_status
+
+        async def slowly(pod: Any, body: Any) -> None:
+            await let_go.wait()
+            written.append(cluster.node_of("web"))
+            await patch(pod, body)
+
+        scheduler._patch_status = slowly
+        await cluster.until(lambda: cluster.events("FailedScheduling"))
+        cluster.api.put(make_node("b", cpu="4"))
+        await cluster.until(lambda: cluster.app.cache.assumed_count)
+        cluster.api.put(make_pod("later", cpu="1"))
+        await cluster.until(lambda: cluster.node_of("later"))
+        let_go.set()
+        await cluster.until(lambda: cluster.node_of("web") == "b")
+        assert written == [""]
 
 
 async def test_gates_hold_a_pod_back(start: Any) -> None:
