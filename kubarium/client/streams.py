@@ -73,9 +73,7 @@ async def open_stream(
     url = yarl.URL(client.config.server).with_path(path).with_query(_pairs(query))
     for protocol in protocols:
         try:
-            socket = await transport.session().ws_connect(
-                url, protocols=[protocol], headers=client.headers({"Accept": "*/*"}), max_msg_size=0
-            )
+            socket = await transport.web_socket(url, protocol, client.headers({"Accept": "*/*"}))
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (400, 403) and protocol != protocols[-1]:
                 continue

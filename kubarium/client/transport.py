@@ -7,11 +7,14 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from kubarium.client.connection import Connection
 from kubarium.client.lean_aiohttp import aiohttp
+
+if TYPE_CHECKING:
+    import yarl
 
 CONNECT_TIMEOUT = 10.0  # seconds
 KEEP_IDLE = 15.0  # seconds that a connection is kept for the next request
@@ -101,9 +104,21 @@ class NetworkTransport:
         self._line: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._tunnels: dict[asyncio.Future[None], asyncio.Transport] = {}  # until they are lost
 
-    def session(self) -> aiohttp.ClientSession:
-        """A session for WebSockets."""
+    async def web_socket(
+        self, url: yarl.URL, protocol: str, headers: Mapping[str, str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket on a connection of its own. Raises what aiohttp raises."""
+        socket = await self._sessions().ws_connect(url, protocols=[protocol], headers=headers, max_msg_size=0)
+        connection = socket._response.connection  # nothing public tells when it is lost
+        carrier = None if connection is None else connection.protocol
+        if carrier is not None and carrier.transport is not None and (lost := carrier.closed) is not None:
+            self._tunnels[lost] = carrier.transport
+            lost.add_done_callback(self._tunnels.pop)
+        return socket
+
+    def _sessions(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(
                 ssl=self._context or ssl.create_default_context(), limit=self._limit, ttl_dns_cache=60
@@ -145,6 +160,11 @@ class NetworkTransport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        # The end of TLS takes turns of the loop, which may have none left: a socket would stay open.
+        for transport in self._tunnels.values():
+            transport.abort()
+        if self._tunnels:
+            await asyncio.wait(list(self._tunnels), timeout=1.0)
 
     def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [

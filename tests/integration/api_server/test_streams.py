@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import orjson
 import pytest
+import yarl
 
 from kubarium.apimachinery import errors
 from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client
+from kubarium.client.transport import NetworkTransport
 from kubarium.component_base import spdy
 from kubarium.component_base.channels import CLOSE, ERROR, STDERR, STDIN, STDOUT, SPDYChannels, SPDYClient
 from tests.integration.running import ApiServer
@@ -165,13 +167,14 @@ async def web_socket(
     api_server: ApiServer, path: str, protocol: str
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """A WebSocket to the API server, which has agreed to the protocol."""
-    connector = aiohttp.TCPConnector(ssl=api_server.config().ssl_context())
-    async with (
-        aiohttp.ClientSession(api_server.url, connector=connector) as session,
-        session.ws_connect(path, protocols=(protocol,)) as socket,
-    ):
+    transport = NetworkTransport(api_server.url, api_server.config().ssl_context())
+    try:
+        socket = await transport.web_socket(yarl.URL(api_server.url + path), protocol, {})
         assert socket.protocol == protocol
         yield socket
+        await socket.close()
+    finally:
+        await transport.close()
 
 
 async def test_channels_of_a_web_socket_become_streams(

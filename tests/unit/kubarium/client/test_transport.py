@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
+import yarl
 
 from kubarium.client.connection import PATIENCE
+from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.transport import Answer, NetworkTransport
 from kubarium.component_base.certificates import Authority
 
@@ -226,13 +231,18 @@ async def test_bodies_end_by_length_by_the_connection_or_are_not_there() -> None
             await get(transport, "/noise")
 
 
-async def test_a_server_may_have_another_name_than_its_address(tmp_path: Path) -> None:
+def contexts(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server with this name, and of a client that believes it."""
     authority = Authority.create("ca")
-    (tmp_path / "ca.crt").write_bytes(authority.cert_pem)
-    authority.server("kube-apiserver", ["kubernetes"]).write(tmp_path / "s.crt", tmp_path / "s.key")
+    (folder / "ca.crt").write_bytes(authority.cert_pem)
+    authority.server("kube-apiserver", [name]).write(folder / "s.crt", folder / "s.key")
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(tmp_path / "s.crt", tmp_path / "s.key")
-    client_side = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    server_side.load_cert_chain(folder / "s.crt", folder / "s.key")
+    return server_side, ssl.create_default_context(cafile=str(folder / "ca.crt"))
+
+
+async def test_a_server_may_have_another_name_than_its_address(tmp_path: Path) -> None:
+    server_side, client_side = contexts(tmp_path, "kubernetes")
     listening = await asyncio.start_server(Server(echo).connected, "127.0.0.1", 0, ssl=server_side)
     address = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     named = NetworkTransport(address, client_side, server_name="kubernetes")
@@ -244,4 +254,37 @@ async def test_a_server_may_have_another_name_than_its_address(tmp_path: Path) -
     finally:
         await named.close()
         await strict.close()
+        listening.close()
+
+
+async def test_a_web_socket_is_gone_when_its_client_is(tmp_path: Path) -> None:
+    """The server answers the last frame, and never the end of TLS, for which a loop may not live long enough."""
+    server_side, client_side = contexts(tmp_path, "localhost")
+
+    async def agree(request: bytes, writer: asyncio.StreamWriter) -> bool:
+        key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+        writer.write(b"Sec-WebSocket-Protocol: p\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        writer.write(b"\x88\x02\x03\xe8")  # a frame: closed, 1000
+        await writer.drain()
+        cast("asyncio.Transport", writer.transport).pause_reading()
+        await asyncio.get_running_loop().create_future()
+        return False
+
+    server = Server(agree)
+    listening = await asyncio.start_server(server.connected, "127.0.0.1", 0, ssl=server_side)
+    url = f"https://localhost:{listening.sockets[0].getsockname()[1]}"
+    transport = NetworkTransport(url, client_side)
+    try:
+        socket = await transport.web_socket(yarl.URL(url), "p", {})
+        descriptor = socket.get_extra_info("socket")
+        assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
+        await socket.close()
+        assert descriptor.fileno() != -1
+        await transport.close()
+        assert descriptor.fileno() == -1
+    finally:
+        for writer in server.writers:
+            writer.transport.abort()
         listening.close()
