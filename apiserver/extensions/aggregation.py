@@ -81,6 +81,11 @@ class _Known:
     problem: str = ""
     clients: dict[bytes, tuple[aiohttp.ClientSession, ssl.SSLContext]] = field(default_factory=dict)
 
+    async def close(self) -> None:
+        """Hang up on its servers."""
+        for client, _ in self.clients.values():
+            await client.close()
+
 
 class Aggregation(Controller):
     """Judges APIServices and passes requests on to those that are available."""
@@ -117,8 +122,7 @@ class Aggregation(Controller):
             await super().run()
         finally:
             for known in self._known.values():
-                for client, _ in known.clients.values():
-                    await client.close()
+                await known.close()
 
     async def started(self) -> None:
         self._catalog_changed()
@@ -137,12 +141,12 @@ class Aggregation(Controller):
         local = version in self._catalog.groups().get(group, ())
         api_service = self._api_services.lister.get(key)
         if api_service is None:
-            self._forget(group, version)
+            await self._forget(group, version)
             if local:
                 await self._make_local(group, version)
             return None
         if spec_of(api_service).get("service") is None:
-            self._forget(group, version)
+            await self._forget(group, version)
             if not local and labels_of(api_service).get(AUTOMANAGED):
                 await self.client.resource(API_VERSION, PLURAL).delete(key.name)
                 return None
@@ -263,9 +267,11 @@ class Aggregation(Controller):
                 known.group = replace(known.group, stale=True)
             self._publish()
 
-    def _forget(self, group: str, version: str) -> None:
-        if self._known.pop((group, version), None) is not None:
+    async def _forget(self, group: str, version: str) -> None:
+        known = self._known.pop((group, version), None)
+        if known is not None:
             self._publish()
+            await known.close()
 
     def _publish(self) -> None:
         self._discovery.set_remote(

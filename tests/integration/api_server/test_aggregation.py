@@ -159,6 +159,8 @@ async def test_a_group_behind_our_door(api_server: ApiServer, client: Client, ex
         with contextlib.suppress(errors.NotFound):
             await slices.delete("numbers-1", "default")
             await client.resource("v1", "services").delete("numbers", "default")
+    _, open_still = await asyncio.wait(extension.connections, timeout=60)
+    assert not open_still  # nobody asks it any more
 
 
 async def published(client: Client) -> None:
