@@ -9,14 +9,11 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apiserver import without_effect
-from apiserver.admission.chain import Surroundings
-from apiserver.admission.chain import build as build_admission
-from apiserver.admission.configuration import load as load_admission
-from apiserver.admission.plugin import Admission
 from apiserver.admission.webhook_client import WebhookClient
+from apiserver.admission_assembly import assemble as assemble_admission
 from apiserver.authentication.assembly import assemble as assemble_authenticators
 from apiserver.authentication.assembly import audiences
 from apiserver.authentication.service_account_tokens import (
@@ -28,14 +25,11 @@ from apiserver.authentication.service_account_tokens import (
 from apiserver.authentication.token_requests import TokenRequests
 from apiserver.authorization.assembly import assemble as assemble_authorizers
 from apiserver.authorization.authorizer import Authorizers
-from apiserver.authorization.escalation import EscalationCheck
-from apiserver.authorization.rbac import RBAC
 from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.kubernetes_service import identity
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
 from apiserver.bootstrap.start_checks import add_encryption_checks, add_start_checks
-from apiserver.configuration import ConfigurationError
 from apiserver.endpoints.backends import Backends
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
@@ -60,22 +54,16 @@ from apiserver.registry.core import component_status
 from apiserver.registry.core.service_addresses import ServiceAddresses
 from apiserver.registry.resource import Catalog, Resource
 from apiserver.registry.store import Registry
-from apiserver.request import LOOPBACK, RequestInfo, User
+from apiserver.request import LOOPBACK, RequestInfo
+from apiserver.storage import assembly as storage_assembly
 from apiserver.storage import metrics
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.compaction import Compactor
 from apiserver.storage.etcd import EtcdStorage
-from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
 from apiserver.storage.interface import Storage
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.cel.libraries import authorizer as cel_authorizer
-from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, split
-from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema import catalog as schema_catalog
-from kubarium.apimachinery.schema.structural import Structural
-from kubarium.client import kubeconfig
 from kubarium.client.informer import Informers
-from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
 from kubarium.component_base import garbage, logging
@@ -84,9 +72,6 @@ from kubarium.component_base.health import Health, always_well
 from kubarium.component_base.process import STOP_SECONDS, Process
 from kubarium.component_base.serving import TLS, App, IdentifyingProtocol, Receive, Scope, Send, serve
 from kubarium.component_base.status_pages import StatusPages
-
-if TYPE_CHECKING:
-    from apiserver.storage.encryption.transformers import Encryption
 
 log = logging.get(__name__)
 
@@ -97,8 +82,8 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     """Connect to etcd, build the server, serve until the process stops."""
     clock = clock or RealClock()
     without_effect.check(options)
-    encryption = await _encryption(options, clock)
-    etcd = _etcd(options, clock, encryption)
+    encryption = await storage_assembly.encryption(options, _server_id(options), clock)
+    etcd = storage_assembly.etcd(options, encryption, clock)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
     process.start("cacher", cacher.run())
     process.start("history", cacher.tidy())
@@ -130,6 +115,10 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
         await encryption.close()
 
 
+Tasks = list[tuple[str, Callable[[], Any]]]
+"""Background tasks: a name, and what makes the coroutine. They are stopped in the opposite order."""
+
+
 @dataclass
 class ApiServer:
     """A built server: the application and the tasks that it needs."""
@@ -140,7 +129,7 @@ class ApiServer:
     health: Health
     audit: AuditLog | None
     shutdown: Shutdown
-    tasks: list[tuple[str, Callable[[], Any]]]
+    tasks: Tasks
     _running: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def start(self, process: Process) -> None:
@@ -180,11 +169,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     authorizer, rbac = authorization.all, authorization.rbac
     keys = _keys(options)
     tokens = _service_account_tokens(options, keys, client, clock)
-    issuer = (
-        Issuer(options.service_account_issuer[0], keys, clock, audiences(options))
-        if keys is not None
-        else None
-    )
+    issuer = _issuer(options, keys, clock)
     authentication = assemble_authenticators(options, tokens, client, clock, server_id)
     weigh = storage.weigh if isinstance(storage, Cacher) else None
     end_watches = storage.end_watches if isinstance(storage, Cacher) else lambda prefix: None
@@ -203,7 +188,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         observe=lambda: component_status.look(storage_check),
     )
     schemas = _schemas(options)
-    admission = _admission(options, client, informers, clock, authorizer, rbac, rows, schemas)
+    admission = assemble_admission(options, client, informers, clock, authorizer, rbac, rows, schemas)
     backends = Backends(
         registry,
         kubelet_certificate=options.kubelet_client_certificate,
@@ -212,17 +197,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         address_types=options.kubelet_preferred_address_types,
     )
     endpoints = Endpoints(rows, storage, registry, schemas, admission, clock, backends)
-    discovery = Discovery(rows, f"{_advertised(options)}:{options.secure_port}")
-    server = f"https://{_advertised(options)}:{options.secure_port}"
-    documents = (
-        discovery_documents(options.service_account_issuer[0], keys, server, options.service_account_jwks_uri)
-        if keys is not None
-        else {}
-    )
-    total = options.max_requests_inflight + options.max_mutating_requests_inflight
-    levels = (
-        PriorityLevels(total, clock, _weigher(rows, weigh)) if options.enable_priority_and_fairness else None
-    )
+    discovery = Discovery(rows, _address(options))
+    documents = _issuer_documents(options, keys)
+    levels = _priority_levels(options, clock, _weigher(rows, weigh))
     dumps = flow_dumps.pages(levels) if levels is not None else {}
     openapi = OpenAPI(rows, endpoints.schemas)
     status = StatusPages("apiserver", options, clock, lambda: _LISTED)
@@ -264,7 +241,7 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         first_writes=bootstrap.check,
         shutdown=shutdown.check,
     )
-    tasks: list[tuple[str, Callable[[], Any]]] = [
+    tasks: Tasks = [
         ("informers", informers.run),
         ("bootstrap", bootstrap.run),
         ("flow schema status", FlowSchemaStatus(client, informers, clock).run),
@@ -326,120 +303,33 @@ def _service_account_tokens(
     return ServiceAccountTokens(keys, options.service_account_issuer, audiences(options), client, clock)
 
 
-# ----------------------------------------------------------------------------------------------------- admission
+def _issuer(options: Options, keys: Keys | None, clock: Clock) -> Issuer | None:
+    if keys is None:
+        return None
+    return Issuer(options.service_account_issuer[0], keys, clock, audiences(options))
 
 
-def _admission(
-    options: Options,
-    client: Client,
-    informers: Informers,
-    clock: Clock,
-    authorizer: Authorizers,
-    rbac: RBAC | None,
-    rows: Catalog,
-    schemas: schema_catalog.Catalog,
-) -> Admission:
-    async def may(user: User, info: RequestInfo) -> bool:
-        return (await authorizer.decide(user, info)).allowed
+def _issuer_documents(options: Options, keys: Keys | None) -> Mapping[str, tuple[str, object]]:
+    """What OpenID clients read to check our tokens, by path."""
+    if keys is None:
+        return {}
+    server, jwks_uri = f"https://{_address(options)}", options.service_account_jwks_uri
+    return discovery_documents(options.service_account_issuer[0], keys, server, jwks_uri)
 
-    def versions(resource: GroupVersionResource) -> list[str]:
-        return [
-            row.version
-            for row in rows.rows.values()
-            if (row.group, row.plural) == (resource.group, resource.resource)
-        ]
 
-    async def convert(obj: Object, api_version: str) -> Object:
-        obj = copy(obj)
-        source = rows.find_kind(GroupVersionKind(*split(obj["apiVersion"]), obj["kind"]))
-        if source is not None and source.custom is not None and source.custom.conversion is not None:
-            converted: list[Object] = await source.custom.conversion.convert([obj], api_version)
-            return converted[0]
-        target = rows.find_kind(GroupVersionKind(*split(api_version), obj["kind"]))
-        stored = source.to_storage(obj) if source is not None and source.to_storage is not None else obj
-        shown = (
-            target.from_storage(stored) if target is not None and target.from_storage is not None else stored
-        )
-        return {**shown, "apiVersion": api_version}
-
-    def decide(user: User, info: RequestInfo) -> cel_authorizer.Decision:
-        verdict = authorizer.authorize(user, info)
-        return cel_authorizer.Decision(verdict.allowed, verdict.reason)
-
-    def plural_of(api_version: str, kind: str) -> tuple[str, bool] | None:
-        row = rows.find_kind(GroupVersionKind(*split(api_version), kind))
-        return (row.plural, row.namespaced) if row is not None else None
-
-    def schema_of(kind: GroupVersionKind) -> Structural | None:
-        row = rows.find_kind(kind)
-        return row.custom.schema if row is not None and row.custom is not None else schemas.schema(kind)
-
-    guard = EscalationCheck(rbac, authorizer) if rbac is not None else None
-    configured = load_admission(options.admission_control_config_file)
-    webhooks = WebhookClient(client, versions, convert, _webhook_credentials(configured))
-    surroundings = Surroundings(
-        client,
-        informers,
-        clock,
-        may,
-        decide,
-        guard,
-        webhooks,
-        plural_of,
-        schema_of,
-        configured,
-        (options.default_not_ready_toleration_seconds, options.default_unreachable_toleration_seconds),
+def _token_requests(options: Options, issuer: Issuer) -> TokenRequests:
+    return TokenRequests(
+        issuer,
+        maximum_seconds=int(options.service_account_max_token_expiration),
+        extend=options.service_account_extend_token_expiration,
     )
-    return build_admission(surroundings, options.enable_admission_plugins, options.disable_admission_plugins)
-
-
-def _webhook_credentials(configured: Mapping[str, Object]) -> dict[str, ClientConfig]:
-    """What the API server shows to webhooks, by their hosts."""
-    files = {
-        configured[plugin].get("kubeConfigFile") or ""
-        for plugin in ("MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
-        if plugin in configured
-    }
-    return {name: config for file in sorted(files) if file for name, config in kubeconfig.users(file).items()}
 
 
 # ------------------------------------------------------------------------------------------------------- the rest
 
 
-async def _encryption(options: Options, clock: Clock) -> Encryption | None:
-    reload = options.encryption_provider_config_automatic_reload
-    if not options.encryption_provider_config:
-        if reload:
-            flags = (
-                "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
-            )
-            raise ConfigurationError(flags)
-        return None
-    from apiserver.storage.encryption.transformers import (
-        Encryption,  # loaded where it is used, which is seldom
-    )
-
-    encryption = Encryption(options.encryption_provider_config, reload, _server_id(options), clock)
-    await encryption.prime()
-    return encryption
-
-
-def _etcd(options: Options, clock: Clock, encryption: Encryption | None) -> EtcdClient:
-    if encryption is None:
-        return EtcdClient(options.etcd_servers, _etcd_tls(options), clock)
-    from apiserver.storage.encryption.client import EncryptingClient
-
-    return EncryptingClient(options.etcd_servers, _etcd_tls(options), clock, encryption)
-
-
 def _server_id(options: Options) -> str:
     return identity(socket.gethostname(), _advertised(options), options.secure_port)
-
-
-def _etcd_tls(options: Options) -> EtcdTLS | None:
-    if not options.etcd_cafile:
-        return None
-    return EtcdTLS(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
 
 
 def _schemas(options: Options) -> schema_catalog.Catalog:
@@ -459,6 +349,13 @@ def _weigher(rows: Catalog, weigh: Callable[[str], tuple[int, int]] | None) -> W
     return of_request
 
 
+def _priority_levels(options: Options, clock: Clock, weigh: Weigh) -> PriorityLevels | None:
+    if not options.enable_priority_and_fairness:
+        return None
+    total = options.max_requests_inflight + options.max_mutating_requests_inflight
+    return PriorityLevels(total, clock, weigh)
+
+
 def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
     def find(group: str, plural: str) -> Resource:
         for row in rows.rows.values():
@@ -469,18 +366,14 @@ def _finder(rows: Catalog) -> Callable[[str, str], Resource]:
     return find
 
 
-def _token_requests(options: Options, issuer: Issuer) -> TokenRequests:
-    return TokenRequests(
-        issuer,
-        maximum_seconds=int(options.service_account_max_token_expiration),
-        extend=options.service_account_extend_token_expiration,
-    )
-
-
 def _advertised(options: Options) -> str:
     if options.advertise_address:
         return options.advertise_address
     return options.bind_address if options.bind_address not in ("0.0.0.0", "::") else "127.0.0.1"
+
+
+def _address(options: Options) -> str:
+    return f"{_advertised(options)}:{options.secure_port}"
 
 
 def _facts(options: Options) -> Facts:
