@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from apiserver.endpoints import body
+from apiserver.endpoints import body, patch_body
 from apiserver.endpoints.answer import send_stored
+from apiserver.endpoints.patch_body import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.update import check_name
 from apiserver.endpoints.writing import Writing, check_place, reset_of, subresource_of
@@ -31,12 +32,7 @@ from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge
 from kubarium.apimachinery.schema import builtin, zeros
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 MEDIA_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
-MAX_OPERATIONS = 10_000
 _NO_KIND = "couldn't get version/kind; "
 
 
@@ -108,7 +104,7 @@ class _Patching:
 
     def changing(self, media_type: str, content: bytes) -> Change:
         """A JSON, merge or strategic merge patch."""
-        patch, problems = _decoded(media_type, content)
+        patch, problems = patch_body.read(media_type, content)
         apply = self._applier(media_type, patch)
 
         async def change(current: Object | None) -> Object:
@@ -265,17 +261,3 @@ def _undecodable(value: str, error: errors.BadRequest) -> errors.Invalid:
     wrong = invalid(FieldPath("patch"), value, problem)
     cause = {"reason": wrong.type, "message": wrong.body, "field": "patch"}
     return errors.Invalid(f' "" is invalid: {wrong}', {"causes": [cause]})
-
-
-def _decoded(media_type: str, content: bytes) -> tuple[Any, list[str]]:
-    """The patch itself, and its duplicate fields."""
-    if media_type == JSON_PATCH:
-        try:
-            patch = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise errors.BadRequest(f"error decoding patch: {error}") from None
-        if isinstance(patch, list) and len(patch) > MAX_OPERATIONS:
-            text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
-            raise errors.RequestEntityTooLarge(f"Request entity too large: {text}")
-        return patch, []
-    return codec.decode_json_strict(content)

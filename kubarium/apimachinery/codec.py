@@ -43,18 +43,23 @@ def decode_json(body: bytes, kind: str = "object") -> Object:
     try:
         obj = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _unrecognized(kind, f"json parse error: {_go_json_error(body, error)}", body) from None
+        raise _unrecognized(kind, f"json parse error: {go_json_error(body, error)}", body) from None
     return _as_object(obj, kind, body)
 
 
 def decode_json_strict(body: bytes, kind: str = "object") -> tuple[Object, list[str]]:
     """The object in a JSON body, and a problem for every key that stands twice in one JSON object."""
     obj = decode_json(body, kind)
+    return obj, repetitions(body, obj)
+
+
+def repetitions(body: bytes, value: Any) -> list[str]:
+    """A problem for every key that stands twice in one JSON object of a body, which has been decoded to a value."""
     # A key that is dropped by decoding is missing when the object is encoded again. This is seen by counting, which is
     # ten times as fast as a look at every key; white space before a colon only costs the slower way.
-    if body.count(b'":') == orjson.dumps(obj).count(b'":'):
-        return obj, []
-    return obj, [f"duplicate field {json.dumps(path)}" for path in duplicate_fields(body)]
+    if body.count(b'":') == orjson.dumps(value).count(b'":'):
+        return []
+    return [f"duplicate field {json.dumps(path)}" for path in duplicate_fields(body)]
 
 
 def decode_yaml(body: bytes, kind: str = "object") -> Object:
@@ -167,7 +172,7 @@ def _summary(body: bytes) -> str:
     return f"{text[:_SUMMARY]} ..." if len(text) > _SUMMARY else text
 
 
-def _go_json_error(body: bytes, error: orjson.JSONDecodeError) -> str:
+def go_json_error(body: bytes, error: orjson.JSONDecodeError) -> str:
     """What Go's decoder says; the reason is guessed from the bytes before the place."""
     text = body.decode("utf-8", "replace")
     if error.pos >= len(text.rstrip()) or not text.strip():

@@ -1,10 +1,12 @@
 """JSON patch: a list of operations. Source: RFC 6902, with the leniencies of upstream's library.
 
-Indices may be negative and count from the end; removing a key that is not there is an error.
+Indices may be negative and count from the end. A key that is not there reads as null, so that it can be replaced,
+copied and tested; only to remove it is an error. Whatever stands before the first slash of a path means nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,10 @@ from kubarium.apimachinery.object import Object, copy
 MOST_OPERATIONS = 10_000
 REJECTED = "the server rejected our request due to an error in our request"
 
+_INDEX = re.compile(r"[+-]?[0-9]+")
+
+Container = dict[str, Any] | list[Any]
+
 
 class _CannotApply(Exception):
     """An operation does not fit the document."""
@@ -21,161 +27,141 @@ class _CannotApply(Exception):
 
 def apply(document: Object, operations: Any) -> Any:
     """The document after all operations, or Invalid if one of them cannot be done."""
-    if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
-        raise BadRequest(
-            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
-        )
+    if operations is None:
+        return document
+    if not isinstance(operations, list) or not all(isinstance(one, dict | None) for one in operations):
+        raise BadRequest("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     if len(operations) > MOST_OPERATIONS:
         raise RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
         )
-    holder: list[Any] = [copy(document)]
+    root: Container = copy(document)
     try:
         for operation in operations:
-            _apply_one(holder, operation)
+            root = _apply_one(root, operation or {})
     except _CannotApply as error:
         # Upstream keeps the reason to itself; people who debug find it as the cause of this exception.
         raise Invalid(REJECTED, {}) from error
-    return holder[0]
+    return root
 
 
-def _apply_one(holder: list[Any], operation: Object) -> None:
-    run = _OPERATIONS.get(operation.get("op") or "")
+def _apply_one(root: Container, operation: Object) -> Container:
+    """The root after one operation: another one when that was replaced, else the same, changed."""
+    kind, path = operation.get("op"), _path(operation, "path")
+    run = _OPERATIONS.get(kind) if isinstance(kind, str) else None
     if run is None:
-        raise _CannotApply(f"Unexpected kind: {operation.get('op')}")
-    path = operation.get("path")
+        raise _CannotApply(f"Unexpected kind: {kind}")
+    if path == "" and kind == "replace":
+        return _whole(operation.get("value"))
+    if path == "" and kind == "test":
+        _check_equal(root, operation)
+    else:
+        run(root, path, operation)
+    return root
+
+
+def _path(operation: Object, name: str) -> str:
+    path = operation.get(name)
     if not isinstance(path, str):
-        raise _CannotApply("failed to decode path")
-    run(holder, _tokens(path), operation)
+        raise _CannotApply(f"failed to decode {name}")
+    return path
 
 
-def _tokens(path: str) -> list[str]:
-    """The unescaped steps of a JSON pointer (RFC 6901)."""
-    if path == "":
-        return []
-    if not path.startswith("/"):
-        raise _CannotApply(f"path {path!r} does not begin with a slash")
-    return [token.replace("~1", "/").replace("~0", "~") for token in path[1:].split("/")]
-
-
-def _get(holder: list[Any], tokens: list[str]) -> Any:
-    value = holder[0]
-    for token in tokens:
-        if isinstance(value, dict):
-            if token not in value:
-                raise _CannotApply(f"unable to get nonexistent key: {token}: missing value")
-            value = value[token]
-        elif isinstance(value, list):
-            value = value[_index(value, token)]
-        else:
-            raise _CannotApply(f"doc is missing path: {token}: missing value")
+def _whole(value: Any) -> Container:
+    if not isinstance(value, dict | list):
+        raise _CannotApply("replace operation value must be object or array")
     return value
 
 
-def _index(items: list[Any], token: str, *, insert: bool = False) -> int:
-    if insert and token == "-":
-        return len(items)
-    digits = token.removeprefix("-")
-    if not digits.isascii() or not digits.isdigit() or (len(digits) > 1 and digits[0] == "0"):
-        raise _CannotApply(f"value was not a proper array index: {token}")
-    index, end = int(token), len(items) + (1 if insert else 0)
-    if index < 0:
-        index += end
-    if not 0 <= index < end:
-        raise _CannotApply(f"Unable to access invalid index: {token}")
-    return index
+def _place(root: Container, path: str) -> tuple[Container, str]:
+    """Where a path leads: the object or list, and the key or index in it (RFC 6901)."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+    if not steps:
+        raise _CannotApply(f"doc is missing path: {path}")
+    holder: Any = root
+    for step in steps[:-1]:
+        holder = _get(holder, step)
+        if not isinstance(holder, dict | list):
+            raise _CannotApply(f"doc is missing path: {path}")
+    return holder, steps[-1]
 
 
-def _put(holder: list[Any], tokens: list[str], value: Any) -> None:
-    if not tokens:
-        holder[0] = value
-        return
-    parent = _get(holder, tokens[:-1])
-    if isinstance(parent, dict):
-        parent[tokens[-1]] = value
-    elif isinstance(parent, list):
-        parent.insert(_index(parent, tokens[-1], insert=True), value)
+def _get(holder: Container, key: str) -> Any:
+    """A value; null for a key that is not there."""
+    return holder.get(key) if isinstance(holder, dict) else holder[_index(key, len(holder))]
+
+
+def _index(key: str, end: int) -> int:
+    if not _INDEX.fullmatch(key):
+        raise _CannotApply(f"value was not a proper array index: '{key}'")
+    index = int(key)
+    if not -end <= index < end:
+        raise _CannotApply(f"Unable to access invalid index: {index}")
+    return index % end
+
+
+def _put(holder: Container, key: str, value: Any) -> None:
+    if isinstance(holder, dict):
+        holder[key] = value
+    elif key == "-":
+        holder.append(value)
     else:
-        raise _CannotApply("doc is missing path: missing value")
+        holder.insert(_index(key, len(holder) + 1), value)
 
 
-def _take(holder: list[Any], tokens: list[str]) -> Any:
-    if not tokens:
-        raise _CannotApply("Unable to remove the whole document")
-    parent = _get(holder, tokens[:-1])
-    if isinstance(parent, list):
-        return parent.pop(_index(parent, tokens[-1]))
-    if not isinstance(parent, dict) or tokens[-1] not in parent:
-        raise _CannotApply(f"Unable to remove nonexistent key: {tokens[-1]}: missing value")
-    return parent.pop(tokens[-1])
+def _take(holder: Container, key: str) -> Any:
+    if isinstance(holder, list):
+        return holder.pop(_index(key, len(holder)))
+    if key not in holder:
+        raise _CannotApply(f"Unable to remove nonexistent key: {key}")
+    return holder.pop(key)
 
 
-def _value_of(operation: Object) -> Any:
-    return operation.get("value")
+def _add(root: Container, path: str, operation: Object) -> None:
+    _put(*_place(root, path), operation.get("value"))
 
 
-def _source_of(operation: Object) -> list[str]:
-    source = operation.get("from")
-    if not isinstance(source, str):
-        raise _CannotApply("failed to decode from")
-    return _tokens(source)
+def _remove(root: Container, path: str, operation: Object) -> None:
+    _take(*_place(root, path))
 
 
-def _add(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    _put(holder, tokens, _value_of(operation))
-
-
-def _remove(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    _take(holder, tokens)
-
-
-def _replace(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    if not tokens:
-        holder[0] = _value_of(operation)
-        return
-    parent = _get(holder, tokens[:-1])
-    if isinstance(parent, list):
-        parent[_index(parent, tokens[-1])] = _value_of(operation)
-    elif isinstance(parent, dict) and tokens[-1] in parent:
-        parent[tokens[-1]] = _value_of(operation)
+def _replace(root: Container, path: str, operation: Object) -> None:
+    holder, key = _place(root, path)
+    if isinstance(holder, list):
+        holder[_index(key, len(holder))] = operation.get("value")
     else:
-        raise _CannotApply(
-            f"replace operation does not apply: doc is missing key: {tokens[-1]}: missing value"
-        )
+        holder[key] = operation.get("value")
 
 
-def _move(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    source = _source_of(operation)
-    if tokens[: len(source)] == source and len(tokens) > len(source):
-        raise _CannotApply("a value cannot be moved into itself")
-    _put(holder, tokens, _take(holder, source))
+def _move(root: Container, path: str, operation: Object) -> None:
+    value = _take(*_place(root, _path(operation, "from")))
+    _put(*_place(root, path), value)
 
 
-def _copy(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    _put(holder, tokens, copy({"value": _get(holder, _source_of(operation))})["value"])
+def _copy(root: Container, path: str, operation: Object) -> None:
+    value = _get(*_place(root, _path(operation, "from")))
+    _put(*_place(root, path), copy({"value": value})["value"])
 
 
-def _test(holder: list[Any], tokens: list[str], operation: Object) -> None:
-    try:
-        found = _get(holder, tokens)
-    except _CannotApply:
-        found = None  # upstream: an absent value equals null
-    if not _equal(found, _value_of(operation)):
-        raise _CannotApply(f"testing value {operation.get('path')} failed: test failed")
+def _test(root: Container, path: str, operation: Object) -> None:
+    _check_equal(_get(*_place(root, path)), operation)
+
+
+def _check_equal(found: Any, operation: Object) -> None:
+    if not _equal(found, operation.get("value")):
+        raise _CannotApply(f"testing value {operation['path']} failed: test failed")
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Equal as JSON: a boolean is no number."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
+    """Equal as JSON is written: a boolean is no number, and 1.0 is not 1."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_equal, left, right))
-    return bool(left == right)
+    return type(left) is type(right) and bool(left == right)
 
 
-_OPERATIONS: dict[str, Callable[[list[Any], list[str], Object], None]] = {
+_OPERATIONS: dict[str, Callable[[Container, str, Object], None]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,

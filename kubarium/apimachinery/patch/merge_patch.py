@@ -13,21 +13,29 @@ from kubarium.apimachinery.object import Object, copy
 def apply(document: Object, patch: Any) -> Object:
     """The document with the patch applied: null removes, objects merge, everything else replaces."""
     if not isinstance(patch, dict):
-        raise BadRequest("error decoding patch: a merge patch is a JSON object")
+        raise BadRequest("Invalid JSON Patch")
     return merge_into(copy(document), patch)
 
 
 def merge_into(target: Object, patch: Object) -> Object:
     """The same, in place; the result may share values with the patch."""
     for key, value in patch.items():
+        there = target.get(key)
         if value is None:
             target.pop(key, None)
-        elif isinstance(value, dict):
-            there = target.get(key)
-            target[key] = merge_into(there if isinstance(there, dict) else {}, value)
+        elif isinstance(value, dict) and isinstance(there, dict):
+            merge_into(there, value)
         else:
-            target[key] = value
+            # Upstream's library removes nulls from what is new, but not where it takes the place of an object.
+            target[key] = value if isinstance(there, dict) else _without_nulls(value)
     return target
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value without the fields that are null, in the items of its lists, too; a list keeps its nulls."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def create(old: Object, new: Object) -> Object:

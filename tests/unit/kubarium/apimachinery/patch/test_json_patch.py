@@ -17,8 +17,13 @@ DOCUMENT = {"a": [1, 2, 3], "b": {"c": "d", "x/y": 1, "m~n": 2}}
         ({"op": "move", "from": "/b/c", "path": "/n"}, {"n": "d", "b": {"x/y": 1, "m~n": 2}}),
         ({"op": "copy", "from": "/b/c", "path": "/n"}, {"n": "d"}),
         ({"op": "test", "path": "/b/x~1y", "value": 1}, {}),
-        ({"op": "test", "path": "/b/m~0n", "value": 2.0}, {}),
+        ({"op": "test", "path": "/b/m~0n", "value": 2}, {}),
         ({"op": "test", "path": "/nowhere", "value": None}, {}),
+        ({"op": "test", "path": "", "value": DOCUMENT}, {}),
+        ({"op": "replace", "path": "/nowhere", "value": 1}, {"nowhere": 1}),
+        ({"op": "copy", "from": "/nowhere", "path": "/n"}, {"n": None}),
+        ({"op": "add", "path": "/a/+01", "value": 9}, {"a": [1, 9, 2, 3]}),
+        ({"op": "add", "path": "a/n", "value": 1}, {"n": 1}),
     ],
 )
 def test_one_operation(operation, expected):
@@ -31,10 +36,14 @@ def test_one_operation(operation, expected):
     "operation",
     [
         {"op": "remove", "path": "/nowhere"},
-        {"op": "replace", "path": "/nowhere", "value": 1},
         {"op": "add", "path": "/no/where", "value": 1},
         {"op": "add", "path": "/a/7", "value": 1},
-        {"op": "add", "path": "/a/01", "value": 1},
+        {"op": "add", "path": "/a/1_0", "value": 1},
+        {"op": "add", "path": "", "value": {}},
+        {"op": "replace", "path": "", "value": None},
+        {"op": "replace", "path": "/a/-", "value": 1},
+        {"op": "test", "path": "/no/where"},
+        {"op": "test", "path": "/b/m~0n", "value": 2.0},
         {"op": "test", "path": "/a/0", "value": True},
         {"op": "test", "path": "/b/c", "value": "x"},
         {"op": "move", "from": "/b", "path": "/b/c"},
@@ -47,6 +56,11 @@ def test_what_cannot_be_done_is_refused_in_upstreams_words(operation):
     with pytest.raises(Invalid) as refused:
         json_patch.apply(DOCUMENT, [operation])
     assert refused.value.message == "the server rejected our request due to an error in our request"
+
+
+def test_the_whole_document_can_be_replaced_and_nothing_be_asked():
+    assert json_patch.apply(DOCUMENT, [{"op": "replace", "path": "", "value": {"a": 1}}]) == {"a": 1}
+    assert json_patch.apply(DOCUMENT, None) == DOCUMENT
 
 
 def test_what_is_no_patch():

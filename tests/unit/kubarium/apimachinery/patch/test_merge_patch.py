@@ -29,6 +29,14 @@ def test_the_example_of_the_rfc():
 
 def test_nulls_inside_new_objects_go():
     assert merge_patch.apply({}, {"a": {"b": None, "c": 1}}) == {"a": {"c": 1}}
+    new = {"a": [{"b": None, "c": [{"d": None}]}, None]}
+    for before in ({}, {"a": None}, {"a": 1}, {"a": [1]}):
+        assert merge_patch.apply(before, new) == {"a": [{"c": [{}]}, None]}
+
+
+def test_nulls_of_a_list_in_place_of_an_object_stay():
+    """What upstream's library does, whatever it means."""
+    assert merge_patch.apply({"a": {}}, {"a": [{"b": None}]}) == {"a": [{"b": None}]}
 
 
 @given(objects, objects)

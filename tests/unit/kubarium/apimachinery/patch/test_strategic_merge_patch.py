@@ -102,17 +102,16 @@ def test_maps_and_directives_in_maps(deployment):
 
 
 def test_new_values_are_taken_without_what_is_marked_and_without_nulls(deployment):
+    """Other directives stay: whoever decodes the object calls them unknown fields."""
     new = {
         "$retainKeys": ["containers"],
-        "$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
         "containers": [
             {"name": "a", "env": None, "securityContext": {"$patch": "replace", "runAsUser": 1}},
             {"name": "b", "$patch": "delete"},
         ],
     }
-    assert patched(deployment, {}, securityContext=new) == {
-        "securityContext": {"containers": [{"name": "a"}]}
-    }
+    expected = {"$retainKeys": ["containers"], "containers": [{"name": "a"}]}
+    assert patched(deployment, {}, securityContext=new) == {"securityContext": expected}
     assert patched(deployment, {"securityContext": {}}, securityContext={"$patch": "delete"}) == {
         "securityContext": {}
     }
@@ -124,11 +123,18 @@ def test_new_values_are_taken_without_what_is_marked_and_without_nulls(deploymen
     }
 
 
-def test_what_is_taken_whole_holds_no_directives(deployment):
+def test_what_is_taken_whole_is_taken_as_it_is(deployment):
     before = {"tolerations": [{"key": "a"}], "securityContext": {"runAsUser": 1}}
-    taken = {"$patch": "replace", "sysctls": [{"name": "x", "$patch": "delete"}], "runAsUser": None}
-    result = patched(deployment, before, tolerations=[{"key": "b", "value": None}], securityContext=taken)
-    assert result == {"tolerations": [{"key": "b"}], "securityContext": {"sysctls": [{"name": "x"}]}}
+    taken = {"sysctls": [{"name": "x", "$patch": "delete"}], "runAsUser": None}
+    lists = [{"key": "b", "value": None}]
+    result = patched(deployment, before, tolerations=lists, securityContext={"$patch": "replace", **taken})
+    assert result == {"tolerations": lists, "securityContext": taken}
+
+
+def test_null_in_the_place_of_values_to_delete_removes_the_list(deployment):
+    before = {"metadata": {"finalizers": ["a"], "name": "x"}}
+    patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": None}}
+    assert strategic_merge_patch.apply(before, patch, deployment) == {"metadata": {"name": "x"}}
 
 
 def test_lists_of_plain_values(deployment):
@@ -154,6 +160,39 @@ def test_wrong_patches(deployment):
         patch = {"spec": {"$patch": directive, "replicas": 1}}
         with pytest.raises(StatusError, match=f"unknown patch type: {directive} in map: "):
             strategic_merge_patch.apply({"spec": {}}, patch, deployment)
+
+
+@pytest.mark.parametrize(
+    ("patch", "code", "words"),
+    [
+        ({"$patch": None}, 500, "unknown patch type: %!s(<nil>) in map: map[$patch:<nil>]"),
+        ({"$patch": 1}, 500, "unknown patch type: %!s(int64=1) in map: map[$patch:1]"),
+        ({"finalizers": [1]}, 500, "list element types are not identical: [[a] [1]]"),
+        ({"$setElementOrder/finalizers": None}, 500, "expected a []interface {}, but received a %!s(<nil>)"),
+        ({"$setElementOrder/labels": ["a"]}, 500, "expected a []interface {}, but received a map[string]interface {}"),
+        ({"$setElementOrder/managedFields": [], "managedFields": []}, 500, "no elements in any of the given slices"),
+        ({"$setElementOrder": []}, 400, "invalid patch format of setElementOrder list"),
+        ({"$deleteFromPrimitiveListx/a": []}, 400, "invalid patch format of primitive list"),
+        ({"$retainKeys": "x"}, 400, "invalid patch format of retainKeys"),
+        ({"$setElementOrder/finalizers": ["b"], "finalizers": ["a"]}, 500,
+         "The order in patch list:\n[a]\n doesn't match $setElementOrder list:\n[b]\n"),
+        ({"ownerReferences": [{"kind": "K"}]}, 500, "map: map[kind:K] does not contain declared merge key: uid"),
+        ({"labels": {"a": {"b": 1}}}, 500,
+         "merging an object in json but data type is not struct, instead is: map"),
+    ],
+)  # fmt: skip
+def test_refusals_are_in_upstreams_words(deployment, patch, code, words):
+    metadata = {"finalizers": ["a"], "labels": {"a": {"b": 2}}, "ownerReferences": [{"uid": "1"}]}
+    with pytest.raises(StatusError) as refused:
+        strategic_merge_patch.apply({"metadata": metadata}, {"metadata": patch}, deployment)
+    assert (refused.value.code, refused.value.message) == (code, words)
+
+
+def test_nothing_is_merged_where_the_schema_knows_nothing(schemas):
+    revision = schemas.schema(GroupVersionKind("apps", "v1", "ControllerRevision"))
+    words = 'unable to find api field in struct RawExtension for the json field "spec"'
+    with pytest.raises(StatusError, match=words):
+        strategic_merge_patch.apply({"data": {"spec": {}}}, {"data": {"spec": {"a": 1}}}, revision)
 
 
 items = st.lists(st.sampled_from("abcdef"), unique=True)
