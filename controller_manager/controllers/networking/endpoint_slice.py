@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from controller_manager import metrics, trigger_times
 from kubarium.api.discovery import endpoint_slice as slices
-from kubarium.api.discovery import topology_hints
+from kubarium.api.discovery import port_order, topology_hints
 from kubarium.apimachinery import conditions, errors, owners
 from kubarium.apimachinery.object import (
     Object,
@@ -238,16 +238,17 @@ def group_endpoints(service: Object, pods: Iterable[Object], zones: dict[str, st
     for pod in pods:
         if not slices.belongs(pod, terminating=True):
             continue
+        # None of the named ports may be there: an endpoint without ports, as upstream writes it.
         ports = slices.ports_for(pod, service)
-        if not ports and spec_of(service).get("ports"):
-            pass  # none of the named ports is there: an endpoint without ports, as upstream writes it
         for family in slices.families_of(service):
             addresses = slices.addresses_of(pod, family)
             if not addresses:
                 continue
             zone = zones.get(spec_of(pod).get("nodeName") or "", "")
             endpoint = slices.endpoint_for(pod, service, addresses, zone)
-            group = groups.setdefault((family, slices.ports_key(ports)), Group(family, ports))
+            key = (family, slices.ports_key(ports))
+            group = groups.get(key) or Group(family, port_order.in_slice(ports))
+            groups[key] = group
             group.endpoints[slices.identity_of(endpoint)] = endpoint
     return list(groups.values())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kubarium.api.discovery import endpoint_slice as slices
+from kubarium.api.discovery import port_order
 from kubarium.apimachinery import errors, owners
 from kubarium.apimachinery.object import (
     Object,
@@ -27,7 +28,8 @@ from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
 LEADER = "control-plane.alpha.kubernetes.io/leader"
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+NOT_MIRRORED = {"kubectl.kubernetes.io/last-applied-configuration", slices.LAST_CHANGE}
+_COPIED = ("labels", "annotations")
 
 
 class EndpointSliceMirroringController(Controller):
@@ -73,7 +75,15 @@ class EndpointSliceMirroringController(Controller):
         wanted: list[Object] = []
         if endpoints is not None and service is not None and should_mirror(endpoints, service):
             wanted = slices_for(endpoints, self.limit)
+            self._tell_of_skipped(endpoints)
         await self._carry_out(existing, wanted)
+
+    def _tell_of_skipped(self, endpoints: Object) -> None:
+        sizes = [len(_entries(subset)) for subset in endpoints.get("subsets") or []]
+        if skipped := sum(max(0, size - self.limit) for size in sizes):
+            text = f"A max of {self.limit} addresses can be mirrored to EndpointSlices per Endpoints subset. "
+            text += f"{skipped} addresses were skipped"
+            self.events.event(endpoints, "Warning", "TooManyAddressesToMirror", text)
 
     async def _carry_out(self, existing: list[Object], wanted: list[Object]) -> None:
         for new in wanted:
@@ -82,12 +92,12 @@ class EndpointSliceMirroringController(Controller):
                 await self.resource.create(new)
                 continue
             existing.remove(old)
-            if any(old.get(field) != new.get(field) for field in ("endpoints", "ports")) or labels_of(
-                old
-            ) != labels_of(new):
+            if old.get("endpoints") != new["endpoints"] or any(
+                (old["metadata"].get(field) or {}) != new["metadata"][field] for field in _COPIED
+            ):
                 changed = copy(old)
                 changed |= {"endpoints": new["endpoints"], "ports": new["ports"]}
-                changed["metadata"]["labels"] = labels_of(new)
+                changed["metadata"] |= {field: new["metadata"][field] for field in _COPIED}
                 await self.resource.update(changed)
         for old in existing:
             try:
@@ -104,18 +114,28 @@ def should_mirror(endpoints: Object, service: Object) -> bool:
 
 
 def slices_for(endpoints: Object, limit: int) -> list[Object]:
-    """One slice for each subset and address family."""
-    found = []
+    """One slice for each set of ports and address family."""
+    found: dict[tuple[str, bytes], Object] = {}
     for subset in endpoints.get("subsets") or []:
-        by_family: dict[str, list[Object]] = {}
-        entries = [(one, True) for one in subset.get("addresses") or []]
-        entries += [(one, False) for one in subset.get("notReadyAddresses") or []]
-        for address, ready in entries[:limit]:
+        ports = port_order.in_slice([_port(port) for port in subset.get("ports") or []])
+        for address, ready in _entries(subset)[:limit]:
             family = slices.address_type_of(address["ip"])
-            by_family.setdefault(family, []).append(_endpoint(address, ready))
-        for family, listed in by_family.items():
-            found.append(_slice(endpoints, subset, family, listed))
-    return found
+            key = (family, slices.ports_key(ports))
+            if key not in found:
+                found[key] = _slice(endpoints, ports, family)
+            found[key]["endpoints"].append(_endpoint(address, ready))
+    return list(found.values())
+
+
+def _entries(subset: Object) -> list[tuple[Object, bool]]:
+    """Addresses, and whether they are ready."""
+    entries = [(one, True) for one in subset.get("addresses") or []]
+    return entries + [(one, False) for one in subset.get("notReadyAddresses") or []]
+
+
+def _port(port: Object) -> Object:
+    found = {"name": port.get("name") or "", "protocol": port.get("protocol") or "TCP", "port": port["port"]}
+    return found | ({"appProtocol": port["appProtocol"]} if port.get("appProtocol") else {})
 
 
 def _endpoint(address: Object, ready: bool) -> Object:
@@ -126,22 +146,13 @@ def _endpoint(address: Object, ready: bool) -> Object:
     return endpoint
 
 
-def _slice(endpoints: Object, subset: Object, family: str, listed: list[Object]) -> Object:
+def _slice(endpoints: Object, ports: list[Object], family: str) -> Object:
     labels = {
         **labels_of(endpoints),
         slices.SERVICE_NAME: name_of(endpoints),
         slices.MANAGED_BY: slices.MIRRORING_CONTROLLER,
     }
-    annotations = {key: value for key, value in annotations_of(endpoints).items() if key != LAST_APPLIED}
-    ports = [
-        {
-            "name": port.get("name") or "",
-            "protocol": port.get("protocol") or "TCP",
-            "port": port["port"],
-            **({"appProtocol": port["appProtocol"]} if port.get("appProtocol") else {}),
-        }
-        for port in subset.get("ports") or []
-    ]
+    annotations = {key: value for key, value in annotations_of(endpoints).items() if key not in NOT_MIRRORED}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -153,7 +164,7 @@ def _slice(endpoints: Object, subset: Object, family: str, listed: list[Object])
             "ownerReferences": [owners.owner_reference_to(endpoints, api_version="v1", kind="Endpoints")],
         },
         "addressType": family,
-        "endpoints": listed,
+        "endpoints": [],
         "ports": ports,
     }
 

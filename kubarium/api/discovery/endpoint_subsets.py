@@ -8,6 +8,7 @@ import orjson
 
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.discovery import endpoint_slice as slices
+from kubarium.api.discovery import port_order
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
@@ -33,36 +34,49 @@ def address_for(pod: Object, service: Object, ip: str) -> Object:
 
 
 def subsets_for(service: Object, pods: Iterable[Object]) -> list[Object]:
-    """Addresses with the same ports and readiness stand together, everything in a fixed order."""
+    """Ports that the same addresses serve stand together with them, everything in upstream's order."""
     always = bool(spec_of(service).get("publishNotReadyAddresses"))
     family = slices.families_of(service)[0]
-    by_ports: dict[bytes, tuple[list[Object], list[Object], list[Object]]] = {}
+    without_ports = slices.is_headless(service) and not spec_of(service).get("ports")
+    servers: dict[bytes, tuple[Object, Servers]] = {}
     for pod in pods:
         addresses = slices.addresses_of(pod, family)
         if not addresses or not slices.belongs(pod, terminating=always):
             continue
-        ports = [{k: v for k, v in port.items() if v != ""} for port in slices.ports_for(pod, service)]
-        if not ports and not slices.is_headless(service):
-            continue
-        entry = by_ports.setdefault(slices.ports_key(ports), (ports, [], []))
         ready = always or pod_status.is_ready(pod)
-        entry[1 if ready else 2].append(address_for(pod, service, addresses[0]))
-    return [_subset(*entry) for _, entry in sorted(by_ports.items())]
+        address = address_for(pod, service, addresses[0])
+        ports = [{k: v for k, v in port.items() if v != ""} for port in slices.ports_for(pod, service)]
+        for port in [{}] if without_ports else ports:
+            entry = servers.setdefault(orjson.dumps(port, option=orjson.OPT_SORT_KEYS), (port, {}))
+            entry[1][_sort_key(address)] = (address, ready)
+    return _packed(servers.values())
 
 
-def _subset(ports: list[Object], ready: list[Object], not_ready: list[Object]) -> Object:
-    found: Object = {}
-    if ready:
-        found["addresses"] = _sorted(ready)
-    if not_ready:
-        found["notReadyAddresses"] = _sorted(not_ready)
-    if ports:
-        found["ports"] = sorted(ports, key=lambda port: orjson.dumps([port.get("name"), port["port"]]))
-    return found
+Servers = dict[tuple[str, str], tuple[Object, bool]]
+"""Who serves a port, by address and uid, and whether he is ready."""
 
 
-def _sorted(addresses: Sequence[Object]) -> list[Object]:
-    return sorted(addresses, key=lambda one: (one["ip"], (one.get("targetRef") or {}).get("uid") or ""))
+def _packed(servers: Iterable[tuple[Object, Servers]]) -> list[Object]:
+    together: dict[tuple[object, ...], tuple[list[Object], Servers]] = {}
+    for port, of_port in servers:
+        key = tuple(sorted((*key, ready) for key, (_, ready) in of_port.items()))
+        ports, _ = together.setdefault(key, ([], of_port))
+        ports.extend([port] if port else [])
+    return port_order.of_subsets([_subset(ports, of_port) for ports, of_port in together.values()])
+
+
+def _subset(ports: Sequence[Object], servers: Servers) -> Object:
+    listed = [servers[key] for key in sorted(servers)]
+    found = {
+        "addresses": [address for address, ready in listed if ready],
+        "notReadyAddresses": [address for address, ready in listed if not ready],
+        "ports": port_order.in_subset(ports),
+    }
+    return {field: value for field, value in found.items() if value}
+
+
+def _sort_key(address: Object) -> tuple[str, str]:
+    return address["ip"], (address.get("targetRef") or {}).get("uid") or ""
 
 
 def truncate(subsets: Sequence[Object], limit: int = MAX_ADDRESSES) -> tuple[list[Object], bool]:
