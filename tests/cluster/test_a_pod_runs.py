@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import jwt
 import pytest
 
-from tests.cluster.conftest import Shell, until
+from tests.cluster.conftest import NGINX, Shell, until
 from tests.cluster.objects import pod
 
 pytestmark = pytest.mark.cluster
@@ -40,6 +43,7 @@ def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
         volumes=[{"name": "page", "configMap": {"name": "page"}}],
     )
     made["spec"]["containers"][0] |= {
+        "image": NGINX,
         "env": [
             {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "page", "key": "a"}}},
             {"name": "B", "valueFrom": {"secretKeyRef": {"name": "hidden", "key": "b"}}},
@@ -51,6 +55,28 @@ def test_a_pod_sees_its_configuration(stories: Shell, namespace: str) -> None:
     stories.kubectl("wait", "pod/told", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
     text = until(lambda: stories.kubectl("logs", "told", "-n", namespace))
     assert text == "1 2 told 1 ca.crt namespace token\n"
+    _knows_who_says_who_it_is(stories, namespace)
+
+
+def _knows_who_says_who_it_is(stories: Shell, namespace: str) -> None:
+    """With its token a pod may read who issues tokens, and by which keys they are known (OpenID Connect)."""
+    script = """
+        cd /var/run/secrets/kubernetes.io/serviceaccount; cat token
+        for path in .well-known/openid-configuration openid/v1/jwks; do
+            echo; curl -sS -m 60 --cacert ca.crt -H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/$path
+        done"""
+    inside = ("exec", "told", "-n", namespace, "--", "sh", "-c", script)
+    token, told, keys = until(
+        lambda: len(lines := stories.kubectl(*inside).split("\n")) == 3 and lines, what="keys of the issuer"
+    )
+    about = json.loads(told)
+    (key,) = jwt.PyJWKSet.from_json(keys).keys
+    claims = jwt.decode(token, key, ["RS256"], audience=about["issuer"], issuer=about["issuer"])
+    assert claims["sub"] == f"system:serviceaccount:{namespace}:default"
+    assert (
+        about["jwks_uri"].endswith("/openid/v1/jwks")
+        and key.key_id == jwt.get_unverified_header(token)["kid"]
+    )
 
 
 def test_one_can_work_inside_a_pod(stories: Shell, namespace: str) -> None:

@@ -78,9 +78,36 @@ def test_the_pods_of_a_headless_service_have_names(stories: Shell, namespace: st
     until(lambda: addresses <= set(seen_by_a_pod("nslookup", full)), what="both addresses behind one name")
 
 
+def of_controller(kind: str, replicas: int) -> Any:
+    """Pods of the service `web` that no deployment stands above."""
+    made = web(kind.lower(), replicas)
+    labels = {"app": "web", "of": kind}
+    made["kind"] = kind
+    made["spec"]["template"]["metadata"]["labels"] = labels
+    made["spec"]["selector"] = {"matchLabels": labels}
+    if kind == "ReplicationController":
+        made["apiVersion"], made["spec"]["selector"] = "v1", labels
+    return made
+
+
 def test_a_client_stays_with_its_pod_while_affinity_lasts(stories: Shell, namespace: str) -> None:
-    stories.apply(web(), service(type="NodePort", sessionAffinity="ClientIP"), namespace=namespace)
-    stories.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=300s")
+    stories.apply(
+        of_controller("ReplicaSet", 2),
+        of_controller("ReplicationController", 2),
+        service(type="NodePort", sessionAffinity="ClientIP"),
+        namespace=namespace,
+    )
+
+    def all_ready() -> list[Any] | None:
+        found = [stories.get(kind, "-n", namespace)["items"][0] for kind in ("rs", "rc")]
+        is_so = all(one["status"].get("readyReplicas") == 2 for one in found)
+        return stories.get("pods", "-n", namespace)["items"] if is_so else None
+
+    pods = until(all_ready, what="pods of both controllers")
+    assert len(pods) == 4
+    for one in pods:  # each replica serves, and serves its own name
+        (said,) = stories.curl("node-2", f"http://{one['status']['podIP']}/name")
+        assert said == one["metadata"]["name"]
     spec = stories.get("service", "web", "-n", namespace)["spec"]
     url = f"http://{spec['clusterIP']}/name"
     until(lambda: _seen(stories, url) == 1, what="one pod for one client")

@@ -6,7 +6,7 @@ from kubarium.apimachinery import conditions, errors, names
 from kubarium.apimachinery.object import Object, is_deleting, name_of, uid_of
 from kubarium.client.rest import Client
 from tests.integration.controller_manager.test_networking import service
-from tests.integration.controller_manager.world import World, workload
+from tests.integration.controller_manager.world import World, template, workload
 
 
 def config_map(name: str, *owners: Object, blocks: bool = True, **metadata: object) -> Object:
@@ -87,18 +87,20 @@ async def test_a_dependent_survives_with_another_owner(world: World) -> None:
     await world.until(only_second)
 
 
-async def test_a_circle_of_owners_is_broken(world: World) -> None:
-    first = await world.create(config_map("first"))
-    second = await world.create(config_map("second", first))
-    third = await world.create(config_map("third", second))
-    reference = config_map("x", third)["metadata"]["ownerReferences"]
-    await world.patch("v1", "configmaps", "first", {"metadata": {"ownerReferences": reference}})
-    await world.resource("v1", "configmaps").delete("first", world.namespace, propagation_policy="Foreground")
+async def test_a_circle_of_pods_that_own_each_other_is_broken(world: World) -> None:
+    """Each is the controller of the next, and blocks the end of the one before."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template()["spec"]}
+    pods = [await world.create({**pod, "metadata": {"name": name}}) for name in ("first", "second", "third")]
+    for one, owner in zip(pods, [pods[-1], *pods], strict=False):
+        (reference,) = config_map("x", owner)["metadata"]["ownerReferences"]
+        references = [reference | {"controller": True}]
+        await world.patch("v1", "pods", name_of(one), {"metadata": {"ownerReferences": references}})
+    await world.delete("v1", "pods", "first", propagation_policy="Foreground")
 
-    async def empty() -> bool:
-        return not await names_of(world)
+    async def all_gone() -> bool:
+        return not await world.pods()
 
-    await world.until(empty)
+    await world.until(all_gone, kubelet=True)
 
 
 async def test_an_owner_that_never_was_takes_its_dependent_along(world: World) -> None:

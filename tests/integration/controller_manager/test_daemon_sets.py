@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, labels_of, name_of
 from tests.integration.controller_manager.world import World, template, workload
 
@@ -99,6 +102,7 @@ async def test_a_daemon_set_is_rolled_back_and_moved(world: World) -> None:
         assert set(found.values()) == {"web:1"} and untouched < found.keys()
         history = await world.list("apps/v1", "controllerrevisions")
         assert sorted(one["revision"] for one in history) == [2, 3]
+        await _history_is_kept_by_hand(world)
 
         await world.patch("apps/v1", "daemonsets", "agent", {"spec": wish("web:1", color="green")})
         await world.until(lambda: status(desiredNumberScheduled=0, numberMisscheduled=0), kubelet=True)
@@ -107,6 +111,31 @@ async def test_a_daemon_set_is_rolled_back_and_moved(world: World) -> None:
     finally:
         for name in names:
             await nodes.delete(name)
+
+
+async def _history_is_kept_by_hand(world: World) -> None:
+    """Revisions are objects like others: labelled, copied, replaced, deleted one by one and together."""
+    revisions = world.resource("apps/v1", "controllerrevisions")
+    listed = await world.list("apps/v1", "controllerrevisions")
+    older, current = sorted(listed, key=lambda one: int(one["revision"]))
+    found = await revisions.patch(name_of(current), {"metadata": {"labels": {"by": "hand"}}}, world.namespace)
+    assert labels_of(found) == {**labels_of(current), "by": "hand"}
+    owners, labels = older["metadata"]["ownerReferences"], {**labels_of(older), "kind-of": "copy"}
+    metadata = {"name": "copy", "labels": labels, "ownerReferences": owners}
+    copy = await world.create({**older, "metadata": metadata, "revision": 1})
+    assert copy["data"] == older["data"]
+    copy["metadata"]["labels"]["by"] = "hand"
+    copy = await revisions.update(copy)
+    with pytest.raises(errors.Invalid):
+        await revisions.update({**copy, "data": {"spec": {}}})
+    everywhere = await revisions.list(label_selector="by=hand,kind-of=copy")
+    assert [name_of(one) for one in everywhere["items"]] == ["copy"]
+    await revisions.delete_collection(world.namespace, label_selector="kind-of=copy")
+    left = await world.list("apps/v1", "controllerrevisions", "by=hand")
+    assert [name_of(one) for one in left] == [name_of(current)]
+    for one in await world.list("apps/v1", "controllerrevisions", "!by"):
+        await revisions.delete(name_of(one), world.namespace)
+    assert [one["revision"] for one in await world.list("apps/v1", "controllerrevisions")] == [3]
 
 
 async def test_a_failed_daemon_is_replaced(world: World) -> None:

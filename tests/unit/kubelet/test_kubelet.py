@@ -241,6 +241,15 @@ async def test_probes_make_ready_and_restart(node: Node) -> None:
     answers |= {"ready": 0, "alive": 1}
     await node.until(lambda: node.first()["restartCount"] == 1)
     await node.until(lambda: "Unhealthy" in node.events())
+    counts = [1]
+
+    def five_restarts() -> bool:
+        if (count := node.first()["restartCount"]) != counts[-1]:
+            counts.append(count)
+        return counts[-1] == 5
+
+    await node.until(five_restarts, 600)
+    assert counts == [1, 2, 3, 4, 5]
 
 
 async def test_a_deadline_ends_the_pod(node: Node) -> None:

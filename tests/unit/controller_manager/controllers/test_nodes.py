@@ -69,6 +69,34 @@ async def test_a_silent_node_is_tainted_and_its_pods_are_evicted(cluster: Cluste
     assert "Node c status is now: NodeNotReady" in cluster.events("NodeNotReady")
 
 
+async def test_a_taint_that_is_taken_away_in_time_evicts_nobody(cluster: Cluster) -> None:
+    cluster.api.put(node("a", cluster))
+    patient = {"key": "gone", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
+    for name in ("first", "second"):
+        made = pod_on("a", name)
+        made["spec"]["tolerations"] = [patient]
+        cluster.set_pod(made, "Running")
+    await cluster.start("taint-eviction-controller")
+
+    async def taint(*listed: Object) -> None:
+        cluster.api.put({**cluster.api.get("v1", "nodes", "", "a"), "spec": {"taints": list(listed)}})
+        await cluster.settle()
+
+    gone = {"key": "gone", "value": "yes", "effect": "NoExecute"}
+    await taint(gone)
+    await cluster.settle(55)
+    await taint()
+    await cluster.settle(120)
+    assert not any(one["metadata"].get("deletionTimestamp") for one in cluster.pods())
+    told = {f"Cancelling deletion of Pod default/{name}" for name in ("first", "second")}
+    assert set(cluster.events("TaintManagerEviction")) == told
+    await taint(gone)  # and whoever is asked again has all his time again
+    await cluster.settle(55)
+    assert not any(one["metadata"].get("deletionTimestamp") for one in cluster.pods())
+    await cluster.settle(10)
+    assert all(one["metadata"].get("deletionTimestamp") for one in cluster.pods())
+
+
 def pod_on(node: str, name: str) -> Object:
     metadata = {"name": name, "namespace": "default"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": node}}
