@@ -16,7 +16,7 @@ import click
 
 from kubarium.apimachinery import names
 from kubarium.client.kubeconfig import ConfigError
-from kubarium.cluster import health, launcher, machine, processes, state, terminal, waiting
+from kubarium.cluster import health, launcher, machine, processes, programs, state, terminal, waiting
 from kubarium.cluster import why as decisions
 from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.programs import HOST_PROGRAMS, NODE_PROGRAMS
@@ -172,6 +172,32 @@ def command_that_sends(verb: str, number: signal.Signals, purpose: str) -> None:
 
 command_that_sends("kill", signal.SIGKILL, "SIGKILL a program; its keeper starts it again.")
 command_that_sends("restart", signal.SIGTERM, "Ask a program to end; its keeper starts it again.")
+
+
+@cli.command("stop")
+@name_option
+@click.argument("component")
+def stop_program(name: str, component: str) -> None:
+    """Stop a program and tell how to run it by hand: in a debugger, changed, or another one in its place."""
+    with held(name) as cluster:
+        program = report(cluster, component).name
+        command = programs.by_hand(cluster, program)
+        if command is None:
+            raise LaunchError(f"{program} is a node; see: kubarium node kill|shutdown")
+        run(launcher.stop_program(cluster, program))
+    terminal.console.print(f"{program} is stopped until: kubarium start {program}. By hand:", soft_wrap=True)
+    click.echo(command)
+
+
+@cli.command("start")
+@name_option
+@click.argument("component")
+def start_program(name: str, component: str) -> None:
+    """Let a program that was stopped run again."""
+    with held(name) as cluster:
+        program = report(cluster, component).name
+        launcher.save_stopped(cluster, {*cluster.stopped} - {program})
+    terminal.console.print(f"{program} runs again.")
 
 
 @cli.group()

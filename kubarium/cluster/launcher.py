@@ -11,7 +11,7 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +118,21 @@ def reconfigure(cluster: Cluster) -> None:
             processes.kill(pid, signal.SIGHUP)
 
 
+async def stop_program(cluster: Cluster, name: str) -> None:
+    """Let somebody else run this program; returns when ours has ended."""
+    save_stopped(cluster, {*cluster.stopped, name})
+    report = processes.report_of(cluster, name)
+    if report is not None and report.pid is not None:
+        await gone(report.pid, DOWN_SECONDS)
+
+
+def save_stopped(cluster: Cluster, names: Iterable[str]) -> None:
+    """Run all programs but these."""
+    cluster = replace(cluster, stopped=tuple(sorted(names)))
+    state.save(cluster)
+    reconfigure(cluster)
+
+
 async def stop(cluster: Cluster, progress: Progress) -> None:
     """Stop everything and leave nothing in the kernel; the files stay."""
     pid = processes.keeper_pid(cluster)
@@ -173,7 +188,8 @@ async def remove_node(cluster: Cluster, name: str) -> Cluster:
     member = known_node(cluster, name)
     await switch(cluster, name, on=False)
     kept = {key: flags for key, flags in cluster.extra.items() if not key.startswith(f"{name}/")}
-    cluster = replace(cluster.without_node(name), extra=kept)
+    stopped = tuple(program for program in cluster.stopped if not program.startswith(f"{name}/"))
+    cluster = replace(cluster.without_node(name), extra=kept, stopped=stopped)
     state.save(cluster)
     tell_keeper(cluster)
     async with admin_client(cluster) as client:

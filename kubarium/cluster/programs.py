@@ -7,6 +7,7 @@ Every program gets exactly the credentials of its upstream namesake. Users may a
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -301,13 +302,29 @@ def _program(
     node: Node | None = None,
 ) -> Program:
     argv = (*command, *(f"--{flag}={value}" for flag, value in chosen(cluster, name, flags, node).items()))
-    return Program(name, argv, str((logs or cluster.logs) / f"{name}.log"), _environment(cluster), rank)
+    wanted = (name if node is None else f"{node.name}/{name}") not in cluster.stopped
+    log = str((logs or cluster.logs) / f"{name}.log")
+    return Program(name, argv, log, _environment(cluster), rank, wanted)
 
 
 def chosen(cluster: Cluster, name: str, flags: Flags, node: Node | None = None) -> Flags:
     """Flags that were set win, those for one node (`node-2/kubelet`) over those for all."""
     own = cluster.extra.get(f"{node.name}/{name}", {}) if node is not None else {}
     return flags | cluster.extra.get(name, {}) | own
+
+
+def by_hand(cluster: Cluster, name: str) -> str | None:
+    """What to type to run a program that was stopped ("kube-scheduler", "node-1/kubelet"); nothing if it is none."""
+    place, _, inner = name.rpartition("/")
+    node = cluster.node(place)
+    table = host_programs(cluster) if node is None else node_programs(cluster, node)
+    found = next((program for program in table if program.name == (inner if node else name)), None)
+    if found is None or cluster.node(found.name) is not None:
+        return None
+    within = (
+        [] if node is None else [sys.executable, "-m", "kubarium.cluster", "node", "exec", node.name, "--"]
+    )
+    return shlex.join([*within, "env", f"PYTHONPATH={source_folder()}", *found.argv])
 
 
 def kubelet_root(cluster: Cluster, node: Node) -> str:

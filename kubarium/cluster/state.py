@@ -54,6 +54,7 @@ class Cluster:
     simulated: int = 0  # how many nodes there are besides, on which nothing really runs
     proxy_mode: str = "iptables"
     extra: dict[str, dict[str, str]] = field(default_factory=dict)  # program -> flag -> value
+    stopped: tuple[str, ...] = ()  # programs that people run themselves: "kube-scheduler", "node-1/kubelet"
     ip_forward: str | None = None  # what the host's switch was before
     api_address: str = ""  # where the API server is, if not on the bridge (docker compose)
 
@@ -179,7 +180,8 @@ def load(home_dir: Path, name: str) -> Cluster | None:
         return None
     data = json.loads(path.read_text())
     nodes = tuple(Node(**node) for node in data.pop("nodes"))
-    return Cluster(**(data | {"home": home_dir, "nodes": nodes}))
+    stopped = tuple(data.pop("stopped", ()))
+    return Cluster(**(data | {"home": home_dir, "nodes": nodes, "stopped": stopped}))
 
 
 def save(cluster: Cluster) -> None:

@@ -58,9 +58,8 @@ def status(cluster: Cluster, health: dict[str, str]) -> None:
         pid = report.pid
         size = processes.memory(pid) if pid else 0
         total += size
-        state = (
-            health.get(report.name, "running") if pid else f"down{': ' + report.exit if report.exit else ''}"
-        )
+        down = "stopped" if report.name in cluster.stopped else f"down: {report.exit}".removesuffix(": ")
+        state = health.get(report.name, "running") if pid else down
         color = {"ok": "green", "Ready": "green", "running": "white"}.get(state, "red")
         table.add_row(
             report.name,

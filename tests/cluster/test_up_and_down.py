@@ -1,4 +1,4 @@
-"""A second cluster beside the first: up, up again, down, up as it was, and nothing is left."""
+"""A second cluster beside the first: up, up again, a program less, down, up as it was, and nothing is left."""
 
 from __future__ import annotations
 
@@ -57,6 +57,10 @@ def test_up_down_and_up_again(second: Shell) -> None:
     cluster = state.load(second.home, second.name)
     assert cluster is not None
     assert traces(cluster)
+    by_hand = second.kubarium("stop", "kube-scheduler").splitlines()[-1]
+    assert " -m scheduler " in by_hand and pid_of(cluster, "kube-scheduler") is None
+    second.kubarium("start", "kube-scheduler")
+    until(lambda: pid_of(cluster, "kube-scheduler"))
     second.kubarium("down")
     assert traces(cluster) == ""
     second.kubarium("up")

@@ -44,6 +44,22 @@ def test_users_may_set_flags(tmp_path: Path) -> None:
     assert "--leader-elect=true" in table["kube-scheduler"]
 
 
+def test_a_program_that_was_stopped_is_not_started_and_can_be_run_by_hand(tmp_path: Path) -> None:
+    made = cluster(tmp_path)
+    made = Cluster(**{**vars(made), "stopped": ("kube-scheduler", "node-2/kubelet")})
+    state.save(made)
+    assert state.load(tmp_path, "t") == made
+    unwanted = {program.name for program in programs.host_programs(made) if not program.wanted}
+    assert unwanted == {"kube-scheduler"}
+    inside = {node.name: programs.node_programs(made, node) for node in made.nodes}
+    unwanted = {(name, each.name) for name, table in inside.items() for each in table if not each.wanted}
+    assert unwanted == {("node-2", "kubelet")}
+    scheduler, kubelet = (programs.by_hand(made, name) or "" for name in made.stopped)
+    assert " -m scheduler --kubeconfig=" in scheduler
+    assert " node exec node-2 -- env " in kubelet and "--hostname-override=node-2" in kubelet
+    assert programs.by_hand(made, "node-1") is None
+
+
 def test_a_node_that_is_off_is_killed_not_asked(tmp_path: Path) -> None:
     made = cluster(tmp_path).with_node(Node("node-2", 2, on=False))
     table = {program.name: program for program in programs.host_programs(made)}
