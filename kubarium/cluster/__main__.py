@@ -325,6 +325,25 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
     os.execve(sys.executable, [sys.executable, "-m", "kubarium.kubectl", *arguments], environment)
 
 
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}, add_help_option=False
+)
+@name_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def etcdctl(name: str, arguments: tuple[str, ...]) -> None:
+    """Run etcd's own client against the cluster's etcd, with a certificate that it believes."""
+    cluster = known(name)
+    pki = cluster.pki / "etcd"
+    given = {
+        "ETCDCTL_API": "3",
+        "ETCDCTL_ENDPOINTS": f"https://127.0.0.1:{cluster.ports['etcd']}",
+        "ETCDCTL_CACERT": str(pki / "ca.crt"),
+        "ETCDCTL_CERT": str(pki / "healthcheck-client.crt"),
+        "ETCDCTL_KEY": str(pki / "healthcheck-client.key"),
+    }
+    os.execvpe("etcdctl", ["etcdctl", *arguments], {**os.environ, **given})
+
+
 @cli.command("list")
 def list_clusters() -> None:
     """Show the clusters of this home."""

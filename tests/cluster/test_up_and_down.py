@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -54,6 +55,8 @@ def test_up_down_and_up_again(second: Shell) -> None:
     assert "is up after" in said
     assert "is up" in second.kubarium("up")
     second.kubectl("create", "configmap", "kept", "--from-literal=a=1")
+    key, value = second.kubarium("etcdctl", "get", "/registry/configmaps/default/kept").split("\n", 1)
+    assert key.endswith("/kept") and json.loads(value)["data"] == {"a": "1"}
     cluster = state.load(second.home, second.name)
     assert cluster is not None
     assert traces(cluster)
