@@ -48,6 +48,9 @@ class RequestInfo:
     subresource: str = ""
     name: str = ""
     parts: tuple[str, ...] = ()  # what follows the subresource, for proxies
+    gap: bool = (
+        False  # `/namespaces//pods` (those of all), `/nodes//status`: no namespace or no name in its place
+    )
     label_selector: str = ""  # of list, watch and deletecollection; for authorizers
     field_selector: str = ""
 
@@ -139,7 +142,7 @@ def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> Req
     """Understand a URL and a method, by the rules of upstream's `RequestInfoFactory`."""
     parts = path.strip("/").split("/")
     plain = RequestInfo(path, method.lower())
-    if len(parts) < 3 or parts[0] not in ("api", "apis") or ("//" in path and _is_broken(path, parts)):
+    if len(parts) < 3 or parts[0] not in ("api", "apis") or path.startswith("//"):
         return plain
     prefix, *parts = parts
     group = ""
@@ -154,13 +157,20 @@ def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> Req
         if not parts:
             return plain
     namespace = ""
+    gap = "" in parts[1:2]
     if parts[0] == "namespaces" and len(parts) > 1:
         namespace = parts[1]
         if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
             parts = parts[2:]
+            gap = gap or "" in parts[1:2]
     resource = parts[0]
     name = parts[1] if len(parts) > 1 else ""
     subresource = parts[2] if len(parts) > 2 and verb != _PROXY_IN_PATH else ""
+    rest = (
+        [] if subresource == _PROXY_IN_PATH else parts[2:]
+    )  # what a proxy passes on may have gaps of its own
+    if "//" in path and "" in (prefix if prefix == "api" else group, version, resource, *rest):
+        return plain
     if not name:
         verb = _verb_of_many(verb, query)
     label_selector = field_selector = ""
@@ -169,14 +179,8 @@ def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> Req
         name = name or _name_demanded(field_selector)
     return RequestInfo(
         path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(parts[3:]),
-        label_selector, field_selector,
+        gap, label_selector, field_selector,
     )  # fmt: skip
-
-
-def _is_broken(path: str, parts: list[str]) -> bool:
-    """Does one slash follow another elsewhere than in what is passed on to a proxy?"""
-    own = parts[: parts.index(_PROXY_IN_PATH)] if _PROXY_IN_PATH in parts[3:] else parts
-    return path.startswith("//") or "" in own
 
 
 def _verb_of_many(verb: str, query: Mapping[str, list[str]]) -> str:

@@ -23,7 +23,7 @@ async def handle(
     if subresource is not None:
         await act(endpoints, row, subresource, context, scope, receive, send)
         return
-    if row.namespaced and not context.info.namespace:
+    if row.namespaced and not context.info.namespace and not context.info.gap:
         raise errors.MethodNotAllowed()
     obj = await body.read_object(endpoints, row, context, scope, receive)
     if row.answer is not None:

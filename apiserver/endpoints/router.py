@@ -60,7 +60,9 @@ class Router:
     def _find(self, row: Resource, context: RequestContext) -> Handle:
         """The module for the verb. Raises NotFound or MethodNotAllowed."""
         info = context.info
-        if bool(info.namespace) != row.namespaced and not _is_its_own_namespace(row, context):
+        if info.gap:
+            _check_gap(row, context)
+        elif bool(info.namespace) != row.namespaced and not _is_its_own_namespace(row, context):
             _check_span(row, context)
         if info.subresource:
             subresource = row.subresources.get(info.subresource)
@@ -101,6 +103,17 @@ def _in_json(context: RequestContext | None, scope: Scope) -> Scope:
 
 _MANY = frozenset({"list", "watch", "deletecollection"})  # may name one object by their field selector
 _NAMED = frozenset({"get", "update", "patch", "delete"})
+
+
+def _check_gap(row: Resource, context: RequestContext) -> None:
+    """Without a namespace there are lists and watches; without a name there is nothing."""
+    info = context.info
+    if info.subresource and not info.name:
+        raise errors.BadRequest("name must be provided")
+    if not row.namespaced:
+        raise errors.NotFound.page()
+    if info.verb not in ("list", "watch", "create"):
+        raise errors.BadRequest("Namespace parameter required.")
 
 
 def _check_span(row: Resource, context: RequestContext) -> None:

@@ -15,6 +15,10 @@ from apiserver.request import parse_query, parse_request
         ("/api/v1/namespaces/d/services/s/proxy/a/b/", "d", "services", "s", "proxy", ("a", "b")),
         ("/api/v1/namespaces/d/services/s/proxy//a", "d", "services", "s", "proxy", ("", "a")),
         ("/apis/apps/v1/deployments", "", "deployments", "", "", ()),
+        ("/api/v1/namespaces//pods", "", "pods", "", "", ()),
+        ("/api/v1/namespaces//pods/p/status", "", "pods", "p", "status", ()),
+        ("/api/v1/namespaces//status", "", "namespaces", "", "status", ()),
+        ("/api/v1/namespaces/d/services//proxy//a", "d", "services", "", "proxy", ("", "a")),
     ],
 )
 def test_resources(
@@ -29,11 +33,20 @@ def test_resources(
         subresource,
     )
     assert info.parts == parts
+    assert info.gap == ("//" in path.partition("proxy")[0])
 
 
 @pytest.mark.parametrize(
     "path",
-    ["//api/v1/pods", "/api//v1/pods", "/api/v1/namespaces//pods", "/api/v1/namespaces/d//pods", "/api/v1/"],
+    [
+        "//api/v1/pods",
+        "/api//v1/pods",
+        "/api/v1//pods",
+        "/api/v1/namespaces/d//pods",
+        "/api/v1/namespaces/d/pods/p//log",
+        "/apis//v1/pods",
+        "/api/v1/",
+    ],
 )
 def test_no_resources(path: str) -> None:
     assert not parse_request("GET", path, {}).is_resource
