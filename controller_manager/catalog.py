@@ -267,7 +267,7 @@ CONTROLLERS: Sequence[Row] = (
         of(AttachDetachController, "attachdetach-controller",
             patient="disable_force_detach_on_timeout"), "attachdetach"),
     Row("selinux-warning-controller", "selinux-warning-controller",
-        of(SELinuxWarningController, "selinux_warning")),
+        of(SELinuxWarningController, "selinux_warning"), on_by_default=False),
     Row("persistentvolume-expander-controller", "expand-controller",
         of(ExpandController, "volume_expand"), "persistentvolume-expander"),
     Row("clusterrole-aggregation-controller", "clusterrole-aggregation-controller",

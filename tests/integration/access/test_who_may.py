@@ -119,3 +119,31 @@ async def test_a_bound_token_lives_and_dies_with_its_pod(
         assert "keys" in await pod_client.request("GET", "/openid/v1/jwks")
     await pods.delete("p", namespace, grace_period_seconds=0)
     assert not (await reviews.create(review))["status"].get("authenticated")
+
+
+async def test_a_token_is_mounted_where_the_pod_or_else_its_account_wants_it(
+    client: Client, default_account: str
+) -> None:
+    accounts, pods = client.resource("v1", "serviceaccounts"), client.resource("v1", "pods")
+    wishes: dict[str, dict[str, bool]] = {
+        "default": {},
+        "mount": {"automountServiceAccountToken": True},
+        "nomount": {"automountServiceAccountToken": False},
+    }
+    for name in ("mount", "nomount"):
+        await accounts.create(
+            {"apiVersion": "v1", "kind": "ServiceAccount", **wishes[name],
+             "metadata": {"name": name, "namespace": default_account}}
+        )  # fmt: skip
+    found = {}
+    for account in wishes:
+        for of_pod, wish in wishes.items():
+            spec = {"serviceAccountName": account, "containers": [{"name": "c", "image": "busybox"}], **wish}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": default_account}}
+            made = await pods.create({**pod, "spec": spec}, dry_run=True)
+            mounts = made["spec"]["containers"][0].get("volumeMounts") or []
+            assert len(mounts) == len(made["spec"].get("volumes") or [])
+            found[account, of_pod] = [mount["mountPath"] for mount in mounts]
+    path = "/var/run/secrets/kubernetes.io/serviceaccount"
+    without = {("nomount", "default"), *((account, "nomount") for account in wishes)}
+    assert found == {pair: [] if pair in without else [path] for pair in found} and len(found) == 9
