@@ -29,7 +29,7 @@ from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
 from apiserver.bootstrap.kubernetes_service import identity
 from apiserver.bootstrap.roles import node_rules
 from apiserver.bootstrap.start import Bootstrap, Facts
-from apiserver.bootstrap.start_checks import add_encryption_checks, add_start_checks
+from apiserver.bootstrap.start_checks import add_encryption_checks, add_start_checks, etcd_check
 from apiserver.endpoints.backends import Backends
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.openapi import OpenAPI
@@ -235,7 +235,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     bootstrap = Bootstrap(client, _facts(options), clock)
     add_start_checks(
         health,
-        etcd=storage_check,
+        etcd=etcd_check(storage_check, options.etcd_healthcheck_timeout),
+        etcd_readiness=etcd_check(storage_check, options.etcd_readycheck_timeout),
         informers=_settled(authorizer),
         definitions=custom.check,
         first_writes=bootstrap.check,

@@ -26,6 +26,12 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     etcd_compaction_interval: Duration = flag(
         Duration(300.0), "The interval of compaction requests.", group=ETCD
     )
+    etcd_healthcheck_timeout: Duration = flag(
+        Duration(2.0), "How long the health check waits for etcd.", group=ETCD
+    )
+    etcd_readycheck_timeout: Duration = flag(
+        Duration(2.0), "How long the check of readiness waits for etcd.", group=ETCD
+    )
     encryption_provider_config: str = flag(
         "", "File that says which resources are encrypted in etcd, and how.", group=ETCD
     )

@@ -6,8 +6,10 @@ upstream's own tests look for the names (`test/e2e/apimachinery/health_handlers.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from apiserver.storage.interface import StorageUnavailable
 from kubarium.component_base.health import Check, Health, always_well
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def add_start_checks(
     health: Health,
     *,
     etcd: Check,
+    etcd_readiness: Check,
     informers: Check,
     definitions: Check,
     first_writes: Check,
@@ -43,7 +46,7 @@ def add_start_checks(
     stages = {"informers:": informers, "definitions:": definitions, "first_writes:": first_writes}
     health.add("log", always_well)
     health.add("etcd", etcd)
-    health.add("etcd-readiness", etcd, "readyz")
+    health.add("etcd-readiness", etcd_readiness, "readyz")
     health.add("informer-sync", informers, "readyz")
     check = informers
     for word in _HOOKS.split():
@@ -52,6 +55,21 @@ def add_start_checks(
         else:
             health.add(word.removeprefix("/") if word.startswith("/") else f"poststarthook/{word}", check)
     health.add("shutdown", shutdown, "readyz")
+
+
+def etcd_check(check: Check, seconds: float) -> Check:
+    """The check of storage, told in upstream's words, and not waited for longer than that."""
+
+    async def checked() -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await check()
+        except TimeoutError:
+            raise StorageUnavailable("error getting data from etcd: context deadline exceeded") from None
+        except StorageUnavailable as error:
+            raise StorageUnavailable(f"error getting data from etcd: {error}") from error
+
+    return checked
 
 
 def add_encryption_checks(health: Health, encryption: Encryption) -> None:

@@ -75,30 +75,35 @@ class Health:
         checks = self._checks[page]
         if rest:
             if rest not in checks:
-                return 404, "text/plain; charset=utf-8", b"404 page not found\n"
+                return 404, _PLAIN, b"404 page not found\n"
             checks = {rest: checks[rest]}
-        excluded = {name for text in query.get("exclude", []) for name in text.split(",")}
-        lines, failed = [], []
+        excluded = set() if rest else set(query.get("exclude", ()))
+        lines, problem = [], ""
         for name, check in checks.items():
             if name in excluded:
+                excluded.discard(name)
                 lines.append(f"[+]{name} excluded: ok")
                 continue
             try:
                 await check()
                 _note(name, page, True)
                 lines.append(f"[+]{name} ok")
-            except Exception:  # the edge of this loop: a check may fail in any way, that is what it is for
+            except (
+                Exception
+            ) as error:  # the edge of this loop: a check may fail in any way, that is what it is for
                 log.debug("%s check of %s failed", name, page, exc_info=True)
                 _note(name, page, False)
-                failed.append(name)
                 lines.append(f"[-]{name} failed: reason withheld")
-        if failed:
-            text = "\n".join([*lines, f"{page} check failed", ""])
-            return 500, "text/plain; charset=utf-8", text.encode()
-        if "verbose" in query:
-            text = "\n".join([*lines, f"{page} check passed", ""])
-            return 200, "text/plain; charset=utf-8", text.encode()
-        return 200, "text/plain; charset=utf-8", b"ok"
+                problem = f"internal server error: {error}\n"
+        if rest:  # who may ask for one check is told why it fails
+            return (500, _PLAIN, problem.encode()) if problem else (200, _PLAIN, b"ok")
+        if excluded:
+            names = ",".join(f'"{name}"' for name in sorted(excluded))
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
+        if not problem and "verbose" not in query:
+            return 200, _PLAIN, b"ok"
+        text = "\n".join([*lines, f"{page} check {'failed' if problem else 'passed'}", ""])
+        return 500 if problem else 200, _PLAIN, text.encode()
 
     def pages(self) -> dict[str, Page]:
         """The table for `serving.pages`: health and metrics."""
@@ -129,4 +134,5 @@ async def slis_page(scope: Scope) -> tuple[int, str, bytes]:
     return 200, _EXPOSITION, stability.exposition(_SLIS)
 
 
+_PLAIN = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"

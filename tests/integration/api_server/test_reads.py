@@ -15,6 +15,7 @@ from kubarium.apimachinery.protobuf import decoding
 from kubarium.client.rest import Client
 
 Object = dict[str, Any]
+METHODS = ("POST", "HEAD", "DELETE")
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
 
 
@@ -270,6 +271,30 @@ async def test_health_names_what_was_started(client: Client, page: str) -> None:
         "autoregister-completion",
     }
     assert wanted <= names
+
+
+async def status_of(client: Client, method: str, at: str) -> int:
+    try:
+        return (await client.fetch(method, at)).status
+    except errors.StatusError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("paths", "code"),
+    [
+        (["/version", "/api", "/api/v1", "/apis/apps/v1", "/openid/v1/jwks"], 405),
+        (
+            ["/", "/apis", "/apis/apps", "/openapi/v2", "/openapi/v3", "/metrics", "/healthz", "/livez/ping"],
+            200,
+        ),
+        (["/apis/apps/v7", "/nothing"], 404),
+    ],
+)
+async def test_methods_on_what_is_no_resource(client: Client, paths: list[str], code: int) -> None:
+    """Compared with kube-apiserver: documents of its web services are for GET alone, other pages for any method."""
+    found = {(method, at): await status_of(client, method, at) for at in paths for method in METHODS}
+    assert found == dict.fromkeys(found, code)
 
 
 async def test_components_are_looked_at(client: Client) -> None:
