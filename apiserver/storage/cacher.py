@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import itertools
 
-from apiserver.storage import metrics
+from apiserver.storage import metrics, paging
 from apiserver.storage.compaction import SEEN_MARKER
 from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_messages import Event
@@ -283,13 +283,15 @@ class Cacher:
         if self._unreadable:
             self._refuse_unreadable(prefix)
         try:
-            return self._cache.page(
-                prefix,
-                exact_revision=exact_revision,
-                start_key=start_key,
-                limit=limit,
-                predicate=predicate,
-                hints=hints,
+            return await paging.in_turns(
+                self._cache.page(
+                    prefix,
+                    exact_revision=exact_revision,
+                    start_key=start_key,
+                    limit=limit,
+                    predicate=predicate,
+                    hints=hints,
+                )
             )
         except RevisionCompacted as error:
             if not exact_revision or exact_revision < self._cache.compacted:

@@ -9,8 +9,9 @@ Family `/registry/pods/` ──▶ Shelf `/registry/pods/default/`    keys and o
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator, Iterable
 
 from apiserver.storage.audience import Audience
 from apiserver.storage.interface import Change, Hints, RevisionCompacted, Stored
@@ -26,6 +27,7 @@ WIRES_KEPT = (
 CHANGE_SIZE = 500  # bytes that a change takes besides its object
 INDEX_FROM = 500  # objects of a family from which on an index pays
 INDEXES_KEPT = 8  # of a family
+GROWTH = 200  # objects that an index takes in at a time: a millisecond's work
 INDEX_IDLE = 600.0  # seconds after which an index that nobody asks is let go
 SELECTIVE = (
     0.25  # share of a family up to which going through an index is faster than going through everything
@@ -77,24 +79,46 @@ Reader = Callable[[Stored], "str | None"]
 
 
 class Index:
-    """The objects of a family by one thing that selectors ask for."""
+    """The objects of a family by one thing that selectors ask for.
 
-    def __init__(self, read: Reader, now: float) -> None:
+    It grows out of the objects that were there when it was first asked for, some at a time; what changes meanwhile is
+    put at once, and what was there of it before is passed over.
+    """
+
+    def __init__(self, read: Reader, now: float, there: Iterable[Stored] = ()) -> None:
         self._read = read
         self._found: dict[str, dict[str, Stored]] = {}
+        self._there = iter(there)
+        self._changed: set[str] = set()  # keys that were put while it grew
+        self.grown = False
         self.asked = now  # when it was last needed
+
+    def grow(self) -> None:
+        """Take in some more of what was there."""
+        some = [*itertools.islice(self._there, GROWTH)]
+        for stored in some:
+            if stored.key not in self._changed:
+                self._take(stored.key, stored)
+        if len(some) < GROWTH:
+            self.grown = True
+            self._changed.clear()
 
     def put(self, key: str, previous: Stored | None, current: Stored | None) -> None:
         """Keep up with one change."""
-        before = self._read(previous) if previous is not None else None
-        now = self._read(current) if current is not None else None
-        if before is not None and before != now:
-            place = self._found[before]
-            del place[key]
+        if not self.grown:
+            self._changed.add(key)
+        if previous is not None and (before := self._read(previous)) is not None:
+            place = self._found.get(before, {})
+            place.pop(key, None)
             if not place:
-                del self._found[before]
-        if now is not None and current is not None:
-            self._found.setdefault(now, {})[key] = current
+                self._found.pop(before, None)
+        if current is not None:
+            self._take(key, current)
+
+    def _take(self, key: str, stored: Stored) -> None:
+        value = self._read(stored)
+        if value is not None:
+            self._found.setdefault(value, {})[key] = stored
 
     def under(self, value: str) -> dict[str, Stored]:
         """The objects with a value, by key."""
@@ -187,18 +211,23 @@ class Family:
             at += 1
         return found
 
-    def candidates(self, hints: Hints, now: float) -> Collection[Stored] | None:
-        """A small superset of what the hints demand, in any order; None if going through everything is as good."""
-        if hints.node_name is None and not hints.labels:
+    def candidates(self, hints: Hints, now: float) -> Generator[None, None, Collection[Stored] | None]:
+        """A small superset of what the hints demand, in any order; None if going through everything is as good.
+
+        Pauses while an index grows, if it must; several who need the same one grow it together.
+        """
+        wanted = [*hints.labels, *([("", hints.node_name)] if hints.node_name is not None else ())]
+        if not wanted or self.count() < INDEX_FROM:
             return None
-        total = self.count()
-        if total < INDEX_FROM:
-            return None
-        found = [self._index(label, now).under(value) for label, value in hints.labels]
-        if hints.node_name is not None:
-            found.append(self._index("", now).under(hints.node_name))
-        smallest = min(found, key=len)
-        return smallest.values() if len(smallest) <= SELECTIVE * total else None
+        indexes = [(self._index(label, now), label, value) for label, value in wanted]
+        for index, _, _ in indexes:
+            while not index.grown:
+                index.grow()
+                yield
+        if any(self._indexes.get(label) is not index for index, label, _ in indexes):
+            return None  # others were wanted more
+        smallest = min((index.under(value) for index, _, value in indexes), key=len)
+        return smallest.values() if len(smallest) <= SELECTIVE * self.count() else None
 
     def let_go(self, now: float) -> None:
         """Drop the indexes that nobody has asked for a while."""
@@ -213,10 +242,8 @@ class Family:
             return index
         if len(self._indexes) >= INDEXES_KEPT:
             del self._indexes[min(self._indexes, key=lambda at: self._indexes[at].asked)]
-        index = self._indexes[label] = Index(_reader(label), now)
-        for shelf in self.shelves.values():
-            for stored in shelf.items:
-                index.put(stored.key, None, stored)
+        there = [stored for shelf in self.shelves.values() for stored in shelf.items]
+        index = self._indexes[label] = Index(_reader(label), now, there)
         return index
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apiserver.storage import paging
 from apiserver.storage.interface import (
     NO_CHECK,
     NO_HINTS,
@@ -46,13 +47,15 @@ class MemoryStorage:
         hints: Hints = NO_HINTS,
     ) -> Page:
         await self._cache.wait_for(max(minimum_revision or 0, exact_revision), PATIENCE)
-        return self._cache.page(
-            prefix,
-            exact_revision=exact_revision,
-            start_key=start_key,
-            limit=limit,
-            predicate=predicate,
-            hints=hints,
+        return await paging.in_turns(
+            self._cache.page(
+                prefix,
+                exact_revision=exact_revision,
+                start_key=start_key,
+                limit=limit,
+                predicate=predicate,
+                hints=hints,
+            )
         )
 
     async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:

@@ -1,16 +1,51 @@
-"""Cuts a page out of what is there, or was there: what it costs depends on the page, not on how much there is."""
+"""Cuts a page out of what is there, or was there: what it costs depends on the page, not on how much there is.
+
+Where everything has to be looked at, that is done piece by piece, and others have their turn between.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 
 from apiserver.storage.family import Shelf
 from apiserver.storage.interface import Change, Page, Predicate, Stored
 
 Past = Mapping[str, "Stored | None"]
 """What was under the keys that have changed since; None: nothing."""
+
+
+Work = Generator[None, None, Page]
+"""The making of a page, which pauses wherever others could have their turn."""
+TURN = 0.004  # seconds for which nobody else has one
+PIECE = 100  # objects that are looked at without a pause
+
+
+def at_once(work: Work) -> Page:
+    """Do it without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            page: Page = done.value
+            return page
+
+
+async def in_turns(work: Work) -> Page:
+    """Let others have the loop after each turn."""
+    until = time.perf_counter() + TURN
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            page: Page = done.value
+            return page
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + TURN
 
 
 def past_of(changes: Sequence[Change]) -> Past:
@@ -45,24 +80,26 @@ def whole(
     return Page(found, revision, next_key, remaining)
 
 
-def selected(items: Iterable[Stored], revision: int, limit: int, predicate: Predicate) -> Page:
+def selected(items: Sequence[Stored], revision: int, limit: int, predicate: Predicate) -> Work:
     """A page of what a predicate lets through; the next one begins behind the last object that was looked at."""
-    if not limit:
-        return Page([stored for stored in items if predicate(stored)], revision)
     found: list[Stored] = []
-    last: Stored | None = None
-    for stored in items:
-        if len(found) == limit and last is not None:
-            return Page(found, revision, last.key + "\0")
-        if predicate(stored):
-            found.append(stored)
-        last = stored
+    for begin in range(0, len(items), PIECE):
+        piece = items[begin : begin + PIECE]
+        if not limit:
+            found += [stored for stored in piece if predicate(stored)]
+        else:
+            for at, stored in enumerate(piece, begin):
+                if len(found) == limit and at:
+                    return Page(found, revision, items[at - 1].key + "\0")
+                if predicate(stored):
+                    found.append(stored)
+        yield
     return Page(found, revision)
 
 
-def in_order(shelves: Sequence[Shelf], start_key: str, past: Past) -> Iterable[Stored]:
+def in_order(shelves: Sequence[Shelf], start_key: str, past: Past) -> list[Stored]:
     """All objects from a key on, now or as they were."""
-    return _as_it_was(shelves, start_key, past) if past else _from(shelves, start_key)
+    return [*_as_it_was(shelves, start_key, past)] if past else _first(shelves, start_key, 0)
 
 
 def sorted_from(candidates: Collection[Stored], prefix: str, start_key: str, past: Past) -> list[Stored]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 
 from apiserver.storage import paging
 from apiserver.storage.audience import Audience, Recipient, Subscription, concerns
@@ -21,12 +21,12 @@ from apiserver.storage.interface import (
     Change,
     Hints,
     KeyNotFound,
-    Page,
     Predicate,
     RevisionCompacted,
     RevisionTooLarge,
     Stored,
 )
+from apiserver.storage.paging import Work
 
 WINDOW = 0.008  # seconds: changes that follow each other faster are handed out together
 
@@ -169,20 +169,24 @@ class WatchCache:
         limit: int = 0,
         predicate: Predicate | None = None,
         hints: Hints = NO_HINTS,
-    ) -> Page:
-        """Objects below a prefix, now or as they were. Raises RevisionCompacted if the past is forgotten."""
+    ) -> Work:
+        """Makes a page of the objects below a prefix, now or as they were; it shows one moment, however long it takes.
+
+        Raises RevisionCompacted if the past is forgotten.
+        """
+        candidates = (yield from self._candidates(prefix, hints)) if predicate is not None else None
         if exact_revision and exact_revision < self.compacted:
             raise RevisionCompacted(self.revision)
         revision = exact_revision or self.revision
         past = paging.past_of(self._history(prefix, exact_revision)) if exact_revision else {}
+        shelves = self._shelves(prefix)
         if predicate is None:
-            return paging.whole(self._shelves(prefix), revision, start_key, limit, past, self.objects)
-        candidates = self._candidates(prefix, hints)
+            return paging.whole(shelves, revision, start_key, limit, past, self.objects)
         if candidates is None:
-            items = paging.in_order(self._shelves(prefix), start_key, past)
+            items = paging.in_order(shelves, start_key, past)
         else:
             items = paging.sorted_from(candidates, prefix, start_key, past)
-        return paging.selected(items, revision, limit, predicate)
+        return (yield from paging.selected(items, revision, limit, predicate))
 
     def watch(self, prefix: str, after_revision: int, hints: Hints = NO_HINTS) -> Subscription:
         """Changes after a revision. Raises RevisionCompacted."""
@@ -241,19 +245,23 @@ class WatchCache:
     def _shelves(self, prefix: str) -> list[Shelf]:
         return [shelf for family in self._within(prefix) for shelf in family.under(prefix)]
 
-    def _candidates(self, prefix: str, hints: Hints) -> Collection[Stored] | None:
+    def _candidates(self, prefix: str, hints: Hints) -> Generator[None, None, Collection[Stored] | None]:
         """A superset of what the hints demand that is smaller than everything, if that can be had."""
         families = self._within(prefix)
-        if hints.name is None:
-            return families[0].candidates(hints, time.monotonic()) if len(families) == 1 else None
-        found = []
+        if hints.name is not None:
+            return [*self._named(families, prefix, hints.name)]
+        if len(families) != 1:
+            return None
+        found = yield from families[0].candidates(hints, time.monotonic())
+        return found if self._families.get(families[0].prefix) is families[0] else None
+
+    def _named(self, families: Sequence[Family], prefix: str, name: str) -> Iterator[Stored]:
         for family in families:
             places = [prefix] if prefix in family.shelves else family.order
             for place in places:
-                stored = self.objects.get(place + hints.name) if place.startswith(prefix) else None
+                stored = self.objects.get(place + name) if place.startswith(prefix) else None
                 if stored is not None:
-                    found.append(stored)
-        return found
+                    yield stored
 
     def _history(self, prefix: str, after: int) -> list[Change]:
         if family_of(prefix) == ROOT and after < self._complete_after:

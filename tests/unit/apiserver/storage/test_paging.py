@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from collections.abc import Generator
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apiserver.storage import family
+from apiserver.storage import family, paging
 from apiserver.storage.interface import NO_HINTS, Hints, Page, Predicate, Stored
 from apiserver.storage.stored import encode, stored
 from apiserver.storage.watch_cache import WatchCache
 
+T = TypeVar("T")
 PODS = "/registry/pods/"
 APPS = ("web", "db", "")
 NODES = ("n1", "n2")
@@ -45,17 +49,22 @@ def history_of(steps: list[Step]) -> tuple[WatchCache, list[dict[str, Stored]]]:
     cache = WatchCache()
     states: list[dict[str, Stored]] = [{}]
     for revision, step in enumerate(steps, 1):
-        key = PODS + step.key
-        now = dict(states[-1])
-        now.pop(key, None)
-        if not step.gone:
-            metadata = {"name": step.key[-1], "labels": {"app": step.app} if step.app else {}}
-            obj = {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"nodeName": step.node}}
-            now[key] = stored(key, revision, encode(obj))
-        cache.apply(revision, key, now.get(key))
-        cache.advance(revision)
-        states.append(now)
+        apply(cache, states, revision, step)
     return cache, states
+
+
+def apply(cache: WatchCache, states: list[dict[str, Stored]], revision: int, step: Step) -> None:
+    """Let one step happen."""
+    key = PODS + step.key
+    now = dict(states[-1])
+    now.pop(key, None)
+    if not step.gone:
+        metadata = {"name": step.key[-1], "labels": {"app": step.app} if step.app else {}}
+        obj = {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"nodeName": step.node}}
+        now[key] = stored(key, revision, encode(obj))
+    cache.apply(revision, key, now.get(key))
+    cache.advance(revision)
+    states.append(now)
 
 
 def all_pages(
@@ -65,9 +74,10 @@ def all_pages(
     found: list[Stored] = []
     start, left = "", None
     while True:
-        page = cache.page(
+        work = cache.page(
             prefix, exact_revision=at, start_key=start, limit=limit, predicate=predicate, hints=hints
         )
+        page = paging.at_once(work)
         assert len(page.items) <= limit
         if left is not None:
             assert left == len(page.items) + page.remaining
@@ -106,10 +116,99 @@ def test_every_page_is_what_going_through_everything_finds(
                     for key in sorted(state)
                     if key.startswith(prefix) and (predicate is None or predicate(state[key]))
                 ]
-                whole = cache.page(prefix, exact_revision=at, predicate=predicate, hints=hints)
+                whole = paging.at_once(
+                    cache.page(prefix, exact_revision=at, predicate=predicate, hints=hints)
+                )
                 if at or not steps:
                     assert whole.items == expected
                     assert all_pages(cache, prefix, at, limit, predicate, hints).items == expected
+
+
+def drained(work: Generator[None, None, T]) -> T:
+    """What comes out, however often it pauses."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+@pytest.mark.parametrize("steps_between", [0, 1, 3, 7])
+def test_what_changes_while_an_index_grows_is_in_it(
+    monkeypatch: pytest.MonkeyPatch, steps_between: int
+) -> None:
+    monkeypatch.setattr(family, "INDEX_FROM", 1)
+    monkeypatch.setattr(family, "SELECTIVE", 1.0)
+    monkeypatch.setattr(family, "GROWTH", 2)
+    monkeypatch.setattr(paging, "PIECE", 2)
+
+    def step(name: str, app: str, gone: bool = False) -> Step:
+        return Step(f"a/{name}", app, "n1", gone)
+
+    steps = [step(f"p{at}", "web" if at % 2 else "db") for at in range(10)]
+    cache, states = history_of(steps)
+    changes = [step("p1", "db"), step("p0", "web"), step("p3", "", gone=True), step("p9", "", gone=True)]
+    changes += [step("p9", "web"), step("new", "web"), step("p5", "web"), step("p1", "web")]
+
+    def ask() -> paging.Work:
+        return cache.page(PODS, predicate=is_web, hints=Hints(labels=(("app", "web"),)))
+
+    def is_web(one: Stored) -> bool:
+        return one.labels.get("app") == "web"
+
+    pages: list[Page] = []
+
+    def go_on(work: paging.Work, steps: int) -> None:
+        for _ in range(steps):
+            try:
+                next(work)
+            except StopIteration as done:
+                pages.extend([done.value] if done.value is not None else [])
+
+    first, second = ask(), ask()
+    go_on(first, steps_between)
+    for at, change in enumerate(changes, len(steps) + 1):
+        apply(cache, states, at, change)
+        go_on(second, 1)
+    for work in (first, second, ask()):
+        go_on(work, 100)
+    assert len(pages) == 3
+    for page in pages:
+        assert page.items == [one for key, one in sorted(states[page.revision].items()) if is_web(one)]
+
+
+def test_an_index_that_others_pushed_out_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family, "INDEX_FROM", 1)
+    monkeypatch.setattr(family, "INDEXES_KEPT", 1)
+    cache, states = history_of([Step(f"a/p{at}", "web", "n1", False) for at in range(4)])
+
+    def ask(label: str) -> paging.Work:
+        return cache.page(
+            PODS, predicate=lambda one: label in one.labels, hints=Hints(labels=((label, "web"),))
+        )
+
+    work = ask("app")
+    next(work)
+    assert paging.at_once(ask("other")).items == []
+    assert paging.at_once(work).items == [*states[-1].values()]
+
+
+async def test_others_have_their_turn_while_everything_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "TURN", 0.0)
+    monkeypatch.setattr(paging, "PIECE", 1)
+    cache, states = history_of([Step(f"a/p{at}", "web", "n1", False) for at in range(4)])
+    turns = []
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    page = await paging.in_turns(cache.page(PODS, predicate=lambda one: True))
+    task.cancel()
+    assert page.items == [*states[-1].values()] and len(turns) >= 3
 
 
 def test_an_index_keeps_up_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +221,7 @@ def test_an_index_keeps_up_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> Non
         pods.put(f"{PODS}a/{name}", stored(f"{PODS}a/{name}", 1, encode(obj)))
 
     def names(app: str, now: float = 0.0) -> list[str] | None:
-        found = pods.candidates(Hints(labels=(("app", app),)), now)
+        found = drained(pods.candidates(Hints(labels=(("app", app),)), now))
         return None if found is None else sorted(one.name for one in found)
 
     for at in range(8):
@@ -138,7 +237,7 @@ def test_an_index_keeps_up_and_is_let_go(monkeypatch: pytest.MonkeyPatch) -> Non
     pods.let_go(1000.0 + family.INDEX_IDLE + 1)
     assert not pods._indexes
     for at in range(family.INDEXES_KEPT + 3):
-        pods.candidates(Hints(labels=((f"label-{at}", "x"),)), float(at))
+        drained(pods.candidates(Hints(labels=((f"label-{at}", "x"),)), float(at)))
     assert len(pods._indexes) == family.INDEXES_KEPT
 
 

@@ -12,6 +12,7 @@ from apiserver.storage import audience, family, watch_cache
 from apiserver.storage.audience import Subscription
 from apiserver.storage.family import family_of
 from apiserver.storage.interface import Change, Hints, RevisionCompacted
+from apiserver.storage.paging import at_once
 from apiserver.storage.stored import NotAnObject, Stored, encode, stored
 from apiserver.storage.watch_cache import WatchCache
 
@@ -266,7 +267,7 @@ def test_a_gap_ends_all_watches() -> None:
     watch = cache.watch("/registry/pods/", 1)
     cache.replace([pod("other", 7)], 8)
     assert watch.ended
-    assert [item.name for item in cache.page("/registry/pods/").items] == ["other"]
+    assert [item.name for item in at_once(cache.page("/registry/pods/")).items] == ["other"]
     with pytest.raises(RevisionCompacted):
         cache.watch("/registry/pods/", 7)
 
@@ -276,11 +277,11 @@ def test_lists_of_the_past() -> None:
     happen(cache, pod("a", 1), pod("b", 2), pod("a", 3))
     cache.apply(4, "/registry/pods/default/b", None)
     cache.advance(4)
-    past = cache.page("/registry/pods/", exact_revision=2)
+    past = at_once(cache.page("/registry/pods/", exact_revision=2))
     assert [(item.name, item.revision) for item in past.items] == [("a", 1), ("b", 2)]
     cache.compacted = 3
     with pytest.raises(RevisionCompacted):
-        cache.page("/registry/pods/", exact_revision=2)
+        at_once(cache.page("/registry/pods/", exact_revision=2))
 
 
 def test_values_are_spliced() -> None:
