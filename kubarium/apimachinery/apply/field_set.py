@@ -246,5 +246,7 @@ def everything(value: Any, schema: Structural) -> FieldSet:
     else:
         items = schema.items or ANY
         for item in value:
-            found[item_step(item, schema)] = everything(item, items)
+            step = item_step(item, schema)
+            # What stands twice is owned as a whole: nobody knows whose fields these are.
+            found[step] = MEMBER if step in found else everything(item, items)
     return found if len(found) > 1 else MEMBER

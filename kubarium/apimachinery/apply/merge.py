@@ -15,6 +15,7 @@ from kubarium.apimachinery.apply.field_set import (
     is_atomic,
     is_member,
     item_step,
+    of_object,
     path_text,
 )
 from kubarium.apimachinery.apply.value_types import mismatch
@@ -172,6 +173,9 @@ def _compare_lists(old: list[Any], new: list[Any], schema: Structural, below: _B
     items = schema.items or ANY
     before = {item_step(item, schema): item for item in old}
     after = {item_step(item, schema): item for item in new}
+    if len(before) < len(old) or len(after) < len(new):
+        _compare_repeated(old, new, schema, below)
+        return
     for step, item in after.items():
         there = before.get(step, _ABSENT)
         if there is not item and there != item:
@@ -179,6 +183,34 @@ def _compare_lists(old: list[Any], new: list[Any], schema: Structural, below: _B
     for step, item in before.items():
         if step not in after:
             below.node(2)[step] = everything(item, items)
+
+
+def _compare_repeated(old: list[Any], new: list[Any], schema: Structural, below: _Below) -> None:
+    """Compare lists in which items stand twice, which are owned as a whole while they do."""
+    items = schema.items or ANY
+    before, after = _by_step(old, schema), _by_step(new, schema)
+    for step in {**before, **after}:
+        left, right = before.get(step, []), after.get(step, [])
+        if len(left) > 1 and len(right) > 1:
+            if left != right:
+                below.node(1)[step] = MEMBER
+            continue
+        if len(left) <= 1 and len(right) <= 1:
+            pairs = [(left[0] if left else _ABSENT, right[0] if right else _ABSENT)]
+        else:
+            pairs = [(_ABSENT, item) for item in right[:1] if len(left) > 1]
+            pairs += [(item, _ABSENT) for item in left[:1] if len(right) > 1]
+            below.node(2 if len(left) > 1 else 0)[step] = MEMBER
+        for there, item in pairs:
+            if there != item:
+                _compare_values(there, item, items, step, below)
+
+
+def _by_step(values: list[Any], schema: Structural) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for item in values:
+        found.setdefault(item_step(item, schema), []).append(item)
+    return found
 
 
 def merge(live: Any, config: Any, schema: Structural) -> Any:
@@ -200,6 +232,8 @@ def _merge_lists(live: list[Any], config: list[Any], schema: Structural) -> list
     items = schema.items or ANY
     before = [(item_step(item, schema), item) for item in live]
     live_items = dict(before)
+    if len(live_items) < len(before):  # what stands twice is replaced, not merged
+        live_items = {step: one[0] for step, one in _by_step(live, schema).items() if len(one) == 1}
     after = [(item_step(item, schema), item) for item in config]
     applied = dict(after)
     merged: list[Any] = []
@@ -237,9 +271,16 @@ def _remove_fields(value: Object, schema: Structural, last: FieldSet, owned: Fie
         if _is_gone(step, last, owned, is_field=known is not None):
             continue
         left = _remove_below(child, known or schema.additional or ANY, step, last, owned)
+        if known is not None and last.get(step) and _holds_only_empty_lists(left, known):
+            continue
         if left is not None or child is None or not schema.name:  # structs of built-in types hold no null
             kept[key] = left
     return kept
+
+
+def _holds_only_empty_lists(value: Any, schema: Structural) -> bool:
+    is_struct = isinstance(value, dict) and bool(value) and not is_atomic(value, schema)
+    return is_struct and not of_object(value, schema)
 
 
 def _remove_below(value: Any, schema: Structural, step: str, last: FieldSet, owned: FieldSet) -> Any:

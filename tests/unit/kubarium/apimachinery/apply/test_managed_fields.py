@@ -474,3 +474,61 @@ def test_before_the_first_apply_nobody_owned_what_is_not_written_here():
     config = {"apiVersion": "v1", "kind": "Toy", "metadata": {"name": "a"}, "spec": {"text": "x"}}
     made = managed_fields.apply(live, config, Writer("me", "v1", NOON), NULLS, reset=(("status",),))
     assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["me"]
+
+
+def test_what_stands_twice_in_a_list_is_owned_as_a_whole_until_it_stands_once(pods):
+    """Upstream's structured-merge-diff since version 4.4; a container may name a variable twice."""
+
+    def with_variables(*values):
+        def change(pod):
+            make_pod(pod)
+            pod["spec"]["containers"][0]["env"] = [{"name": "A", "value": value} for value in values]
+
+        return change
+
+    place = ("f:spec", "f:containers", 'k:{"name":"c"}', "f:env", 'k:{"name":"A"}')
+
+    def node(pod, manager):
+        (entry,) = [one for one in pod["metadata"]["managedFields"] if one["manager"] == manager]
+        found = entry["fieldsV1"]
+        for step in place:
+            found = found.get(step) or {}
+        return found
+
+    pod = update(None, with_variables("1", "2"), "kubectl", pods)
+    assert owners(pod, *place) == [("kubectl", "Update")]
+    assert node(pod, "kubectl") == {}
+    same = update(pod, with_variables("1", "2"), "other", pods, LATER)
+    assert owners(same, *place) == [("kubectl", "Update")]
+    changed = update(pod, with_variables("1", "3"), "other", pods, LATER)
+    assert owners(changed, *place) == [("other", "Update")]
+    once = update(changed, with_variables("3"), "third", pods, LATER)
+    assert owners(once, *place) == [("third", "Update")]
+    assert node(once, "third") == {".": {}, "f:name": {}, "f:value": {}}
+    twice = update(once, with_variables("3", "4"), "fourth", pods, LATER)
+    assert (owners(twice, *place), node(twice, "fourth")) == ([("fourth", "Update")], {})
+    container = {
+        "name": "c",
+        "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a"},
+        "spec": {"containers": [container]},
+    }
+    applied = managed_fields.apply(twice, config, Writer("applier", "v1", LATER), pods, force=True)
+    assert applied["spec"]["containers"][0]["env"] == container["env"]
+
+
+def test_a_struct_of_which_only_an_empty_list_is_left_goes():
+    text, items = (
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+    )
+    spec = {"type": "object", "properties": {"a": text, "items": items}}
+    schema = from_openapi({"type": "object", "properties": {"metadata": {"type": "object"}, "spec": spec}})
+    named = {"apiVersion": "example.com/v1", "kind": "Toy", "metadata": {"name": "t"}}
+    writer = Writer("applier", "example.com/v1", NOON)
+    live = managed_fields.apply(None, {**named, "spec": {"a": "x", "items": []}}, writer, schema)
+    assert "spec" not in managed_fields.apply(live, {**named, "spec": None}, writer, schema)
