@@ -53,7 +53,11 @@ def node_outer_pid(cluster: Cluster, node: Node) -> int | None:
 
 def reports(cluster: Cluster) -> list[Report]:
     """Everything that the cluster consists of, in the order of the tables."""
-    wanted = {"node-network": bool(cluster.nodes), "simulated-nodes": bool(cluster.simulated)}
+    wanted = {
+        "node-network": bool(cluster.nodes),
+        "network-policy": bool(cluster.nodes),
+        "simulated-nodes": bool(cluster.simulated),
+    }
     found = [_host_report(cluster, name) for name in HOST_PROGRAMS if wanted.get(name, True)]
     for node in cluster.nodes:
         found.append(_host_report(cluster, node.name))

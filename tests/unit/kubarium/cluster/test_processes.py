@@ -6,9 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from kubarium.cluster import processes
+import pytest
+
+from kubarium.cluster import processes, programs
 from kubarium.cluster.programs import CLUSTER_MARK
-from kubarium.cluster.state import Cluster, new_uid
+from kubarium.cluster.state import Cluster, Node, new_uid
 
 
 def test_whoever_has_the_mark_ends(tmp_path: Path) -> None:
@@ -27,3 +29,15 @@ def test_whoever_has_the_mark_ends(tmp_path: Path) -> None:
             process.kill()
             process.wait()
     assert processes.has_ended(marked.pid)
+
+
+@pytest.mark.parametrize("nodes", [(), (Node("node-1", 1),)])
+@pytest.mark.parametrize("simulated", [0, 5])
+def test_all_that_is_kept_alive_is_reported_and_nothing_else(
+    tmp_path: Path, nodes: tuple[Node, ...], simulated: int
+) -> None:
+    cluster = Cluster(tmp_path, uid=new_uid(), ports=dict(programs.PORTS), nodes=nodes, simulated=simulated)
+    kept = {program.name for program in programs.host_programs(cluster)}
+    for node in nodes:
+        kept |= {f"{node.name}/{program.name}" for program in programs.node_programs(cluster, node)}
+    assert {report.name for report in processes.reports(cluster)} == kept
