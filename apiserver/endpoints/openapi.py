@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from isal import igzip
 
-from apiserver.endpoints import openapi_merging, openapi_paths, openapi_protobuf
+from apiserver.endpoints import openapi_merging, openapi_paths, openapi_protobuf, openapi_roots
 from apiserver.endpoints.openapi_merging import ForeignSchemas
 from apiserver.registry.resource import Catalog, Resource
 from kubarium.apimachinery import errors
@@ -64,7 +64,7 @@ class OpenAPI:
 
     def paths(self) -> list[str]:
         """Every path that has a document."""
-        names = [*self._versions(), *(name for name, one in self._foreign.items() if one.v3)]
+        names = [*self._roots(), *self._versions(), *(name for name, one in self._foreign.items() if one.v3)]
         return ["/openapi/v2", "/openapi/v3", *(f"/openapi/v3/{name}" for name in names)]
 
     def answer(self, path: str, hash: str, accept: str) -> Document:
@@ -82,6 +82,9 @@ class OpenAPI:
         if rows is not None:
             fingerprint = self._fingerprint(rows)
             document = self._kept(name, fingerprint, lambda: self._v3(rows))
+        elif (root := self._roots().get(name)) is not None:
+            fingerprint = self._fingerprint(())
+            document = self._kept(name, fingerprint, lambda: self._built_in_v3({f"/{name}/": root}))
         elif foreign is not None and foreign.v3:
             fingerprint = foreign.v3_mark
             document = self._kept(name, fingerprint, lambda: orjson.Fragment(foreign.v3))
@@ -99,8 +102,15 @@ class OpenAPI:
             found.setdefault(openapi_paths.root_of(row.group, row.version)[1:], []).append(row)
         return found
 
+    def _roots(self) -> dict[str, dict[str, Any]]:
+        """Names and path items of the documents that are about no resource."""
+        groups = {row.group for row in self._catalog.rows.values() if row.custom is None and row.group}
+        return openapi_roots.items_of(sorted(groups))
+
     def _index(self) -> Document:
-        paths = {
+        mark = self._fingerprint(())
+        paths = {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={mark}"} for name in self._roots()}
+        paths |= {
             name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._fingerprint(rows)}"}
             for name, rows in self._versions().items()
         }
@@ -145,19 +155,27 @@ class OpenAPI:
             paths |= openapi_paths.paths_of(row, name_of)
             if row.custom is not None:
                 own |= row.custom.definitions()
-        found = self._closure(paths, own)
         if not is_custom:
-            for schema in found.values():
-                _keep_own_kinds(schema, group, version)
-        document: dict[str, Any] = {
+            return self._built_in_v3(paths, own, group, version)
+        return {
             "openapi": "3.0.0",
-            "info": _CUSTOM_INFO if is_custom else {"title": "Kubernetes", "version": self._version},
+            "info": _CUSTOM_INFO,
             "paths": dict(sorted(paths.items())),
-            "components": {"schemas": found},
+            "components": {"schemas": self._closure(paths, own)},
         }
-        if not is_custom:
-            document["components"]["securitySchemes"] = {"BearerToken": _BEARER_TOKEN}
-        return document
+
+    def _built_in_v3(
+        self, paths: dict[str, Any], own: dict[str, Any] | None = None, group: str = "", version: str = ""
+    ) -> dict[str, Any]:
+        schemas = self._closure(paths, own or {})
+        for schema in schemas.values():
+            _keep_own_kinds(schema, group, version)
+        return {
+            "openapi": "3.0.0",
+            "info": {"title": "Kubernetes", "version": self._version},
+            "paths": dict(sorted(paths.items())),
+            "components": {"schemas": schemas, "securitySchemes": {"BearerToken": _BEARER_TOKEN}},
+        }
 
     def _closure(self, paths: Any, own: dict[str, Any]) -> dict[str, Any]:
         """Every schema that the paths need, and those that these need."""
@@ -180,13 +198,17 @@ class OpenAPI:
         name_of = self._name_of(rows)
         paths: dict[str, Any] = {}
         own: dict[str, Any] = {}
+        for name, item in self._roots().items():
+            types = item["get"]["responses"]["200"]["content"]
+            paths[f"/{name}/"] = _item_v2(item, [] if "openid" in name else list(types))
         for row in rows:
             consumes = ["*/*"] if row.custom is None else list(JSON_OR_YAML)
             found = openapi_paths.paths_of(row, name_of)
-            if row.custom is None:
-                found |= openapi_paths.index_path(row.group, row.version)
             paths |= {path: _item_v2(item, consumes) for path, item in found.items()}
-            if row.custom is not None:
+            if row.custom is None:
+                index = openapi_paths.index_path(row.group, row.version)
+                paths |= {path: _item_v2(item, list(openapi_paths.ANSWERS)) for path, item in index.items()}
+            else:
                 own |= row.custom.definitions(v2=True)
         definitions = {}
         for name, schema in self._closure(paths, own).items():
@@ -274,7 +296,8 @@ def _operation_v2(operation: dict[str, Any], consumes: list[str]) -> dict[str, A
         if key not in ("requestBody", "responses", "parameters")
     }
     parameters = [_parameter_v2(parameter) for parameter in operation.get("parameters", ())]
-    found["consumes"] = consumes
+    if consumes:
+        found["consumes"] = consumes
     if body := operation.get("requestBody"):
         content = next(iter(body["content"].values()))
         shown = {"name": "body", "in": "body", "schema": _renamed(content["schema"])}

@@ -65,6 +65,14 @@ _LIST = (
     "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "resourceVersion",
     "resourceVersionMatch", "sendInitialEvents", "shardSelector", "timeoutSeconds", "watch",
 )  # fmt: skip
+_OLD_WATCHES = (
+    "watch individual changes to a list of {kind}. "
+    "deprecated: use the 'watch' parameter with a list operation instead."
+)
+_OLD_WATCH = (
+    "watch changes to an object of kind {kind}. deprecated: use the 'watch' parameter with a list operation instead, "
+    "filtered to a single item with the 'fieldSelector' parameter."
+)
 _DELETE = (
     "dryRun", "gracePeriodSeconds", "ignoreStoreReadErrorWithClusterBreakingPotential", "orphanDependents",
     "propagationPolicy",
@@ -101,11 +109,14 @@ def _camel(text: str, *, capital: bool) -> str:
     return found
 
 
+def group_tag(group: str) -> str:
+    """`apps`, `rbacAuthorization`."""
+    return _camel(group.removesuffix(".k8s.io") or "core", capital=False)
+
+
 def tag(group: str, version: str) -> str:
     """`apps_v1`, `rbacAuthorization_v1`."""
-    return (
-        f"{_camel(group.removesuffix('.k8s.io') or 'core', capital=False)}_{_camel(version, capital=False)}"
-    )
+    return f"{group_tag(group)}_{_camel(version, capital=False)}"
 
 
 def root_of(group: str, version: str) -> str:
@@ -157,7 +168,28 @@ class _Paths:
             if row.namespaced and "list" in row.verbs:
                 everywhere = {"get": self._list(f"{row.kind}ForAllNamespaces", everywhere=True)}
                 self._put(found, f"{root}/{row.plural}", ["pretty"], everywhere)
+            if "watch" in row.verbs:
+                found |= self._watches(f"{root}/watch")
         return found
+
+    def _watches(self, root: str) -> dict[str, Any]:
+        """The older form of a watch, with a word in the path in place of the parameter."""
+        row, found = self.row, dict[str, Any]()
+        base = f"{root}/namespaces/{{namespace}}/{row.plural}" if row.namespaced else f"{root}/{row.plural}"
+        many = self._id("watch", f"{row.kind}List")
+        self._put(found, base, ["pretty"], {"get": self._watch("watchlist", many, _OLD_WATCHES)})
+        one = self._id("watch")
+        self._put(found, base + "/{name}", ["pretty"], {"get": self._watch("watch", one, _OLD_WATCH)})
+        if row.namespaced:
+            many = self._id("watch", f"{row.kind}ListForAllNamespaces", everywhere=True)
+            operation = self._watch("watchlist", many, _OLD_WATCHES)
+            self._put(found, f"{root}/{row.plural}", ["pretty"], {"get": operation})
+        return found
+
+    def _watch(self, action: str, operation_id: str, text: str) -> Operation:
+        answers = {200: META + "WatchEvent"}
+        text = text.format(kind=self.row.kind)
+        return self._operation(action, operation_id, text, answers, _LIST, streams=True)
 
     def _put(
         self, found: dict[str, Any], path: str, parameters: Iterable[str], operations: dict[str, Operation]
@@ -334,6 +366,9 @@ class _CustomPaths(_Paths):
     patch_statuses = (200,)
     get_parameters = ("resourceVersion",)
     delete_many_parameters = _LIST
+
+    def _watches(self, root: str) -> dict[str, Any]:
+        return {}
 
 
 def _with_article(kind: str) -> str:
