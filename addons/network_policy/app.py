@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import prometheus_client
 
 from addons.network_policy import plan
-from addons.network_policy.members import Members
+from addons.network_policy.leases import Lease, Leases
+from addons.network_policy.members import STATIC_UID, Members
 from addons.network_policy.nft import Kernel, KernelError
 from addons.network_policy.nodes import Namespaces, Nodes, OneNode
 from addons.network_policy.options import Options
-from kubarium.apimachinery.object import Object, ObjectKey, key_of
+from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of
 from kubarium.client.informer import Informers
 from kubarium.client.kubeconfig import in_cluster, load
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import metrics_page
+from kubarium.component_base.inotify import FolderWatch
 from kubarium.component_base.options import parse
 from kubarium.component_base.process import Process
 from kubarium.component_base.serving import Scope, pages, serve
@@ -42,23 +46,28 @@ async def main(process: Process, argv: Sequence[str]) -> None:
     options = parse(Options, argv, NAME)
     logging.setup(NAME, options.verbosity)
     name = options.hostname_override or socket.gethostname().lower()
-    nodes = Namespaces(options.node_netns) if options.node_netns else OneNode(name, Kernel())
+    bridge = options.pod_bridge
+    nodes = Namespaces(options.node_netns, bridge) if options.node_netns else OneNode(name, Kernel(bridge))
     if options.cleanup:
         for kernel in nodes.present().values():
             await kernel.clean_up()
         return
     config = load(options.kubeconfig) if options.kubeconfig else in_cluster()
     async with Client(config, user_agent=NAME) as client:
-        await start(process, options, client, nodes, RealClock())
+        with contextlib.closing(FolderWatch()) as watch:
+            await start(process, options, client, nodes, watch, RealClock())
 
 
-async def start(process: Process, options: Options, client: Client, nodes: Nodes, clock: Clock) -> None:
+async def start(
+    process: Process, options: Options, client: Client, nodes: Nodes, watch: FolderWatch, clock: Clock
+) -> None:
     """Build every part and run until the process is asked to stop."""
     for kernel in nodes.present().values():
         await kernel.prepare()
     informers = Informers(client, clock)
     agent = Agent(nodes, clock)
     agent.follow(informers)
+    agent.follow_notes(options.cni_notes, options.node_netns, watch)
     process.start("informers", informers.run())
     if options.metrics_bind_address:
         process.start("pages", _serve_pages(options.metrics_bind_address))
@@ -76,6 +85,7 @@ class Agent:
         self._nodes, self._clock = nodes, clock
         self._policies: dict[ObjectKey, Object] = {}
         self._members = Members()
+        self._leases: Leases | None = None
         self._wanted = asyncio.Event()
 
     def follow(self, informers: Informers) -> None:
@@ -98,6 +108,18 @@ class Agent:
             self._remove_policy,
         )
 
+    def follow_notes(self, cni_notes: str, node_netns: str, watch: FolderWatch) -> None:
+        """Hear of nodes when they come, and of pods' addresses when the network plugins give them."""
+        if node_netns:
+            watch.follow(Path(node_netns).parent, lambda name: self._changed(True))
+        self._leases = Leases(cni_notes, watch, self._leased)
+
+    def _leased(self, before: Lease | None, now: Lease | None) -> None:
+        if before is not None:
+            self._changed(self._members.remove_lease(before))
+        if now is not None:
+            self._changed(self._members.put_lease(now))
+
     async def run(self, minimum_interval: float) -> None:
         """Sync now, then after each change; changes that come close together are taken together."""
         self._changed(True)
@@ -115,13 +137,22 @@ class Agent:
     async def sync(self) -> None:
         """Plan (pure), then one transaction a node."""
         POLICIES.set(len(self._policies))
+        nodes = self._nodes.present()
+        if self._leases is not None:
+            self._leases.follow(nodes)
+        failure = None
         with SYNC_SECONDS.time():
-            for node, kernel in self._nodes.present().items():
+            for node, kernel in nodes.items():
                 wanted = plan.build(self._policies.values(), self._members, node)
                 ISOLATED.labels(node, plan.INGRESS).set(len(wanted.ingress))
                 ISOLATED.labels(node, plan.EGRESS).set(len(wanted.egress))
-                if await kernel.apply(wanted):
-                    log.debug("%s: %d chains for %d policies", node, len(wanted.chains), len(self._policies))
+                try:
+                    if await kernel.apply(wanted):
+                        log.debug("%s: %d chains", node, len(wanted.chains))
+                except KernelError as error:  # of a node that comes or goes; the others must not wait for it
+                    failure = error
+        if failure is not None:
+            raise failure
 
     async def look_after_rules(self, interval: float) -> None:
         """Somebody may flush all rules (a firewall that is loaded again): then they are written anew."""
@@ -161,6 +192,8 @@ def _slim(pod: Object) -> Object:
     metadata = {
         name: pod["metadata"].get(name) for name in ("namespace", "name", "uid", "resourceVersion", "labels")
     }
+    annotations = {STATIC_UID: uid} if (uid := annotations_of(pod).get(STATIC_UID)) else {}
+    metadata["annotations"] = annotations
     return {"metadata": metadata, **{part: keep(pod.get(part) or {}) for part, keep in _KEPT.items()}}
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from addons.network_policy.leases import Lease
 from kubarium.apimachinery.labels import Selector
-from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, spec_of
+from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of, labels_of, spec_of
+
+# What its kubelet takes for the uid of a pod that comes from a file: the API server gives the mirror another one.
+STATIC_UID = "kubernetes.io/config.hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,10 @@ class Pod:
         return [number for its_name, its, number in self.ports if (its_name, its) == (name, protocol)]
 
 
-def pod_of(obj: Object) -> Pod | None:
+def pod_of(obj: Object, leased: str = "") -> Pod | None:
     """The pod as policies see it; None while it has no address of its own, or no use for it any more."""
     spec, status = spec_of(obj), obj.get("status") or {}
-    addresses = [status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or [])]
+    addresses = [leased, status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or [])]
     address = next((address for address in addresses if address and ":" not in address), None)
     if address is None or spec.get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
         return None
@@ -58,28 +62,36 @@ class Members:
     """All pods, and which of them are meant by the selectors that somebody asked for."""
 
     def __init__(self) -> None:
+        self._objects: dict[ObjectKey, Object] = {}
+        self._leases: dict[ObjectKey, list[Lease]] = {}  # the newest last
         self._pods: dict[ObjectKey, Pod] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._known: dict[Peers, dict[ObjectKey, Pod]] = {}
 
     def put_pod(self, obj: Object) -> bool:
         """A pod appeared or changed; True if that means anything to policies."""
-        pod = pod_of(obj)
-        if pod is None:
-            return self.remove_pod(obj)
-        if self._pods.get(pod.key) == pod:
-            return False
-        self._pods[pod.key] = pod
-        for peers, found in self._known.items():
-            self._sort(pod, peers, found)
-        return True
+        key = key_of(obj)
+        self._objects[key] = obj
+        return self._place(key)
 
     def remove_pod(self, obj: Object) -> bool:
         """A pod is gone."""
         key = key_of(obj)
-        for found in self._known.values():
-            found.pop(key, None)
-        return self._pods.pop(key, None) is not None
+        self._objects.pop(key, None)
+        return self._place(key)
+
+    def put_lease(self, lease: Lease) -> bool:
+        """A pod has got an address, which its status does not tell yet."""
+        self._leases.setdefault(lease.pod, []).append(lease)
+        return self._place(lease.pod)
+
+    def remove_lease(self, lease: Lease) -> bool:
+        """A pod has given an address back."""
+        left = self._leases[lease.pod]
+        left.remove(lease)
+        if not left:
+            del self._leases[lease.pod]
+        return self._place(lease.pod)
 
     def put_namespace(self, obj: Object) -> bool:
         """A namespace appeared or got other labels."""
@@ -111,6 +123,29 @@ class Members:
         """Forget the selectors that no policy uses any more."""
         for peers in self._known.keys() - set(used):
             del self._known[peers]
+
+    def _place(self, key: ObjectKey) -> bool:
+        """Bring in line what is known of a pod; True if that means anything to policies."""
+        obj = self._objects.get(key)
+        pod = None if obj is None else pod_of(obj, self._leased(obj))
+        if self._pods.get(key) == pod:
+            return False
+        if pod is None:
+            del self._pods[key]
+            for found in self._known.values():
+                found.pop(key, None)
+            return True
+        self._pods[key] = pod
+        for peers, found in self._known.items():
+            self._sort(pod, peers, found)
+        return True
+
+    def _leased(self, obj: Object) -> str:
+        """The address that the pod has now: another one of its name, or on another node, has another uid."""
+        uid = annotations_of(obj).get(STATIC_UID) or obj["metadata"].get("uid")
+        mine = (uid, spec_of(obj).get("nodeName"))
+        leases = self._leases.get(key_of(obj)) or ()
+        return next((one.address for one in reversed(leases) if (one.uid, one.node) == mine), "")
 
     def _sort_namespace(self, name: str) -> None:
         pods = [pod for pod in self._pods.values() if pod.key.namespace == name]

@@ -28,7 +28,8 @@ class KernelError(Exception):
 class Kernel:
     """The door to the kernel, in the network namespace of one node; its own one if none is named."""
 
-    def __init__(self, netns: Path | None = None) -> None:
+    def __init__(self, bridge: str, netns: Path | None = None) -> None:
+        self._bridge = bridge
         self._inside = () if netns is None else ("nsenter", f"--net={netns}")
         self._applied = ""
         self._prepared = False
@@ -45,7 +46,7 @@ class Kernel:
 
     async def apply(self, plan: Plan) -> bool:
         """Make the kernel do exactly this; False if it does already. Raises KernelError."""
-        text = render(plan)
+        text = render(plan, self._bridge)
         if text == self._applied:
             return False
         if not self._prepared:
@@ -80,8 +81,8 @@ class Kernel:
             raise KernelError(problems.decode(errors="replace").strip())
 
 
-def render(plan: Plan) -> str:
-    """The whole table."""
+def render(plan: Plan, bridge: str) -> str:
+    """The whole table. Whoever is behind the bridge and is not known yet must wait until it is."""
     lines = [f"add table ip {TABLE}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
     for name, elements in sorted(plan.sets.items()):
         lines += _container("set", name, "type ipv4_addr; flags interval; auto-merge;", elements)
@@ -95,13 +96,22 @@ def render(plan: Plan) -> str:
         lines += _container("map", f"{direction}-pods", "type ipv4_addr : verdict;", entries)
     own = [f"{address} . {address}" for address in sorted({*plan.ingress, *plan.egress})]
     lines += _container("set", "own-pods", "type ipv4_addr . ipv4_addr;", own)
-    return "\n".join([*lines, *_FORWARD, "}", ""])
+    forward = [*_BEGINNING]
+    if plan.known is not None and bridge:
+        lines += _container("set", "known-pods", "type ipv4_addr;", plan.known)
+        forward += [
+            f'    iifname "{bridge}" ip saddr != @known-pods counter drop',
+            f'    oifname "{bridge}" ip daddr != @known-pods counter drop',
+        ]
+    return "\n".join([*lines, *forward, *_VERDICTS, "}", ""])
 
 
-_FORWARD = (
+_BEGINNING = (
     "  chain forward {",
     "    type filter hook forward priority filter + 10; policy accept;",
     "    ct state established,related accept",
+)
+_VERDICTS = (
     "    ip saddr . ip daddr @own-pods accept",  # a pod that reaches itself through a Service
     "    ip saddr vmap @egress-pods",
     "    ip daddr vmap @ingress-pods",

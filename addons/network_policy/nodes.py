@@ -34,7 +34,8 @@ class Namespaces:
     Nodes come and go, and one that comes back under its old name has a new namespace without any rules.
     """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, bridge: str) -> None:
+        self._bridge = bridge
         self._before, _, self._after = pattern.partition("*")
         self._kernels: dict[tuple[str, int], Kernel] = {}
 
@@ -45,7 +46,9 @@ class Namespaces:
                 found[(path, os.stat(path).st_ino)] = Path(path)
             except FileNotFoundError:
                 continue
-        self._kernels = {mark: self._kernels.get(mark) or Kernel(path) for mark, path in found.items()}
+        self._kernels = {
+            mark: self._kernels.get(mark) or Kernel(self._bridge, path) for mark, path in found.items()
+        }
         return {self._name(path): kernel for (path, _), kernel in self._kernels.items()}
 
     def _name(self, path: str) -> str:

@@ -19,6 +19,16 @@ class Options:
         "",
         "Serve several nodes of this machine: the path of their network namespaces, with * for the node's name.",
     )
+    cni_notes: str = flag(
+        "/var/lib/cni",
+        "Where network plugins' results are kept, which tell a new pod's address before its containers start;"
+        " with * for the node's name if several nodes are served.",
+    )
+    pod_bridge: str = flag(
+        "cni0",
+        "The interface of a node behind which its pods are. As long as there are policies, an address behind it that"
+        " is not known to be a pod's is cut off; nobody is if empty.",
+    )
     min_sync_period: Duration = flag(
         Duration(0.1), "Changes that come within this time are applied together."
     )

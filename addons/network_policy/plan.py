@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from addons.network_policy.members import Members, Peers, Pod
@@ -40,13 +40,16 @@ class Plan:
     chains: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
     ingress: dict[str, str] = field(default_factory=dict)  # address of an isolated pod -> its chain
     egress: dict[str, str] = field(default_factory=dict)
+    known: tuple[str, ...] | None = None  # addresses of the node's pods; None: nobody asks
 
 
-def build(policies: Iterable[Object], members: Members, node: str) -> Plan:
+def build(policies: Collection[Object], members: Members, node: str) -> Plan:
     """The plan for the pods of a node."""
     planner = _Planner(members)
     local = {pod.key: pod for pod in members.on(node)}
     isolating: dict[str, dict[ObjectKey, list[Object]]] = {INGRESS: {}, EGRESS: {}}
+    if policies:
+        planner.plan.known = tuple(sorted(pod.address for pod in local.values()))
     for policy in policies:
         spec = spec_of(policy)
         own = Peers(from_label_selector(spec.get("podSelector") or {}), namespace_of(policy))

@@ -85,7 +85,7 @@ def become_node(name: str) -> None:
     Path("/etc/containerd").mkdir(exist_ok=True)
     config = images.containerd_config("/var/lib/containerd", "/run/containerd", programs.CRI_SOCKET)
     write_public(Path("/etc/containerd/config.toml"), config.encode())
-    for folder in ("/etc/cni/net.d", "/etc/kubernetes/manifests", "/var/log/pods"):
+    for folder in ("/etc/cni/net.d", "/etc/kubernetes/manifests", "/var/log/pods", "/var/lib/cni"):
         Path(folder).mkdir(parents=True, exist_ok=True)
     asyncio.run(_masquerade(known))
     orders = Path("/run/kubarium/programs.json")

@@ -16,6 +16,7 @@ async def prepare(cluster: Cluster, member: Node, prepared: Path) -> None:
     (etc / "containerd").mkdir(parents=True, exist_ok=True)
     (etc / "cni/net.d").mkdir(parents=True, exist_ok=True)
     (etc / "kubernetes/manifests").mkdir(parents=True, exist_ok=True)
+    (disk / "var/lib/cni").mkdir(parents=True, exist_ok=True)  # followed from outside from the first pod on
     config = images.containerd_config("/var/lib/containerd", "/run/containerd", programs.CRI_SOCKET)
     (etc / "containerd/config.toml").write_text(config)
     (etc / "hostname").write_text(f"{member.name}\n")

@@ -208,6 +208,7 @@ def network_policy(cluster: Cluster) -> Flags:
     return {
         "kubeconfig": str(cluster.dir / "network-policy.conf"),
         "node-netns": f"/run/netns/{cluster.netns_prefix}*",
+        "cni-notes": str(cluster.dir / "nodes/*/var/lib/cni"),
         "metrics-bind-address": f"127.0.0.1:{cluster.ports['network-policy']}",
     }
 

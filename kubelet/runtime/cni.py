@@ -99,13 +99,12 @@ class CNI:
         return await self._execute(plugin["type"], self._environment(command, to), json.dumps(request))
 
     def _environment(self, command: str, to: Attachment) -> dict[str, str]:
-        pod = f"K8S_POD_NAMESPACE={to.namespace};K8S_POD_NAME={to.name};K8S_POD_UID={to.uid}"
         return {
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": to.id,
             "CNI_NETNS": to.netns,
             "CNI_IFNAME": INTERFACE,
-            "CNI_ARGS": f"IgnoreUnknown=1;{pod};K8S_POD_INFRA_CONTAINER_ID={to.id}",
+            "CNI_ARGS": _arguments(to),
             "CNI_PATH": ":".join(self._bin_dirs),
         }
 
@@ -148,7 +147,8 @@ class CNI:
         return None
 
     def _remember(self, to: Attachment, conf: Any, result: Any) -> None:
-        known = {"conf": conf, "result": result, "ports": _port_mappings(to)}
+        arguments = [pair.split("=", 1) for pair in _arguments(to).split(";")]  # as libcni notes them
+        known = {"conf": conf, "cniArgs": arguments, "result": result, "ports": _port_mappings(to)}
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         draft = self._file(to.id).with_suffix(".draft")
         draft.write_text(json.dumps(known))
@@ -166,6 +166,11 @@ class CNI:
 
 def _version(conf: Any) -> dict[str, str]:
     return {"cniVersion": conf["cniVersion"]} if "cniVersion" in conf else {}
+
+
+def _arguments(to: Attachment) -> str:
+    pod = f"K8S_POD_NAMESPACE={to.namespace};K8S_POD_NAME={to.name};K8S_POD_UID={to.uid}"
+    return f"IgnoreUnknown=1;{pod};K8S_POD_INFRA_CONTAINER_ID={to.id}"
 
 
 def _addresses(result: Any) -> tuple[str, ...]:

@@ -1,15 +1,21 @@
 """From policies and pods to the rules of one node."""
 
+import asyncio
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from addons.network_policy.leases import Lease, Leases, lease_of
 from addons.network_policy.members import Members, pod_of
 from addons.network_policy.nft import render
 from addons.network_policy.nodes import Namespaces
 from addons.network_policy.plan import Plan, Rule, build, ranges_of
 from kubarium.api.networking import network_policy
+from kubarium.apimachinery.object import ObjectKey
+from kubarium.component_base.inotify import FolderWatch
 
 NODE = "node-1"
 
@@ -18,7 +24,7 @@ def make_pod(
     name: str, address: str, node: str = NODE, namespace: str = "default", **spec: Any
 ) -> dict[str, Any]:
     return {
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "metadata": {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "labels": {"app": name}},
         "spec": {
             "nodeName": node,
             "containers": [{"ports": [{"name": "http", "containerPort": 8080}]}],
@@ -63,7 +69,8 @@ def addresses(plan: Plan, rule: Rule) -> tuple[str, ...]:
 
 
 def test_without_policies_nobody_is_isolated(members: Members) -> None:
-    assert build([], members, NODE) == Plan()
+    plan = build([], members, NODE)
+    assert plan == Plan() and "cni0" not in render(plan, "cni0")
 
 
 def test_a_policy_isolates_the_pods_of_its_node_and_namespace(members: Members) -> None:
@@ -116,6 +123,83 @@ def test_pods_of_the_host_are_none() -> None:
     assert pod_of({**make_pod("new", ""), "status": {}}) is None
 
 
+def make_lease(name: str, address: str, node: str = NODE, uid: str = "") -> Lease:
+    return Lease(node, ObjectKey("default", name), uid or f"uid-of-{name}", address)
+
+
+def test_a_new_pod_is_isolated_before_its_status_tells_its_address(members: Members) -> None:
+    deny, new = make_policy(policyTypes=["Egress"]), {**make_pod("new", ""), "status": {"phase": "Pending"}}
+    early = make_lease("new", "10.0.0.9")
+    assert not members.put_lease(early) and not members.remove_lease(early), "nobody knows the pod"
+    members.put_lease(early)
+    assert build([deny], members, NODE).known == ("10.0.0.1", "10.0.0.2"), (
+        "and it must wait until somebody does"
+    )
+    assert members.put_pod(new)
+    plan = build([deny], members, NODE)
+    assert plan.egress.keys() == {"10.0.0.1", "10.0.0.2", "10.0.0.9"} == set(plan.known or ())
+    text = render(plan, "cni0")
+    assert 'iifname "cni0" ip saddr != @known-pods counter drop' in text
+    assert 'oifname "cni0" ip daddr != @known-pods counter drop' in text
+
+
+def test_the_newest_sandbox_of_a_pod_has_its_address(members: Members) -> None:
+    def address() -> str:
+        return next(pod.address for pod in members.on(NODE) if pod.key.name == "web")
+
+    first, second = make_lease("web", "10.0.0.7"), make_lease("web", "10.0.0.8")
+    members.put_lease(make_lease("web", "10.0.0.5", uid="an earlier one"))
+    members.put_lease(make_lease("web", "10.0.1.5", node="node-2"))
+    assert address() == "10.0.0.1"
+    assert members.put_lease(first) and address() == "10.0.0.7"
+    assert members.put_lease(second) and address() == "10.0.0.8"
+    assert not members.remove_lease(first) and address() == "10.0.0.8"
+    assert members.remove_lease(second) and address() == "10.0.0.1"
+    mirror = make_pod("web", "")
+    mirror["metadata"] |= {"uid": "of the mirror", "annotations": {"kubernetes.io/config.hash": "abc"}}
+    members.put_lease(make_lease("web", "10.0.0.6", uid="abc"))
+    assert members.put_pod(mirror) and address() == "10.0.0.6"
+
+
+def note(name: str, *addresses: str) -> str:
+    arguments = {"K8S_POD_NAMESPACE": "default", "K8S_POD_NAME": name, "K8S_POD_UID": f"uid-of-{name}"}
+    result = {"ips": [{"address": address} for address in addresses]}
+    return json.dumps({"cniArgs": [["IgnoreUnknown", "1"], *arguments.items()], "result": result})
+
+
+def test_what_network_plugins_note() -> None:
+    assert lease_of(NODE, note("web", "fd00::7/64", "10.0.0.7/24").encode()) == make_lease("web", "10.0.0.7")
+    half, loopback = note("web", "10.0.0.7/24")[:40], '{"cniArgs": null, "result": {"ips": []}}'
+    for other in ("", half, loopback, note("web"), '{"cniArgs": [], "result": null}', "[]"):
+        assert lease_of(NODE, other.encode()) is None
+
+
+async def test_notes_are_read_as_they_are_written(tmp_path: Path) -> None:
+    heard: asyncio.Queue[tuple[Lease | None, Lease | None]] = asyncio.Queue()
+    results = tmp_path / NODE / "results"
+    results.mkdir(parents=True)
+    (results / "old-eth0").write_text(note("old", "10.0.0.3/24"))
+    old, web = make_lease("old", "10.0.0.3"), make_lease("web", "10.0.0.7")
+    with contextlib.closing(FolderWatch()) as watch:
+        leases = Leases(f"{tmp_path}/*", watch, lambda before, now: heard.put_nowait((before, now)))
+        leases.follow([NODE, "of another machine"])
+        leases.follow([NODE])
+        async with asyncio.timeout(60):
+            assert await heard.get() == (None, old)
+            (results / "web-eth0").write_text(note("web", "10.0.0.7/24"))
+            assert await heard.get() == (None, web)
+            (results / "old-eth0").unlink()
+            assert await heard.get() == (old, None)
+            draft = tmp_path / NODE / "kubelet" / "a.draft"
+            draft.write_text(note("web", "10.0.0.8/24"))
+            draft.rename(draft.with_suffix(".json"))
+            assert await heard.get() == (
+                None,
+                make_lease("web", "10.0.0.8"),
+            )  # the draft was not there for us
+    assert heard.empty()
+
+
 def test_ports_are_numbers_ranges_or_names_of_the_pod(members: Members) -> None:
     def ports(*wanted: dict[str, Any]) -> set[tuple[str, tuple[str, ...]]]:
         plan = build([make_policy(selector=app("web"), ingress=[{"ports": list(wanted)}])], members, NODE)
@@ -146,7 +230,7 @@ def test_the_table_says_what_the_plan_says(members: Members) -> None:
         "from": [{"ipBlock": {"cidr": "10.9.0.0/16"}}],
         "ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}],
     }
-    text = render(build([make_policy(selector=app("web"), ingress=[rule])], members, NODE))
+    text = render(build([make_policy(selector=app("web"), ingress=[rule])], members, NODE), "cni0")
     (block,) = [word for word in text.split() if word.startswith("@block-")][:1]
     assert (
         f"ip saddr {block} tcp dport {{ 80 }} return\n    ip saddr {block} udp dport {{ 53 }} return" in text
@@ -156,7 +240,7 @@ def test_the_table_says_what_the_plan_says(members: Members) -> None:
 
 
 def test_a_node_that_is_made_anew_has_no_rules_yet(tmp_path: Path) -> None:
-    nodes = Namespaces(f"{tmp_path}/kb0-*")
+    nodes = Namespaces(f"{tmp_path}/kb0-*", "cni0")
     for name in ("kb0-node-1", "kb0-node-2", "kb1-node-1"):
         (tmp_path / name).touch()
     before = nodes.present()
