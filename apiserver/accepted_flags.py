@@ -64,9 +64,6 @@ class AcceptedFlags:
     service_account_lookup: bool = flag(
         True, "Accepted if true: tokens end with their account.", choices=(True,)
     )
-    service_account_signing_endpoint: str = flag(
-        "", "Accepted if empty; tokens are signed with --service-account-signing-key-file.", choices=("",)
-    )
     shutdown_watch_termination_grace_period: Duration = flag(0.0, "Accepted; watches end with the server.")
     tls_cipher_suites: tuple[str, ...] = flag(
         (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe."

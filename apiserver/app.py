@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,10 @@ from typing import Any
 from apiserver import without_effect
 from apiserver.admission.webhook_client import WebhookClient
 from apiserver.admission_assembly import assemble as assemble_admission
+from apiserver.authentication import token_assembly
 from apiserver.authentication.assembly import assemble as assemble_authenticators
 from apiserver.authentication.assembly import audiences
-from apiserver.authentication.service_account_tokens import (
-    Issuer,
-    Keys,
-    ServiceAccountTokens,
-    discovery_documents,
-)
-from apiserver.authentication.token_requests import TokenRequests
+from apiserver.authentication.service_account_tokens import TokenKeys
 from apiserver.authorization.assembly import assemble as assemble_authorizers
 from apiserver.authorization.authorizer import Authorizers
 from apiserver.bootstrap.flow_schema_status import FlowSchemaStatus
@@ -90,7 +85,10 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     process.start("garbage", garbage.tend(clock))
     compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
     process.start("compactor", compactor.run())
-    server = build(options, cacher, clock)
+    signer = await token_assembly.signer(options, clock)
+    if signer is not None:
+        process.start("keys of tokens", signer.run())
+    server = build(options, cacher, clock, signer)
     server.health.measure(cacher.measure)
     if server.audit is not None:
         process.start("audit", server.audit.run())
@@ -113,6 +111,8 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     await etcd.close()
     if encryption is not None:
         await encryption.close()
+    if signer is not None:
+        await signer.close()
 
 
 Tasks = list[tuple[str, Callable[[], Any]]]
@@ -154,7 +154,7 @@ class ApiServer:
         await self.endpoints.backends.close()
 
 
-def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
+def build(options: Options, storage: Storage, clock: Clock, signer: TokenKeys | None = None) -> ApiServer:
     """Put the parts together. Storage and clock come from outside, so that tests can bring their own."""
     door = _FrontDoor()
     client = Client(transport=LoopbackTransport(door, {USER: LOOPBACK}), user_agent="kube-apiserver")
@@ -167,10 +167,8 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     server_id = _server_id(options)
     authorization = assemble_authorizers(options, informers, clock, node_rules(), server_id)
     authorizer, rbac = authorization.all, authorization.rbac
-    keys = _keys(options)
-    tokens = _service_account_tokens(options, keys, client, clock)
-    issuer = _issuer(options, keys, clock)
-    authentication = assemble_authenticators(options, tokens, client, clock, server_id)
+    tokens = token_assembly.assemble(options, signer, client, clock, f"https://{_address(options)}")
+    authentication = assemble_authenticators(options, tokens.known, client, clock, server_id)
     weigh = storage.weigh if isinstance(storage, Cacher) else None
     end_watches = storage.end_watches if isinstance(storage, Cacher) else lambda prefix: None
     storage_check = storage.check if isinstance(storage, Cacher) else always_well
@@ -180,9 +178,9 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
         clock,
         addresses=addresses,
         reviewer=Reviewer(
-            authorizer, (rbac, authorization.abac), tokens, authentication.others, audiences(options)
+            authorizer, (rbac, authorization.abac), tokens.known, authentication.others, audiences(options)
         ),
-        issue_token=_token_requests(options, issuer).issue if issuer is not None else None,
+        issue_token=tokens.requests.issue if tokens.requests is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),
         observe=lambda: component_status.look(storage_check),
@@ -198,13 +196,12 @@ def build(options: Options, storage: Storage, clock: Clock) -> ApiServer:
     )
     endpoints = Endpoints(rows, storage, registry, schemas, admission, clock, backends)
     discovery = Discovery(rows, _address(options))
-    documents = _issuer_documents(options, keys)
     levels = _priority_levels(options, clock, _weigher(rows, weigh))
     dumps = flow_dumps.pages(levels) if levels is not None else {}
     openapi = OpenAPI(rows, endpoints.schemas)
     status = StatusPages("apiserver", options, clock, lambda: _LISTED)
     pages = {**health.pages(), **status.pages()}
-    shell = build_shell(discovery, openapi, pages, documents, dumps)
+    shell = build_shell(discovery, openapi, pages, tokens.documents or {}, dumps)
     aggregation = Aggregation(
         client,
         informers,
@@ -285,45 +282,6 @@ class _FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
-
-
-# ------------------------------------------------------------------------------------------------ authentication
-
-
-def _keys(options: Options) -> Keys | None:
-    if not options.service_account_signing_key_file:
-        return None
-    return Keys.load(options.service_account_signing_key_file, options.service_account_key_file)
-
-
-def _service_account_tokens(
-    options: Options, keys: Keys | None, client: Client, clock: Clock
-) -> ServiceAccountTokens | None:
-    if keys is None:
-        return None
-    return ServiceAccountTokens(keys, options.service_account_issuer, audiences(options), client, clock)
-
-
-def _issuer(options: Options, keys: Keys | None, clock: Clock) -> Issuer | None:
-    if keys is None:
-        return None
-    return Issuer(options.service_account_issuer[0], keys, clock, audiences(options))
-
-
-def _issuer_documents(options: Options, keys: Keys | None) -> Mapping[str, tuple[str, object]]:
-    """What OpenID clients read to check our tokens, by path."""
-    if keys is None:
-        return {}
-    server, jwks_uri = f"https://{_address(options)}", options.service_account_jwks_uri
-    return discovery_documents(options.service_account_issuer[0], keys, server, jwks_uri)
-
-
-def _token_requests(options: Options, issuer: Issuer) -> TokenRequests:
-    return TokenRequests(
-        issuer,
-        maximum_seconds=int(options.service_account_max_token_expiration),
-        extend=options.service_account_extend_token_expiration,
-    )
 
 
 # ------------------------------------------------------------------------------------------------------- the rest

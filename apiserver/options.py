@@ -134,6 +134,11 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     service_account_signing_key_file: str = flag(
         "", "Key with which service account tokens are signed.", group=AUTHENTICATION
     )
+    service_account_signing_endpoint: str = flag(
+        "",
+        "Path of the socket of whoever signs service account tokens instead; @name for an abstract one.",
+        group=AUTHENTICATION,
+    )
     service_account_issuer: tuple[str, ...] = flag(
         ("https://kubernetes.default.svc.cluster.local",),
         "Identifier of the token issuer; the first one signs.",

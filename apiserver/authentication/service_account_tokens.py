@@ -12,11 +12,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -42,12 +42,45 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
+class CannotSign(Exception):
+    """There is no token to be had; the text says why."""
+
+
+class TokenKeys(Protocol):
+    """Whoever signs tokens, and knows by which keys they are verified: `Keys`, or somebody behind a socket."""
+
+    @property
+    def published(self) -> Mapping[str, PublicKey]:
+        """The keys that others may know, by id."""
+        ...
+
+    @property
+    def fresh_for(self) -> int:
+        """Seconds for which what is published can be relied on."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Seconds that a token may live; 0 is no limit."""
+        ...
+
+    async def sign(self, claims: Mapping[str, Any]) -> str:
+        """A token. Raises CannotSign."""
+        ...
+
+    async def candidates(self, kid: str | None) -> Iterable[PublicKey]:
+        """The keys that may have signed a token which names this one, or none."""
+        ...
+
+
 @dataclass(frozen=True)
 class Keys:
     """What signs tokens and what they are verified with, by key id."""
 
     signing: PrivateKey
     verifying: Mapping[str, PublicKey]
+    fresh_for: int = 3600
+    longest: int = 0
 
     @classmethod
     def load(cls, signing_file: str, verifying_files: Sequence[str] = ()) -> Keys:
@@ -59,9 +92,19 @@ class Keys:
         return cls(signing, {key_id(key): key for key in found})
 
     @property
-    def signing_id(self) -> str:
-        """The id of the key that signs."""
-        return key_id(self.signing.public_key())
+    def published(self) -> Mapping[str, PublicKey]:
+        """All of them."""
+        return self.verifying
+
+    async def candidates(self, kid: str | None) -> Iterable[PublicKey]:
+        """The key of that id, or any."""
+        named = self.verifying.get(kid) if kid is not None else None
+        return [named] if named is not None else self.verifying.values()
+
+    async def sign(self, claims: Mapping[str, Any]) -> str:
+        """A token."""
+        headers = {"kid": key_id(self.signing.public_key()), "typ": None}
+        return jwt.encode(dict(claims), self.signing, algorithm=_algorithm(self.signing), headers=headers)
 
 
 def key_id(key: PublicKey) -> str:
@@ -101,11 +144,11 @@ class Issuer:
     """Signs tokens in the name of one issuer."""
 
     name: str
-    keys: Keys
+    keys: TokenKeys
     clock: Clock
     audiences: tuple[str, ...] = field(default=())
 
-    def issue(
+    async def issue(
         self,
         namespace: str,
         account: Mapping[str, str],
@@ -115,7 +158,10 @@ class Issuer:
         warn_after: int = 0,
         bound: Mapping[str, Mapping[str, str]] | None = None,
     ) -> str:
-        """A token for a service account (`name`, `uid`), bound to `pod`, `node` or `secret` if given."""
+        """A token for a service account (`name`, `uid`), bound to `pod`, `node` or `secret` if given.
+
+        Raises CannotSign.
+        """
         now = int(self.clock.now().timestamp())
         private: dict[str, Any] = {
             "namespace": namespace,
@@ -134,15 +180,14 @@ class Issuer:
             "nbf": now,
             "sub": users.service_account_name(namespace, account["name"]),
         }
-        headers = {"kid": self.keys.signing_id, "typ": None}
-        return jwt.encode(claims, self.keys.signing, algorithm=_algorithm(self.keys.signing), headers=headers)
+        return await self.keys.sign(claims)
 
 
 class ServiceAccountTokens:
     """Knows tokens that this cluster has issued."""
 
     def __init__(
-        self, keys: Keys, issuers: Sequence[str], audiences: Sequence[str], client: Client, clock: Clock
+        self, keys: TokenKeys, issuers: Sequence[str], audiences: Sequence[str], client: Client, clock: Clock
     ) -> None:
         self._keys = keys
         self._issuers = frozenset(issuers)
@@ -162,7 +207,7 @@ class ServiceAccountTokens:
 
         Raises Unauthorized if it is one of ours and no longer good.
         """
-        claims = self._verified(token)
+        claims = await self._verified(token)
         if claims is None:
             return None
         if claims.get("iss") == LEGACY_ISSUER:
@@ -178,7 +223,7 @@ class ServiceAccountTokens:
         self._check_times(claims)
         return await self._user_of(claims), common
 
-    def _verified(self, token: str) -> dict[str, Any] | None:
+    async def _verified(self, token: str) -> dict[str, Any] | None:
         """The claims, if the signature is right; None if the token does not claim to be ours."""
         if token.count(".") != 2:
             return None
@@ -191,8 +236,7 @@ class ServiceAccountTokens:
         if issuer != LEGACY_ISSUER and issuer not in self._issuers:
             return None
         kid = header.get("kid")
-        named = self._keys.verifying.get(kid) if isinstance(kid, str) else None
-        for key in [named] if named is not None else self._keys.verifying.values():
+        for key in await self._keys.candidates(kid if isinstance(kid, str) else None):
             try:
                 verified: dict[str, Any] = jwt.decode(
                     token, key, algorithms=[_algorithm(key)], options=_SIGNATURE_ONLY
@@ -273,26 +317,43 @@ def _refused(message: str, *arguments: object) -> errors.Unauthorized:
     return errors.Unauthorized()
 
 
+@dataclass(frozen=True)
+class IssuerDocument:
+    """What others read to verify our tokens by themselves."""
+
+    media_type: str
+    keys: TokenKeys
+    make: Callable[[Mapping[str, PublicKey]], Object]
+
+    def answer(self) -> tuple[str, int, Object]:
+        """Content type, seconds for which it may be kept, and content."""
+        return self.media_type, self.keys.fresh_for, self.make(self.keys.published)
+
+
 def discovery_documents(
-    issuer: str, keys: Keys, server: str, keys_at: str = ""
-) -> dict[str, tuple[str, Object]]:
-    """Path -> content type and body of the documents by which others can verify our tokens.
+    issuer: str, keys: TokenKeys, server: str, keys_at: str = ""
+) -> dict[str, IssuerDocument]:
+    """The documents by which others can verify our tokens, by path.
 
     `server` is where this API server can be reached: issuers are names that need not lead anywhere. `keys_at` is the
     URL of the keys where others are to look for them elsewhere.
     """
-    algorithms = sorted({_algorithm(key) for key in keys.verifying.values()})
-    configuration: Object = {
-        "issuer": issuer,
-        "jwks_uri": keys_at or server.rstrip("/") + "/openid/v1/jwks",
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": algorithms,
-    }
-    web_keys: Object = {"keys": [_web_key(name, key) for name, key in keys.verifying.items()]}
+
+    def configuration(published: Mapping[str, PublicKey]) -> Object:
+        return {
+            "issuer": issuer,
+            "jwks_uri": keys_at or server.rstrip("/") + "/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": sorted({_algorithm(key) for key in published.values()}),
+        }
+
+    def web_keys(published: Mapping[str, PublicKey]) -> Object:
+        return {"keys": [_web_key(name, key) for name, key in published.items()]}
+
     return {
-        "/.well-known/openid-configuration": ("application/json", configuration),
-        "/openid/v1/jwks": ("application/jwk-set+json", web_keys),
+        "/.well-known/openid-configuration": IssuerDocument("application/json", keys, configuration),
+        "/openid/v1/jwks": IssuerDocument("application/jwk-set+json", keys, web_keys),
     }
 
 

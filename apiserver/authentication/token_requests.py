@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from apiserver.authentication.service_account_tokens import Issuer
-from kubarium.apimachinery import time
+from apiserver.authentication.service_account_tokens import CannotSign, Issuer
+from kubarium.apimachinery import errors, time
 from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
 
 WARN_ONLY_SECONDS = 3607
@@ -21,7 +21,9 @@ class TokenRequests:
 
     def __init__(self, issuer: Issuer, *, maximum_seconds: int = 0, extend: bool = True) -> None:
         self._issuer = issuer
-        self._maximum = maximum_seconds
+        longest = issuer.keys.longest
+        self._maximum = maximum_seconds or longest
+        self._extended = min(EXTENDED_SECONDS, longest) if longest else EXTENDED_SECONDS
         self._extend = extend
 
     async def issue(self, account: Object, request: Object, bound: Mapping[str, Object]) -> Object:
@@ -35,15 +37,18 @@ class TokenRequests:
         spec["expirationSeconds"] = seconds
         lifetime, warn_after = seconds, 0
         if self._extend and seconds == WARN_ONLY_SECONDS and "pod" in bound and self._for_us(audiences):
-            lifetime, warn_after = EXTENDED_SECONDS, WARN_ONLY_SECONDS
-        token = self._issuer.issue(
-            namespace_of(account),
-            _reference(account),
-            audiences=audiences,
-            seconds=lifetime,
-            warn_after=warn_after,
-            bound={kind: _reference(obj) for kind, obj in bound.items()},
-        )
+            lifetime, warn_after = self._extended, WARN_ONLY_SECONDS
+        try:
+            token = await self._issuer.issue(
+                namespace_of(account),
+                _reference(account),
+                audiences=audiences,
+                seconds=lifetime,
+                warn_after=warn_after,
+                bound={kind: _reference(obj) for kind, obj in bound.items()},
+            )
+        except CannotSign as error:
+            raise errors.InternalError.because(f"failed to generate token: {error}") from error
         expires = self._issuer.clock.now() + timedelta(seconds=seconds)
         request["status"] = {"token": token, "expirationTimestamp": time.format_time(expires)}
         return request

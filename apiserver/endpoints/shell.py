@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import orjson
 from fastapi import FastAPI, Request, Response
 
+from apiserver.authentication.service_account_tokens import IssuerDocument
 from apiserver.endpoints.discovery import Discovery
 from apiserver.endpoints.negotiation import accepts_gzip
 from apiserver.endpoints.openapi import OpenAPI
@@ -26,12 +27,12 @@ def build_shell(
     discovery: Discovery,
     openapi: OpenAPI,
     pages: Mapping[str, Page],
-    documents: Mapping[str, tuple[str, object]],
+    documents: Mapping[str, IssuerDocument],
     dumps: Mapping[str, Callable[[Mapping[str, str]], str]] | None = None,
 ) -> FastAPI:
     """Everything that is no resource.
 
-    `pages` answer by themselves, those that end in `/` for all that is below them. `documents` are served as they are:
+    `pages` answer by themselves, those that end in `/` for all that is below them. `documents` are
     the token issuer's. `dumps` are texts that are made anew each time, and that no index lists.
     """
     shell = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -85,8 +86,8 @@ def build_shell(
             return Response(document.packed, headers=headers | {"Content-Encoding": "gzip"})
         return Response(document.body, headers=headers)
 
-    for path, (media_type, content) in documents.items():
-        _add_document(shell, path, media_type, content)
+    for path, document in documents.items():
+        _add_document(shell, path, document)
         paths.append(path)
 
     for path, dump in (dumps or {}).items():
@@ -118,13 +119,13 @@ async def _status(request: Request, error: Exception) -> Response:
     return Response(orjson.dumps(error.status()) + b"\n", error.code, media_type=JSON)
 
 
-def _add_document(shell: FastAPI, path: str, media_type: str, content: object) -> None:
-    body = orjson.dumps(content)
-
+def _add_document(shell: FastAPI, path: str, document: IssuerDocument) -> None:
     @shell.api_route(path, methods=EVERY)
     async def answer(request: Request) -> Response:
         _check_is_get(request)
-        return Response(body, headers={"Content-Type": media_type, "Cache-Control": "public, max-age=3600"})
+        media_type, seconds, content = document.answer()
+        headers = {"Content-Type": media_type, "Cache-Control": f"public, max-age={seconds}"}
+        return Response(orjson.dumps(content), headers=headers)
 
 
 def _add_dump(shell: FastAPI, path: str, dump: Callable[[Mapping[str, str]], str]) -> None:

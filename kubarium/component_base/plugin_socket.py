@@ -50,13 +50,23 @@ class PluginSocket:
         self.endpoint = endpoint
         self._messages = messages
         self._service = service
-        address = endpoint if "://" in endpoint else f"unix://{endpoint}"
+        known = "://" in endpoint or endpoint.startswith("unix-abstract:")
+        address = endpoint if known else f"unix://{endpoint}"
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
 
     async def call(
-        self, method: str, request: str = "", answer: str = "", deadline: float = DEADLINE, **fields: Any
+        self,
+        method: str,
+        request: str = "",
+        answer: str = "",
+        deadline: float = DEADLINE,
+        patient: bool = False,
+        **fields: Any,
     ) -> Any:
-        """One call. Messages are named after the method unless others are given. Raises PluginError."""
+        """One call; a patient one waits for a plugin that is not there yet. Raises PluginError.
+
+        Messages are named after the method unless others are given.
+        """
         message = self._messages[request or f"{method}Request"]
         call = self._channel.unary_unary(
             f"/{self._service}/{method}",
@@ -64,7 +74,7 @@ class PluginSocket:
             response_deserializer=self._messages[answer or f"{method}Response"].FromString,
         )
         try:
-            return await call(message(**fields), timeout=deadline)
+            return await call(message(**fields), timeout=deadline, wait_for_ready=patient or None)
         except grpc.aio.AioRpcError as error:
             raise PluginError(error.code(), error.details() or "") from error
 
