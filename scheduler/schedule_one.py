@@ -16,7 +16,6 @@ import asyncio
 import functools
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,10 @@ from kubarium.component_base.clock import Clock
 from scheduler.cache import Cache
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
-from scheduler.framework.interface import Code, CycleState, PluginError, PostFilterResult, Scores, Status
+from scheduler.framework.interface import Code, CycleState, PluginError, PostFilterResult, Status
 from scheduler.framework.pod_info import PodInfo
-from scheduler.framework.runtime import Framework, PluginScores
-from scheduler.framework.verdict import Refused, Verdict
+from scheduler.framework.runtime import Framework
+from scheduler.framework.verdict import Choice, Refused, Verdict
 from scheduler.framework.waiting_pods import WaitingPod
 from scheduler.journal import Journal
 from scheduler.queue import QueuedPod, SchedulingQueue
@@ -45,16 +44,6 @@ log = logging.get(__name__)
 _sli_seconds = functools.cache(metrics.sli_seconds.labels)
 
 BINDINGS = 32  # binding cycles under way at most
-
-
-@dataclass
-class Choice:
-    """What the scheduling cycle found: a node, or why there is none."""
-
-    verdict: Verdict
-    node: str = ""
-    totals: Scores | None = None  # -1 where the pod cannot go
-    parts: PluginScores | None = None
 
 
 class Scheduler:
@@ -128,10 +117,7 @@ class Scheduler:
         seconds = time.perf_counter() - started
         metrics.algorithm_seconds.observe(seconds)
         if self._journal is not None:
-            self._journal.write(
-                pod, self._clock.monotonic(), choice.verdict,
-                node=choice.node, totals=choice.totals, parts=choice.parts, seconds=seconds,
-            )  # fmt: skip
+            self._journal.write(pod, self._clock.monotonic(), choice, seconds=seconds)
         if status is not None:
             self._undo(framework, state, pod, choice.node)
             self._start(self._failed(framework, queued, status, started))
@@ -159,7 +145,8 @@ class Scheduler:
             return Choice(verdict, nodes.name_of(promised))
         if left == 1:
             return Choice(verdict, nodes.name_of(int(feasible.argmax())))
-        totals, parts = framework.score(state, pod, nodes, feasible)
+        row = self._journal.row() if self._journal is not None else None
+        totals, parts = framework.score(state, pod, nodes, feasible, row)
         for extender in self._extenders:
             if extender.prioritizes(pod):
                 totals += await extender.prioritize(pod, nodes, feasible)
@@ -167,7 +154,7 @@ class Scheduler:
             np.copyto(totals, -1.0, where=~feasible)
         best = (totals == totals.max()).nonzero()[0]
         place = int(best[framework.handle.random.randrange(len(best))])
-        return Choice(verdict, nodes.name_of(place), totals, parts)
+        return Choice(verdict, nodes.name_of(place), totals, parts, place)
 
     async def _ask_extenders(self, pod: PodInfo, verdict: Verdict) -> None:
         for extender in self._extenders:
@@ -199,7 +186,7 @@ class Scheduler:
         seconds = time.perf_counter() - started
         self._count(queued, "unschedulable", seconds)
         if self._journal is not None:
-            self._journal.write(pod, self._clock.monotonic(), verdict, message=message, seconds=seconds)
+            self._journal.write(pod, self._clock.monotonic(), choice, message, seconds)
         if result.nominated_node:
             self.queue.nominator.add(pod, result.nominated_node)
         elif result.nominated_node == "":

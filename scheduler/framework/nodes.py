@@ -76,6 +76,7 @@ class Nodes:
         self._free = list(range(FIRST_PLACES - 1, -1, -1))
         self.index: dict[str, int] = {}
         self.infos: list[NodeInfo | None] = [None] * FIRST_PLACES
+        self._names: list[str] | None = None
 
         self._valid = self.new_column(np.bool_, False)
         self._unschedulable = self.new_column(np.bool_, False)
@@ -188,6 +189,13 @@ class Nodes:
         place = self.index.get(name)
         return None if place is None else self.infos[place]
 
+    @property
+    def names(self) -> list[str]:
+        """The nodes by place, nothing where there is none. This list never changes: other nodes, another list."""
+        if self._names is None:
+            self._names = [info.name if info is not None else "" for info in self.infos]
+        return self._names
+
     def mask_of(self, places: Any) -> Mask:
         """True at these places."""
         mask = np.zeros(self.length, dtype=np.bool_)
@@ -252,6 +260,7 @@ class Nodes:
             place = self._take_place()
             info = self.infos[place] = NodeInfo(node, place)
             self.index[name] = place
+            self._names = None
             self._valid.values[place] = True
             self.labels_version += 1
             self._describe(info, None)
@@ -286,6 +295,7 @@ class Nodes:
         self._valid.values[place] = False
         self.infos[place] = None
         del self.index[name]
+        self._names = None
         self._free.append(place)
         self.labels_version += 1
         self.taints_version += 1

@@ -34,16 +34,12 @@ from scheduler.framework.interface import (
 )
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_info import PodInfo
-from scheduler.framework.verdict import Refused, Verdict
+from scheduler.framework.verdict import Parts, Refused, Verdict
 from scheduler.framework.waiting_pods import WaitingPod
 
 P = TypeVar("P", bound=Plugin)
 
 MEASURED_SHARE = 16  # one cycle in so many has its plugins measured
-
-
-class PluginScores(dict[str, Scores]):
-    """The weighted scores of each plugin, by name."""
 
 
 class Framework:
@@ -208,15 +204,18 @@ class Framework:
     # ---- scoring
 
     def score(
-        self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask
-    ) -> tuple[Scores, PluginScores]:
-        """The sum of all weighted scores, which is the caller's own, and each plugin's part of it, which is not."""
+        self, state: CycleState, pod: PodInfo, nodes: Nodes, feasible: Mask, out: Scores | None = None
+    ) -> tuple[Scores, Parts]:
+        """The sum of all weighted scores, which is the caller's own, and each plugin's part of it, which is not.
+
+        `out`: where the sum shall be put.
+        """
         measured = self._measured
         started = time.perf_counter() if measured else 0.0
         for pre_score in self.pre_score_plugins:
             if pre_score.pre_score(state, pod, nodes, feasible) is not None:
                 state.skip_score.add(pre_score.name)
-        parts = PluginScores()
+        parts: Parts = {}
         for plugin in self.score_plugins:
             if plugin.name in state.skip_score:
                 continue
@@ -229,7 +228,7 @@ class Framework:
             parts[plugin.name] = scores * weight if weight != 1 else scores
         if measured:
             self._observe("Score", "Success", time.perf_counter() - started)
-        return _sum(list(parts.values()), nodes.length), parts
+        return _sum(list(parts.values()), np.empty(nodes.length) if out is None else out), parts
 
     # ---- a node is chosen
 
@@ -306,11 +305,12 @@ class Framework:
         child.observe(seconds)
 
 
-def _sum(parts: Sequence[Scores], length: int) -> Scores:
-    """A new array; without one of zeros to begin with, where there are two to add."""
+def _sum(parts: Sequence[Scores], total: Scores) -> Scores:
+    """Without zeros to begin with, where there are two to add."""
     if len(parts) < 2:
-        return parts[0].copy() if parts else np.zeros(length)
-    total: Scores = parts[0] + parts[1]
+        total[:] = parts[0] if parts else 0.0
+        return total
+    np.add(parts[0], parts[1], out=total)
     for part in parts[2:]:
         total += part
     return total

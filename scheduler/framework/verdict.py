@@ -1,14 +1,17 @@
-"""What filtering found out about a pod: the nodes that are left, and why the others are not."""
+"""What was found out about a pod: the nodes that are left, why the others are not, and which one it shall be."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scheduler.framework.columns import Mask
+from scheduler.framework.columns import Floats, Mask
+
+Parts = dict[str, Any]
+"""By plugin, its weighted scores; in the journal perhaps only that of the winner."""
 
 
 class Refused(NamedTuple):
@@ -20,7 +23,7 @@ class Refused(NamedTuple):
     nodes: Mask
 
 
-@dataclass
+@dataclass(slots=True)
 class Verdict:
     """The outcome of PreFilter and Filter for one pod."""
 
@@ -51,6 +54,17 @@ class Verdict:
         else:
             text += summary(self.refused)
         return f"{text} {post_filter}" if post_filter else text
+
+
+@dataclass(slots=True)
+class Choice:
+    """What a scheduling cycle found: a node, or why there is none."""
+
+    verdict: Verdict
+    node: str = ""
+    totals: Floats | None = None  # by place, -1 where the pod cannot go; None: there was no choice
+    parts: Parts | None = None
+    place: int = -1  # of the node, where there was a choice
 
 
 def summary(refused: list[Refused]) -> str:
