@@ -23,11 +23,11 @@ from scheduler import profiles as profile_table
 from scheduler import resource_metrics
 from scheduler.cache import Cache
 from scheduler.configuration import Configuration
-from scheduler.event_handlers import LIVING_PODS, EventHandlers, without_managed_fields
+from scheduler.event_handlers import ANYTHING, EventHandlers, without_managed_fields
 from scheduler.extender import Extender
 from scheduler.framework import metrics
 from scheduler.framework.devices.manager import Devices
-from scheduler.framework.interface import Handle, Status
+from scheduler.framework.interface import EXTENDER, LIVING_PODS, Handle, Status
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.nominator import Nominator
 from scheduler.framework.pod_info import PodInfo
@@ -73,17 +73,21 @@ class SchedulerApp:
             devices=Devices(self.informers, self.nodes),
             record=self._record,
             spawn=lambda work: self.scheduler.spawn(work),
+            activate=lambda uid: self.queue.activate(uid),
         )
         self.extenders = [Extender(settings) for settings in configuration.extenders]
         handle.extenders.extend(self.extenders)
         self.profiles = profile_table.build(configuration, handle)
         first = next(iter(self.profiles.values()))
+        hints = profile_table.event_hints(self.profiles.values())
+        if self.extenders:
+            hints[EXTENDER] = ANYTHING  # who knows what made it refuse
         self.queue = SchedulingQueue(
             clock,
             handle.nominator,
             sort_key=first.queue_sort_plugins[0].sort_key,
             pre_enqueue=self._pre_enqueue,
-            hints=profile_table.event_hints(self.profiles.values()),
+            hints=hints,
             backoff=Backoff(initial=configuration.initial_backoff, maximum=configuration.maximum_backoff),
             longest_sleep=longest_sleep,
         )

@@ -8,7 +8,7 @@ from kubarium.api.core.pod.status import is_scheduled, is_terminal
 from kubarium.apimachinery.object import Object, is_deleting, labels_of, name_of, uid_of
 from kubarium.client.informer import Informers
 from scheduler.cache import Cache, requests_differently
-from scheduler.framework.interface import Action, ClusterEvent
+from scheduler.framework.interface import LIVING_PODS, POD_DELETED, Action, ClusterEvent, EventHint
 from scheduler.framework.pod_counts import PodCounts
 from scheduler.framework.pod_info import PodInfo
 from scheduler.queue import SchedulingQueue
@@ -30,8 +30,10 @@ OTHER_KINDS = [
 NODE_ADDED = ClusterEvent("Node", Action.ADD, "NodeAdd")
 NODE_DELETED = ClusterEvent("Node", Action.DELETE, "NodeDelete")
 POD_ADDED = ClusterEvent("AssignedPod", Action.ADD, "AssignedPodAdd")
-POD_DELETED = ClusterEvent("AssignedPod", Action.DELETE, "AssignedPodDelete")
-LIVING_PODS = "status.phase!=Succeeded,status.phase!=Failed"
+ANYTHING = [
+    EventHint(kind, ~0)
+    for kind in ("Node", "AssignedPod", "UnscheduledPod", *(kind for _, _, kind in OTHER_KINDS))
+]
 
 
 def without_managed_fields(obj: Object) -> Object:

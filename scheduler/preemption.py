@@ -14,6 +14,8 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-pre
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -21,14 +23,14 @@ import numpy as np
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, labels
 from kubarium.apimachinery.errors import NotFound, StatusError
-from kubarium.apimachinery.object import Object, copy, labels_of
+from kubarium.apimachinery.object import Object, ObjectKey, copy, is_deleting, labels_of
 from kubarium.client.lister import Lister
 from kubarium.component_base import logging
 from scheduler.candidates import Candidate, Numbers, Outcome, Outcomes, choose, importance
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
 from scheduler.framework.columns import Mask
-from scheduler.framework.interface import CycleState, Handle, PostFilterResult
+from scheduler.framework.interface import LIVING_PODS, CycleState, Handle, PostFilterResult
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_info import PodInfo
 from scheduler.framework.runtime import Framework
@@ -52,6 +54,9 @@ class Preemption:
         self._budgets = budgets
         self._share, self._least = share, least
         self._pods = handle.client.resource("v1", "pods")
+        self._living = handle.informers.informer("v1", "pods", field_selector=LIVING_PODS).lister
+        # Pods for which victims are being asked to leave, by uid; None: there are more victims than the last.
+        self._last_victim_of: dict[str, ObjectKey | None] = {}
         self._outcomes_of: dict[Hashable, Outcomes] = {}  # by what the pod asks for
 
     async def preempt(self, state: CycleState, pod: PodInfo, verdict: Verdict) -> PostFilterResult:
@@ -79,8 +84,10 @@ class Preemption:
             text = summary([*outcomes.refused(places), Refused("", NOT_HELPFUL, False, helpless)])
             return PostFilterResult("", f"preemption: 0/{nodes.count} nodes are available{text}")
         node = nodes.name_of(best.place)
-        metrics.preemption_victims.observe(len(best.victims))
-        self._handle.spawn(self.carry_out(pod, node, best.victims))
+        victims = [victim for victim in best.victims if not is_deleting(victim.pod)]
+        if victims:  # else all are leaving already
+            metrics.preemption_victims.observe(len(best.victims))
+            self._handle.spawn(self.carry_out(pod, node, victims))
         return PostFilterResult(node, "", success=True)
 
     # ---- 1
@@ -258,40 +265,72 @@ class Preemption:
     # ---- 5
 
     async def carry_out(self, pod: PodInfo, node: str, victims: Sequence[PodInfo]) -> None:
-        """Delete the victims, and withdraw promises to lesser pods on that node."""
+        """Withdraw promises to lesser pods on that node, and delete the victims.
+
+        The last victim goes when all others are gone or going. Until its deletion has begun the pod is not tried again,
+        so that it does not ask for the same twice.
+        """
+        started = time.perf_counter()
+        self._last_victim_of[pod.uid] = None
+        result = "error"
+        try:
+            await self._withdraw_promises(pod, node)
+            *others, last = victims
+            if all(await asyncio.gather(*(self._evict(pod, node, victim) for victim in others))):
+                self._last_victim_of[pod.uid] = last.key
+                result = "success" if await self._evict(pod, node, last) else "error"
+        finally:
+            del self._last_victim_of[pod.uid]
+            metrics.preemption_goroutines_seconds.labels(result).observe(time.perf_counter() - started)
+            metrics.preemption_goroutines.labels(result).inc()
+        if result == "error" or self._living.get(last.key) is None:
+            self._handle.activate(pod.uid)  # nothing else might wake it
+
+    def is_making_room_for(self, pod: PodInfo) -> bool:
+        """Are victims being asked to leave for this pod right now?"""
+        if pod.uid not in self._last_victim_of:
+            return False
+        last = self._last_victim_of[pod.uid]
+        # What the informer shows may be known before the answer to the deletion.
+        victim = self._living.get(last) if last is not None else None
+        return last is None or (victim is not None and not is_deleting(victim))
+
+    async def _withdraw_promises(self, pod: PodInfo, node: str) -> None:
         for other in self._handle.nominator.pods_on(node):
             if other.priority < pod.priority:
                 self._handle.nominator.remove(other)
                 await self._patch(other, {"nominatedNodeName": None})
-        for victim in victims:
-            waiting = self._handle.waiting.get(victim.uid)
+
+    async def _evict(self, pod: PodInfo, node: str, victim: PodInfo) -> bool:
+        """Whether it is on its way."""
+        waiting = self._handle.waiting.get(victim.uid)
+        try:
             if waiting is not None:
                 waiting.reject("DefaultPreemption", "preempted")
-                continue
-            await self._evict(pod, node, victim)
+            else:
+                await self._delete(pod, victim)
+        except NotFound:
+            return True
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            log.warning("preempting %s failed: %s", victim.key, error or type(error).__name__)
+            return False
+        log.info("preempted %s on %s for %s", victim.key, node, pod.key)
+        note = f"Preempted by pod {pod.uid} on node {node}"
+        self._handle.record(victim.pod, "Normal", "Preempted", "Preempting", note, pod.pod)
+        return True
 
-    async def _evict(self, pod: PodInfo, node: str, victim: PodInfo) -> None:
-        scheduler = pod.scheduler_name
+    async def _delete(self, pod: PodInfo, victim: PodInfo) -> None:
         condition = {
             "type": "DisruptionTarget",
             "status": "True",
             "reason": BY_SCHEDULER,
-            "message": f"{scheduler}: preempting to accommodate a higher priority pod",
+            "message": f"{pod.scheduler_name}: preempting to accommodate a higher priority pod",
         }
         found: list[Object] = (copy(victim.pod).get("status") or {}).get("conditions") or []
         told = pod_status.observed(victim.pod, condition)
         conditions.set_condition(found, told, self._handle.clock.now())
         await self._patch(victim, {"conditions": found})
-        try:
-            await self._pods.delete(victim.name, victim.namespace, preconditions={"uid": victim.uid})
-        except NotFound:
-            return
-        except (StatusError, ConnectionError, TimeoutError) as error:
-            log.warning("preempting %s failed: %s", victim.key, error or type(error).__name__)
-            return
-        log.info("preempted %s on %s for %s", victim.key, node, pod.key)
-        note = f"Preempted by pod {pod.uid} on node {node}"
-        self._handle.record(victim.pod, "Normal", "Preempted", "Preempting", note, pod.pod)
+        await self._pods.delete(victim.name, victim.namespace, preconditions={"uid": victim.uid})
 
     async def _patch(self, pod: PodInfo, status: Object) -> None:
         body = {"metadata": {"uid": pod.uid}, "status": status}

@@ -54,6 +54,7 @@ class QueuedPod:
     failures: int = 0  # attempts in a row that were not merely the API server's trouble
     errors: int = 0
     plugins: set[str] = field(default_factory=set)  # who refused it last time
+    flushed: bool = False  # is it tried again only because it has slept for so long?
     gated_by: str = ""
     where: str = ""
     entry: int = 0  # identifies its newest heap entry; older ones are void
@@ -187,6 +188,7 @@ class SchedulingQueue:
         uid = queued.info.uid
         seen = self._in_flight.get(uid)
         queued.plugins = set(plugins)
+        queued.flushed = False
         if error:
             queued.errors += 1
         else:
@@ -205,8 +207,10 @@ class SchedulingQueue:
         else:
             self._lie_down(queued, "ScheduleAttemptFailure")
 
-    def happened(self, event: ClusterEvent, old: Object | None = None, new: Object | None = None) -> None:
-        """Something changed in the cluster: wake the pods that it may help."""
+    def happened(
+        self, event: ClusterEvent, old: Object | None = None, new: Object | None = None, *, but: str = ""
+    ) -> None:
+        """Something changed in the cluster: wake the pods that it may help, `but` for one."""
         interests = self._interests.get(event.resource)
         if not interests:
             return
@@ -221,15 +225,17 @@ class SchedulingQueue:
         for interest in interests:
             for uid in list(self._refused_by.get(interest.plugin, ())):
                 queued = self._pods[uid]
-                if queued.where == UNSCHEDULABLE and (
-                    interest.hint is None or interest.hint(queued.info, old, new)
+                if (
+                    queued.where == UNSCHEDULABLE
+                    and uid != but
+                    and (interest.hint is None or interest.hint(queued.info, old, new))
                 ):
                     self._requeue(queued, event.label)
 
     def activate(self, uid: str) -> None:
         """Try this waiting pod as soon as possible."""
         queued = self._pods.get(uid)
-        if queued is not None and queued.where != ACTIVE and not queued.gated_by:
+        if queued is not None and queued.where != ACTIVE:
             self._leave(queued)
             self._activate(queued, "ForceActivate")
 
@@ -283,13 +289,8 @@ class SchedulingQueue:
         return None
 
     def _activate(self, queued: QueuedPod, label: str) -> None:
-        status = self._pre_enqueue(queued.info)
-        if status is not None:
-            queued.gated_by = status.plugin
-            queued.plugins.add(status.plugin)
-            self._lie_down(queued, label)
+        if self._is_gated(queued, label):
             return
-        queued.gated_by = ""
         queued.where = ACTIVE
         self._sizes[ACTIVE] += 1
         queued.entry = next(self._entries)
@@ -298,7 +299,18 @@ class SchedulingQueue:
         self._count_incoming(label, ACTIVE)
         self._news.set()
 
+    def _is_gated(self, queued: QueuedPod, label: str) -> bool:
+        """May it not be tried at all now? Then it lies down."""
+        status = self._pre_enqueue(queued.info)
+        queued.gated_by = status.plugin if status is not None else ""
+        if status is not None:
+            queued.plugins.add(status.plugin)
+            self._lie_down(queued, label)
+        return status is not None
+
     def _back_off(self, queued: QueuedPod, label: str) -> None:
+        if self._is_gated(queued, label):
+            return
         ready = self._ready_at(queued)
         queued.where = BACKOFF
         self._sizes[BACKOFF] += 1
@@ -329,7 +341,7 @@ class SchedulingQueue:
 
     def _requeue(self, queued: QueuedPod, label: str) -> None:
         self._leave(queued)
-        if not queued.gated_by and self._ready_at(queued) > self._clock.monotonic():
+        if self._ready_at(queued) > self._clock.monotonic():
             self._back_off(queued, label)
         else:
             self._activate(queued, label)
@@ -372,6 +384,7 @@ class SchedulingQueue:
                     and not queued.gated_by
                     and now - queued.since > self._longest_sleep
                 ):
+                    queued.flushed = True
                     self._requeue(queued, "UnschedulableTimeout")
 
     def _count_incoming(self, label: str, where: str) -> None:

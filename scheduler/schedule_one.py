@@ -31,7 +31,15 @@ from kubarium.component_base.clock import Clock
 from scheduler.cache import Cache
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
-from scheduler.framework.interface import Code, CycleState, PluginError, PostFilterResult, Status
+from scheduler.framework.interface import (
+    EXTENDER,
+    POD_DELETED,
+    Code,
+    CycleState,
+    PluginError,
+    PostFilterResult,
+    Status,
+)
 from scheduler.framework.pod_info import PodInfo
 from scheduler.framework.runtime import Framework
 from scheduler.framework.verdict import Choice, Refused, Verdict
@@ -44,6 +52,7 @@ log = logging.get(__name__)
 _sli_seconds = functools.cache(metrics.sli_seconds.labels)
 
 BINDINGS = 32  # binding cycles under way at most
+LONGEST_NOTE = 1024  # characters
 
 
 class Scheduler:
@@ -120,7 +129,7 @@ class Scheduler:
             self._journal.write(pod, self._clock.monotonic(), choice, seconds=seconds)
         if status is not None:
             self._undo(framework, state, pod, choice.node)
-            self._start(self._failed(framework, queued, status, started))
+            self._start(self._failed(framework, queued, _of_one_node(status), started))
             return
         self._start(
             self._binding_cycle(framework, state, queued, choice.node, permit, started)  # type: ignore[arg-type]
@@ -170,6 +179,7 @@ class Scheduler:
             for reason, resolvable, mask in refused:
                 verdict.refused.append(Refused(extender.name, reason, resolvable, mask))
                 verdict.feasible &= ~mask
+                verdict.plugins.add(EXTENDER)
 
     # ---- no node
 
@@ -179,7 +189,7 @@ class Scheduler:
         pod, verdict = queued.info, choice.verdict
         if not verdict.node_count:
             verdict.plugins.update(plugin.name for plugin in framework.filter_plugins)
-            result, message = PostFilterResult(), "no nodes available to schedule pods"
+            result, message = PostFilterResult(""), "no nodes available to schedule pods"
         else:
             result = await framework.post_filter(state, pod, verdict)
             message = verdict.message(result.message)
@@ -194,7 +204,7 @@ class Scheduler:
         for plugin in verdict.plugins:
             self._watch_refusals(plugin, framework.name)
         self._put_back(queued, verdict.plugins)
-        framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", message)
+        framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", _shortened(message))
         self._start(self._tell_condition(pod, "Unschedulable", message, result.nominated_node))
 
     def _put_back(self, queued: QueuedPod, plugins: set[str], *, error: bool = False) -> None:
@@ -225,12 +235,11 @@ class Scheduler:
         if waiting is not None or framework.takes_time(state, pod, node):
             # Others, such as autoscalers, shall see where the pod will go before it is there.
             await self._tell_nomination(pod, node)
-        status = await framework.wait_on_permit(waiting) if waiting is not None else None
-        if status is None:
-            status = await self._bind(framework, state, pod, node)
+        rejected = await framework.wait_on_permit(waiting) if waiting is not None else None
+        status = await self._bind(framework, state, pod, node) if rejected is None else _of_one_node(rejected)
         if status is not None:
             self._undo(framework, state, pod, node)
-            await self._failed(framework, queued, status, started)
+            await self._failed(framework, queued, status, started, had_place=True)
             return
         self.queue.done(pod.uid)
         self.queue.nominator.remove(pod)
@@ -241,26 +250,50 @@ class Scheduler:
 
     async def _bind(self, framework: Framework, state: CycleState, pod: PodInfo, node: str) -> Status | None:
         try:
-            binder = next((extender for extender in self._extenders if extender.binds(pod)), None)
-            if binder is not None:
-                await binder.bind(pod, node)
-                return None
-            return await framework.bind(state, pod, node)
+            return (
+                None if await self._bound_by_extender(pod, node) else await framework.bind(state, pod, node)
+            )
         except (StatusError, ExtenderError, ConnectionError, TimeoutError) as error:
             return Status(Code.ERROR, str(error) or type(error).__name__)
+
+    async def _bound_by_extender(self, pod: PodInfo, node: str) -> bool:
+        for extender in self._extenders:
+            if not extender.binds(pod):
+                continue
+            try:
+                await extender.bind(pod, node)
+            except ExtenderError as error:
+                if not extender.ignorable:
+                    raise
+                log.warning("extender %s skipped: %s", extender.name, error)
+                continue
+            return True
+        return False
 
     def _undo(self, framework: Framework, state: CycleState, pod: PodInfo, node: str) -> None:
         framework.unreserve(state, pod, node)
         self.cache.forget(pod)
 
-    async def _failed(self, framework: Framework, queued: QueuedPod, status: Status, started: float) -> None:
-        """Reserve, Permit or the binding cycle said no."""
+    async def _failed(
+        self,
+        framework: Framework,
+        queued: QueuedPod,
+        status: Status,
+        started: float,
+        *,
+        had_place: bool = False,
+    ) -> None:
+        """Something went wrong, or Reserve, Permit or the binding cycle said no."""
         pod = queued.info
         error = status.code is Code.ERROR
         self._count(queued, "error" if error else "unschedulable", time.perf_counter() - started)
         log.info("%s could not be bound: %s", pod.key, status.reason)
         self._put_back(queued, set() if error else {status.plugin}, error=error)
-        framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", status.reason)
+        if had_place:  # others may like what it gives up; itself has had its turn
+            self.queue.happened(POD_DELETED, pod.pod, None, but=pod.uid)
+        framework.handle.record(
+            pod.pod, "Warning", "FailedScheduling", "Scheduling", _shortened(status.reason)
+        )
         await self._tell_condition(pod, "SchedulerError" if error else "Unschedulable", status.reason, "")
 
     async def _tell_condition(self, pod: PodInfo, reason: str, message: str, nominated: str | None) -> None:
@@ -367,4 +400,18 @@ class Scheduler:
         if result == "scheduled":
             metrics.scheduling_attempts.observe(queued.attempts)
             waited = self._clock.monotonic() - queued.first_seen
-            _sli_seconds("15+" if queued.attempts > 15 else str(queued.attempts)).observe(waited)
+            _sli_seconds("15+" if queued.attempts >= 15 else str(queued.attempts)).observe(waited)
+            if queued.flushed:
+                metrics.scheduled_after_flush.inc()
+
+
+def _of_one_node(status: Status) -> Status:
+    """A refusal that came after the node was chosen, worded as if there were no other node, as upstream does."""
+    if status.code is Code.ERROR:
+        return status
+    return Status(status.code, f"0/1 nodes are available: 1 {status.reason}.", status.plugin)
+
+
+def _shortened(message: str) -> str:
+    """As much of it as fits into an event."""
+    return message if len(message) <= LONGEST_NOTE else message[: LONGEST_NOTE - 4] + " ..."

@@ -84,9 +84,10 @@ class Refusal(NamedTuple):
 class CycleState:
     """What plugins write down during one pod's cycle, and which of them have nothing to do in it."""
 
-    __slots__ = ("data", "skip_filter", "skip_score")
+    __slots__ = ("confined", "data", "skip_filter", "skip_score")
 
     def __init__(self) -> None:
+        self.confined: tuple[str, frozenset[str]] | None = None  # by whom, and to which nodes
         self.data: dict[str, Any] = {}
         self.skip_filter: set[str] = set()
         self.skip_score: set[str] = set()
@@ -122,6 +123,11 @@ class ClusterEvent:
     label: str = ""
 
 
+POD_DELETED = ClusterEvent("AssignedPod", Action.DELETE, "AssignedPodDelete")
+
+LIVING_PODS = "status.phase!=Succeeded,status.phase!=Failed"  # what the informer of pods follows
+EXTENDER = "Extender"  # stands among the plugins that refused a pod for all extenders that did
+
 Hint = Callable[[PodInfo, Object | None, Object | None], bool]
 """Could this change (old object, new object) help this pod?"""
 
@@ -147,6 +153,7 @@ class Handle:
     devices: Devices
     record: Callable[..., None]  # record(pod, type, reason, action, note, preemptor=None)
     spawn: Callable[[Coroutine[Any, Any, None]], None]  # run something beside the scheduling loop
+    activate: Callable[[str], None]  # try the waiting pod with this uid as soon as possible
     random: random.Random = field(default_factory=random.Random)
     extenders: list[Any] = field(default_factory=list)  # programs that are asked besides the plugins
     framework: Any = None  # the Framework that the plugin belongs to, once it is built

@@ -46,6 +46,11 @@ scheduling_attempts = Histogram(
     "Number of attempts to successfully schedule a pod.",
     buckets=[1, 2, 4, 8, 16],
 )
+scheduled_after_flush = Counter(
+    "scheduler_pod_scheduled_after_flush",
+    "Number of pods that were successfully scheduled after being flushed from unschedulablePods due to timeout. This "
+    "metric helps detect potential queueing hint misconfigurations or event handling issues.",
+)
 extension_point_seconds = Histogram(
     "scheduler_framework_extension_point_duration_seconds",
     "Latency for running all plugins of a specific extension point.",
@@ -84,6 +89,17 @@ preemption_victims = Histogram(
     "scheduler_preemption_victims",
     "Number of selected preemption victims.",
     buckets=[1, 2, 4, 8, 16, 32, 64],
+)
+preemption_goroutines_seconds = Histogram(
+    "scheduler_preemption_goroutines_duration_seconds",
+    "Duration in seconds for running goroutines for the preemption.",
+    ["result"],
+    buckets=_doubling(0.01, 20),
+)
+preemption_goroutines = Counter(
+    "scheduler_preemption_goroutines_execution",
+    "Number of preemption goroutines executed.",
+    ["result"],
 )
 permit_wait_seconds = Histogram(
     "scheduler_permit_wait_duration_seconds",

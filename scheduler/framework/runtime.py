@@ -171,6 +171,8 @@ class Framework:
             return Verdict(np.zeros(nodes.length, dtype=np.bool_), nodes.count)
         feasible = nodes.valid.copy()
         verdict = Verdict(feasible, nodes.count)
+        if state.confined is not None and not only_pods:
+            _confine(verdict, nodes, *state.confined)
         for plugin in self.filter_plugins:
             if plugin.name in state.skip_filter or (only_pods and not plugin.depends_on_pods):
                 continue
@@ -237,7 +239,7 @@ class Framework:
         for plugin in self.reserve_plugins:
             status = plugin.reserve(state, pod, node)
             if status is not None:
-                return Status(status.code, status.reason, plugin.name)
+                return _told("Reserve", plugin, status)
         return None
 
     def unreserve(self, state: CycleState, pod: PodInfo, node: str) -> None:
@@ -253,7 +255,7 @@ class Framework:
             if status is None:
                 continue
             if status.code is not Code.WAIT:
-                return Status(status.code, status.reason, plugin.name)
+                return _told("Permit", plugin, status)
             holders[plugin.name] = status.seconds
         if not holders:
             return None
@@ -281,13 +283,13 @@ class Framework:
         for pre_bind in self.pre_bind_plugins:
             status = await pre_bind.pre_bind(state, pod, node)
             if status is not None:
-                return Status(status.code, status.reason, pre_bind.name)
+                return _told("PreBind", pre_bind, status)
         for plugin in self.bind_plugins:
             status = await plugin.bind(state, pod, node)
             if status is not None and status.code is Code.SKIP:
                 continue
             if status is not None:
-                return Status(status.code, status.reason, plugin.name)
+                return _told("Bind", plugin, status)
             break
         for post_bind in self.post_bind_plugins:
             post_bind.post_bind(state, pod, node)
@@ -303,6 +305,24 @@ class Framework:
             child = metrics.extension_point_seconds.labels(point, self.name, status)
             self._point_metrics[point, status] = child
         child.observe(seconds)
+
+
+def _confine(verdict: Verdict, nodes: Nodes, plugin: str, names: frozenset[str]) -> None:
+    """PreFilter has named the only nodes that come into question; the others are not looked at."""
+    inside = nodes.mask_of([nodes.index[name] for name in names if name in nodes.index])
+    outside = verdict.feasible & ~inside
+    if outside.any():
+        reason = f"node(s) didn't satisfy plugin(s) [{plugin}]"
+        verdict.refused.append(Refused(plugin, reason, False, outside))
+        verdict.plugins.add(plugin)
+        verdict.feasible &= inside
+
+
+def _told(point: str, plugin: Plugin, status: Status) -> Status:
+    """What a plugin said, with its name; an error also says what it was doing."""
+    error = status.code is Code.ERROR
+    reason = f'running {point} plugin "{plugin.name}": {status.reason}' if error else status.reason
+    return Status(status.code, reason, plugin.name)
 
 
 def _sum(parts: Sequence[Scores], total: Scores) -> Scores:

@@ -26,6 +26,6 @@ class DefaultBinder(BindPlugin):
         }
         try:
             await self._pods.create(binding, namespace=pod.namespace, subresource="binding")
-        except StatusError as error:
-            return Status(Code.ERROR, f"binding rejected: {error}")
+        except (StatusError, ConnectionError, TimeoutError) as error:
+            return Status(Code.ERROR, str(error) or type(error).__name__)
         return None

@@ -52,8 +52,11 @@ class NodeAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
         if not pod.selector_shape and self._added_required is None:
             return SKIP
         terms = affinity.required_node_terms(pod.pod)
-        if terms and _names_no_node(terms):
-            return Status(Code.UNRESOLVABLE, "pod affinity terms conflict")
+        names = _named(terms) if terms else None
+        if names is not None:
+            if not names:
+                return Status(Code.UNRESOLVABLE, "pod affinity terms conflict")
+            state.confined = (self.name, names)
         return None
 
     def filter(self, state: CycleState, pod: PodInfo, nodes: Nodes) -> Iterator[Refusal]:
@@ -86,17 +89,19 @@ class NodeAffinity(PreFilterPlugin, FilterPlugin, PreScorePlugin, ScorePlugin):
         return scale_to_maximum(scores, feasible)
 
 
-def _names_no_node(terms: list[Object]) -> bool:
-    """Does every term ask for nodes by name, and none of them for a possible set of names?"""
+def _named(terms: list[Object]) -> frozenset[str] | None:
+    """The nodes that the terms ask for by name; None where a term does without names."""
+    found: set[str] = set()
     for term in terms:
         wanted: set[str] | None = None
         for field in term.get("matchFields") or []:
             if field.get("key") == "metadata.name" and field.get("operator") == "In":
                 names = set(field.get("values") or [])
                 wanted = names if wanted is None else wanted & names
-        if wanted is None or wanted:
-            return False
-    return True
+        if wanted is None:
+            return None
+        found |= wanted
+    return frozenset(found)
 
 
 def accepts_now(pod: PodInfo, old: Object | None, new: Object | None) -> bool:

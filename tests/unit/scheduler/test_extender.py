@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 import pytest
 
 from kubarium.apimachinery.object import Object
 from scheduler.configuration import configuration_of
+from tests.extender_server import ExtenderServer
 from tests.unit.scheduler.builders import make_node, make_pod
-
-
-class ExtenderServer:
-    """Refuses node `a`, likes node `c`, and writes down what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, Object]] = []
-        self.port = 0
-        self.broken = False
-        self.bind_error = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                body = orjson.loads(await reader.readexactly(length))
-                verb = head.split()[1].decode().rpartition("/")[2]
-                self.asked.append((verb, body))
-                answer = orjson.dumps(self.answer(verb, body))
-                status = b"500 Internal Server Error" if self.broken else b"200 OK"
-                writer.write(
-                    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                    % (status, len(answer), answer)
-                )
-        except asyncio.IncompleteReadError:
-            pass
-        finally:
-            writer.close()
-
-    def answer(self, verb: str, body: Object) -> Any:
-        match verb:
-            case "filter":
-                kept = [name for name in self.names(body) if name != "a"]
-                if body["NodeNames"] is None:
-                    items = [one for one in body["Nodes"]["items"] if one["metadata"]["name"] != "a"]
-                    return {"Nodes": {"items": items}, "FailedAndUnresolvableNodes": {"a": "no licence"}}
-                return {"NodeNames": kept, "FailedNodes": {"a": "no licence"}}
-            case "prioritize":
-                return [{"Host": name, "Score": 10 if name == "c" else 0} for name in self.names(body)]
-            case "preempt":
-                return {"NodeNameToMetaVictims": self.agreed(body)}
-            case _:
-                return {"Error": self.bind_error}
-
-    @staticmethod
-    def names(body: Object) -> list[str]:
-        if body["NodeNames"] is not None:
-            return body["NodeNames"]  # type: ignore[no-any-return]
-        return [one["metadata"]["name"] for one in body["Nodes"]["items"]]
-
-    @staticmethod
-    def agreed(body: Object) -> Object:
-        """Victims on node `c` only."""
-        victims = body["NodeNameToMetaVictims"] or {
-            node: {"Pods": [{"UID": pod["metadata"]["uid"]} for pod in entry["Pods"]]}
-            for node, entry in body["NodeNameToVictims"].items()
-        }
-        return {node: entry for node, entry in victims.items() if node == "c"}
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[ExtenderServer]:
-    made = ExtenderServer()
-    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = listening.sockets[0].getsockname()[1]
-    yield made
-    listening.close()
+    async with ExtenderServer().listening() as made:
+        yield made
 
 
 def settings(server: ExtenderServer, **more: Any) -> Object:
@@ -148,6 +86,27 @@ async def test_it_binds_in_place_of_the_scheduler(start: Any, server: ExtenderSe
         assert cluster.condition("web")["message"] == "not today"
         expected = {"PodName": "web", "PodNamespace": "default", "PodUID": "of-web", "Node": "b"}
         assert server.asked[0] == ("bind", expected)
+
+
+async def test_one_that_cannot_bind_may_be_passed_over(start: Any, server: ExtenderServer) -> None:
+    server.bind_error = "not today"
+    verbs = {"filterVerb": "", "prioritizeVerb": "", "bindVerb": "bind", "ignorable": True}
+    configuration = configuration_of({"extenders": [settings(server, **verbs)]})
+    async with start(make_node("b"), make_pod("web"), configuration=configuration) as cluster:
+        await cluster.until(lambda: cluster.node_of("web") == "b")
+        assert [verb for verb, _ in server.asked] == ["bind"]
+
+
+async def test_whom_it_refused_is_tried_again_when_anything_happens(
+    start: Any, server: ExtenderServer
+) -> None:
+    configuration = configuration_of({"extenders": [settings(server)]})
+    async with start(make_node("a"), make_pod("web"), configuration=configuration) as cluster:
+        await cluster.until(lambda: cluster.app.queue.size("unschedulable"))
+        assert len(server.asked) == 1
+        kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "new"}}
+        cluster.api.put({**kind, "provisioner": "example.com/disks"})
+        await cluster.until(lambda: len(server.asked) == 2)
 
 
 @pytest.mark.parametrize("by_name", [True, False])

@@ -51,7 +51,9 @@ async def test_one_that_is_rejected_goes_back(start: Any) -> None:
         cluster.api.put(make_pod("web"))
         await cluster.until(lambda: _waiting(cluster))
         _waiting(cluster)[0].reject("Gatekeeper", "not today")
-        await cluster.until(lambda: cluster.condition("web").get("message") == "not today")
+        await cluster.until(
+            lambda: cluster.condition("web").get("message") == "0/1 nodes are available: 1 not today."
+        )
         assert cluster.condition("web")["reason"] == "Unschedulable"
         assert not cluster.node_of("web") and not _waiting(cluster)
 
@@ -60,7 +62,8 @@ async def test_nobody_waits_longer_than_the_plugin_said(start: Any) -> None:
     async with start(make_node("a")) as cluster:
         _hold(cluster, 0.05)
         cluster.api.put(make_pod("web"))
-        text = "rejected due to timeout after waiting 50ms at plugin Gatekeeper"
+        reason = "rejected due to timeout after waiting 50ms at plugin Gatekeeper"
+        text = f"0/1 nodes are available: 1 {reason}."
         await cluster.until(lambda: cluster.condition("web").get("message") == text)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, ObjectKey
 from tests.unit.scheduler.builders import make_node, make_pod
 
 
@@ -66,6 +67,47 @@ async def test_a_protected_pod_is_spared(start: Any) -> None:
         cluster.api.put(make_pod("vip", cpu="1", priority=10))
         await cluster.until(lambda: cluster.node_of("vip"))
         assert cluster.node_of("vip") == "b"
+
+
+async def test_it_is_not_tried_again_before_all_victims_are_told(start: Any) -> None:
+    let_go, told = asyncio.Event(), []
+    objects = [make_node("a", cpu="2"), running("a1", "a", 2, "1"), running("a2", "a", 1, "1")]
+    async with start(*objects) as cluster:
+        framework = cluster.app.profiles["default-scheduler"]
+        preemption = framework.post_filter_plugins[-1].preemption
+        delete = preemption._delete
+
+        async def in_turn(pod: Any, victim: Any) -> None:
+            told.append(victim.name)
+            if len(told) == 2:
+                await let_go.wait()
+            await delete(pod, victim)
+
+        preemption._delete = in_turn
+        cluster.api.put(make_pod("vip", cpu="2", priority=10))
+        await cluster.until(lambda: len(told) == 2 and cluster.app.queue.size("gated"))
+        let_go.set()
+        await cluster.until(lambda: cluster.node_of("vip"))
+        results = [one.entry.node for one in cluster.app.journal.attempts(ObjectKey("default", "vip"))]
+        assert results == ["", "a"]
+
+
+async def test_who_could_not_be_deleted_is_asked_again(start: Any) -> None:
+    from kubarium.apimachinery.errors import InternalError
+
+    async with start(make_node("a", cpu="1"), running("low", "a", 0, "1")) as cluster:
+        refusals = []
+
+        def refuse(action: Any, body: Any) -> Any:
+            if action.verb == "delete" and not refusals:
+                refusals.append(action)
+                return InternalError("no")
+            return None
+
+        cluster.api.refuse = refuse
+        cluster.api.put(make_pod("vip", cpu="1", priority=10))
+        await cluster.until(lambda: cluster.node_of("vip") == "a")
+        assert refusals
 
 
 async def test_never_means_never(start: Any) -> None:

@@ -95,6 +95,35 @@ async def test_other_schedulers_pods_are_left_alone(start: Any) -> None:
         assert not cluster.node_of("theirs")
 
 
+async def test_a_pinned_pod_hears_only_of_its_node(start: Any) -> None:
+    """As the pods of a DaemonSet: who is not named is not looked at, whatever else is wrong with it."""
+    field = {"key": "metadata.name", "operator": "In", "values": ["a"]}
+    required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    nodes = [make_node("a", cpu="1"), make_node("b", unschedulable=True), make_node("c")]
+    async with start(*nodes, make_pod("web", cpu="2", affinity=affinity)) as cluster:
+        await cluster.until(lambda: cluster.condition("web"))
+        assert cluster.condition("web")["message"].startswith(
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."
+        )
+
+
+async def test_a_place_that_is_given_up_goes_to_another(start: Any) -> None:
+    from kubarium.apimachinery.errors import InternalError
+
+    async with start(make_node("a", cpu="1")) as cluster:
+
+        def refuse(action: Any, body: Any) -> Any:
+            return InternalError("no") if action.subresource == "binding" and action.name == "first" else None
+
+        cluster.api.refuse = refuse
+        cluster.api.put(make_pod("first", cpu="1", priority=1))
+        cluster.api.put(make_pod("second", cpu="1"))
+        await cluster.until(lambda: cluster.node_of("second") == "a")
+        text = 'running Bind plugin "DefaultBinder": '
+        await cluster.until(lambda: cluster.condition("first").get("message", "").startswith(text))
+
+
 async def test_without_nodes_the_message_says_so(start: Any) -> None:
     async with start(make_pod("web")) as cluster:
         await cluster.until(lambda: cluster.condition("web"))
