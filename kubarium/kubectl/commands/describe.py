@@ -1,9 +1,9 @@
-"""`kubectl describe`: every field of an object, and what happened to it. One form for all kinds."""
+"""`kubectl describe`: an object as its describer tells it, or every field of it, and what happened to it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,15 +11,15 @@ import click
 
 from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, name_of, namespace_of
+from kubarium.kubectl.describers.catalog import DESCRIBERS, WITHOUT_EVENTS
+from kubarium.kubectl.describers.page import Page
 from kubarium.kubectl.names import Kind
-from kubarium.kubectl.printers import columns
-from kubarium.kubectl.session import Session, say, with_session
+from kubarium.kubectl.session import Session, say, warn, with_session
 
-INDENT = "  "
-WIDTH = 14
 SHOWN_ABOVE = {"name", "namespace", "labels", "annotations"}
 HIDDEN = {"managedFields"}
 ACRONYMS = {
+    "Api": "API",
     "Ip": "IP",
     "Ips": "IPs",
     "Uid": "UID",
@@ -35,24 +35,49 @@ ACRONYMS = {
 @click.argument("words", nargs=-1)
 @click.option("-l", "--selector", default="")
 @click.option("-A", "--all-namespaces", is_flag=True)
-@click.option("--show-events/--no-show-events", default=True)
+@click.option("--show-events", type=bool, is_flag=False, flag_value=True, default=None)
 @with_session
 async def describe(
-    session: Session, words: tuple[str, ...], selector: str, all_namespaces: bool, show_events: bool
+    session: Session, words: tuple[str, ...], selector: str, all_namespaces: bool, show_events: bool | None
 ) -> None:
     """Show details of a specific resource or group of resources."""
-    texts = []
+    found: list[tuple[Kind, Object]] = []
     for target in await session.names.targets(words):
         resource = session.resource(target.kind)
         if target.name:
-            found = [await resource.get(target.name, session.where(target.kind))]
+            listed = [await resource.get(target.name, session.where(target.kind))]
         else:
             where = session.where(target.kind, all_namespaces)
-            found = (await resource.list(where, label_selector=selector))["items"]
-        for obj in found:
-            events = await events_of(session, target.kind, obj) if show_events else []
-            texts.append(text_of(obj, events))
-    say("\n\n\n".join(texts) if texts else "No resources found")
+            listed = (await resource.list(where, label_selector=selector))["items"]
+        found += [(target.kind, _of_kind(obj, target.kind)) for obj in listed]
+    # Events of many objects are asked for only if one wants them, as upstream.
+    with_events = len(found) == 1 if show_events is None else show_events
+    texts = [await described(session, kind, obj, with_events=with_events) for kind, obj in found]
+    if texts:
+        say("\n\n\n".join(texts))
+    else:
+        warn("No resources found" + ("." if all_namespaces else f" in {session.namespace} namespace."))
+
+
+def _of_kind(obj: Object, kind: Kind) -> Object:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
+
+
+async def described(session: Session, kind: Kind, obj: Object, *, with_events: bool) -> str:
+    """All that is told of an object."""
+    group = kind.api_version.rpartition("/")[0]
+    describer = DESCRIBERS.get((group, kind.kind))
+    events = None
+    if with_events and (describer is None or kind.kind not in WITHOUT_EVENTS):
+        events = await events_of(session, kind, obj)
+    page = Page()
+    if describer is None:
+        add_fields(page, obj)
+    else:
+        await describer(session, obj, page)
+    if events is not None:
+        add_events(page, events)
+    return str(page)
 
 
 async def events_of(session: Session, kind: Kind, obj: Object) -> list[Object]:
@@ -62,24 +87,18 @@ async def events_of(session: Session, kind: Kind, obj: Object) -> list[Object]:
         # Events about nodes carry the name in place of the uid, as upstream's kubelet writes them.
         selector += "" if kind.kind == "Node" else f",involvedObject.uid={uid}"
     listed = await session.client.resource("v1", "events").list(namespace_of(obj), field_selector=selector)
-    return sorted(listed["items"], key=_moment)
+    return sorted(listed["items"], key=lambda event: str(event.get("lastTimestamp") or ""))
 
 
-def text_of(obj: Object, events: list[Object]) -> str:
-    """The whole description."""
+def add_fields(page: Page, obj: Object) -> None:
+    """What is known of no kind in particular: field by field."""
     metadata = obj["metadata"]
-    lines = [_pair("Name:", name_of(obj)), _pair("Namespace:", namespace_of(obj) or "<none>")]
-    if not namespace_of(obj):
-        lines.pop()
-    lines += _mapping_lines("Labels:", metadata.get("labels") or {}, "=")
-    lines += _mapping_lines("Annotations:", metadata.get("annotations") or {}, ": ")
-    rest = {key: value for key, value in metadata.items() if key not in SHOWN_ABOVE | HIDDEN}
-    lines += [_pair("API Version:", obj.get("apiVersion", "")), _pair("Kind:", obj.get("kind", ""))]
-    lines += ["Metadata:", *_fields(rest, 1)]
-    for key, value in sorted(obj.items()):
-        if key not in ("metadata", "apiVersion", "kind"):
-            lines += list(_field(key, value, 0, secret=obj.get("kind") == "Secret" and key == "data"))
-    return "\n".join([*lines, *_event_lines(events)])
+    page.write(0, "Name:", metadata["name"])
+    page.write(0, "Namespace:", metadata.get("namespace") or "")
+    page.pairs(0, "Labels", metadata.get("labels"))
+    page.annotations(0, metadata.get("annotations"))
+    shown = {key: value for key, value in metadata.items() if key not in SHOWN_ABOVE | HIDDEN}
+    _fields(page, {**obj, "metadata": shown}, 0)
 
 
 def title(key: str) -> str:
@@ -91,85 +110,56 @@ def title(key: str) -> str:
     return " ".join(ACRONYMS.get(word, word) for word in named)
 
 
-def _fields(value: Mapping[str, Any], depth: int) -> Iterator[str]:
+def _fields(page: Page, value: Mapping[str, Any], level: int) -> None:
     for key in sorted(value):
-        yield from _field(key, value[key], depth)
-
-
-def _field(key: str, value: Any, depth: int, secret: bool = False) -> Iterator[str]:
-    head = INDENT * depth + title(key) + ":"
-    if isinstance(value, Mapping):
-        yield head
-        if secret:
-            for name, text in sorted(value.items()):
-                yield f"{INDENT * (depth + 1)}{name}:  {len(text) * 3 // 4 - text.count('=')} bytes"
-            return
-        yield from _fields(value, depth + 1)
-    elif isinstance(value, list):
-        yield head
-        for item in value:
-            if isinstance(item, Mapping):
-                yield from _fields(item, depth + 1)
-            else:
-                yield INDENT * (depth + 1) + _scalar(item)
-    elif isinstance(value, str) and "\n" in value:
-        yield head
-        yield from (INDENT * (depth + 1) + line for line in value.splitlines())
-    else:
-        yield _pair(head, _scalar(value))
-
-
-def _pair(head: str, text: str) -> str:
-    return f"{head.ljust(WIDTH)} {text}".rstrip()
+        head, found = f"{title(key)}:", value[key]
+        if isinstance(found, Mapping):
+            page.write(level, head)
+            _fields(page, found, level + 1)
+        elif isinstance(found, list):
+            page.write(level, head)
+            for item in found:
+                if isinstance(item, Mapping):
+                    _fields(page, item, level + 1)
+                else:
+                    page.write(level + 1, _scalar(item))
+        else:
+            page.write(level, head, _scalar(found))
 
 
 def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "<none>" if value is None else str(value)
+    return "<nil>" if value is None else str(value)
 
 
-def _mapping_lines(head: str, mapping: Mapping[str, str], sign: str) -> list[str]:
-    if not mapping:
-        return [_pair(head, "<none>")]
-    texts = [f"{key}{sign}{value}" for key, value in sorted(mapping.items())]
-    return [_pair(head if i == 0 else "", text) for i, text in enumerate(texts)]
-
-
-def _event_lines(events: list[Object]) -> list[str]:
-    if not events:
-        return [_pair("Events:", "<none>")]
+def add_events(page: Page, events: list[Object]) -> None:
+    """What happened, oldest first."""
+    page.write(0, "Events:", *([] if events else ["<none>"]))
     rows = [
         [
-            event.get("type", ""),
-            event.get("reason", ""),
+            event.get("type") or "",
+            event.get("reason") or "",
             _age(event),
             (event.get("source") or {}).get("component") or event.get("reportingComponent") or "",
             (event.get("message") or "").strip(),
         ]
         for event in events
     ]
-    table = columns(["Type", "Reason", "Age", "From", "Message"], rows).splitlines()
-    return ["Events:", *(f"{INDENT}{line}" for line in table)]
-
-
-def _moment(event: Object) -> str:
-    series = event.get("series") or {}
-    return str(
-        event.get("lastTimestamp")
-        or series.get("lastObservedTime")
-        or event.get("eventTime")
-        or event["metadata"].get("creationTimestamp")
-        or ""
-    )
+    if rows:
+        page.table(1, ["Type", "Reason", "Age", "From", "Message"], rows)
 
 
 def _age(event: Object) -> str:
-    count = event.get("count") or (event.get("series") or {}).get("count") or 1
-    last = duration_since(_moment(event))
-    if count <= 1:
-        return last
-    return f"{last} (x{count} over {duration_since(event.get('firstTimestamp') or _moment(event))})"
+    """`5s (x3 over 2m)`: when it was seen last, how often, and since when. A series tells more than the old fields."""
+    first = event.get("firstTimestamp") or event.get("eventTime") or ""
+    if series := event.get("series"):
+        last, count = duration_since(series.get("lastObservedTime") or ""), series.get("count")
+        return f"{last} (x{count} over {duration_since(first)})"
+    if (event.get("count") or 0) > 1:
+        last = duration_since(event.get("lastTimestamp") or "")
+        return f"{last} (x{event['count']} over {duration_since(first)})"
+    return duration_since(first)
 
 
 def duration_since(text: str) -> str:
