@@ -16,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 PATTERN = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 FORMAT_WRONG = f"quantities must match the regular expression '{PATTERN}'"
 SUFFIX_WRONG = "unable to parse quantity's suffix"
-NUMBER_WRONG = "unable to parse numeric part of quantity"
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 
@@ -43,7 +42,7 @@ class Quantity(NamedTuple):
 
     def value(self) -> int:
         """The whole number, rounded away from zero as upstream does (up for positive amounts)."""
-        return _divide_up(self.nano, NANO)
+        return max(-LARGEST, min(_divide_up(self.nano, NANO), LARGEST))
 
     def milli_value(self) -> int:
         """Thousandths, rounded away from zero."""
@@ -148,22 +147,37 @@ def _milli_value(text: str) -> int:
 
 @lru_cache(16384)
 def _canonical(text: str) -> str:
-    return _text(_parse(text))
+    amount = _parse(text)
+    return text if _is_kept(text) else _text(amount)
+
+
+def _is_kept(text: str) -> bool:
+    """Does upstream keep an amount as it was written? So it does with what looks canonical, such as `1.250`."""
+    match = _SHAPE.fullmatch(text)
+    assert match is not None
+    fraction, suffix = match[3] or "", match[4]
+    digits = (match[2].lstrip("0") or "0") + fraction
+    binary = _BINARY.get(suffix)
+    if binary is not None:
+        return not fraction and len(digits) + int(binary * 0.3) < 15 and int(digits) % 8 != 0
+    exponent = int(suffix[1:]) if suffix not in _DECIMAL else _DECIMAL[suffix]
+    scale = exponent - len(fraction)
+    is_short = len(digits) <= 18 and scale >= -9
+    return is_short and scale % 3 == 0 and not digits.endswith("000") and digits[0] != "0"
 
 
 @lru_cache(16384)
 def _parse(text: str) -> Quantity:
     match = _SHAPE.match(text)
-    if match is None:
-        # Two dots pass upstream's first look and fail on the number.
-        raise QuantityError(NUMBER_WRONG if re.match(PATTERN, text) else FORMAT_WRONG)
+    if match is None or not text:
+        raise QuantityError(FORMAT_WRONG)
+    # Digits may be missing altogether: a suffix alone is nothing of it.
     sign, whole, fraction, suffix = match[1], match[2], match[3] or "", match[4]
-    if not whole and not fraction:
-        raise QuantityError(FORMAT_WRONG if match[3] is None else NUMBER_WRONG)
     numerator, denominator, family = _scale(suffix)
     digits = int(whole + fraction or "0") * numerator * NANO
     nano = _divide_up(digits, denominator * 10 ** len(fraction))
-    nano = min(nano, LARGEST * NANO)
+    if family == "BinarySI":
+        nano = min(nano, LARGEST * NANO)
     if family == "BinarySI" and 0 < nano < NANO * 1024 and fraction:
         family = "DecimalSI"  # what is too small for Ki cannot be written in binary without loss
     return Quantity(-nano if sign == "-" else nano, family)
@@ -215,7 +229,7 @@ def _binary_text(nano: int) -> str | None:
 def _decimal_text(nano: int, as_exponent: bool) -> str:
     """In powers of 1000."""
     mantissa, exponent = abs(nano), -9
-    while exponent < 18 and mantissa % 1000 == 0:
+    while (as_exponent or exponent < 18) and mantissa % 1000 == 0:
         mantissa //= 1000
         exponent += 3
     sign = "-" if nano < 0 else ""

@@ -189,7 +189,12 @@ def _to_duration(value: Any) -> timedelta:
 def _to_timestamp(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
-    return datetime.fromtimestamp(value, UTC) if isinstance(value, int) else parse_timestamp(value)
+    if not isinstance(value, int):
+        return parse_timestamp(value)
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise EvaluationError("timestamp overflow") from None
 
 
 def _zone(name: str) -> tzinfo:

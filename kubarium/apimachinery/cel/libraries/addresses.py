@@ -6,11 +6,13 @@ Source: https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-ip-addres
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from typing import Any, NamedTuple
 
 from kubarium.apimachinery.cel.call_costs import by_length, by_network, by_networks, by_two_passes
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
+from kubarium.apimachinery.cel.libraries.address_problems import address_problem, network_problem
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -42,15 +44,21 @@ def _parse_ip(text: str) -> IP | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return None if "%" in text or mapped is not None else IP(address)
+    return None if "%" in text or _is_mapped(address) else IP(address)
+
+
+def _is_mapped(address: _Address) -> bool:
+    return isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None
 
 
 def _parse_cidr(text: str) -> CIDR | None:
+    if "%" in text or re.search(r"/(\d|[1-9]\d+)$", text) is None:
+        return None
     try:
-        return CIDR(ipaddress.ip_interface(text)) if re.search(r"/\d+$", text) else None
+        interface = ipaddress.ip_interface(text)
     except ValueError:
         return None
+    return None if _is_mapped(interface.ip) else CIDR(interface)
 
 
 @function("isIP | string -> bool", cost=by_length)
@@ -62,8 +70,24 @@ def _is_ip(text: str) -> bool:
 def _ip(text: str) -> IP:
     found = _parse_ip(text)
     if found is None:
-        raise EvaluationError(f'IP Address "{text}" parse error during conversion from string')
+        raise EvaluationError(_why_no_ip(text))
     return found
+
+
+def _why_no_ip(text: str) -> str:
+    address, _, zone = text.partition("%")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        zone = ""
+    if zone:
+        return f'IP address "{text}" with zone value is not allowed'
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        why = address_problem(text)
+        return f"IP Address {json.dumps(text, ensure_ascii=False)} parse error during conversion from string: {why}"
+    return f'IPv4-mapped IPv6 address "{text}" is not allowed'
 
 
 @function("ip::isCanonical | string -> bool", cost=by_two_passes)
@@ -114,13 +138,19 @@ def _is_cidr(text: str) -> bool:
     return _parse_cidr(text) is not None
 
 
+_NO_NETWORK = "network address parse error during conversion from string"
+
+
+def _why_no_network(text: str) -> str:
+    why = network_problem(text)
+    return f"{_NO_NETWORK}: {why}" if why else f'IPv4-mapped IPv6 address "{text}" is not allowed'
+
+
 @function("cidr | string -> cidr", cost=by_length)
 def _cidr(text: str) -> CIDR:
     found = _parse_cidr(text)
     if found is None:
-        raise EvaluationError(
-            f'network address parse error during conversion from string: invalid CIDR "{text}"'
-        )
+        raise EvaluationError(f"{_NO_NETWORK}: {_why_no_network(text)}")
     return found
 
 

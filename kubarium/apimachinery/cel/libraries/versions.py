@@ -27,9 +27,12 @@ class SemVer(NamedTuple):
 
 
 register_class("semver", SemVer)
+_PRE = r"(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
+_PRE_RELEASE = re.compile(rf"{_PRE}(?:\.{_PRE})*")
+_IDENTIFIER = re.compile(r"[0-9a-zA-Z-]+")
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
+    rf"(?:-({_PRE_RELEASE.pattern}))?"
     r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
 )
 
@@ -49,6 +52,43 @@ def parse_semver(text: str, normalize: bool = False) -> SemVer | None:
     return SemVer(int(match[1]), int(match[2]), int(match[3]), tuple(match[4].split(".")) if match[4] else ())
 
 
+def _problem(text: str) -> str:
+    """Why a text is no version, in the words of the library that upstream uses."""
+    if not text:
+        return "Version string empty"
+    numbers = text.split(".", 2)
+    if len(numbers) < 3:
+        return "No Major.Minor.Patch elements found"
+    core, _, build = numbers[2].partition("+")
+    numbers[2], mark, pre = core.partition("-")
+    for name, number in zip(("major", "minor", "patch"), numbers, strict=True):
+        if not re.fullmatch(r"[0-9]*", number):
+            return f'Invalid character(s) found in {name} number "{number}"'
+        if len(number) > 1 and number[0] == "0":
+            return f'{name.title()} number must not contain leading zeroes "{number}"'
+        if not number:
+            return 'strconv.ParseUint: parsing "": invalid syntax'
+    return _pre_release_problem(pre) if mark and not _PRE_RELEASE.fullmatch(pre) else _build_problem(build)
+
+
+def _pre_release_problem(pre: str) -> str:
+    for part in pre.split("."):
+        if not part:
+            return "Prerelease is empty"
+        if not _IDENTIFIER.fullmatch(part):
+            return f'Invalid character(s) found in prerelease "{part}"'
+        if re.fullmatch(r"0[0-9]+", part):
+            return f'Numeric PreRelease version must not contain leading zeroes "{part}"'
+    return ""
+
+
+def _build_problem(build: str) -> str:
+    for part in build.split("."):
+        if part and not _IDENTIFIER.fullmatch(part):
+            return f'Invalid character(s) found in build meta data "{part}"'
+    return "Build meta data is empty"
+
+
 @function("isSemver | string -> bool", "isSemver | string, bool -> bool", cost=by_length)
 def _is_semver(text: str, normalize: bool = False) -> bool:
     return parse_semver(text, normalize) is not None
@@ -58,7 +98,7 @@ def _is_semver(text: str, normalize: bool = False) -> bool:
 def _semver(text: str, normalize: bool = False) -> SemVer:
     version = parse_semver(text, normalize)
     if version is None:
-        raise EvaluationError(f'Invalid semantic version "{text}"')
+        raise EvaluationError(_problem(_normalized(text) if normalize else text))
     return version
 
 

@@ -22,6 +22,20 @@ from kubarium.apimachinery import quantity
         ("-1.5", "-1500m", -2, -1500),
         ("0", "0", 0, 0),
         (".5", "500m", 1, 500),
+        ("1.250", "1.250", 2, 1250),  # looks canonical, so it stays as it was written
+        ("+5", "+5", 5, 5000),
+        ("1.500k", "1.500k", 1500, 1_500_000),
+        ("13Ki", "13Ki", 13 * 1024, 13 * 1024 * 1000),
+        ("+16Ki", "16Ki", 2**14, 2**14 * 1000),
+        ("0.500", "500m", 1, 500),
+        ("1.25", "1250m", 2, 1250),
+        ("1.2500", "1250m", 2, 1250),
+        ("1.5k", "1500", 1500, 1_500_000),
+        ("1.25e3", "1250", 1250, 1_250_000),
+        ("1e21", "1e21", 2**63 - 1, 10**24),
+        ("Gi", "0", 0, 0),  # a suffix without a number is nothing of it
+        ("e3", "0", 0, 0),
+        (".", "0", 0, 0),
         ("1E", "1E", 10**18, 10**21),
     ],
 )
@@ -31,12 +45,17 @@ def test_known_amounts(text, canonical, value, milli):
     assert quantity.milli_value(text) == milli
 
 
+def test_two_dots_do_not_match_what_a_quantity_looks_like():
+    with pytest.raises(quantity.QuantityError, match="must match the regular expression"):
+        quantity.parse("10.0.0.1")
+
+
 def test_json_numbers_are_amounts():
     assert quantity.canonical(1) == "1"
     assert quantity.canonical(0.5) == "500m"
 
 
-@pytest.mark.parametrize("text", ["", "x", "1.2.3", "1Zi", "1ki", " 1", "1 ", "e3", "Gi"])
+@pytest.mark.parametrize("text", ["", "x", "1.2.3", "1Zi", "1ki", " 1", "1 ", "1e", "1..2"])
 def test_what_is_no_amount(text):
     with pytest.raises(quantity.QuantityError):
         quantity.parse(text)

@@ -345,3 +345,48 @@ def test_what_running_costs(source, cost):
     program = compile(source, {"self": COSTS, "text": STRING, "l": list_of(INT)})
     bindings = {"self": {"x": 1}, "text": "abcdefghijklmnopqrstuvwxyz", "l": [1, 2]}
     assert program.evaluate_with_cost(bindings)[1] == cost
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("ip('x')", 'IP Address "x" parse error during conversion from string: ParseAddr("x"): unable to parse IP'),
+        ("ip('1.2.3')", 'ParseAddr("1.2.3"): IPv4 address too short'),
+        ("ip('1.2.3.4.5')", 'ParseAddr("1.2.3.4.5"): IPv4 address too long'),
+        ("ip('256.1.1.1')", "IPv4 field has value >255"),
+        ("ip('1.2.03.4')", "IPv4 field has octet with leading zero"),
+        ("ip('1..2.3')", 'IPv4 field must have at least one digit (at ".2.3")'),
+        ("ip('1:2')", 'ParseAddr("1:2"): address string too short'),
+        ("ip('1::2::3')", 'multiple :: in address (at ":3")'),
+        ("ip('g::')", 'each colon-separated field must have at least one digit (at "g::")'),
+        ("ip('12345::')", 'each group must have 4 or less digits (at "12345::")'),
+        ("ip('%e')", "missing IPv6 address"),
+        ("ip('fe80::1%e')", 'IP address "fe80::1%e" with zone value is not allowed'),
+        ("ip('::ffff:1.2.3.4')", 'IPv4-mapped IPv6 address "::ffff:1.2.3.4" is not allowed'),
+        ("cidr('x')", "conversion from string: network address parse error during conversion from string: "
+                      "netip.ParsePrefix(\"x\"): no '/'"),
+        ("cidr('10.0.0.0/08')", 'netip.ParsePrefix("10.0.0.0/08"): bad bits after slash: "08"'),
+        ("cidr('10.0.0.0/33')", 'netip.ParsePrefix("10.0.0.0/33"): prefix length out of range'),
+        ("cidr('x/8')", 'netip.ParsePrefix("x/8"): ParseAddr("x"): unable to parse IP'),
+        ("cidr('fe80::1%e/64')", "IPv6 zones cannot be present in a prefix"),
+        ("cidr('::ffff:1.2.3.4/96')", 'IPv4-mapped IPv6 address "::ffff:1.2.3.4/96" is not allowed'),
+        ("semver('')", "Version string empty"),
+        ("semver('1.2')", "No Major.Minor.Patch elements found"),
+        ("semver('01.2.3')", 'Major number must not contain leading zeroes "01"'),
+        ("semver('1.x.3')", 'Invalid character(s) found in minor number "x"'),
+        ("semver('1.2.3-01')", 'Numeric PreRelease version must not contain leading zeroes "01"'),
+        ("semver('1.2.3-')", "Prerelease is empty"),
+        ("semver('1.2.3+')", "Build meta data is empty"),
+        ("semver('1.2.3+_')", 'Invalid character(s) found in build meta data "_"'),
+        ("quantity('10.0.0.1')", "quantities must match the regular expression"),
+        ("timestamp(x * 9223372036854775)", "timestamp overflow"),
+    ],
+)  # fmt: skip
+def test_what_a_text_is_not_is_told_in_the_words_of_upstreams_libraries(source, message):
+    with pytest.raises(EvaluationError) as failed:
+        value(source)
+    assert message in str(failed.value)
+    if source.startswith(("ip", "cidr", "semver")):
+        kind = source.partition("(")[0]
+        name = {"ip": "isIP", "cidr": "isCIDR", "semver": "isSemver"}[kind]
+        assert value(name + source.removeprefix(kind)) is False
