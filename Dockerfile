@@ -16,7 +16,7 @@ RUN python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml
  && rm /tmp/requirements.txt
 COPY . .
 ENV PYTHONPATH=/usr/src/kubarium PYTHONUNBUFFERED=1
-RUN python -m compileall -q .
+RUN python -m compileall -q -j 0 .
 ENTRYPOINT ["python", "-m", "kubarium.cluster.compose"]
 
 FROM control-plane AS node

@@ -39,7 +39,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 	  { $(SUDO) sh -c "$$INSTALL" install python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@$(BIN)/python -m compileall -q $(CODE)
+	@$(BIN)/python -m compileall -q -j 0 $(CODE)
 	@touch $@
 
 install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose

@@ -16,7 +16,7 @@ from tests.cluster.objects import BUSYBOX, NGINX, pod
 
 pytestmark = pytest.mark.cluster
 
-UPDATES = 499
+UPDATES = 99
 
 
 class One:
