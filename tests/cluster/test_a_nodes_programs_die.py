@@ -43,6 +43,14 @@ def runs(stories: Shell, name: str, namespace: str) -> list[tuple[str, int]]:
     return [(one["containerID"], one["restartCount"]) for one in containers(stories, name, namespace)]
 
 
+def told(stories: Shell, name: str, namespace: str) -> list[str]:
+    """What the events of a pod say, the oldest first: only they know why something was begun anew."""
+    events = stories.get("events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")[
+        "items"
+    ]
+    return [f"{one['lastTimestamp']} {one['reason']}: {one['message']}" for one in events]
+
+
 def ready(stories: Shell, name: str, namespace: str) -> None:
     stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
 
@@ -81,6 +89,7 @@ def test_a_node_whose_programs_die(stories: Shell, namespace: str) -> None:
     )
     for name in kept:
         ready(stories, name, namespace)
-        assert not [one for one in containers(stories, name, namespace) if was_restarted(one)], name
+        again = [one for one in containers(stories, name, namespace) if was_restarted(one)]
+        assert not again, (name, again, told(stories, name, namespace))
     assert runs(stories, "steady", namespace) == before
     until(lambda: not left_behind(stories, gone), what="nothing is left behind")
