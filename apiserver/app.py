@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apiserver import without_effect
+from apiserver import refused_flags
 from apiserver.admission.webhook_client import WebhookClient
 from apiserver.admission_assembly import assemble as assemble_admission
 from apiserver.authentication import token_assembly
@@ -61,7 +61,7 @@ from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.client.informer import Informers
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
-from kubarium.component_base import garbage, logging
+from kubarium.component_base import cycle_collector, logging
 from kubarium.component_base.clock import Clock, RealClock
 from kubarium.component_base.health import Health, always_well
 from kubarium.component_base.process import STOP_SECONDS, Process
@@ -76,13 +76,13 @@ _LISTED = ("/healthz", "/livez", "/metrics", "/readyz", "/version")  # on the st
 async def main(process: Process, options: Options, clock: Clock | None = None) -> None:
     """Connect to etcd, build the server, serve until the process stops."""
     clock = clock or RealClock()
-    without_effect.check(options)
+    refused_flags.check(options)
     encryption = await storage_assembly.encryption(options, _server_id(options), clock)
     etcd = storage_assembly.etcd(options, encryption, clock)
     cacher = Cacher(EtcdStorage(etcd, clock), clock)
     process.start("cacher", cacher.run())
     process.start("history", cacher.tidy())
-    process.start("garbage", garbage.tend(clock))
+    process.start("garbage", cycle_collector.tend(clock))
     compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
     process.start("compactor", compactor.run())
     signer = await token_assembly.signer(options, clock)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from apiserver.endpoints.passing import open_session
+from apiserver.endpoints.proxying import open_session
 from apiserver.registry.store import Registry
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, spec_of, status_of

@@ -15,7 +15,7 @@ from yarl import URL
 from apiserver.admission.plugin import CONNECT
 from apiserver.endpoints import translation, websocket
 from apiserver.endpoints.backends import Backends, Place
-from apiserver.endpoints.passing import repeat, upgrade_of, whole, why_not_reached
+from apiserver.endpoints.proxying import repeat, upgrade_of, whole, why_not_reached
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource

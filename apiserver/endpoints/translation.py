@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from apiserver.endpoints.backends import Backends, Place
-from apiserver.endpoints.passing import upgrade_of
+from apiserver.endpoints.proxying import upgrade_of
 from apiserver.endpoints.server import Scope
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object

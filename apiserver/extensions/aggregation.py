@@ -18,7 +18,7 @@ from urllib.parse import quote
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
 from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.openapi_merging import ForeignSchemas
-from apiserver.endpoints.passing import open_session, repeat, upgrade_of, whole, why_not_reached
+from apiserver.endpoints.proxying import open_session, repeat, upgrade_of, whole, why_not_reached
 from apiserver.extensions.foreign import BadAnswer, Door, read_group, read_schemas
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User

@@ -23,7 +23,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.client import client_authorities, kubeconfig
 from kubarium.client.client_authorities import ClientAuthorities
-from kubarium.client.door import Door, Rules, Vouchers
+from kubarium.client.delegated_access import Door, Rules, Vouchers
 from kubarium.client.rest import Client
 from kubarium.component_base import logging, profiling, serving
 from kubarium.component_base.clock import Clock

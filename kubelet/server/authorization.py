@@ -1,4 +1,4 @@
-"""The door of the kubelet: every page is a subresource of its node, `nodes/<part>`."""
+"""Who may see which page of the kubelet: each is a subresource of its node, `nodes/<part>`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubarium.apimachinery.object import Object
-from kubarium.client import door
-from kubarium.client.door import Rules, User
+from kubarium.client import delegated_access
+from kubarium.client.delegated_access import Rules, User
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
@@ -25,7 +25,7 @@ PARTS = {
 """First element of the path -> subresource of `nodes`; everything else is `proxy`."""
 
 
-class Door(door.Door):
+class Door(delegated_access.Door):
     """Asks whether the user may do this with this node."""
 
     def __init__(

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from apiserver.endpoints.connect import split_at_proxy
-from apiserver.endpoints.passing import why_not_reached
+from apiserver.endpoints.proxying import why_not_reached
 
 POD = "/api/v1/namespaces/proxy-1/pods/proxy-2:80/proxy"
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from apiserver import without_effect
+from apiserver import refused_flags
 from apiserver.authentication.authenticator import Authenticators
 from apiserver.authorization.authorizer import AlwaysAllow, Authorizers
 from apiserver.configuration import ConfigurationError
@@ -154,11 +154,11 @@ def write(path: Path, kind: str, version: str, **more: Any) -> str:
 
 
 def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
-    without_effect.check(Options(goaway_chance=0.02))
+    refused_flags.check(Options(goaway_chance=0.02))
     with pytest.raises(
         ConfigurationError, match=r"--goaway-chance can not be less than 0 or greater than 0.02"
     ):
-        without_effect.check(Options(goaway_chance=0.5))
+        refused_flags.check(Options(goaway_chance=0.5))
     direct = {"name": "cluster", "connection": {"proxyProtocol": "Direct"}}
     proxied = {
         "name": "etcd",
@@ -166,17 +166,17 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     }
     egress, version = tmp_path / "egress", "apiserver.k8s.io/v1beta1"
     file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct])
-    without_effect.check(Options(egress_selector_config_file=file))
+    refused_flags.check(Options(egress_selector_config_file=file))
     file = write(egress, "EgressSelectorConfiguration", version, egressSelections=[direct, proxied])
     unsupported = (
         r'egressSelections\[1\].connection.proxyProtocol: Unsupported value: "GRPC": supported values'
     )
     with pytest.raises(ConfigurationError, match=unsupported):
-        without_effect.check(Options(egress_selector_config_file=file))
+        refused_flags.check(Options(egress_selector_config_file=file))
     file = write(
         egress, "EgressSelectorConfiguration", version, egressSelections=[{**direct, "name": "elsewhere"}]
     )
     with pytest.raises(
         ConfigurationError, match=r'egressSelections\[0\].name: Unsupported value: "elsewhere"'
     ):
-        without_effect.check(Options(egress_selector_config_file=file))
+        refused_flags.check(Options(egress_selector_config_file=file))

@@ -16,7 +16,7 @@ import pytest
 from kubarium.apimachinery.errors import Forbidden
 from kubarium.client import client_authorities
 from kubarium.client.client_authorities import ClientAuthorities
-from kubarium.client.door import Door, Rules, Vouchers
+from kubarium.client.delegated_access import Door, Rules, Vouchers
 from kubarium.client.fake import FakeAPI
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.rest import Client

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kubarium.client.door import user_of
+from kubarium.client.delegated_access import user_of
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
 from kubarium.component_base.health import Health

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubarium.component_base import garbage
+from kubarium.component_base import cycle_collector
 from kubarium.component_base.clock import FakeClock
 
 
@@ -30,26 +30,26 @@ class Knot:
 
 async def test_cycles_go_sooner_or_later(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 100 << 20
-    monkeypatch.setattr(garbage, "resident_bytes", lambda: size)
-    monkeypatch.setattr(garbage, "FULL_SHARE", 1e9)  # however slow this machine is
+    monkeypatch.setattr(cycle_collector, "resident_bytes", lambda: size)
+    monkeypatch.setattr(cycle_collector, "FULL_SHARE", 1e9)  # however slow this machine is
     clock = FakeClock()
-    tending = asyncio.ensure_future(garbage.tend(clock))
+    tending = asyncio.ensure_future(cycle_collector.tend(clock))
     await clock.advance(0)
     young, old, growing = Knot(), Knot(), Knot()
     of_young, of_old, of_growing = weakref.ref(young), weakref.ref(old), weakref.ref(growing)
     del young
-    await clock.advance(garbage.INTERVAL)
+    await clock.advance(cycle_collector.INTERVAL)
     assert of_young() is None
     del old
-    await clock.advance(garbage.FULL_AFTER - 2 * garbage.INTERVAL)
+    await clock.advance(cycle_collector.FULL_AFTER - 2 * cycle_collector.INTERVAL)
     assert of_old() is not None
-    await clock.advance(garbage.INTERVAL)
+    await clock.advance(cycle_collector.INTERVAL)
     assert of_old() is None
     del growing
-    size += garbage.GROWTH // 2
-    await clock.advance(garbage.SOONEST + garbage.INTERVAL)
+    size += cycle_collector.GROWTH // 2
+    await clock.advance(cycle_collector.SOONEST + cycle_collector.INTERVAL)
     assert of_growing() is not None
-    size += garbage.GROWTH
-    await clock.advance(garbage.INTERVAL)
+    size += cycle_collector.GROWTH
+    await clock.advance(cycle_collector.INTERVAL)
     assert of_growing() is None
     tending.cancel()

@@ -1,4 +1,4 @@
-"""Who asks, and may they? The door of a program that lets the API server decide.
+"""Delegated authentication and authorization: a program lets the API server say who asks, and what they may.
 
 A client with a certificate of the cluster's authority is its common name with its organizations as groups; a front
 proxy, which has one of another authority, says in headers for whom it asks; a bearer token is shown to the API server

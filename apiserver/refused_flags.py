@@ -1,4 +1,4 @@
-"""What flags may ask for that does not exist here: it is refused, and not left away without a word.
+"""Flags that ask for what does not exist here: refused, and not left away without a word.
 
 Source: https://kubernetes.io/docs/reference/config-api/apiserver-config.v1beta1/ (EgressSelectorConfiguration)
 """
