@@ -55,7 +55,9 @@ class ReadRequestInfo:
 
         async def stamped(message: MutableMapping[str, Any]) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                message["headers"] = [*message.get("headers", ()), *more, *_common_headers(context)]
+                headers = message["headers"] = [*message.get("headers", ()), *more, *_common_headers(context)]
+                if not any(name.lower() == b"cache-control" for name, _ in headers):
+                    headers.append(_NEVER_KEPT)
             await send(message)
 
         await self._app(scope, receive, stamped)
@@ -85,6 +87,9 @@ class ReadRequestInfo:
         )
 
 
+_NEVER_KEPT = (b"cache-control", b"no-cache, private")  # unless the answer itself says otherwise
+
+
 def _fresh_id() -> str:
     """A UUID of version 4, in a third of the time: it must be different, not secret."""
     text = f"{random.getrandbits(128):032x}"
@@ -92,7 +97,7 @@ def _fresh_id() -> str:
 
 
 def _common_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
-    found = [(b"audit-id", context.audit_id.encode()), (b"cache-control", b"no-cache, private")]
+    found = [(b"audit-id", context.audit_id.encode())]
     if context.warnings:
         found += [(b"warning", header) for header in _warnings(context.warnings)]
     return found

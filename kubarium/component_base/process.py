@@ -11,6 +11,7 @@ sys.exit(run(main))
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -77,6 +78,12 @@ class Process:
         if error is not None:
             log.error("task %s failed: %s", task.get_name(), error, exc_info=error)
             self.stop(1)
+
+
+def allow_many_files() -> None:
+    """Open as many files and connections as the machine allows: Go's programs do so by themselves."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run(main: Callable[[Process], Awaitable[None]]) -> int:

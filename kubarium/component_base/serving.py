@@ -135,6 +135,11 @@ def _trusting(context: ssl.SSLContext, tls: TLS) -> None:
 
 MAX_HEAD = (1 << 20) + 4096
 """Bytes of a request line with its headers that Go's servers take."""
+HEAD_SECONDS = 32.0
+"""How long a request may take to say what it wants, the first one from when its connection is there.
+
+Source: k8s.io/apiserver/pkg/server/secure_serving.go (ReadHeaderTimeout)
+"""
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\n\r\n431 Request Header Fields Too Large"
@@ -150,6 +155,7 @@ class IdentifyingProtocol(HttpToolsProtocol):
     """
 
     _head: int | None = None  # bytes of a head that has begun and not ended
+    _patience: asyncio.TimerHandle | None = None  # while a head is waited for
 
     def connection_made(self, transport: Any) -> None:
         secured = transport.get_extra_info("ssl_object")
@@ -161,6 +167,11 @@ class IdentifyingProtocol(HttpToolsProtocol):
             "client_cert_der": secured.getpeercert(True) if certificate else None,
             "protocol": self,
         }
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_longer()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
@@ -170,6 +181,23 @@ class IdentifyingProtocol(HttpToolsProtocol):
                 self.transport.close()
                 return
         super().data_received(data)
+        if self._head is not None and self._patience is None:
+            self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        """Who never says what it wants is sent away, without a word, as by Go."""
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait_for_head()  # for the next one, that is, which has time until it is its turn
+            return
+        self.transport.close()
+
+    def _wait_no_longer(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def on_message_begin(self) -> None:
         self._head = 0
@@ -177,6 +205,7 @@ class IdentifyingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head = None
+        self._wait_no_longer()
         super().on_headers_complete()
 
     def _unsupported_upgrade_warning(self) -> None:

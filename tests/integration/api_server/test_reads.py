@@ -297,6 +297,12 @@ async def test_methods_on_what_is_no_resource(client: Client, paths: list[str], 
     assert found == dict.fromkeys(found, code)
 
 
+async def test_what_may_be_kept(client: Client) -> None:
+    kept = {"/openid/v1/jwks": "public, max-age=3600", "/version": "no-cache, private"}
+    for at, expected in kept.items():
+        assert (await client.fetch("GET", at)).headers["cache-control"] == expected
+
+
 async def test_components_are_looked_at(client: Client) -> None:
     found = await client.request("GET", "/api/v1/componentstatuses")
     names = [one["metadata"]["name"] for one in found["items"]]

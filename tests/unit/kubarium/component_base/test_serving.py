@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import uvicorn
 
+from kubarium.component_base import serving
 from kubarium.component_base.serving import IdentifyingProtocol, respond
 
 
@@ -18,6 +20,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.pieces: list[bytes] = []
         self.closed = False
+        self.ended = asyncio.Event()
 
     def write(self, data: Any) -> None:
         self.pieces.append(bytes(data))
@@ -30,6 +33,7 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+        self.ended.set()
 
     def pause_reading(self) -> None:
         """Nothing comes by itself."""
@@ -38,11 +42,15 @@ class Wire(asyncio.Transport):
         """Nothing comes by itself."""
 
 
-async def pieces_of(app: Any, *requests: bytes) -> list[bytes]:
+def protocol_of(app: Any) -> tuple[IdentifyingProtocol, uvicorn.server.ServerState]:
     config = uvicorn.Config(app, log_config=None, access_log=False, date_header=False, server_header=False)
     config.load()
     state = uvicorn.server.ServerState()
-    protocol = IdentifyingProtocol(config=config, server_state=state, app_state={})
+    return IdentifyingProtocol(config=config, server_state=state, app_state={}), state
+
+
+async def pieces_of(app: Any, *requests: bytes) -> list[bytes]:
+    protocol, state = protocol_of(app)
     wire = Wire()
     protocol.connection_made(wire)
     for request in requests:
@@ -115,3 +123,34 @@ async def test_a_head_without_an_end_is_not_collected_for_ever() -> None:
     head = b"GET / HTTP/1.1\r\nhost: x\r\nx-long: "
     found = await pieces_of(never, head, *[b"a" * (1 << 18)] * 5)
     assert lines(found)[0][0] == b"HTTP/1.1 431 Request Header Fields Too Large"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET"])
+async def test_a_head_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.0)
+    protocol, state = protocol_of(answer)
+    wire = Wire()
+    protocol.connection_made(wire)
+    if said:
+        protocol.data_received(said)
+    while state.tasks:
+        await asyncio.gather(*state.tasks)
+    await wire.ended.wait()
+    protocol.connection_lost(None)
+    assert len(wire.pieces) == said.count(b"\r\n\r\n")
+
+
+async def test_whoever_has_said_what_it_wants_is_not_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.0)
+    protocol, state = protocol_of(answer)
+    wire = Wire()
+    protocol.connection_made(wire)
+    protocol.data_received(b"POST /?slow HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nh")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not wire.closed
+    protocol.data_received(b"i")
+    while state.tasks:
+        await asyncio.gather(*state.tasks)
+    protocol.connection_lost(None)
+    assert wire.pieces[-1].endswith(b"slow")
