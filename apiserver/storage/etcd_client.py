@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 from apiserver.storage import etcd_messages as messages
 from apiserver.storage.etcd_messages import Answer, Event, KeyValue, Outcome
-from apiserver.storage.grpc_channel import CallFailed, Channel
 from apiserver.storage.interface import RevisionCompacted, StorageRefused, StorageUnavailable
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.grpc_channel import CallFailed, Channel
 
 log = logging.get(__name__)
 

@@ -8,6 +8,7 @@ Source: https://github.com/containerd/containerd/blob/main/docs/content-flow.md
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import platform
@@ -15,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import orjson
 
 from kubarium.component_base import wire
+from kubarium.component_base.grpc_channel import CallFailed, Channel, TooLate
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerRuntimeError
 
@@ -33,22 +34,31 @@ GC_ROOT = "containerd.io/gc.root"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MAX_DOCUMENT = 8 << 20  # bytes of a manifest or a configuration
 
-ERRORS = {
-    grpc.StatusCode.NOT_FOUND: interface.NotFound,
-    grpc.StatusCode.UNIMPLEMENTED: interface.Unsupported,
-    grpc.StatusCode.DEADLINE_EXCEEDED: interface.DeadlineExceeded,
-    grpc.StatusCode.UNAVAILABLE: interface.Unavailable,
-}
-
 
 class AlreadyThere(ContainerRuntimeError):
     """A snapshot of that name exists."""
 
 
+ERRORS: dict[str, type[ContainerRuntimeError]] = {
+    "ALREADY_EXISTS": AlreadyThere,
+    "NOT_FOUND": interface.NotFound,
+    "UNIMPLEMENTED": interface.Unsupported,
+    "DEADLINE_EXCEEDED": interface.DeadlineExceeded,
+    "UNAVAILABLE": interface.Unavailable,
+}
+
+
+def understood(error: CallFailed) -> ContainerRuntimeError:
+    """The runtime's error in the words of `interface.py`."""
+    if isinstance(error, TooLate):
+        return interface.DeadlineExceeded("context deadline exceeded")  # as Go says it
+    return ERRORS.get(error.code, ContainerRuntimeError)(error.details or error.code)
+
+
 class Views:
     """Read-only views of images, each under a key of the caller's."""
 
-    def __init__(self, channel: Any, snapshotter: str) -> None:
+    def __init__(self, channel: Channel, snapshotter: str) -> None:
         self._channel = channel
         self._snapshotter = snapshotter
 
@@ -106,20 +116,19 @@ class Views:
         raise interface.NotFound(f"no match for platform linux/{wanted} in manifest {digest}")
 
     async def _document(self, digest: str) -> dict[str, Any]:
-        read = self._channel.unary_stream(
-            f"/{CONTENT}/Read",
-            request_serializer=MESSAGES["ReadContentRequest"].SerializeToString,
-            response_deserializer=MESSAGES["ReadContentResponse"].FromString,
-        )
+        request = MESSAGES["ReadContentRequest"](digest=digest).SerializeToString()
+        read = self._channel.stream(f"{CONTENT}/Read", request, NAMESPACE, stays_open=False)
         data = b""
         try:
-            request = MESSAGES["ReadContentRequest"](digest=digest)
-            async for piece in read(request, timeout=TIMEOUT, metadata=NAMESPACE):
-                data += piece.data
-                if len(data) > MAX_DOCUMENT:
-                    raise ContainerRuntimeError(f"{digest} is too large for a manifest")
-        except grpc.aio.AioRpcError as error:
-            raise _translated(error) from error
+            async with asyncio.timeout(TIMEOUT), contextlib.aclosing(read):
+                async for piece in read:
+                    data += MESSAGES["ReadContentResponse"].FromString(piece).data
+                    if len(data) > MAX_DOCUMENT:
+                        raise ContainerRuntimeError(f"{digest} is too large for a manifest")
+        except CallFailed as error:
+            raise understood(error) from error
+        except TimeoutError as error:
+            raise interface.DeadlineExceeded("context deadline exceeded") from error
         found: dict[str, Any] = orjson.loads(data)
         return found
 
@@ -127,15 +136,12 @@ class Views:
         return await self._call(SNAPSHOTS, method, message, answer, snapshotter=self._snapshotter, **fields)
 
     async def _call(self, service: str, method: str, message: str, answer: str = "", **fields: Any) -> Any:
-        call = self._channel.unary_unary(
-            f"/{service}/{method}",
-            request_serializer=MESSAGES[f"{message}Request"].SerializeToString,
-            response_deserializer=MESSAGES[answer or f"{message}Response"].FromString,
-        )
+        request = MESSAGES[f"{message}Request"](**fields).SerializeToString()
         try:
-            return await call(MESSAGES[f"{message}Request"](**fields), timeout=TIMEOUT, metadata=NAMESPACE)
-        except grpc.aio.AioRpcError as error:
-            raise _translated(error) from error
+            found = await self._channel.call(f"{service}/{method}", request, TIMEOUT, NAMESPACE)
+        except CallFailed as error:
+            raise understood(error) from error
+        return MESSAGES[answer or f"{message}Response"].FromString(found)
 
 
 def chain(diff_ids: Sequence[str]) -> list[str]:
@@ -159,9 +165,3 @@ def _fields(mount: Any) -> dict[str, Any]:
         "target": mount.target,
         "options": list(mount.options),
     }
-
-
-def _translated(error: grpc.aio.AioRpcError) -> ContainerRuntimeError:
-    if error.code() is grpc.StatusCode.ALREADY_EXISTS:
-        return AlreadyThere(error.details() or "")
-    return ERRORS.get(error.code(), ContainerRuntimeError)(error.details() or str(error.code()))

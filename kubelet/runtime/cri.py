@@ -1,22 +1,23 @@
-"""The door to a runtime that speaks the CRI (containerd, CRI-O): one gRPC channel over a unix socket.
+"""The door to a runtime that speaks the CRI (containerd, CRI-O): one channel for gRPC over a unix socket.
 
 Every call has a deadline. Errors of gRPC become the errors of `interface.py` here and nowhere else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import grpc
 import orjson
 
 from kubarium.component_base import wire
+from kubarium.component_base.grpc_channel import CallFailed, Channel
 from kubelet.runtime import interface
-from kubelet.runtime.containerd import Views
+from kubelet.runtime.containerd import Views, understood
 from kubelet.runtime.interface import (
     Container,
     ContainerConfig,
@@ -39,7 +40,7 @@ MESSAGES = wire.load(Path(__file__).with_name("cri.proto"))
 
 RUNTIME_SERVICE = "runtime.v1.RuntimeService"
 IMAGE_SERVICE = "runtime.v1.ImageService"
-CONTAINERD_EVENTS = "/containerd.services.events.v1.Events/Subscribe"
+CONTAINERD_EVENTS = "containerd.services.events.v1.Events/Subscribe"
 # What was started was started by this kubelet, which looks at it then.
 TASK_EVENTS = 'namespace==k8s.io,topic~="/tasks/(exit|oom)"'
 
@@ -55,56 +56,28 @@ DEFAULT_SNAPSHOTTER = "overlayfs"
 STATES = (interface.CREATED, interface.RUNNING, interface.EXITED, interface.UNKNOWN)
 SANDBOX_STATES = (interface.READY, interface.NOT_READY)
 
-ERRORS = {
-    grpc.StatusCode.NOT_FOUND: interface.NotFound,
-    grpc.StatusCode.UNIMPLEMENTED: interface.Unsupported,
-    grpc.StatusCode.DEADLINE_EXCEEDED: interface.DeadlineExceeded,
-    grpc.StatusCode.UNAVAILABLE: interface.Unavailable,
-}
-
 
 class CRIRuntime:
     """`Runtime` over gRPC."""
 
     def __init__(self, endpoint: str, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
-        address = endpoint if "://" in endpoint else f"unix://{endpoint}"
-        self._channel = grpc.aio.insecure_channel(
-            address,
-            options=[
-                ("grpc.default_authority", "localhost"),
-                ("grpc.max_receive_message_length", 64 << 20),
-                # A restarted containerd is back within a second or two; the default waits up to two minutes.
-                ("grpc.initial_reconnect_backoff_ms", 200),
-                ("grpc.min_reconnect_backoff_ms", 5000),  # that a connection may take to come about
-                ("grpc.max_reconnect_backoff_ms", 2000),
-            ],
-        )
-        self._calls: dict[str, Any] = {}
+        self._channel = Channel(endpoint if "://" in endpoint else f"unix://{endpoint}")
         self._info: RuntimeInfo | None = None
         self._views: Views | None = None
 
     async def close(self) -> None:
-        await self._channel.close(None)
+        self._channel.close()
 
     async def _call(
         self, method: str, deadline: float | None = None, service: str = RUNTIME_SERVICE, **fields: Any
     ) -> Any:
-        call = self._calls.get(method)
-        if call is None:
-            call = self._calls[method] = self._channel.unary_unary(
-                f"/{service}/{method}",
-                request_serializer=MESSAGES[f"{method}Request"].SerializeToString,
-                response_deserializer=MESSAGES[f"{method}Response"].FromString,
-            )
+        request = MESSAGES[f"{method}Request"](**fields).SerializeToString()
         try:
-            return await call(MESSAGES[f"{method}Request"](**fields), timeout=deadline or self._timeout)
-        except grpc.aio.AioRpcError as error:
-            raise ERRORS.get(error.code(), ContainerRuntimeError)(
-                error.details() or str(error.code())
-            ) from error
-        except grpc.aio.UsageError as error:  # this process is ending, and has closed the channel
-            raise interface.Unavailable(str(error)) from error
+            answer = await self._channel.call(f"{service}/{method}", request, deadline or self._timeout)
+        except CallFailed as error:
+            raise understood(error) from error
+        return MESSAGES[f"{method}Response"].FromString(answer)
 
     # -- the runtime itself ----------------------------------------------------------------------------------------
 
@@ -344,22 +317,19 @@ class CRIRuntime:
 
     async def changes(self) -> AsyncIterator[str]:
         """containerd's task events; a CRI runtime that is not containerd says `Unsupported`."""
-        subscribe = self._channel.unary_stream(
-            CONTAINERD_EVENTS,
-            request_serializer=MESSAGES["SubscribeRequest"].SerializeToString,
-            response_deserializer=MESSAGES["Envelope"].FromString,
-        )
+        request = MESSAGES["SubscribeRequest"](filters=[TASK_EVENTS]).SerializeToString()
+        stream = self._channel.stream(CONTAINERD_EVENTS, request, stays_open=False)
         try:
-            async for envelope in subscribe(MESSAGES["SubscribeRequest"](filters=[TASK_EVENTS])):
-                if envelope.topic == "/tasks/exit":
-                    exited = MESSAGES["TaskExit"].FromString(envelope.event.value)
-                    if exited.id != exited.container_id:
-                        continue  # a command beside the main process: an exec probe, say
-                yield MESSAGES["TaskEvent"].FromString(envelope.event.value).container_id
-        except grpc.aio.AioRpcError as error:
-            raise ERRORS.get(error.code(), ContainerRuntimeError)(
-                error.details() or str(error.code())
-            ) from error
+            async with contextlib.aclosing(stream):
+                async for message in stream:
+                    envelope = MESSAGES["Envelope"].FromString(message)
+                    if envelope.topic == "/tasks/exit":
+                        exited = MESSAGES["TaskExit"].FromString(envelope.event.value)
+                        if exited.id != exited.container_id:
+                            continue  # a command beside the main process: an exec probe, say
+                    yield MESSAGES["TaskEvent"].FromString(envelope.event.value).container_id
+        except CallFailed as error:
+            raise understood(error) from error
 
 
 def _runtime_info(version: Any, status: Any) -> RuntimeInfo:

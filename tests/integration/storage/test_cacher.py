@@ -13,9 +13,9 @@ from apiserver.storage.cacher import Cacher
 from apiserver.storage.compaction import Compactor
 from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.etcd_client import EtcdClient
-from apiserver.storage.grpc_channel import Channel
 from apiserver.storage.interface import KeyNotFound, RevisionCompacted, StorageUnavailable
 from kubarium.component_base.clock import FakeClock
+from kubarium.component_base.grpc_channel import Channel
 from tests.integration.running import free_port
 from tests.integration.storage.etcd import Etcd
 

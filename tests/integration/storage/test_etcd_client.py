@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from apiserver.storage.etcd_client import EtcdClient, EtcdTLS
-from apiserver.storage.grpc_channel import CallFailed, Channel
 from apiserver.storage.interface import StorageRefused, StorageUnavailable
 from kubarium.component_base.certificates import Authority
+from kubarium.component_base.grpc_channel import CallFailed, Channel
 from tests.integration.storage.etcd import Etcd
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -9,8 +9,8 @@ from typing import Any
 import hpack
 import pytest
 
-from apiserver.storage import http2
-from apiserver.storage.http2 import Connection, Exchange, literal, named
+from kubarium.component_base import http2
+from kubarium.component_base.http2 import Connection, Exchange, literal, named
 
 GREETING = 2  # frames: our settings, our window
 END, HEADERS_END = http2.END_STREAM, http2.END_HEADERS
@@ -164,9 +164,10 @@ async def test_the_server_is_told_to_go_on(wire: Wire) -> None:
     assert len(await exchange.some()) == 1024
 
 
-async def test_parts_are_handed_out_as_they_come(wire: Wire) -> None:
-    exchange = wire.begin(in_parts=True)
-    assert (http2.DATA, 0, 1, b"body") in await wire.heard()  # and the request stays open
+@pytest.mark.parametrize("stays_open", [True, False])
+async def test_parts_are_handed_out_as_they_come(wire: Wire, stays_open: bool) -> None:
+    exchange = wire.begin(in_parts=True, stays_open=stays_open)
+    assert (http2.DATA, 0 if stays_open else END, 1, b"body") in await wire.heard()
     wire.say(http2.DATA, 0, 1, b"a")
     assert await exchange.some() == [b"a"]
     waiting = asyncio.ensure_future(exchange.some())

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
+from functools import partial
 from urllib.parse import unquote
 
-from apiserver.storage.http2 import Connection, Exchange, literal, named
+from kubarium.component_base.http2 import Connection, Exchange, literal, named
 
 CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -20,6 +21,8 @@ CODES = (
 )  # fmt: skip
 CONNECT_SECONDS = 5.0
 _POST, _HTTP, _HTTPS, _PATH, _AUTHORITY = b"\x83", b"\x86", b"\x87", 4, 1  # of HPACK's static table
+
+Metadata = tuple[tuple[str, str], ...]
 
 
 class CallFailed(Exception):
@@ -31,6 +34,13 @@ class CallFailed(Exception):
         self.details = details
 
 
+class TooLate(CallFailed):
+    """No answer came in time; a server that says so itself has more to say."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("DEADLINE_EXCEEDED", f"no answer within {seconds:g} s")
+
+
 class Channel:
     """One server. `url` is `https://host:port`, `http://host:port`, `unix://path` or `unixs://path`."""
 
@@ -40,21 +50,23 @@ class Channel:
         self._tls = (tls or ssl.create_default_context()) if scheme in ("https", "unixs") else None
         if self._tls is not None:
             self._tls.set_alpn_protocols(["h2"])
-        self._fields: dict[str, bytes] = {}  # of requests, by method
+        self._fields: dict[tuple[str, Metadata], bytes] = {}  # of requests, by method
+        self._closed = False
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up for good."""
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
         if self._connection is not None:
             self._connection.close()
 
-    async def call(self, method: str, message: bytes, seconds: float) -> bytes:
+    async def call(self, method: str, message: bytes, seconds: float, metadata: Metadata = ()) -> bytes:
         """Send a message, return the answer. Raises CallFailed."""
         connection = self._usable() or await self._connected()
-        exchange = connection.begin(self._fields_for(method), _framed(message))
+        exchange = connection.begin(self._fields_for(method, metadata), _framed(message))
         late = asyncio.get_running_loop().call_later(seconds, connection.give_up, exchange)
         try:
             await exchange.end()
@@ -62,17 +74,23 @@ class Channel:
             late.cancel()
             connection.release(exchange)
         if exchange.late:
-            raise CallFailed("DEADLINE_EXCEEDED", f"no answer within {seconds:g} s")
+            raise TooLate(seconds)
         _raise_failure(exchange)
         answer = b"".join(exchange.parts)
         if len(answer) < 5 or answer[0] or int.from_bytes(answer[1:5], "big") != len(answer) - 5:
             raise CallFailed("INTERNAL", "the answer is not one message")
         return answer[5:]
 
-    async def stream(self, method: str, message: bytes) -> AsyncGenerator[bytes]:
-        """Send a message, yield answers for as long as there are any. Raises CallFailed."""
+    async def stream(
+        self, method: str, message: bytes, metadata: Metadata = (), *, stays_open: bool = True
+    ) -> AsyncGenerator[bytes]:
+        """Send a message, yield answers for as long as there are any. Raises CallFailed.
+
+        The request `stays_open` where the method takes a stream of messages and ends with it.
+        """
         connection = self._usable() or await self._connected()
-        exchange = connection.begin(self._fields_for(method), _framed(message), in_parts=True)
+        fields = self._fields_for(method, metadata)
+        exchange = connection.begin(fields, _framed(message), in_parts=True, stays_open=stays_open)
         try:
             buffer = bytearray()
             while parts := await exchange.some():
@@ -95,18 +113,28 @@ class Channel:
 
     async def _connected(self) -> Connection:
         """A new connection, the same for all who ask meanwhile: whoever gives up does not take it from the others."""
+        if self._closed:
+            raise CallFailed("UNAVAILABLE", "this channel has been closed")
         if self._connecting is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(), name="etcd connection")
+            self._connecting = asyncio.get_running_loop().create_task(self._connect(), name="gRPC connection")
             self._connecting.add_done_callback(self._came)
+        connecting = self._connecting
         try:
-            return await asyncio.shield(self._connecting)
+            return await asyncio.shield(connecting)
         except OSError as error:
             raise CallFailed("UNAVAILABLE", f"cannot connect to {self.address}: {error}") from error
+        except asyncio.CancelledError:
+            if self._closed and connecting.cancelled():  # not who asks: the connection
+                raise CallFailed("UNAVAILABLE", "this channel has been closed") from None
+            raise
 
     def _came(self, connecting: asyncio.Task[Connection]) -> None:
         self._connecting = None
-        if not connecting.cancelled() and connecting.exception() is None:
-            self._connection = connecting.result()
+        if connecting.cancelled() or connecting.exception() is not None:
+            return
+        self._connection = connecting.result()
+        if self._closed:
+            self._connection.close()
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -115,7 +143,7 @@ class Channel:
             if self._unix:
                 name = "localhost" if self._tls is not None else None
                 transport, connection = await loop.create_unix_connection(
-                    Connection, self.address, ssl=self._tls, server_hostname=name
+                    partial(Connection, may_vanish=False), self.address, ssl=self._tls, server_hostname=name
                 )
             else:
                 host, _, port = self.address.rpartition(":")
@@ -129,14 +157,16 @@ class Channel:
                 raise ConnectionError("the server speaks no HTTP/2")
         return connection
 
-    def _fields_for(self, method: str) -> bytes:
-        found = self._fields.get(method)
+    def _fields_for(self, method: str, metadata: Metadata) -> bytes:
+        found = self._fields.get((method, metadata))
         if found is None:
             path, authority = f"/{method}".encode(), b"localhost" if self._unix else self.address.encode()
             found = _POST + (_HTTP if self._tls is None else _HTTPS)
             found += named(_PATH, path) + named(_AUTHORITY, authority)
             found += literal(b"content-type", b"application/grpc") + literal(b"te", b"trailers")
-            self._fields[method] = found
+            for name, value in metadata:
+                found += literal(name.encode(), value.encode())
+            self._fields[method, metadata] = found
         return found
 
 

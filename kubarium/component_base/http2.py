@@ -43,7 +43,7 @@ _known: dict[bytes, Fields] = {
     bytes.fromhex("20880f108b1d75d0620d263d4c4d6564"): _BEGINNING,  # the first one, which gives up the table
     bytes.fromhex("00889acac8b21234da8f013000899acac8b5254207317f00"): _END,
 }
-"""What etcd answers when all is well: reading anything else takes a library that loads slowly."""
+"""What etcd and containerd answer when all is well: reading anything else takes a library that loads slowly."""
 
 
 class ProtocolError(Exception):
@@ -63,13 +63,15 @@ class Exchange:
         "number",
         "parts",
         "received",
+        "stays_open",
         "unsent",
         "window",
     )
 
-    def __init__(self, number: int, body: bytes, in_parts: bool) -> None:
+    def __init__(self, number: int, body: bytes, in_parts: bool, stays_open: bool) -> None:
         self.number = number  # of its stream; 0: not begun yet
-        self.in_parts = in_parts  # the answer is of interest before its end, and the request stays open
+        self.in_parts = in_parts  # the answer is of interest before its end
+        self.stays_open = stays_open  # the request does not end before the answer does
         self.unsent = body
         self.window = 0  # bytes that the server still takes
         self.received = 0  # bytes that the server has not been told of
@@ -108,7 +110,8 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """Made by `create_connection`; when it is no longer `usable`, make another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_vanish: bool = True) -> None:
+        self._may_vanish = may_vanish  # without our being told: a program of this machine cannot
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._exchanges: dict[int, Exchange] = {}
@@ -132,9 +135,11 @@ class Connection(asyncio.Protocol):
 
     # -------------------------------------------------------------------------------------------------- sending
 
-    def begin(self, fields: bytes, body: bytes, *, in_parts: bool = False) -> Exchange:
+    def begin(
+        self, fields: bytes, body: bytes, *, in_parts: bool = False, stays_open: bool = False
+    ) -> Exchange:
         """Send a request: an encoded block of header fields, and a body that is not empty."""
-        exchange = Exchange(0, body, in_parts)
+        exchange = Exchange(0, body, in_parts, stays_open)
         if self._transport is None:
             exchange.ended, exchange.failure = True, "connection lost"
             return exchange
@@ -194,7 +199,7 @@ class Connection(asyncio.Protocol):
             at += size
             self._window -= size
             exchange.window -= size
-            ends = at == len(body) and not exchange.in_parts
+            ends = at == len(body) and not exchange.stays_open
             self._put(DATA, END_STREAM if ends else 0, exchange.number, part)
         exchange.unsent = body[at:] if at < len(body) else b""
 
@@ -219,7 +224,8 @@ class Connection(asyncio.Protocol):
         settings = ((_HEADER_TABLE_SIZE, 0), (_ENABLE_PUSH, 0), (_INITIAL_WINDOW, _LARGEST))
         self._put(SETTINGS, 0, 0, b"".join(_SETTING.pack(*setting) for setting in settings))
         self._put(WINDOW_UPDATE, 0, 0, _NUMBER.pack(_LARGEST - _DEFAULT_WINDOW))
-        self._listening = self._loop.call_later(SILENCE, self._listen)
+        if self._may_vanish:
+            self._listening = self._loop.call_later(SILENCE, self._listen)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end_all(f"connection lost: {error}" if error else "connection lost")
@@ -351,7 +357,7 @@ class Connection(asyncio.Protocol):
         """The exchange is over. Where the server may still think otherwise, tell it."""
         exchange.ended, exchange.failure = True, failure
         known = self._exchanges.pop(exchange.number, None) is not None
-        if known and (failure or exchange.unsent or exchange.in_parts):
+        if known and (failure or exchange.unsent or exchange.stays_open):
             self._put(RST_STREAM, 0, exchange.number, _NUMBER.pack(_CANCEL))
         if self._blocked:
             self._blocked = deque(waiting for waiting in self._blocked if waiting[0] is not exchange)
