@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, status_of, uid_of
 from kubarium.apimachinery.time import parse_time
 
 RESOURCE = {
@@ -100,8 +100,9 @@ def resource_metrics(summary: Object) -> str:
     )
 
 
-def cadvisor_metrics(summary: Object, cpus: int, memory: int) -> str:
-    """What dashboards ask of cAdvisor, as far as the runtime tells it."""
+def cadvisor_metrics(summary: Object, pods: Iterable[Object], cpus: int, memory: int) -> str:
+    """What dashboards ask of cAdvisor, as far as the runtime tells it; they look for series that have an image."""
+    known = {uid_of(pod): pod for pod in pods}
     blocks = [
         _block("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [f"machine_cpu_cores {cpus}"]),
         _block(
@@ -112,9 +113,10 @@ def cadvisor_metrics(summary: Object, cpus: int, memory: int) -> str:
         ),
     ]
     for name, (kind, help, read) in CADVISOR.items():
+        total = ',cpu="total"' if name == "container_cpu_usage_seconds_total" else ""
         lines = [
-            f'{name}{{container="{one["name"]}",id="/kubepods/pod{pod["podRef"]["uid"]}",{_pod_labels(pod)}}} '
-            f"{_number(read(one))}"
+            f'{name}{{container="{one["name"]}"{total},{_place(known.get(pod["podRef"]["uid"]), pod, one["name"])},'
+            f"{_pod_labels(pod)}}} {_number(read(one))}"
             for pod in summary["pods"]
             for one in pod["containers"]
         ]
@@ -128,6 +130,21 @@ def cadvisor_metrics(summary: Object, cpus: int, memory: int) -> str:
         ]
         blocks.append(_block(name, "counter", help, lines))
     return "".join(blocks)
+
+
+def _place(pod: Object | None, found: Object, container: str) -> str:
+    """Where a container lies below the cgroup of all pods, what it was made from, and its name at the runtime."""
+    status = status_of(pod or {})
+    statuses = [
+        one
+        for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for one in status.get(key) or []
+    ]
+    own: Object = next((one for one in statuses if one["name"] == container), {})
+    folder = {"Burstable": "/burstable", "BestEffort": "/besteffort"}.get(status.get("qosClass") or "", "")
+    id = (own.get("containerID") or "").rpartition("://")[2]
+    path = "/".join(filter(None, (f"/kubepods{folder}", f"pod{found['podRef']['uid']}", id)))
+    return f'id="{path}",image="{own.get("image") or ""}",name="{id}"'
 
 
 def _pod_labels(pod: Object) -> str:

@@ -16,7 +16,7 @@ import orjson
 
 from kubarium.component_base import wire
 from kubarium.component_base.grpc_channel import CallFailed, Channel
-from kubelet.runtime import interface
+from kubelet.runtime import interface, operations
 from kubelet.runtime.containerd import Views, understood
 from kubelet.runtime.interface import (
     Container,
@@ -73,10 +73,11 @@ class CRIRuntime:
         self, method: str, deadline: float | None = None, service: str = RUNTIME_SERVICE, **fields: Any
     ) -> Any:
         request = MESSAGES[f"{method}Request"](**fields).SerializeToString()
-        try:
-            answer = await self._channel.call(f"{service}/{method}", request, deadline or self._timeout)
-        except CallFailed as error:
-            raise understood(error) from error
+        with operations.counted(method):
+            try:
+                answer = await self._channel.call(f"{service}/{method}", request, deadline or self._timeout)
+            except CallFailed as error:
+                raise understood(error) from error
         return MESSAGES[f"{method}Response"].FromString(answer)
 
     # -- the runtime itself ----------------------------------------------------------------------------------------

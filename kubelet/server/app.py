@@ -105,7 +105,8 @@ class Server:
                 text = exposition.resource_metrics(await self._stats.summary())
                 await respond(send, 200, METRICS, text.encode())
             case ["metrics", "cadvisor"]:
-                text = exposition.cadvisor_metrics(await self._stats.summary(), *self._machine)
+                summary = await self._stats.summary()
+                text = exposition.cadvisor_metrics(summary, self._pods(), *self._machine)
                 await respond(send, 200, METRICS, text.encode())
             case ["metrics", "probes"]:
                 await respond(send, 200, METRICS, metrics.probes_page())
