@@ -172,7 +172,9 @@ class _Patching:
         if media_type == MERGE_PATCH:
             return lambda shown: merge_patch.apply(shown, patch)
         schema: Structural = self._endpoints.schemas.schema(self._kind) or ANY
-        return lambda shown: strategic_merge_patch.apply(shown, patch, schema)
+        # It is merged into fields of a type that is known: what it says of its kind is not heard.
+        type_meta = {"kind": self._kind.kind, "apiVersion": self._kind.api_version}
+        return lambda shown: strategic_merge_patch.apply(shown, patch, schema) | type_meta
 
     def _shown(self, current: Object) -> Object:
         """The object as the client sees it: in the row's version, through the subresource's window."""

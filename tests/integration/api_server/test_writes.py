@@ -115,6 +115,17 @@ async def test_a_patch_that_the_types_cannot_hold_is_shown(
 STRATEGIC = "strategic-merge"
 
 
+async def test_the_kind_in_a_strategic_merge_patch_is_not_heard(client: Client, namespace: str) -> None:
+    """Ansible's k8s_scale names the object in its patch of the scale; in a merge patch that is refused."""
+    deployments = client.resource("apps/v1", "deployments")
+    await deployments.create(deployment(), namespace)
+    wish = {"kind": "Deployment", "apiVersion": "apps/v1beta1", "spec": {"replicas": 7}}
+    scale = await deployments.patch("web", wish, namespace, subresource="scale", type="strategic")
+    assert (scale["kind"], scale["apiVersion"], scale["spec"]["replicas"]) == ("Scale", "autoscaling/v1", 7)
+    with pytest.raises(errors.Invalid, match="does not match the expected API version"):
+        await deployments.patch("web", wish, namespace, subresource="scale", type="merge")
+
+
 async def test_options_are_named_by_their_kind(client: Client, namespace: str) -> None:
     for query, problem in (
         ("dryRun=Some", 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: '),
