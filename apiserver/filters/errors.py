@@ -54,6 +54,8 @@ class Errors:
         body = error.plain_text.encode() or orjson.dumps(error.status()) + b"\n"
         media_type = b"text/plain; charset=utf-8" if error.plain_text else b"application/json"
         headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+        if error.plain_text:
+            headers.append((b"x-content-type-options", b"nosniff"))
         if error.retry_after:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"

@@ -96,7 +96,7 @@ class Fairness:
             _WAITS.observe(("false" if reason else "true", *where), time.perf_counter() - began)
         if reason:
             _REJECTED.add((*where, reason))
-            raise errors.TooManyRequests.after(RETRY_SECONDS)
+            raise errors.NoRoom.after(RETRY_SECONDS)
         _DISPATCHED.add(where)
         seat = _Seat(level, ticket)
         context.begun = seat.leave

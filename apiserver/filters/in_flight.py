@@ -28,7 +28,7 @@ class InFlight:
             await self._app(scope, receive, send)
             return
         if self._active[reads] >= limit and users.MASTERS not in context.user.groups:
-            raise errors.TooManyRequests.after(RETRY_SECONDS)
+            raise errors.NoRoom.after(RETRY_SECONDS)
         self._active[reads] += 1
         try:
             await self._app(scope, receive, send)

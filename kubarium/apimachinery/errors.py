@@ -244,6 +244,12 @@ class TooManyRequests(StatusError):
         return cls(message, {"retryAfterSeconds": seconds} if seconds else {})
 
 
+class NoRoom(TooManyRequests):
+    """The server has too much to do, and says so before it has looked at what is asked."""
+
+    plain_text = "Too many requests, please try again later.\n"
+
+
 class InternalError(StatusError):
     """The server's own fault."""
 
