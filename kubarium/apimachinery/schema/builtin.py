@@ -348,7 +348,21 @@ def _time(value: Any, where: Where, unknown: list[str]) -> Any:
 def _micro_time(value: Any, where: Where, unknown: list[str]) -> Any:
     if value is None or (type(value) is str and _MICROS(value)):
         return value
+    _check_six_digits(value)
     return format_micro_time(_parse_time(value))
+
+
+_MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
+
+
+def _check_six_digits(value: Any) -> None:
+    """Upstream reads a time with microseconds only where all six digits of them stand."""
+    match = _TIME(value) if type(value) is str else None
+    if match is None or re.fullmatch(r".{19}\.[0-9]{6}[Z+-].*", value):
+        return
+    digits = re.match(r"\.[0-9]{6}", value[19:])
+    rest, wanted = (value[26:], "Z07:00") if digits else (value[19:], ".000000")
+    raise _Wrong(f'parsing time "{value}" as "{_MICRO_LAYOUT}": cannot parse "{rest}" as "{wanted}"')
 
 
 def _int_or_string(value: Any, where: Where, unknown: list[str]) -> Any:

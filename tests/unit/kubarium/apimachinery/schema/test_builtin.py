@@ -125,3 +125,25 @@ def test_secrets_must_be_base64(schemas):
     assert normalize_builtin({"data": {"a": "AQ=="}}, gvk, schemas)[0] == {"data": {"a": "AQ=="}}
     with pytest.raises(BadRequest, match="illegal base64 data at input byte 1"):
         normalize_builtin({"data": {"a": "a!"}}, gvk, schemas)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.123456Z"),
+        ("2026-01-02T03:04:05.000000+01:00", "2026-01-02T02:04:05.000000Z"),
+        ("2026-01-02T03:04:05Z", 'cannot parse "Z" as ".000000"'),
+        ("2026-01-02T03:04:05.5Z", 'cannot parse ".5Z" as ".000000"'),
+        ("2026-01-02T03:04:05.1234567Z", 'cannot parse "7Z" as "Z07:00"'),
+    ],
+)
+def test_microseconds_have_six_digits(schemas, text, expected):
+    lease = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
+    obj = {"metadata": {"name": "a"}, "spec": {"renewTime": text}}
+    if expected.startswith("cannot"):
+        layout = "2006-01-02T15:04:05.000000Z07:00"
+        with pytest.raises(BadRequest) as refused:
+            normalize_builtin(obj, lease, schemas)
+        assert refused.value.message.endswith(f'parsing time "{text}" as "{layout}": {expected}')
+    else:
+        assert normalize_builtin(obj, lease, schemas)[0]["spec"]["renewTime"] == expected
