@@ -77,16 +77,21 @@ class Journal:
     def write(
         self, pod: PodInfo, moment: float, choice: Choice, message: str = "", seconds: float = 0.0
     ) -> None:
-        """Keep a decision, made at a `moment` of the monotonic clock; its totals are in the `row`."""
+        """Keep a decision, made at a `moment` of the monotonic clock; its totals are in the `row`.
+
+        The parts of its scores are the journal's own from now on.
+        """
         row, names = self._written, self._nodes.names
         verdict, parts = choice.verdict, choice.parts
         if parts is None:
             self.row()  # of the right length
         elif len(names) > ALL_PARTS_UP_TO:
             place = choice.place
-            parts = {plugin: scores.item(place) for plugin, scores in parts.items()}
+            for plugin, scores in parts.items():
+                parts[plugin] = scores.item(place)
         else:
-            parts = {plugin: scores.astype(np.int16) for plugin, scores in parts.items()}
+            for plugin, scores in parts.items():
+                parts[plugin] = scores.astype(np.int16)
         self._kept[row % len(self._kept)] = (verdict.refused, verdict.feasible if parts is None else None)
         self._entries.append((pod.key, moment, choice.node, message, seconds, names, row, parts))
         self._written = row + 1
