@@ -39,13 +39,21 @@ async def annotate(session: Session, words: tuple[str, ...], overwrite: bool) ->
 @with_session
 async def patch(session: Session, words: tuple[str, ...], text: str, form: Any, subresource: str) -> None:
     """Update fields of a resource."""
-    body = yaml.safe_load(text)
+    body = read_patch(text)
     for target in await _named(session, words):
         resource, where = session.resource(target.kind), session.where(target.kind)
         before = (await resource.get(target.name, where))["metadata"].get("resourceVersion")
         after = await resource.patch(target.name, body, where, type=form, subresource=subresource)
         same = after["metadata"].get("resourceVersion") == before
         say(f"{target.kind.full_name(target.name)} patched{' (no change)' if same else ''}")
+
+
+def read_patch(text: str) -> Any:
+    """A patch in JSON or YAML. Raises CommandFailed."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CommandFailed(f'unable to parse "{text}": {error}') from error
 
 
 @click.group("set")

@@ -7,6 +7,7 @@ import contextlib
 
 import click
 
+from kubarium.api.core.pod import status
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client import streams
@@ -24,6 +25,7 @@ DATA, FAILURE = 0, 1  # the two channels of the one port of a connection
 async def port_forward(session: Session, pod: str, ports: tuple[str, ...], address: str) -> None:
     """Forward one or more local ports to a pod."""
     found = await pod_of(session, pod)
+    require_running(found)
     host = "127.0.0.1" if address == "localhost" else address
     async with contextlib.AsyncExitStack() as stack:
         for local, remote in map(_pair, ports):
@@ -36,6 +38,12 @@ async def port_forward(session: Session, pod: str, ports: tuple[str, ...], addre
             bound = server.sockets[0].getsockname()[1]
             say(f"Forwarding from {host}:{bound} -> {remote}")
         await asyncio.Event().wait()
+
+
+def require_running(pod: Object) -> None:
+    """Raises CommandFailed for a pod that no port can lead into."""
+    if (phase := status.phase_of(pod)) != "Running":
+        raise CommandFailed(f"unable to forward port because pod is not running. Current status={phase}")
 
 
 def _pair(text: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from kubarium.apimachinery.errors import StatusError
 from kubarium.kubectl.__main__ import cli, refusal
 from kubarium.kubectl.commands import (
+    change,
     cp,
     create_access,
     create_networking,
@@ -23,6 +24,7 @@ from kubarium.kubectl.commands import (
     edit,
     events,
     nodes,
+    port_forward,
     scale,
     top,
 )
@@ -59,6 +61,15 @@ def pod(owner: str = "", phase: str = "Running", **spec: Any) -> Any:
         "spec": spec,
         "status": {"phase": phase},
     }
+
+
+def test_ports_lead_only_into_pods_that_run_and_patches_are_read_before_they_are_sent() -> None:
+    port_forward.require_running(pod())
+    with pytest.raises(CommandFailed, match="Current status=Pending"):
+        port_forward.require_running(pod(phase="Pending"))
+    assert change.read_patch('{"a": null}') == change.read_patch("a:") == {"a": None}
+    with pytest.raises(CommandFailed, match="unable to parse "):
+        change.read_patch('{"x"')
 
 
 def test_a_drain_leaves_what_would_come_back_and_refuses_what_would_be_lost() -> None:
