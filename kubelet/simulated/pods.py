@@ -122,6 +122,9 @@ class Pods:
             self._put(pod)
         elif uid_of(pod) in self._pods:
             self._pods[uid_of(pod)] = pod
+            if pod_status.is_ready(old) and not pod_status.is_ready(pod):
+                # Whoever took the node for dead may have said so; if it was us, there is nothing to send.
+                self.statuses.send_again(uid_of(pod))
 
     def _remove(self, pod: Object) -> None:
         uid = uid_of(pod)

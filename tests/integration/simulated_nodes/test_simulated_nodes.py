@@ -140,6 +140,12 @@ async def test_a_pod_runs_and_ends(story: Story) -> None:
     pod = await story.becomes("web", pod_status.is_ready)
     assert status_of(pod)["phase"] == "Running"
     assert status_of(pod)["podIP"].startswith("100.64.0.") and status_of(pod)["hostIP"] == "127.0.0.1"
+    # Somebody took the node for dead; it says again what is so.
+    condition = {"type": "Ready", "status": "False"}
+    patch = {"status": {"conditions": [condition]}}
+    changed = await story.pods.patch("web", patch, story.namespace, type="strategic", subresource="status")
+    assert not pod_status.is_ready(changed)
+    await story.becomes("web", pod_status.is_ready)
     path = f"/api/v1/namespaces/{story.namespace}/pods/web"
     text = await story.client.request("GET", f"{path}/log")
     assert "simulated node sim-1" in text
