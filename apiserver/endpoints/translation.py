@@ -138,7 +138,10 @@ async def _carry(far: Far, names: Sequence[str], socket: WebSocket) -> bytes:
 
 
 async def _listen(far: Far, streams: dict[int, spdy.Stream], socket: WebSocket) -> None:
-    """What the client says goes to the kubelet, until the client is gone."""
+    """What the client says goes to the kubelet, until the client is gone.
+
+    A process that reads is then let to its end, as it may not have got all yet: a copied file is sent and left alone.
+    """
     while message := await socket.receive():
         channel, content = message[0], message[1:]
         if channel == CLOSE and content[:1]:
@@ -147,7 +150,12 @@ async def _listen(far: Far, streams: dict[int, spdy.Stream], socket: WebSocket) 
         elif channel in streams and channel != ERROR:
             streams[channel].write(content)
         await far.writer.drain()
-    far.writer.close()
+    await socket.close()
+    if STREAMS["stdin"] in streams:
+        streams[STREAMS["stdin"]].close()
+        await far.writer.drain()
+    else:
+        far.writer.close()
 
 
 async def _pass_on(

@@ -34,6 +34,8 @@ class Kubelet:
     """Answers logs with lines, upgrades with an echo, everything else with a page."""
 
     heads: list[str] = field(default_factory=list)
+    read: bytearray = field(default_factory=bytearray)  # what a process was told
+    ended: bool = False  # was it told that this was all, and not hung up on?
     port: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -81,7 +83,9 @@ class Kubelet:
             streams = SPDYChannels(side)
             await streams.open(4)
             while (said := await streams.receive()) is not None and said[0] != CLOSE:
+                self.read += said[1]
                 await streams.send(STDOUT if said[0] == STDIN else STDERR, said[1].upper())
+            self.ended = said is not None and not reader.at_eof()
             await streams.send(ERROR, orjson.dumps(ENDED_WITH_3))
             await streams.close()
         writer.close()
@@ -200,6 +204,18 @@ async def test_channels_of_a_web_socket_become_streams(
         assert (status["reason"], status["message"]) == ("NonZeroExitCode", text)
         assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
     assert "X-Stream-Protocol-Version: v4.channel.k8s.io" in kubelet.heads[-1]
+
+
+async def test_what_was_sent_arrives_though_the_client_has_gone(
+    api_server: ApiServer, pod: str, kubelet: Kubelet
+) -> None:
+    """Who copies a file into a pod sends it and hangs up."""
+    path = f"{pod}/exec?container=main&command=cat&stdin=true&stdout=true&stderr=true"
+    async with web_socket(api_server, path, "v5.channel.k8s.io") as socket:
+        await socket.send_bytes(b"\x00" + b"hello" * 20_000)
+    await asyncio.wait(kubelet.connections, timeout=60)
+    assert bytes(kubelet.read) == b"hello" * 20_000
+    assert kubelet.ended
 
 
 async def test_a_tunnel_within_a_web_socket_reaches_a_port(
