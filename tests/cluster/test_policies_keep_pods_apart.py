@@ -44,6 +44,8 @@ def test_policies_keep_pods_apart(stories: Shell, namespace: str) -> None:
             )
 
     reach(on_node_1=True, on_node_2=True)
+    web_ip = "jsonpath={.spec.clusterIP}"
+    address = stories.kubectl("get", "service", "web", "-n", namespace, "-o", web_ip).strip()
     stories.apply(policy("nobody", podSelector={}, policyTypes=["Ingress"]), namespace=namespace)
     reach(on_node_1=False, on_node_2=False)
 
@@ -60,5 +62,13 @@ def test_policies_keep_pods_apart(stories: Shell, namespace: str) -> None:
     )
     stories.apply(quiet, namespace=namespace)
     reach(on_node_2=False)
+    hasty = pod("hasty", "sh", "-c", f"curl -s -m 3 http://{address}/name || echo refused", nodeName="node-2")
+    hasty["metadata"]["labels"] = {"friend": "yes"}  # isolated from its first packet on
+    hasty["spec"]["containers"][0]["image"] = NGINX
+    hasty["spec"]["restartPolicy"] = "Never"
+    stories.apply(hasty, namespace=namespace)
+    ended = "--for=jsonpath={.status.phase}=Succeeded"
+    stories.kubectl("wait", "pod/hasty", "-n", namespace, ended, "--timeout=300s")
+    assert stories.kubectl("logs", "hasty", "-n", namespace).strip() == "refused"
     stories.kubectl("delete", "networkpolicy", "--all", "-n", namespace)
     reach(on_node_1=True, on_node_2=True)
