@@ -140,6 +140,8 @@ HEAD_SECONDS = 32.0
 
 Source: k8s.io/apiserver/pkg/server/secure_serving.go (ReadHeaderTimeout)
 """
+GOODBYE_SECONDS = 0.5
+"""How long a stopping server waits for an idle client to agree to the end of TLS. Go's servers do not wait at all."""
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\n\r\n431 Request Header Fields Too Large"
@@ -198,6 +200,11 @@ class IdentifyingProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():  # nothing was under way
+            self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
 
     def on_message_begin(self) -> None:
         self._head = 0
