@@ -12,7 +12,6 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from kubarium.apimachinery import quantity
@@ -23,7 +22,7 @@ from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.catalog import Catalog
 from kubarium.apimachinery.schema.structural import Structural
-from kubarium.apimachinery.time import format_micro_time, format_time
+from kubarium.apimachinery.time_layout import RFC3339, RFC3339_MICRO, Reading, TimeWrong, read_time
 
 Where = tuple[Any, ...] | None
 """The way from the root, as nested pairs `(parent, step)`: cheap to make, read only when something is wrong. A step
@@ -320,49 +319,38 @@ def _quantity(value: Any, where: Where, unknown: list[str]) -> Any:
     raise _Wrong(quantity.FORMAT_WRONG)
 
 
-_SECONDS = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ").fullmatch
-_MICROS = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}Z").fullmatch
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)").fullmatch
+# Only times that surely are some, as they are written: all others are read with care.
+_DATE = (
+    r"(?!0001)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+)
+_CLOCK = r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+_SECONDS = re.compile(rf"{_DATE}{_CLOCK}Z", re.ASCII).fullmatch
+_MICROS = re.compile(rf"{_DATE}{_CLOCK}\.\d{{6}}Z", re.ASCII).fullmatch
 
 
-def _parse_time(value: Any) -> datetime:
+def _parsed_time(value: Any, layout: str) -> Reading:
     if type(value) is not str:
         raise _Wrong(f"json: cannot unmarshal {_shown(value)} into Go value of type string")
-    match = _TIME(value)
     try:
-        if match is not None:
-            fraction = f".{match[2][:6]:0<6}" if match[2] else ""
-            return datetime.fromisoformat(f"{match[1]}{fraction}{match[3]}").astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    text = value.replace('"', '\\"')
-    raise _Wrong(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"')
+        return read_time(value, layout)
+    except TimeWrong as error:
+        raise _Wrong(str(error)) from None
 
 
 def _time(value: Any, where: Where, unknown: list[str]) -> Any:
-    if value is None or (type(value) is str and _SECONDS(value)):
-        return value
-    return format_time(_parse_time(value))
+    return _time_of(value, _SECONDS, RFC3339, micro=False)
 
 
 def _micro_time(value: Any, where: Where, unknown: list[str]) -> Any:
-    if value is None or (type(value) is str and _MICROS(value)):
+    return _time_of(value, _MICROS, RFC3339_MICRO, micro=True)
+
+
+def _time_of(value: Any, usual: Callable[[str], re.Match[str] | None], layout: str, micro: bool) -> Any:
+    if value is None or (type(value) is str and usual(value)):
         return value
-    _check_six_digits(value)
-    return format_micro_time(_parse_time(value))
-
-
-_MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
-
-
-def _check_six_digits(value: Any) -> None:
-    """Upstream reads a time with microseconds only where all six digits of them stand."""
-    match = _TIME(value) if type(value) is str else None
-    if match is None or re.fullmatch(r".{19}\.[0-9]{6}[Z+-].*", value):
-        return
-    digits = re.match(r"\.[0-9]{6}", value[19:])
-    rest, wanted = (value[26:], "Z07:00") if digits else (value[19:], ".000000")
-    raise _Wrong(f'parsing time "{value}" as "{_MICRO_LAYOUT}": cannot parse "{rest}" as "{wanted}"')
+    reading = _parsed_time(value, layout)
+    return None if reading.is_zero() else reading.text(micro)
 
 
 def _int_or_string(value: Any, where: Where, unknown: list[str]) -> Any:

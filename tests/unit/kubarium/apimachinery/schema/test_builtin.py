@@ -130,6 +130,28 @@ def test_secrets_must_be_base64(schemas):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("2026-01-02T3:04:05+01:00", "2026-01-02T02:04:05Z"),
+        ("9999-12-31T23:59:59-01:00", "10000-01-01T00:59:59Z"),
+        ("2028-02-29T00:00:00Z", "2028-02-29T00:00:00Z"),
+        ("0001-01-01T00:00:00Z", None),
+    ],
+)
+def test_times_are_kept_in_utc(schemas, text, expected):
+    pod = {"metadata": {"name": "a", "creationTimestamp": text}}
+    read, _ = normalize_builtin(pod, GroupVersionKind("", "v1", "Pod"), schemas)
+    assert read["metadata"].get("creationTimestamp") == expected
+
+
+@pytest.mark.parametrize("text", ["2026-02-30T00:00:00Z", "2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z"])
+def test_a_day_that_is_not_is_refused(schemas, text):
+    pod = {"metadata": {"name": "a", "creationTimestamp": text}}
+    with pytest.raises(BadRequest, match=f'parsing time "{text}": day out of range$'):
+        normalize_builtin(pod, GroupVersionKind("", "v1", "Pod"), schemas)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.123456Z"),
         ("2026-01-02T03:04:05.000000+01:00", "2026-01-02T02:04:05.000000Z"),
         ("2026-01-02T03:04:05Z", 'cannot parse "Z" as ".000000"'),
