@@ -17,6 +17,7 @@ from kubarium.apimachinery.cel.functions import EvaluationError, function
 from kubarium.apimachinery.cel.nodes import UInt
 from kubarium.apimachinery.cel.types import Type, named
 from kubarium.apimachinery.cel.values import NUMBERS, ORDERED, int64, uint64
+from kubarium.apimachinery.time_layout import RFC3339, TimeWrong, read_time
 
 
 def _no_conversion(value: Any, wanted: str) -> EvaluationError:
@@ -162,25 +163,40 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """RFC 3339, or a plain date as the schema format `date` has it."""
+    """RFC 3339, or a plain date as the schema format `date` has it; the zone stays what it is."""
     try:
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment.astimezone(UTC)  # what lies before or after all years is none
     except (ValueError, OverflowError):
-        raise EvaluationError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse') from None
+        raise EvaluationError(f'parsing time "{text}" as "{RFC3339}": cannot parse') from None
+    return moment
 
 
 def timestamp_text(moment: datetime) -> str:
-    """RFC 3339 without needless zeros."""
+    """RFC 3339 in the zone of the moment, without needless zeros."""
+    seconds, zone = (text := moment.replace(microsecond=0).isoformat())[:19], text[19:]
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{seconds}{fraction}{'Z' if zone == '+00:00' else zone}"
+
+
+def timestamp_of(text: str) -> datetime:
+    """What `timestamp` makes of a text: it has to be RFC 3339."""
+    try:
+        read_time(text, RFC3339)
+        return parse_timestamp(text)
+    except (TimeWrong, EvaluationError):
+        raise _no_conversion(text, "google.protobuf.Timestamp") from None
 
 
 @function("duration | string -> duration", "duration | duration -> duration")
 def _to_duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    return parse_duration(value)
+    try:
+        return parse_duration(value)
+    except EvaluationError:
+        raise _no_conversion(value, "google.protobuf.Duration") from None
 
 
 @function(
@@ -190,7 +206,7 @@ def _to_timestamp(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, int):
-        return parse_timestamp(value)
+        return timestamp_of(value)
     try:
         return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
@@ -206,6 +222,14 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name) if name else UTC
     except (ValueError, OSError, KeyError):
         raise EvaluationError(f"unknown time zone {name}") from None
+
+
+def _within(moment: datetime, zone: tzinfo) -> datetime:
+    """The moment as the clocks of a zone show it."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        raise EvaluationError("timestamp overflow") from None
 
 
 _PARTS = {
@@ -232,9 +256,9 @@ def _truncated(number: int, size: int) -> int:
 
 def _register_parts() -> None:
     for name, part in _PARTS.items():
-        function(f"timestamp.{name} | -> int")(lambda moment, part=part: part(moment))
+        function(f"timestamp.{name} | -> int")(lambda moment, part=part: part(_within(moment, UTC)))
         function(f"timestamp.{name} | string -> int")(
-            lambda moment, zone, part=part: part(moment.astimezone(_zone(zone)))
+            lambda moment, zone, part=part: part(_within(moment, _zone(zone)))
         )
     for name, size in _DURATION_PARTS.items():
         function(f"duration.{name} | -> int")(

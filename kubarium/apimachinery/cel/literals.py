@@ -10,7 +10,7 @@ from kubarium.apimachinery.cel.nodes import Literal, MakeList, MakeMap, Node
 CONVERSIONS = frozenset(("bool", "bytes", "double", "duration", "int", "string", "timestamp", "uint", "type"))
 CHECKS: dict[str, Callable[[str], object]] = {
     "duration": conversions.parse_duration,
-    "timestamp": conversions.parse_timestamp,
+    "timestamp": conversions.timestamp_of,
     "matches": standard.compiled_pattern,
 }
 """Functions whose last argument, where it is a literal, is looked at when the expression is compiled."""

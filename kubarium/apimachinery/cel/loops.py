@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubarium.apimachinery.cel import values
+from kubarium.apimachinery.cel import conversions
 from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.cel.program import Env, Run, Typed, spend, truth
 from kubarium.apimachinery.cel.types import BOOL, DYN, Type, list_of, map_of
@@ -22,7 +22,10 @@ def _pairs(value: Any, count: int) -> Any:
         return enumerate(value) if count == 2 else value
     if isinstance(value, Mapping):
         return value.items() if count == 2 else value
-    raise values.no_overload()
+    shown = "types." + conversions.kind_of(value).rpartition(".")[2].title()
+    if count == 2:
+        raise EvaluationError(f"unsupported comprehension range type: {shown}")
+    raise EvaluationError(f"got '{shown}', expected iterable type")
 
 
 def _turns(target: Run, slots: Sequence[int], cost: int) -> Callable[[Env], Any]:

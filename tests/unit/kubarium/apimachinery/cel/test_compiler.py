@@ -135,6 +135,20 @@ def test_the_libraries(source, expected):
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("string(timestamp('1999-12-31T23:59:59.120+01:00'))", "1999-12-31T23:59:59.12+01:00"),
+        ("string(timestamp('1999-12-31T23:59:59-00:00'))", "1999-12-31T23:59:59Z"),
+        ("string(timestamp('1999-12-31T23:59:59+01:00') + duration('1s'))", "2000-01-01T00:00:00+01:00"),
+        ("timestamp('2000-01-01T00:30:00+01:00').getHours()", 23),
+        ("timestamp('2000-01-01T00:30:00+01:00') == timestamp('1999-12-31T23:30:00Z')", True),
+    ],
+)
+def test_a_time_keeps_its_zone_and_is_told_in_utc(source, expected):
+    assert value(source) == expected
+
+
+@pytest.mark.parametrize(
     ("source", "message"),
     [
         ("1 / 0", "division by zero"),
@@ -144,6 +158,10 @@ def test_the_libraries(source, expected):
         ("d.s + 1", "no such overload"),
         ("d.s && true", "no such overload"),
         ("quantity('x')", "quantities must match"),
+        ("d.s.all(a, true)", "got 'types.String', expected iterable type"),
+        ("dyn(1).all(a, b, true)", "unsupported comprehension range type: types.Int"),
+        ("duration(d.s)", "type conversion error from 'string' to 'google.protobuf.Duration'"),
+        ("timestamp(d.s)", "type conversion error from 'string' to 'google.protobuf.Timestamp'"),
         ("optional.none().value()", "optional.none() dereference"),
     ],
 )
