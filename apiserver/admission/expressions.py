@@ -95,20 +95,17 @@ class Conditions:
 
     def hold(self, conditions: Sequence[Object], bindings: Mapping[str, Any]) -> bool:
         """Are all true? A false one settles it, whatever becomes of the others. Raises ExpressionFailed."""
-        failed: ExpressionFailed | None = None
+        failed: dict[str, None] = {}
         for condition in conditions:
+            text = condition.get("expression") or ""
             try:
-                if (
-                    self._expressions.evaluate(condition.get("expression") or "", bindings, types.BOOL)
-                    is not True
-                ):
+                if self._expressions.evaluate(text, bindings, types.BOOL) is not True:
                     return False
             except ExpressionFailed as error:
-                failed = failed or ExpressionFailed(
-                    f"expression '{condition.get('expression')}' resulted in error: {error}"
-                )
-        if failed is not None:
-            raise failed
+                failed[f"expression '{text}' resulted in error: {error}"] = None
+        if failed:
+            told = ", ".join(failed)
+            raise ExpressionFailed(f"[{told}]" if len(failed) > 1 else told)
         return True
 
 

@@ -10,7 +10,7 @@ from apiserver.admission.plugin import Attributes
 from apiserver.admission.webhook_client import Convert, Versions
 from kubarium.api.admissionregistration import matching
 from kubarium.apimachinery import errors, labels
-from kubarium.apimachinery.group_version import join
+from kubarium.apimachinery.group_version import join, split
 from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -23,6 +23,10 @@ PluralOf = Callable[[str, str], tuple[str, bool] | None]
 
 class ParamsMissing(Exception):
     """The parameters that a binding refers to cannot be had."""
+
+
+class KindUnknown(ParamsMissing):
+    """Nothing is served of the kind that a policy takes its parameters from, whatever a binding says."""
 
 
 _REVIEWS = (
@@ -183,8 +187,12 @@ class Policies:
     async def _params(self, kind: Object, reference: Object, attributes: Attributes) -> list[Object]:
         served = self._plural_of(kind.get("apiVersion") or "", kind.get("kind") or "")
         if served is None:
-            raise ParamsMissing(f"failed to find resource referenced by paramKind: '{kind.get('kind')}'")
+            group, version = split(kind.get("apiVersion") or "")
+            wanted = f"{group}/{version}, Kind={kind.get('kind')}"
+            raise KindUnknown(f"failed to find resource referenced by paramKind: '{wanted}'")
         plural, namespaced = served
+        if reference.get("namespace") and not namespaced:
+            raise ParamsMissing("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
         namespace = (reference.get("namespace") or attributes.namespace) if namespaced else ""
         if namespaced and not namespace:
             raise ParamsMissing(

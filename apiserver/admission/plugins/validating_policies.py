@@ -23,7 +23,7 @@ from apiserver.admission.expressions import (
     bindings_of,
 )
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
-from apiserver.admission.policy_matching import Case, Match, ParamsMissing, Policies
+from apiserver.admission.policy_matching import Case, KindUnknown, Match, ParamsMissing, Policies
 from apiserver.admission.variables import Variables
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel import types
@@ -86,8 +86,9 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
                 cases = await self._policies.cases(policy, binding, attributes)
             except ParamsMissing as error:
                 if closed:
-                    failure = Failure(f"failed to configure binding: {error}")
-                    denials.append(_denial(attributes, policy, binding, failure))
+                    sort, of = ("policy", None) if isinstance(error, KindUnknown) else ("binding", binding)
+                    failure = Failure(f"failed to configure {sort}: {error}")
+                    denials.append(_denial(attributes, policy, of, failure))
                 continue
             for case in cases:
                 denials += self._judge(attributes, case, {**bindings, "params": case.params}, notes)
@@ -114,11 +115,9 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
             else:
                 denials += self._act(attributes, case, failure)
         for annotation in spec.get("auditAnnotations") or ():
-            try:
-                self._take_note(metered, annotation, bindings, notes)
-            except ExpressionFailed as error:
-                if closed:
-                    denials.append(_denial(attributes, case.policy, case.binding, Failure(str(error))))
+            problem = take_note(metered, annotation, bindings, notes, closed)
+            if problem:
+                denials.append(_denial(attributes, case.policy, case.binding, Failure(problem)))
         return denials
 
     def _failures(self, metered: Metered, spec: Object, bindings: dict[str, Any]) -> Iterator[Failure]:
@@ -154,24 +153,6 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         return plain if not said or "\n" in said or len(said.encode()) > _LONGEST_MESSAGE else said
 
     @staticmethod
-    def _take_note(
-        metered: Metered, annotation: Object, bindings: dict[str, Any], notes: dict[str, list[str]]
-    ) -> None:
-        """An audit annotation; the same said by several bindings is said once. Raises ExpressionFailed."""
-        text = annotation.get("valueExpression") or ""
-        value = metered.evaluate(text, bindings)
-        if value is None:
-            return
-        if not isinstance(value, str):
-            raise ExpressionFailed(
-                f"valueExpression '{text}' resulted in unsupported return type: {kind_of(value)}. "
-                "Return type must be either string or null."
-            )
-        said, known = value.strip()[:_LONGEST_NOTE], notes.setdefault(annotation.get("key") or "", [])
-        if said and said not in known:
-            known.append(said)
-
-    @staticmethod
     def _act(attributes: Attributes, case: Case, failure: Failure) -> list[errors.StatusError]:
         """Warn, note or deny, as the binding says."""
         policy, binding = case.policy, case.binding
@@ -181,11 +162,41 @@ class ValidatingAdmissionPolicy(AdmissionPlugin):
         if "Audit" in actions:
             note = [{"message": failure.message, "policy": name_of(policy), "binding": name_of(binding),
                      "expressionIndex": failure.index, "validationActions": actions}]  # fmt: skip
-            attributes.context.audit_annotations[_AUDIT] = orjson.dumps(note).decode()
+            attributes.context.audit_annotations.setdefault(_AUDIT, orjson.dumps(note).decode())
         if "Warn" in actions:
             who = f"ValidatingAdmissionPolicy '{name_of(policy)}' with binding '{name_of(binding)}'"
             attributes.context.warn(f"Validation failed for {who}: {failure.message}")
         return [_denial(attributes, policy, binding, failure)] if "Deny" in actions else []
+
+
+def take_note(
+    metered: Metered,
+    annotation: Object,
+    bindings: dict[str, Any],
+    notes: dict[str, list[str]],
+    closed: bool,
+) -> str:
+    """An audit annotation; the same said by several bindings is said once. Why there is none to be taken."""
+    text = annotation.get("valueExpression") or ""
+    try:
+        value = metered.evaluate(text, bindings)
+    except ExpressionFailed as error:
+        return f"expression '{text}' resulted in error: {error}" if closed else ""
+    if value is None:
+        return ""
+    if not isinstance(value, str):  # refused whatever the policy says of failures
+        return (
+            f"valueExpression '{text}' resulted in unsupported return type: {kind_of(value)}. "
+            "Return type must be either string or null."
+        )
+    said, key = _shortened(value.strip()), annotation.get("key") or ""
+    if said and said not in notes.get(key, ()):
+        notes.setdefault(key, []).append(said)
+    return ""
+
+
+def _shortened(text: str) -> str:
+    return text.encode()[:_LONGEST_NOTE].decode(errors="ignore")
 
 
 def _count(case: Case, failure: Failure, action: str) -> None:

@@ -5,13 +5,14 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from kubarium.api.admissionregistration import expressions
 from kubarium.apimachinery.cel import types
 from kubarium.apimachinery.cel.nodes import CompileError
 from kubarium.apimachinery.cel.types import Type
-from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource, join
+from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionResource
 from kubarium.apimachinery.object import Object, spec_of
 
 MAX_TYPES = 10
@@ -19,15 +20,16 @@ _ALL = "*"
 
 
 def resources_of(policy: Object) -> list[GroupVersionResource]:
-    """What the policy matches by name, without wildcards and subresources; not more than can be checked."""
-    found: dict[GroupVersionResource, None] = {}
+    """What each rule of the policy matches by name, without wildcards and subresources; at most ten."""
+    found: set[GroupVersionResource] = set()
     for rule in (spec_of(policy).get("matchConstraints") or {}).get("resourceRules") or ():
-        for group in rule.get("apiGroups") or ():
-            for version in rule.get("apiVersions") or ():
-                for resource in rule.get("resources") or ():
-                    if _ALL not in (group, version) and _ALL not in resource and "/" not in resource:
-                        found[GroupVersionResource(group, version, resource)] = None
-    return sorted(found)[:MAX_TYPES]
+        groups, versions = rule.get("apiGroups") or (), rule.get("apiVersions") or ()
+        if any(_ALL in name for name in (*groups, *versions)):
+            continue  # one that may be any takes those beside it along
+        named = [name for name in rule.get("resources") or () if not {_ALL, "/"} & set(name)]
+        places = itertools.product(sorted(groups), sorted(versions), sorted(named))
+        found.update(itertools.starmap(GroupVersionResource, itertools.islice(places, MAX_TYPES)))
+    return sorted(found)
 
 
 def warnings(
@@ -37,10 +39,11 @@ def warnings(
     found = []
     for field, text in _expressions(policy):
         problems = []
-        for kind, kind_type in kinds.items():
+        for kind, kind_type in sorted(kinds.items(), key=lambda pair: pair[0]):
             problem = _problem(policy, text, kind_type, params)
             if problem:
-                problems.append(f"{join(kind.group, kind.version)}, Kind={kind.kind}: {problem}")
+                name = f"{kind.group}/{kind.version}, Kind={kind.kind}"  # the core group has no name
+                problems.append(f"{name}: compilation failed: {problem}\n")
         if problems:
             found.append({"fieldRef": field, "warning": "\n".join(problems)})
     return found

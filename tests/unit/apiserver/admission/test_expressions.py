@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apiserver.admission.expressions import ExpressionFailed, Expressions, Metered, OutOfBudget
+from apiserver.admission.expressions import Conditions, ExpressionFailed, Expressions, Metered, OutOfBudget
 from kubarium.apimachinery.cel import types
 
 
@@ -16,3 +16,18 @@ def test_expressions_of_a_policy_share_a_budget() -> None:
     with pytest.raises(OutOfBudget, match="due to running out of cost budget"):
         metered.evaluate("object.x == 1", bindings, types.BOOL)
     assert issubclass(OutOfBudget, ExpressionFailed)
+
+
+def test_all_conditions_that_fail_are_told_unless_one_is_false() -> None:
+    conditions = [
+        {"expression": "object.y"},
+        {"expression": "object.z == 1"},
+        {"expression": "object.x == 1"},
+    ]
+    with pytest.raises(ExpressionFailed) as failed:
+        Conditions(Expressions()).hold(conditions, {"object": {"x": 1}})
+    assert str(failed.value) == (
+        "[expression 'object.y' resulted in error: no such key: y, "
+        "expression 'object.z == 1' resulted in error: no such key: z]"
+    )
+    assert not Conditions(Expressions()).hold(conditions, {"object": {"x": 2}})

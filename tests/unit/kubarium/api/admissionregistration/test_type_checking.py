@@ -62,6 +62,31 @@ def test_only_resources_that_are_named_are_checked() -> None:
     assert type_checking.resources_of(policy()) == [GroupVersionResource("apps", "v1", "deployments")]
 
 
+def test_a_rule_for_any_group_is_not_checked_and_others_for_ten_resources() -> None:
+    anywhere = policy()
+    anywhere["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = ["*", "apps"]
+    assert type_checking.resources_of(anywhere) == []
+    many = policy()
+    many["spec"]["matchConstraints"]["resourceRules"] *= 2
+    many["spec"]["matchConstraints"]["resourceRules"][1] = {
+        "apiGroups": [""], "apiVersions": ["v1"], "resources": [f"r{number:02}" for number in range(12)],
+    }  # fmt: skip
+    assert [place.resource for place in type_checking.resources_of(many)] == [
+        *(f"r{number:02}" for number in range(10)), "deployments",
+    ]  # fmt: skip
+
+
+def test_kinds_are_told_in_order_and_the_core_group_without_a_name() -> None:
+    kind = openapi_types.type_of_kind(DOCUMENT, KIND)
+    assert kind is not None
+    pods = GroupVersionKind("", "v1", "Pod")
+    (found,) = type_checking.warnings(policy({"expression": "object.x"}), {KIND: kind, pods: kind}, None)
+    first, second = found["warning"].split("\n\n")
+    assert first.startswith("/v1, Kind=Pod: compilation failed: ERROR: ")
+    assert second.startswith("apps/v1, Kind=Deployment: compilation failed: ERROR: ")
+    assert second.endswith("^\n")
+
+
 def test_what_fits_warns_of_nothing() -> None:
     variables = [{"name": "n", "expression": "object.spec.replicas"}]
     texts = [
@@ -80,8 +105,8 @@ def test_confused_types_are_named_as_upstream_does() -> None:
     first, second = check(policy(confused))
     assert first["fieldRef"] == "spec.validations[0].expression"
     assert first["warning"] == (
-        "apps/v1, Kind=Deployment: ERROR: <input>:1:22: found no matching overload for '_>_' applied to "
-        "'(int, string)'\n | object.spec.replicas > '1'\n | .....................^"
+        "apps/v1, Kind=Deployment: compilation failed: ERROR: <input>:1:22: found no matching overload for '_>_' "
+        "applied to '(int, string)'\n | object.spec.replicas > '1'\n | .....................^\n"
     )
     assert second["fieldRef"] == "spec.validations[0].messageExpression"
     assert "found no matching overload for '_+_' applied to '(string, int)'" in second["warning"]
