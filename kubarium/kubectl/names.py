@@ -93,7 +93,7 @@ class Names:
     async def targets(self, words: Sequence[str]) -> list[Target]:
         """`pods`, `pod web db`, `pod/web svc/db`, `deploy,svc` -> what is meant."""
         if not words:
-            raise WrongArguments("You must specify the type of resource to get.")
+            raise WrongArguments("Required resource not specified.")
         if any("/" in word for word in words):
             return [await self._slashed(word) for word in words]
         kinds = [kind for word in words[0].split(",") for kind in await self._one_or_category(word)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubarium.api.core.pod import status
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl.names import Target
-from kubarium.kubectl.session import CommandFailed, Session
+from kubarium.kubectl.session import CommandFailed, Session, warn
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -29,8 +29,8 @@ async def pod_of(session: Session, word: str) -> Object:
     return found[0]
 
 
-def container_of(pod: Object, wanted: str) -> str:
-    """The named container, or the one that a person means."""
+def container_of(pod: Object, wanted: str, quiet: bool = False) -> str:
+    """The named container, or the one that a person means; a choice among several is said on stderr."""
     names: list[str] = [container["name"] for container in pod["spec"]["containers"]]
     others = pod["spec"].get("initContainers") or []
     others = others + (pod["spec"].get("ephemeralContainers") or [])
@@ -40,7 +40,17 @@ def container_of(pod: Object, wanted: str) -> str:
             raise CommandFailed(f"container {wanted} not found in pod {name_of(pod)}_{namespace_of(pod)}")
         return wanted
     annotated = str((pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER))
-    return annotated if annotated in known else names[0]
+    if annotated in known:
+        return annotated
+    if len(known) > 1 and not quiet:
+        warn(f'Defaulted container "{names[0]}" out of: {_all_containers(pod)}')
+    return names[0]
+
+
+def _all_containers(pod: Object) -> str:
+    """`a, b, c (ephem), d (init)`."""
+    sorts = (("containers", ""), ("ephemeralContainers", " (ephem)"), ("initContainers", " (init)"))
+    return ", ".join(each["name"] + mark for field, mark in sorts for each in pod["spec"].get(field) or [])
 
 
 async def _selector(session: Session, target: Target) -> str:

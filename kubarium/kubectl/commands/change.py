@@ -9,6 +9,7 @@ import click
 import yaml
 
 from kubarium.apimachinery.object import Object
+from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl.names import Target
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
@@ -16,19 +17,21 @@ from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 @click.command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--overwrite", is_flag=True)
+@dry.option
 @with_session
-async def label(session: Session, words: tuple[str, ...], overwrite: bool) -> None:
+async def label(session: Session, words: tuple[str, ...], overwrite: bool, dry_run: str) -> None:
     """Update the labels on a resource."""
-    await _set_metadata(session, words, "labels", overwrite, "labeled")
+    await _set_metadata(session, words, "labels", overwrite, dry.told("labeled", dry_run), dry_run)
 
 
 @click.command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--overwrite", is_flag=True)
+@dry.option
 @with_session
-async def annotate(session: Session, words: tuple[str, ...], overwrite: bool) -> None:
+async def annotate(session: Session, words: tuple[str, ...], overwrite: bool, dry_run: str) -> None:
     """Update the annotations on a resource."""
-    await _set_metadata(session, words, "annotations", overwrite, "annotated")
+    await _set_metadata(session, words, "annotations", overwrite, dry.told("annotated", dry_run), dry_run)
 
 
 @click.command()
@@ -36,16 +39,26 @@ async def annotate(session: Session, words: tuple[str, ...], overwrite: bool) ->
 @click.option("-p", "--patch", "text", required=True)
 @click.option("--type", "form", type=click.Choice(["strategic", "merge", "json"]), default="strategic")
 @click.option("--subresource", default="")
+@dry.option
 @with_session
-async def patch(session: Session, words: tuple[str, ...], text: str, form: Any, subresource: str) -> None:
+async def patch(
+    session: Session, words: tuple[str, ...], text: str, form: Any, subresource: str, dry_run: str
+) -> None:
     """Update fields of a resource."""
     body = read_patch(text)
     for target in await _named(session, words):
         resource, where = session.resource(target.kind), session.where(target.kind)
-        before = (await resource.get(target.name, where))["metadata"].get("resourceVersion")
-        after = await resource.patch(target.name, body, where, type=form, subresource=subresource)
-        same = after["metadata"].get("resourceVersion") == before
-        say(f"{target.kind.full_name(target.name)} patched{' (no change)' if same else ''}")
+        before = await resource.get(target.name, where, subresource=subresource)
+        after = await dry.patch(session, target, body, dry_run, type=form, subresource=subresource)
+        same = after is not None and _state(after) == _state(before)
+        done = f"patched{' (no change)' if same else ''}"
+        say(f"{target.kind.full_name(target.name)} {dry.told(done, dry_run)}")
+
+
+def _state(obj: Object) -> Object:
+    """What a change changes; a trial leaves the resource version alone, so that does not tell."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return {**obj, "metadata": metadata}
 
 
 def read_patch(text: str) -> Any:
@@ -63,8 +76,9 @@ def set_group() -> None:
 
 @set_group.command()
 @click.argument("words", nargs=-1, required=True)
+@dry.option
 @with_session
-async def image(session: Session, words: tuple[str, ...]) -> None:
+async def image(session: Session, words: tuple[str, ...], dry_run: str) -> None:
     """Update the image of a pod template: `set image deployment/web nginx=nginx:2`."""
     pairs = dict(word.split("=", 1) for word in words if "=" in word)
     for target in await _named(session, [word for word in words if "=" not in word]):
@@ -81,12 +95,12 @@ async def image(session: Session, words: tuple[str, ...]) -> None:
         ]
         spec: Object = {"containers": chosen}
         body = {"spec": spec if obj["kind"] == "Pod" else {"template": {"spec": spec}}}
-        await resource.patch(target.name, body, where, type="strategic")
-        say(f"{target.kind.full_name(target.name)} image updated")
+        await dry.patch(session, target, body, dry_run, type="strategic")
+        say(f"{target.kind.full_name(target.name)} {dry.told('image updated', dry_run)}")
 
 
 async def _set_metadata(
-    session: Session, words: Sequence[str], field: str, overwrite: bool, done: str
+    session: Session, words: Sequence[str], field: str, overwrite: bool, done: str, dry_run: str
 ) -> None:
     changes: dict[str, str | None] = {}
     for word in words:
@@ -103,7 +117,7 @@ async def _set_metadata(
         for key, wanted in changes.items():
             if wanted is not None and present.get(key, wanted) != wanted and not overwrite:
                 raise CommandFailed(f"'{key}' already has a value ({present[key]}), and --overwrite is false")
-        await resource.patch(target.name, {"metadata": {field: changes}}, where)
+        await dry.patch(session, target, {"metadata": {field: changes}}, dry_run)
         say(f"{target.kind.full_name(target.name)} {done}")
 
 

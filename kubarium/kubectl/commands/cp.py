@@ -17,7 +17,7 @@ import orjson
 from kubarium.apimachinery.object import Object
 from kubarium.client import streams
 from kubarium.kubectl.commands.exec import open_exec
-from kubarium.kubectl.pods import pod_of
+from kubarium.kubectl.pods import container_of, pod_of
 from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 
 PIECE = 32 * 1024  # bytes of one message
@@ -50,6 +50,7 @@ async def cp(session: Session, source: str, destination: str, container: str) ->
     if remote.namespace:
         session = session.within(remote.namespace)
     pod = await pod_of(session, remote.pod)
+    container = container_of(pod, container)
     if here.pod:
         await _fetch(session, pod, container, here.path, Path(there.path))
     else:

@@ -32,7 +32,28 @@ def with_output(command: Any) -> Any:
     return command
 
 
-@click.group(invoke_without_command=True)
+ALIASES = {
+    "cj": "cronjob",
+    "cm": "configmap",
+    "deploy": "deployment",
+    "ing": "ingress",
+    "ns": "namespace",
+    "pc": "priorityclass",
+    "pdb": "poddisruptionbudget",
+    "resourcequota": "quota",
+    "sa": "serviceaccount",
+    "svc": "service",
+}
+
+
+class Kinds(click.Group):
+    """The kinds that can be made from a few words, by their long and short names."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, ALIASES.get(name, name))
+
+
+@click.group(cls=Kinds, invoke_without_command=True)
 @click.option("-f", "--filename", "files", multiple=True)
 @with_output
 @click.pass_context

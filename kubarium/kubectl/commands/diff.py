@@ -15,9 +15,10 @@ from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl import manifests
 from kubarium.kubectl.commands.apply import place
 from kubarium.kubectl.printers import document
-from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, with_session
+from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, warn, with_session
 
 PROGRAM = "KUBECTL_EXTERNAL_DIFF"
+TROUBLE = 2  # as diff itself says it
 MASK = ("***", "*** (before)", "*** (after)")
 
 
@@ -43,7 +44,7 @@ async def diff(
         tempfile.TemporaryDirectory(prefix="LIVE-") as live,
         tempfile.TemporaryDirectory(prefix="MERGED-") as merged,
     ):
-        for obj in manifests.read(files, recursive):
+        for obj in _read(files, recursive):
             kind = await session.names.of_object(obj)
             place(session, kind, obj)
             resource = session.resource(kind)
@@ -67,6 +68,15 @@ async def diff(
         raise CommandFailed(f"exit status {code}")
     if code:
         raise SystemExit(code)
+
+
+def _read(files: tuple[str, ...], recursive: bool) -> list[Object]:
+    """The files' objects; one that cannot be read is no difference, so the exit code must not say 1."""
+    try:
+        return manifests.read(files, recursive)
+    except manifests.ManifestError as error:
+        warn(f"error: {error}")
+        raise SystemExit(TROUBLE) from error
 
 
 def mask(before: Object | None, after: Object) -> None:

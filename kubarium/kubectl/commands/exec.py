@@ -36,7 +36,8 @@ async def exec_command(session: Session, pod: str, command: tuple[str, ...], **f
     if not words:
         raise CommandFailed("you must specify at least one command for the container")
     found = await pod_of(session, pod)
-    code = await run_in_pod(session, found, flags["container"], words, flags["stdin"], flags["terminal"])
+    container = container_of(found, flags["container"], flags["quiet"])
+    code = await run_in_pod(session, found, container, words, flags["stdin"], flags["terminal"])
     if code:
         warn(f"command terminated with exit code {code}")
         raise SystemExit(code)

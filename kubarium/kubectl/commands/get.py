@@ -16,6 +16,12 @@ from kubarium.kubectl.names import Kind, Target
 from kubarium.kubectl.printers import TABLE_ACCEPT, TablePrinter, document
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
+API_RESOURCES_HINT = 'Use "kubectl api-resources" for a complete list of supported resources.'
+EXPLAIN_HINT = (
+    'Use "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).\n'
+    "See 'kubectl get -h' for help and examples"
+)
+
 
 @click.command()
 @click.argument("words", nargs=-1)
@@ -53,6 +59,9 @@ async def get(session: Session, words: tuple[str, ...], files: tuple[str, ...], 
 
 
 async def _targets(session: Session, words: Sequence[str], files: Sequence[str]) -> list[Target]:
+    if not files and not words:
+        warn(f"You must specify the type of resource to get. {API_RESOURCES_HINT}\n")
+        raise CommandFailed(f"Required resource not specified.\n{EXPLAIN_HINT}")
     if not files:
         return await session.names.targets(words)
     objects = manifests.read(files)

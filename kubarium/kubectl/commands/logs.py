@@ -11,7 +11,7 @@ import click
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.component_base.options import parse_duration
 from kubarium.kubectl.pods import container_of, pods_of
-from kubarium.kubectl.session import CommandFailed, Session, with_session
+from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 
 
 @click.command()
@@ -32,7 +32,7 @@ async def logs(session: Session, words: tuple[str, ...], **flags: Any) -> None:
     """Print the logs for a container in a pod."""
     sources = [
         (pod, container)
-        for pod in await _pods(session, words, flags)
+        for pod in await pods_to_read(session, words, flags)
         for container in _containers(pod, flags)
     ]
     if flags["follow"]:
@@ -42,7 +42,8 @@ async def logs(session: Session, words: tuple[str, ...], **flags: Any) -> None:
             await _print(session, pod, container, flags)
 
 
-async def _pods(session: Session, words: tuple[str, ...], flags: Any) -> list[Object]:
+async def pods_to_read(session: Session, words: tuple[str, ...], flags: Any) -> list[Object]:
+    """The pods of a selector, or the one that is meant; of several behind one word that is said."""
     if flags["selector"]:
         pods = session.client.resource("v1", "pods")
         found: list[Object] = (await pods.list(session.namespace, label_selector=flags["selector"]))["items"]
@@ -51,7 +52,10 @@ async def _pods(session: Session, words: tuple[str, ...], flags: Any) -> list[Ob
         raise CommandFailed("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.")
     if len(words) > 1:
         flags["container"] = flags["container"] or words[1]
-    return (await pods_of(session, words[0]))[:1]
+    found = await pods_of(session, words[0])
+    if len(found) > 1:
+        warn(f"Found {len(found)} pods, using pod/{name_of(found[0])}")
+    return found[:1]
 
 
 def _containers(pod: Object, flags: Any) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kubarium.apimachinery.object import Object, name_of
+from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl.evictions import CannotDrain, Drain, DrainOptions
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
@@ -17,21 +18,23 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("-l", "--selector", default="")
+@dry.option
 @with_session
-async def cordon(session: Session, names: tuple[str, ...], selector: str) -> None:
+async def cordon(session: Session, names: tuple[str, ...], selector: str, dry_run: str) -> None:
     """Mark nodes as unschedulable."""
     for node in await _nodes(session, names, selector):
-        await _set_unschedulable(session, node, True)
+        await _set_unschedulable(session, node, True, dry_run)
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("-l", "--selector", default="")
+@dry.option
 @with_session
-async def uncordon(session: Session, names: tuple[str, ...], selector: str) -> None:
+async def uncordon(session: Session, names: tuple[str, ...], selector: str, dry_run: str) -> None:
     """Mark nodes as schedulable."""
     for node in await _nodes(session, names, selector):
-        await _set_unschedulable(session, node, False)
+        await _set_unschedulable(session, node, False, dry_run)
 
 
 @click.command()
@@ -68,9 +71,15 @@ async def drain(session: Session, names: tuple[str, ...], selector: str, **flags
 @click.option("-l", "--selector", default="")
 @click.option("--all", "everything", is_flag=True)
 @click.option("--overwrite", is_flag=True)
+@dry.option
 @with_session
 async def taint(
-    session: Session, words: tuple[str, ...], selector: str, everything: bool, overwrite: bool
+    session: Session,
+    words: tuple[str, ...],
+    selector: str,
+    everything: bool,
+    overwrite: bool,
+    dry_run: str,
 ) -> None:
     """Update the taints on one or more nodes."""
     kind, *rest = words
@@ -90,10 +99,11 @@ async def taint(
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},
             "spec": {"taints": after},
         }
-        await session.client.resource("v1", "nodes").patch(name_of(node), patch)
-        say(
-            f"node/{name_of(node)} {'modified' if additions and removals else 'tainted' if additions else 'untainted'}"
-        )
+        if dry_run != "client":
+            nodes = session.client.resource("v1", "nodes")
+            await nodes.patch(name_of(node), patch, dry_run=dry_run == "server")
+        done = "modified" if additions and removals else "tainted" if additions else "untainted"
+        say(f"node/{name_of(node)} {dry.told(done, dry_run)}")
 
 
 def read_taints(words: Sequence[str]) -> tuple[list[Object], list[Object]]:
@@ -150,10 +160,12 @@ async def _nodes(
     return [await nodes.get(name.removeprefix("node/").removeprefix("nodes/")) for name in names]
 
 
-async def _set_unschedulable(session: Session, node: Object, value: bool) -> None:
+async def _set_unschedulable(session: Session, node: Object, value: bool, dry_run: str = "none") -> None:
     before = node["spec"].get("unschedulable", False)
-    if before != value:
+    if before != value and dry_run != "client":
         patch = {"spec": {"unschedulable": value or None}}
-        await session.client.resource("v1", "nodes").patch(name_of(node), patch)
+        nodes = session.client.resource("v1", "nodes")
+        await nodes.patch(name_of(node), patch, dry_run=dry_run == "server")
     word = "cordoned" if value else "uncordoned"
-    say(f"node/{name_of(node)} {'already ' if before == value else ''}{word}")
+    done = f"{'already ' if before == value else ''}{word}"
+    say(f"node/{name_of(node)} {dry.told(done, dry_run)}")

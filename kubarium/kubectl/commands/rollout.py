@@ -13,6 +13,9 @@ from kubarium.apimachinery import owners
 from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.component_base.options import parse_duration
+from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl.describers import containers
+from kubarium.kubectl.describers.page import Page
 from kubarium.kubectl.names import Target
 from kubarium.kubectl.printers import columns
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
@@ -141,6 +144,12 @@ async def history(session: Session, words: tuple[str, ...], revision: int) -> No
     """View rollout history."""
     target = await _one(session, words)
     sets = await _replica_sets(session, target)
+    if revision:
+        if revision not in sets:
+            raise CommandFailed("unable to find the specified revision")
+        shown = revision_template(sets[revision])
+        say(f"{target.kind.full_name(target.name)} with revision #{revision}\n{template_text(shown)}")
+        return
     say(target.kind.full_name(target.name))
     rows = [
         [str(number), _annotations(each).get(CHANGE_CAUSE, "<none>")] for number, each in sorted(sets.items())
@@ -151,8 +160,9 @@ async def history(session: Session, words: tuple[str, ...], revision: int) -> No
 @rollout.command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--to-revision", default=0, type=int)
+@dry.option
 @with_session
-async def undo(session: Session, words: tuple[str, ...], to_revision: int) -> None:
+async def undo(session: Session, words: tuple[str, ...], to_revision: int, dry_run: str) -> None:
     """Undo a previous rollout."""
     target = await _one(session, words)
     sets = await _replica_sets(session, target)
@@ -163,8 +173,27 @@ async def undo(session: Session, words: tuple[str, ...], to_revision: int) -> No
     template = sets[to_revision or sorted(sets)[-2]]["spec"]["template"]
     (template["metadata"].get("labels") or {}).pop(HASH_LABEL, None)
     patch = [{"op": "replace", "path": "/spec/template", "value": template}]
-    await session.resource(target.kind).patch(target.name, patch, session.namespace, type="json")
-    say(f"{target.kind.full_name(target.name)} rolled back")
+    await dry.patch(session, target, patch, dry_run, type="json")
+    done = template_text(template) if dry_run == "client" else "rolled back"
+    say(f"{target.kind.full_name(target.name)} {dry.told(done, dry_run)}")
+
+
+def revision_template(replica_set: Object) -> Object:
+    """The pods that a revision made, with the reason for it among their annotations."""
+    template: Object = replica_set["spec"]["template"]
+    cause = _annotations(replica_set).get(CHANGE_CAUSE)
+    if not cause:
+        return template
+    metadata = template["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), CHANGE_CAUSE: cause}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
+
+
+def template_text(template: Object) -> str:
+    """A pod template as `describe` tells it, its tabs left as they are, as upstream does here."""
+    page = Page()
+    containers.pod_template(template, page)
+    return page.raw() + "\n"
 
 
 async def _one(session: Session, words: tuple[str, ...]) -> Target:

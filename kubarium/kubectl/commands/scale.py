@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kubarium.apimachinery.object import Object
+from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl.commands.create import make
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
@@ -15,8 +16,11 @@ from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 @click.argument("words", nargs=-1, required=True)
 @click.option("--replicas", type=click.IntRange(min=0), required=True)
 @click.option("--current-replicas", type=int, default=-1)
+@dry.option
 @with_session
-async def scale(session: Session, words: tuple[str, ...], replicas: int, current_replicas: int) -> None:
+async def scale(
+    session: Session, words: tuple[str, ...], replicas: int, current_replicas: int, dry_run: str
+) -> None:
     """Set a new size for a deployment, replica set, or stateful set."""
     for target in await session.names.targets(words):
         if not target.name:
@@ -26,8 +30,8 @@ async def scale(session: Session, words: tuple[str, ...], replicas: int, current
             present = (await resource.get(target.name, where, subresource="scale"))["spec"].get("replicas", 0)
             if present != current_replicas:
                 raise CommandFailed(f"Expected replicas to be {current_replicas}, was {present}")
-        await resource.patch(target.name, {"spec": {"replicas": replicas}}, where, subresource="scale")
-        say(f"{target.kind.full_name(target.name)} scaled")
+        await dry.patch(session, target, {"spec": {"replicas": replicas}}, dry_run, subresource="scale")
+        say(f"{target.kind.full_name(target.name)} {dry.told('scaled', dry_run)}")
 
 
 @click.command()

@@ -57,6 +57,10 @@ class Page:
         for row in rows:
             self.write(level, *row)
 
+    def raw(self) -> str:
+        """The lines with their tabs."""
+        return "\n".join(self._lines)
+
     def __str__(self) -> str:
         return "\n".join("".join(cells) for cells in _aligned([line.split("\t") for line in self._lines]))
 
