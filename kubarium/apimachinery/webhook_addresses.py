@@ -33,12 +33,12 @@ def url_errors(url: str, path: FieldPath) -> Iterator[FieldError]:
     if problem:
         yield required(path, f'url must be a valid URL: parse "{url}": {problem}{_FORM}')
         return
-    user, _, host = parts.netloc.rpartition("@")
+    user, at, host = parts.netloc.rpartition("@")
     if parts.scheme != "https":
         yield invalid(path, parts.scheme, f"'https' is the only allowed URL scheme{_FORM}")
     if not host:
         yield invalid(path, "", f"host must be specified{_FORM}")
-    if user:
+    if at:
         yield invalid(path, user, "user information is not permitted in the URL")
     if parts.fragment:
         yield invalid(path, parts.fragment, "fragments are not permitted in the URL")

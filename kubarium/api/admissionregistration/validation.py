@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.api.admissionregistration import expressions
-from kubarium.apimachinery import names, web_hooks
+from kubarium.apimachinery import names, webhook_addresses
 from kubarium.apimachinery.cel import types
 from kubarium.apimachinery.cel.types import Type
 from kubarium.apimachinery.field_path import (
@@ -66,10 +66,11 @@ def _validate_webhook(webhook: Object, path: FieldPath) -> list[FieldError]:
     if seconds is not None and not 1 <= seconds <= 30:
         text = "the timeout value must be between 1 and 30 seconds"
         found.append(invalid(path / "timeoutSeconds", seconds, text))
-    found += _review_versions(webhook.get("admissionReviewVersions") or (), path / "admissionReviewVersions")
     found += _selectors(webhook, path)
+    found += _client_config(webhook.get("clientConfig") or {}, path / "clientConfig")
     found += _conditions(webhook.get("matchConditions") or (), path / "matchConditions")
-    return found + _client_config(webhook.get("clientConfig") or {}, path / "clientConfig")
+    versions = webhook.get("admissionReviewVersions") or ()
+    return found + _review_versions(versions, path / "admissionReviewVersions")
 
 
 def _domain(name: str, path: FieldPath) -> list[FieldError]:
@@ -100,8 +101,8 @@ def _client_config(config: Object, path: FieldPath) -> list[FieldError]:
     if (url is None) is (service is None):
         return [required(path, "exactly one of url or service is required")]
     if url is not None:
-        return web_hooks.url_errors(url, path / "url")
-    return web_hooks.service_errors(service or {}, path / "service")
+        return list(webhook_addresses.url_errors(url, path / "url"))
+    return list(webhook_addresses.service_errors(service or {}, path / "service"))
 
 
 def _rules(rules: Sequence[Object], path: FieldPath) -> list[FieldError]:

@@ -148,8 +148,7 @@ class _Compiler:
             for key, child in node.properties.items()
             if (child.items is not None or child.additional is not None)
             and key not in node.required
-            # An empty list of managed fields is a wish: start them anew.
-            and key != "managedFields"
+            and key not in _EMPTY_LISTS_SAY
         )
         return _struct(plain, deep, types, omit, _short(node.name), _go_type(node))
 
@@ -375,6 +374,10 @@ def _either(schema: Callable[[], Check]) -> Check:
     return check
 
 
+_EMPTY_LISTS_SAY = frozenset(("managedFields", "policies"))
+"""Lists that are not the same empty as absent: managed fields start anew, and a scaler's policies are none and not
+the usual ones.
+"""
 _POLYMORPH = frozenset(
     _CRD + name
     for name in ("JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray")

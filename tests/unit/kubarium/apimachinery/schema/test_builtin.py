@@ -127,6 +127,13 @@ def test_secrets_must_be_base64(schemas):
         normalize_builtin({"data": {"a": "a!"}}, gvk, schemas)
 
 
+def test_no_policies_of_a_scaler_are_not_the_usual_ones(schemas):
+    scaler = {"metadata": {"name": "a"}, "spec": {"behavior": {"scaleUp": {"policies": []}}, "metrics": []}}
+    gvk = GroupVersionKind("autoscaling", "v2", "HorizontalPodAutoscaler")
+    read, _ = normalize_builtin(scaler, gvk, schemas)
+    assert read["spec"] == {"behavior": {"scaleUp": {"policies": []}}}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
