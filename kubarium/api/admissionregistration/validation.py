@@ -14,6 +14,7 @@ from kubarium.apimachinery.field_path import (
     FieldError,
     FieldPath,
     duplicate,
+    forbidden,
     invalid,
     not_supported,
     required,
@@ -24,6 +25,7 @@ from kubarium.apimachinery.object import Object, name_of, spec_of
 
 OPERATIONS = ("CREATE", "UPDATE", "DELETE", "CONNECT")
 ACTIONS = ("Audit", "Deny", "Warn")
+_NOT_FOUND = ("Deny", "Allow")
 MAX_CONDITIONS = 64
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 
@@ -324,16 +326,37 @@ def validate_mutating_binding(binding: Object) -> list[FieldError]:
 
 def _binding(spec: Object) -> list[FieldError]:
     found: list[FieldError] = []
-    if not spec.get("policyName"):
+    policy = spec.get("policyName")
+    if not policy:
         found.append(required(SPEC / "policyName"))
-    reference = spec.get("paramRef")
-    if reference is not None:
-        path = SPEC / "paramRef"
-        if bool(reference.get("name")) is bool(reference.get("selector") is not None):
-            text = "one of name or selector must be specified"
-            found.append(required(path, text))
-        if reference.get("parameterNotFoundAction") not in ("Allow", "Deny"):
-            found.append(required(path / "parameterNotFoundAction"))
+    else:
+        problems = names.dns_subdomain_errors(policy)
+        found += [invalid(SPEC / "policyName", policy, problem) for problem in problems]
+    if spec.get("paramRef") is not None:
+        found += _param_reference(spec["paramRef"], SPEC / "paramRef")
     if spec.get("matchResources") is not None:
         found += _match(spec["matchResources"], SPEC / "matchResources")
+    return found
+
+
+def _param_reference(reference: Object, path: FieldPath) -> list[FieldError]:
+    """Parameters are found by one of name and selector, and somebody says what follows where there are none."""
+    name, selector = reference.get("name"), reference.get("selector")
+    exclusive = "name and selector are mutually exclusive"
+    found: list[FieldError] = []
+    if name:
+        found += [invalid(path / "name", name, problem) for problem in names.path_segment_errors(name)]
+        if selector is not None:
+            found.append(forbidden(path / "name", exclusive))
+    if selector is not None:
+        found += validate_label_selector(selector, path / "selector")
+        if name:
+            found.append(forbidden(path / "selector", exclusive))
+    elif not name:
+        found.append(required(path, "one of name or selector must be specified"))
+    action = reference.get("parameterNotFoundAction")
+    if not action:
+        found.append(required(path / "parameterNotFoundAction"))
+    elif action not in _NOT_FOUND:
+        found.append(not_supported(path / "parameterNotFoundAction", action, _NOT_FOUND))
     return found

@@ -36,3 +36,38 @@ def test_the_address_is_told_before_the_conditions_and_the_versions() -> None:
     assert [found.partition(":")[0] for found in problems(matchConditions=[{"name": "a"}])] == [
         "clientConfig", "matchConditions[0].expression", "admissionReviewVersions",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"name": "a", "parameterNotFoundAction": "Deny"}, []),
+        ({"selector": {}, "parameterNotFoundAction": "Allow"}, []),
+        (
+            {"name": "a", "selector": {}, "parameterNotFoundAction": "Deny"},
+            [
+                "name: Forbidden: name and selector are mutually exclusive",
+                "selector: Forbidden: name and selector are mutually exclusive",
+            ],
+        ),
+        (
+            {"name": "a/b", "parameterNotFoundAction": "Ask"},
+            [
+                "name: Invalid value: \"a/b\": may not contain '/'",
+                'parameterNotFoundAction: Unsupported value: "Ask": supported values: "Deny", "Allow"',
+            ],
+        ),
+        ({"name": "a"}, ["parameterNotFoundAction: Required value"]),
+    ],
+)
+def test_what_a_binding_takes_its_parameters_from(reference: dict[str, Any], expected: list[str]) -> None:
+    binding = {"spec": {"policyName": "p", "paramRef": reference}}
+    found = [str(error) for error in validation.validate_mutating_binding(binding)]
+    assert [text.removeprefix("spec.paramRef.") for text in found] == expected
+
+
+def test_a_binding_names_a_policy_that_can_be() -> None:
+    (found,) = validation.validate_mutating_binding({"spec": {"policyName": "No Policy"}})
+    assert str(found).startswith(
+        'spec.policyName: Invalid value: "No Policy": a lowercase RFC 1123 subdomain'
+    )
