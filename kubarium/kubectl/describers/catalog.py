@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from kubarium.apimachinery.object import Object
-from kubarium.kubectl.describers import access, autoscaling, networking, nodes, plain, pods, workloads
+from kubarium.kubectl.describers import (
+    access,
+    autoscaling,
+    certificates,
+    networking,
+    nodes,
+    plain,
+    pods,
+    workloads,
+)
 from kubarium.kubectl.describers.page import Page
 from kubarium.kubectl.session import Session
 
@@ -32,6 +41,7 @@ DESCRIBERS: Mapping[tuple[str, str], Describer] = {
     ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.autoscaler,
     ("batch", "CronJob"): workloads.cron_job,
     ("batch", "Job"): workloads.job,
+    ("certificates.k8s.io", "CertificateSigningRequest"): certificates.signing_request,
     ("discovery.k8s.io", "EndpointSlice"): networking.endpoint_slice,
     ("networking.k8s.io", "Ingress"): networking.ingress,
     ("networking.k8s.io", "IngressClass"): networking.ingress_class,
@@ -44,6 +54,7 @@ DESCRIBERS: Mapping[tuple[str, str], Describer] = {
     ("scheduling.k8s.io", "PriorityClass"): plain.priority_class,
     ("storage.k8s.io", "CSINode"): nodes.csi_node,
     ("storage.k8s.io", "StorageClass"): plain.storage_class,
+    ("storage.k8s.io", "VolumeAttributesClass"): plain.attributes_class,
 }
 
 WITHOUT_EVENTS = frozenset(

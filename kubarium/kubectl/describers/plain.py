@@ -176,6 +176,14 @@ async def storage_class(session: Session, obj: Object, page: Page) -> None:
             page.listed(1, f"Term {at}", texts)
 
 
+async def attributes_class(session: Session, obj: Object, page: Page) -> None:
+    """What volumes of this class can do."""
+    page.write(0, "Name:", obj["metadata"]["name"])
+    _raw_annotations(obj, page)
+    page.write(0, "DriverName:", obj["driverName"])
+    page.write(0, "Parameters:", map_text(obj.get("parameters")))
+
+
 def _raw_annotations(obj: Object, page: Page) -> None:
     """Classes show all annotations in one cell, what kubectl keeps for itself included, as upstream."""
     first, *others = map_text(obj["metadata"].get("annotations")).split("\n")

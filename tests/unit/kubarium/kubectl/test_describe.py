@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object
@@ -238,3 +244,67 @@ def test_events_tell_how_often_and_since_when(event: Object, age: str) -> None:
     heads, line, row = str(page).splitlines()[1:]
     assert row.split("  ")[3:] and age in row and heads.index("From") == row.index("me")
     assert line[heads.index("Age") :].startswith("----  ")
+
+
+def signing_request() -> str:
+    """A request for many names, as it lies in an object."""
+    words = (
+        (NameOID.ORGANIZATION_NAME, "o1"),
+        (NameOID.ORGANIZATION_NAME, "o2"),
+        (NameOID.COMMON_NAME, "jane"),
+    )
+    names = [
+        x509.DNSName("a.example"), x509.DNSName("b.example"), x509.IPAddress(ip_address("10.0.0.1")),
+        x509.UniformResourceIdentifier("spiffe://x/y"), x509.RFC822Name("a@b.c"),
+    ]  # fmt: skip
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(*word) for word in words]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+async def test_a_signing_request_is_read() -> None:
+    asked = {"request": signing_request(), "username": "admin", "expirationSeconds": 3600,
+             "signerName": "kubernetes.io/kube-apiserver-client"}  # fmt: skip
+    state = {"conditions": [{"type": "Approved", "status": "True"}], "certificate": "YQ=="}
+    obj = made(
+        "certificates.k8s.io/v1", "CertificateSigningRequest", "jane", namespace="", spec=asked, status=state
+    )
+    obj["metadata"] |= {"creationTimestamp": "2026-11-30T08:00:00Z", "labels": {"l": "m"}}
+    assert (
+        await described(obj)
+        == """\
+Name:                jane
+Labels:              l=m
+Annotations:         <none>
+CreationTimestamp:   Mon, 30 Nov 2026 08:00:00 +0000
+Requesting User:     admin
+Signer:              kubernetes.io/kube-apiserver-client
+Requested Duration:  60m
+Status:              Approved,Issued
+Subject:
+  Common Name:    jane
+  Serial Number:
+  Organization:   o1
+                  o2
+Subject Alternative Names:
+  DNS Names:        a.example
+                    b.example
+  Email Addresses:  a@b.c
+  URIs:             spiffe://x/y
+  IP Addresses:     10.0.0.1"""
+    )
+
+
+async def test_a_class_of_attributes() -> None:
+    obj = made("storage.k8s.io/v1", "VolumeAttributesClass", "fast", namespace="", driverName="d.example",
+               parameters={"iops": "10", "a": "b"})  # fmt: skip
+    obj["metadata"]["annotations"] = {"x": "y"}
+    assert (
+        await described(obj)
+        == """\
+Name:         fast
+Annotations:  x=y
+DriverName:   d.example
+Parameters:   a=b,iops=10"""
+    )
