@@ -160,10 +160,17 @@ class Inputs:
             node_hosts = Path("/etc/hosts").read_text() if spec_of(pod).get("hostNetwork") else ""
         except OSError:
             node_hosts = ""
-        file.write_text(environment.hosts_file(pod, ips, self._dns.domain, node_hosts))
-        file.chmod(0o644)
+        write_unless_same(file, environment.hosts_file(pod, ips, self._dns.domain, node_hosts))
         read_only = bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem"))
         return {"container_path": "/etc/hosts", "host_path": str(file), "readonly": read_only}
+
+
+def write_unless_same(file: Path, text: str) -> None:
+    """Write a file that containers share: others may be reading it, and while it is written anew it is empty."""
+    if file.exists() and file.read_bytes() == text.encode():
+        return
+    file.write_text(text)
+    file.chmod(0o644)
 
 
 def log_directory(logs: Path, pod: Object) -> Path:
