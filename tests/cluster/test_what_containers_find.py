@@ -31,8 +31,14 @@ def test_containers_say_what_they_find(stories: Shell, namespace: str) -> None:
     for name, (rows, _) in said.PODS.items():
         wanted = {row.name: row.said.replace("ADDRESS", address) for row in rows}
         until(
-            lambda name=name, wanted=wanted: _last_lines(stories, namespace, name) == wanted, what=f"{wanted}"
+            lambda name=name, wanted=wanted: _says(stories, namespace, name, wanted), what=f"what {name} says"
         )
+
+
+def _says(stories: Shell, namespace: str, name: str, wanted: dict[str, str]) -> bool:
+    said_now = _last_lines(stories, namespace, name)
+    assert {key: text for key, text in said_now.items() if wanted[key] != text} == {}
+    return True
 
 
 def _last_lines(stories: Shell, namespace: str, name: str) -> dict[str, str]:
