@@ -46,7 +46,7 @@ SAID_OF_SERVICE = " ".join(
         f"FOOSERVICE_PORT_{PORT}_TCP_PROTO=tcp FOOSERVICE_SERVICE_HOST=ADDRESS FOOSERVICE_SERVICE_PORT={PORT}",
     ]
 )
-MOUNT = "mount -t tmpfs tmpfs /tmp && echo mounted || echo refused"
+MOUNT = "mount -t tmpfs tmpfs /tmp 2>/dev/null && echo mounted || echo refused"
 ANSWER = 'TEST=wrong echo "$(TEST)"'
 
 ROWS = [
