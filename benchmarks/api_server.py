@@ -16,14 +16,18 @@ async def generate(plane: ControlPlane, sort: str, **order: Any) -> dict[str, An
     """Let the load generator carry out an order; adds what it cost the server."""
     cpu = plane.cpu_seconds("apiserver")
     where = {"port": plane.port, "directory": str(plane.directory), "server": plane.pid("apiserver")}
-    order = {"sort": sort, "objects": PODS} | order | where
+    found = await _order({"sort": sort, "objects": PODS} | order | where)
+    spent = plane.cpu_seconds("apiserver") - cpu
+    return {"cpu_us": 1e6 * spent / max(1, found.get("count", 0))} | found
+
+
+async def _order(order: dict[str, Any]) -> dict[str, Any]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.load", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     answer, _ = await process.communicate(json.dumps(order).encode() + b"\n")
     found: dict[str, Any] = json.loads(answer)
-    spent = plane.cpu_seconds("apiserver") - cpu
-    return {"cpu_us": 1e6 * spent / max(1, found.get("count", 0))} | found
+    return found
 
 
 async def measure(
@@ -54,9 +58,38 @@ async def measure(
         for watchers, changes in ((200, 20), (1000, 5)):
             title = f"{watchers} watchers, {changes} changes/s"
             await rate(title, "watch", watchers=watchers, rate=changes, seconds=10)
+            if not program and (not only or "watch" in only):
+                result = await _bare_fan_out(plane, port + 5, watchers, changes)
+                found.append(
+                    (f"{watchers} watchers of a bare loop of TLS writes", _shown(result, of_watch=True))
+                )
+                print(f"{found[-1][0]:45s} {found[-1][1]}", flush=True)
         await rate("delete pods, 16 clients", "delete", clients=16, count=PODS)
         found.append(("memory at the end", f"{plane.memory_mib('apiserver'):.0f} MiB"))
     return found
+
+
+async def _bare_fan_out(plane: ControlPlane, port: int, watchers: int, changes: int) -> dict[str, Any]:
+    """What the same deliveries take where nothing but encrypting and writing is done."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.bare_fan_out",
+        str(port),
+        str(plane.directory),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        if not await process.stdout.readline():
+            raise RuntimeError("the bare loop did not begin")
+        order = {"watchers": watchers, "rate": changes, "seconds": 10}
+        where = {"port": port, "directory": str(plane.directory), "server": process.pid}
+        return await _order({"sort": "watch", "objects": 0} | order | where)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 def _shown(result: dict[str, Any], of_watch: bool) -> str:
