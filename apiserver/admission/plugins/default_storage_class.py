@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from apiserver.admission.plugin import CREATE, AdmissionPlugin, Attributes
-from kubarium.apimachinery.object import annotations_of, name_of, spec_of
+from kubarium.api.core import persistent_volume_claim
+from kubarium.api.storage import storage_class
+from kubarium.apimachinery.object import name_of
 from kubarium.client.informer import Informers
-
-_MARKS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
-_OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 class DefaultStorageClass(AdmissionPlugin):
@@ -21,15 +20,10 @@ class DefaultStorageClass(AdmissionPlugin):
         self._classes = informers.informer("storage.k8s.io/v1", "storageclasses").lister
 
     async def admit(self, attributes: Attributes) -> None:
-        """The newest of the default classes, the first by name among equals."""
+        """The name of the default class."""
         claim = attributes.new
-        if attributes.subresource or spec_of(claim).get("storageClassName") is not None:
+        if attributes.subresource or persistent_volume_claim.names_class(claim):
             return
-        if _OLD_CLASS in annotations_of(claim):
-            return
-        marked = [found for found in self._classes.list()
-                  if any(annotations_of(found).get(mark) == "true" for mark in _MARKS)]  # fmt: skip
-        marked.sort(key=name_of)
-        marked.sort(key=lambda found: str(found["metadata"].get("creationTimestamp") or ""), reverse=True)
-        if marked:
-            claim.setdefault("spec", {})["storageClassName"] = name_of(marked[0])
+        default = storage_class.default_of(self._classes.list())
+        if default is not None:
+            claim.setdefault("spec", {})["storageClassName"] = name_of(default)

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kubarium.api.core import persistent_volume_claim
+from kubarium.api.core.pod import references
+from kubarium.api.storage import storage_class
 from kubarium.apimachinery import errors, labels, quantity
 from kubarium.apimachinery.object import (
     Object,
@@ -46,6 +49,7 @@ BETA_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner"
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
+TOO_SMALL = "requested PV is too small"
 VOLUMES = ""  # keys of volumes have no namespace, keys of claims have one
 
 
@@ -78,7 +82,7 @@ class PersistentVolumeBinder(Controller):
         return [
             Watch("v1", "persistentvolumeclaims", keys=self._of_claim),
             Watch("v1", "persistentvolumes", keys=self._of_volume),
-            Watch("storage.k8s.io/v1", "storageclasses", keys=self._waiting_claims),
+            Watch("storage.k8s.io/v1", "storageclasses", keys=self._of_class),
         ]
 
     def _of_claim(self, claim: Object) -> Iterable[ObjectKey]:
@@ -91,10 +95,15 @@ class PersistentVolumeBinder(Controller):
         if reference:
             found.append(ObjectKey(reference.get("namespace") or "", reference.get("name") or ""))
             return found
-        return [*found, *self._waiting_claims(volume)]
+        return [*found, *(key_of(one) for one in self._waiting() if fits(volume, one))]
 
-    def _waiting_claims(self, _: Object) -> Iterable[ObjectKey]:
-        return [key_of(one) for one in self.claims.list() if BIND_COMPLETED not in annotations_of(one)]
+    def _of_class(self, storage_class: Object) -> Iterable[ObjectKey]:
+        """Claims that waited for it, and those for which it may be the default."""
+        names = ("", name_of(storage_class))
+        return [key_of(one) for one in self._waiting() if class_of(one) in names]
+
+    def _waiting(self) -> Iterable[Object]:
+        return (one for one in self.claims.list() if BIND_COMPLETED not in annotations_of(one))
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         if key.namespace == VOLUMES:
@@ -122,6 +131,8 @@ class PersistentVolumeBinder(Controller):
         if volume is not None:
             await self._bind(volume, claim)
             return None
+        if await self._give_default_class(claim):
+            return None
         if self._must_wait(claim):
             reason, text = self._why_waiting(claim)
             self.events.event(claim, "Normal", reason, text)
@@ -133,6 +144,19 @@ class PersistentVolumeBinder(Controller):
         await self._set_claim_phase(claim, "Pending", None)
         return self.period
 
+    async def _give_default_class(self, claim: Object) -> bool:
+        """A class that has become the default later counts as well.
+
+        Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#retroactive-default-storageclass-assignment
+        """
+        default = storage_class.default_of(self.classes.list())
+        if default is None or persistent_volume_claim.names_class(claim):
+            return False
+        await self.claim_client.update(
+            {**claim, "spec": {**spec_of(claim), "storageClassName": name_of(default)}}
+        )
+        return True
+
     async def _bind_by_wish(self, claim: Object, name: str) -> float | None:
         volume = self.volumes.get(VOLUMES, name)
         reference = spec_of(volume).get("claimRef") if volume is not None else None
@@ -143,7 +167,7 @@ class PersistentVolumeBinder(Controller):
             await self._set_claim_phase(claim, "Pending", None)
             return self.period
         problem = mismatch(volume, claim)
-        if problem:
+        if problem and reference is None:  # where both name each other, people know what they do
             text = f'Cannot bind to requested volume "{name}": {problem}'
             self.events.event(claim, "Warning", "VolumeMismatch", text)
             await self._set_claim_phase(claim, "Pending", None)
@@ -152,9 +176,10 @@ class PersistentVolumeBinder(Controller):
         return None
 
     def _best(self, claim: Object) -> Object | None:
-        """A volume that names this claim; else the smallest that fits."""
+        """A volume that names this claim, of whatever class; else the smallest that fits."""
         volumes = self.volumes.list()
-        named = next((one for one in volumes if spec_of(one).get("claimRef") and refers_to(one, claim)), None)
+        named = next((one for one in volumes if spec_of(one).get("claimRef") and refers_to(one, claim)
+                      and can_hold(one, claim)), None)  # fmt: skip
         if named is not None:
             return named
         if self._must_wait(claim) and SELECTED_NODE not in annotations_of(claim):
@@ -163,8 +188,8 @@ class PersistentVolumeBinder(Controller):
         return min(fitting, key=lambda one: (capacity_of(one), name_of(one)), default=None)
 
     def _must_wait(self, claim: Object) -> bool:
-        storage_class = self.classes.get("", class_of(claim))
-        if storage_class is None or storage_class.get("volumeBindingMode") != "WaitForFirstConsumer":
+        wanted = self.classes.get("", class_of(claim))
+        if wanted is None or wanted.get("volumeBindingMode") != storage_class.WAIT:
             return False
         return SELECTED_NODE not in annotations_of(claim)
 
@@ -172,31 +197,31 @@ class PersistentVolumeBinder(Controller):
         users = [
             name_of(pod)
             for pod in self.pods.list(namespace_of(claim))
-            if not spec_of(pod).get("nodeName")
-            and any(
-                (volume.get("persistentVolumeClaim") or {}).get("claimName") == name_of(claim)
-                for volume in spec_of(pod).get("volumes") or []
-            )
+            if not spec_of(pod).get("nodeName") and name_of(claim) in references.claims_of(pod)
         ]
         if users:
-            return "WaitForPodScheduled", f"waiting for pod {users[0]} to be scheduled"
+            return "WaitForPodScheduled", (
+                f"waiting for pod{'s' * (len(users) > 1)} {','.join(users)} to be scheduled"
+            )
         return "WaitForFirstConsumer", "waiting for first consumer to be created before binding"
 
     async def _provision(self, claim: Object) -> None:
-        storage_class = self.classes.get("", class_of(claim))
-        if storage_class is None:
+        if not self.provisioning:
+            return
+        wanted = self.classes.get("", class_of(claim))
+        if wanted is None:
             text = f'storageclass.storage.k8s.io "{class_of(claim)}" not found'
             self.events.event(claim, "Warning", "ProvisioningFailed", text)
             return
-        provisioner = storage_class.get("provisioner") or ""
-        if provisioner == NO_PROVISIONER or not self.provisioning:
-            text = "no volume plugin matched" if self.provisioning else "dynamic provisioning is disabled"
+        provisioner = wanted.get("provisioner") or ""
+        if provisioner == NO_PROVISIONER:
+            text = f"no volume plugin matched name: {provisioner}"
             self.events.event(claim, "Warning", "ProvisioningFailed", text)
             return
-        wanted = {PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
-        if any(annotations_of(claim).get(key) != value for key, value in wanted.items()):
+        asked = {PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
+        if any(annotations_of(claim).get(key) != value for key, value in asked.items()):
             new = copy(claim)
-            new["metadata"]["annotations"] = {**annotations_of(claim), **wanted}
+            new["metadata"]["annotations"] = {**annotations_of(claim), **asked}
             await self.claim_client.update(new)
         text = (
             f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by "
@@ -209,8 +234,8 @@ class PersistentVolumeBinder(Controller):
         name = spec_of(claim).get("volumeName") or ""
         volume = self.volumes.get(VOLUMES, name)
         if volume is None:
-            text = "Bound claim has lost its PersistentVolume. Data on the volume is lost!"
-            await self._lose(claim, text)
+            what = "its PersistentVolume" if name else "reference to PersistentVolume"
+            await self._lose(claim, f"Bound claim has lost {what}. Data on the volume is lost!")
         elif not spec_of(volume).get("claimRef") or spec_of(volume)["claimRef"].get("uid") == uid_of(claim):
             await self._bind(volume, claim)
         else:
@@ -370,16 +395,30 @@ def refers_to(volume: Object, claim: Object) -> bool:
     ) and reference.get("uid") in (None, "", uid_of(claim))
 
 
+def can_hold(volume: Object, claim: Object) -> bool:
+    """Is it large enough, of the right sort, and here to stay? That is asked even of a volume that names the claim."""
+    return not is_deleting(volume) and not _shape_problem(volume, claim)
+
+
 def mismatch(volume: Object, claim: Object) -> str:
     """Why the volume cannot serve the claim; nothing if it can."""
-    wanted = ((spec_of(claim).get("resources") or {}).get("requests") or {}).get("storage") or "0"
-    if capacity_of(volume) < quantity.value(wanted):
-        return "requested PV is too small"
+    if is_deleting(volume):
+        return f'the volume is marked for deletion "{name_of(volume)}"'
+    problem = _shape_problem(volume, claim)
+    if problem == TOO_SMALL:
+        return problem
     if class_of(volume) != class_of(claim):
         return "storageClassName does not match"
-    if (spec_of(volume).get("volumeMode") or "Filesystem") != (
-        spec_of(claim).get("volumeMode") or "Filesystem"
-    ):
+    ours, theirs = (spec_of(one).get("volumeAttributesClassName") or "" for one in (claim, volume))
+    return "volumeAttributesClassName does not match" if ours != theirs else problem
+
+
+def _shape_problem(volume: Object, claim: Object) -> str:
+    wanted = ((spec_of(claim).get("resources") or {}).get("requests") or {}).get("storage") or "0"
+    if capacity_of(volume) < quantity.value(wanted):
+        return TOO_SMALL
+    ours, theirs = (spec_of(one).get("volumeMode") or "Filesystem" for one in (claim, volume))
+    if ours != theirs:
         return "incompatible volumeMode"
     if not set(spec_of(claim).get("accessModes") or []) <= set(spec_of(volume).get("accessModes") or []):
         return "incompatible accessMode"

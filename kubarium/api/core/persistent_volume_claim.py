@@ -107,6 +107,13 @@ def _present(spec: Object) -> Object:
     return {key: value for key, value in spec.items() if value is not None}
 
 
+def names_class(claim: Object) -> bool:
+    """Does it say which class it wants, if only that it wants none?"""
+    return (claim.get("spec") or {}).get("storageClassName") is not None or _BETA_CLASS in annotations_of(
+        claim
+    )
+
+
 def warnings(claim: Object, old: Object | None) -> list[str]:
     """An annotation of long ago, a fraction of a byte (`pkg/api/persistentvolumeclaim/util.go`)."""
     found = spec_warnings(claim.get("spec") or {}, "spec")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     ROOT,
@@ -14,9 +16,9 @@ from kubarium.apimachinery.field_path import (
     not_supported,
     required,
 )
-from kubarium.apimachinery.object import Object, annotations_of
+from kubarium.apimachinery.object import Object, annotations_of, name_of
 
-IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+_MARKS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 IMMEDIATE, WAIT = "Immediate", "WaitForFirstConsumer"
 RECLAIM_POLICIES = ("Delete", "Retain")
 
@@ -31,7 +33,13 @@ def fill_defaults(storage_class: Object) -> None:
 
 def is_default(storage_class: Object) -> bool:
     """Is it meant for claims that name no class?"""
-    return annotations_of(storage_class).get(IS_DEFAULT) == "true"
+    return any(annotations_of(storage_class).get(mark) == "true" for mark in _MARKS)
+
+
+def default_of(classes: Iterable[Object]) -> Object | None:
+    """The newest of the default classes, the first by name among equals."""
+    marked = sorted((one for one in classes if is_default(one)), key=name_of)
+    return max(marked, key=lambda one: str(one["metadata"].get("creationTimestamp") or ""), default=None)
 
 
 def validate(storage_class: Object) -> list[FieldError]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from controller_manager.controllers.volumes import binder
 from kubarium.apimachinery.object import Object, finalizers_of, name_of
 from tests.unit.controller_manager.cluster import Cluster
 
@@ -63,3 +66,93 @@ async def test_what_others_say_in_a_volumes_status_stays(cluster: Cluster) -> No
     cluster.api.put({**found, "status": {**found["status"], "message": "from a driver"}})
     await cluster.settle()
     assert cluster.api.objects("v1", "persistentvolumes")[0]["status"]["message"] == "from a driver"
+
+
+def storage_class(name: str, *, default: bool = False, **fields: str) -> Object:
+    annotations = {"storageclass.kubernetes.io/is-default-class": str(default).lower()}
+    metadata = {"name": name, "annotations": annotations}
+    return {"apiVersion": STORAGE, "kind": "StorageClass", "metadata": metadata, "provisioner": "d"} | fields
+
+
+def a_claim(name: str = "data", **spec: Any) -> Object:
+    wish = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": wish | spec}
+
+
+def a_volume(name: str = "v", size: str = "1Gi", **spec: Any) -> Object:
+    shape = {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"]}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": shape | spec}
+
+
+async def test_a_class_that_becomes_the_default_later_is_given_to_claims_that_name_none(
+    cluster: Cluster,
+) -> None:
+    for claim in (
+        a_claim("any"),
+        a_claim("none", storageClassName=""),
+        a_claim("other", storageClassName="x"),
+    ):
+        cluster.api.put(claim)
+    await cluster.start("persistentvolume-binder-controller")
+    cluster.api.put(storage_class("new", default=True))
+    await cluster.settle()
+    claims = cluster.api.objects("v1", "persistentvolumeclaims")
+    assert {name_of(one): one["spec"].get("storageClassName") for one in claims} == {
+        "any": "new",
+        "none": "",
+        "other": "x",
+    }
+
+
+async def test_what_does_not_concern_a_waiting_claim_is_no_reason_to_tell_its_trouble_again(
+    cluster: Cluster,
+) -> None:
+    cluster.api.put(a_claim(storageClassName="unknown"))
+    await cluster.start("persistentvolume-binder-controller")
+    for number in range(3):
+        cluster.api.put(a_volume(f"v{number}"))
+        cluster.api.put(storage_class(f"c{number}"))
+        await cluster.settle()
+    (event,) = (e for e in cluster.api.objects("v1", "events") if e["reason"] == "ProvisioningFailed")
+    assert event["count"] <= 2  # of the claim as it came and as Pending; the clock stands still
+    cluster.api.put(storage_class("unknown"))
+    await cluster.settle()
+    assert cluster.events("ExternalProvisioning")
+
+
+async def test_a_volume_and_a_claim_that_name_each_other_need_not_be_of_one_class(cluster: Cluster) -> None:
+    mine = {"namespace": "default", "name": "data"}
+    cluster.api.put(a_claim(storageClassName="x", volumeName="v"))
+    cluster.api.put(a_volume(claimRef=mine))
+    await cluster.start("persistentvolume-binder-controller")
+    await cluster.settle()
+    assert cluster.api.objects("v1", "persistentvolumeclaims")[0]["status"]["phase"] == "Bound"
+
+
+async def test_a_volume_that_names_a_claim_must_be_large_enough_for_it(cluster: Cluster) -> None:
+    cluster.api.put(a_claim(storageClassName=""))
+    cluster.api.put(a_volume(size="1Mi", claimRef={"namespace": "default", "name": "data"}))
+    await cluster.start("persistentvolume-binder-controller")
+    await cluster.settle()
+    assert cluster.api.objects("v1", "persistentvolumeclaims")[0]["status"]["phase"] == "Pending"
+
+
+def test_why_a_volume_cannot_serve_a_claim() -> None:
+    claim = a_claim(storageClassName="x", volumeAttributesClassName="gold")
+    volume = a_volume(storageClassName="x", volumeAttributesClassName="gold")
+    assert binder.mismatch(volume, claim) == ""
+    spec = volume["spec"]
+    for changed, why in (
+        ({"capacity": {"storage": "1Mi"}, "storageClassName": "y"}, "requested PV is too small"),
+        ({"storageClassName": "y", "volumeMode": "Block"}, "storageClassName does not match"),
+        (
+            {"volumeAttributesClassName": None, "volumeMode": "Block"},
+            "volumeAttributesClassName does not match",
+        ),
+        ({"volumeMode": "Block", "accessModes": []}, "incompatible volumeMode"),
+        ({"accessModes": ["ReadOnlyMany"]}, "incompatible accessMode"),
+    ):
+        assert binder.mismatch({**volume, "spec": {**spec, **changed}}, claim) == why
+    going = {**volume, "metadata": {"name": "v", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert binder.mismatch(going, claim) == 'the volume is marked for deletion "v"'
