@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apiserver.accepted_flags import AcceptedFlags
 from apiserver.audit_flags import AuditFlags
+from kubarium.component_base import features
 from kubarium.component_base.options import Duration, Whole, flag
 from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 
@@ -241,7 +242,7 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     enable_priority_and_fairness: bool = flag(True, "Queue and limit requests by flow schemas.")
     max_requests_inflight: int = flag(400, "The most reading requests under way at a time.")
     max_mutating_requests_inflight: int = flag(200, "The most writing requests under way at a time.")
-    feature_gates: dict[str, bool] = flag({}, "Named switches: key=value pairs.")
+    feature_gates: tuple[str, ...] = flag((), f"Pairs of component:name=value. {features.HELP}")
     runtime_config: dict[str, str] = flag({}, "API versions to serve or not: apps/v1=true.", group=MISC)
 
     @property

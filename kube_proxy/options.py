@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubarium.component_base import features
 from kubarium.component_base.options import Duration, flag, parse
 from kubarium.component_base.process_flags import LogFileFlags, LoggingFlags, MetricsFlags
 from kube_proxy import configuration
@@ -46,7 +47,7 @@ class Options(MetricsFlags, LogFileFlags, LoggingFlags):
         Duration(900.0),
         "How often configuration from the apiserver is refreshed; watches need no refreshing.",
     )
-    feature_gates: dict[str, bool] = flag({}, "A set of key=value pairs that describe feature gates.")
+    feature_gates: dict[str, bool] = flag({}, f"Pairs of name=value. {features.HELP}")
 
     kubeconfig: str = flag("", "Path to kubeconfig file with authorization information.", group=CLIENT)
     master: str = flag(
@@ -132,6 +133,10 @@ def read(argv: Sequence[str]) -> Options:
     given = parse(Options, argv, "kube-proxy")
     if given.config:
         given = _with_file(given)
+    try:
+        features.note(given.feature_gates)  # the file may have others than the flags
+    except features.GateError as error:
+        raise OptionsError(f"failed complete: {error}") from error
     problems = configuration.validate(configuration.document_of(given))
     if problems:
         raise OptionsError(f"failed validate: {'; '.join(str(problem) for problem in problems)}")

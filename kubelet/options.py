@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from kubarium.component_base import features
 from kubarium.component_base.options import Duration, flag
 from kubarium.component_base.process_flags import LoggingFlags
 from kubelet.accepted_flags import AcceptedFlags
@@ -224,7 +225,7 @@ class Options(AcceptedFlags, LoggingFlags):
         True, "Accepted for compatibility; kube-proxy makes its own chains."
     )
     fail_swap_on: bool = flag(True, "Fail to start if swap is enabled on the node.")
-    feature_gates: dict[str, bool] = flag({}, "Feature gates.")
+    feature_gates: dict[str, bool] = flag({}, f"Pairs of name=value. {features.HELP}")
 
     @property
     def eviction_thresholds(self) -> dict[str, str]:

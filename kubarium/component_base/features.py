@@ -1,13 +1,15 @@
-"""The feature gates of v1.36 that are not settled yet, and whether each is on: metric and `--feature-gates`.
+"""The feature gates of v1.36: how ripe each is, whether it is on, and what `--feature-gates` may say of it.
 
-What is generally available needs no gate. A gate that is given shows as given; what it would switch is described with
-the feature, if it is here at all.
-Source: https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/
+Every feature that is on by default is here; a gate that is given shows in the metrics as given. A gate is refused where
+upstream refuses it: when nobody knows it, and when it is locked to what it is.
+Sources: https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/ and, for the locks,
+`test/compatibility_lifecycle/reference/versioned_feature_list.yaml` of upstream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from kubarium.component_base.metrics import Labels, Readings
 
@@ -59,6 +61,76 @@ BETA_ON = """
     WatchCacheInitializationPostStartHook WatchList WatchListClient WindowsGracefulNodeShutdown
 """
 
+STABLE = """
+    AllowServiceExternalIPs CustomCPUCFSQuotaPeriod DRAPrioritizedList InformerResourceVersion MutatingAdmissionPolicy
+"""
+LOCKED = """
+    APIServerTracing AnonymousAuthConfigurableEndpoints AnyVolumeDataSource AuthorizeNodeWithSelectors
+    AuthorizeWithSelectors BtreeWatchCache CPUManagerPolicyOptions CRDValidationRatcheting
+    CSIServiceAccountTokenSecrets ConsistentListFromCache CustomResourceFieldSelectors DRAAdminAccess
+    DeclarativeValidation DisableAllocatorDualWrite DynamicResourceAllocation ExecProbeTimeout
+    ExternalServiceAccountTokenSigner ImageMaximumGCAge ImageVolume InOrderInformers InPlacePodVerticalScaling
+    JobBackoffLimitPerIndex JobManagedBy JobPodReplacementPolicy JobSuccessPolicy KubeletCgroupDriverFromCRI
+    KubeletFineGrainedAuthz KubeletPSI KubeletPodResourcesDynamicResources KubeletPodResourcesGet
+    KubeletTracing LogarithmicScaleDown MatchLabelKeysInPodAffinity MemoryManager MultiCIDRServiceAllocator
+    MutableCSINodeAllocatableCount NFTablesProxyMode NodeInclusionPolicyInPodTopologySpread NodeLogQuery
+    NodeSwap OrderedNamespaceDeletion PodLifecycleSleepAction PodLifecycleSleepActionAllowZero
+    PodObservedGenerationTracking PodSchedulingReadiness PreferSameTrafficDistribution ProcMountType
+    RecoverVolumeExpansionFailure RecursiveReadOnlyMounts RelaxedDNSSearchValidation
+    RelaxedEnvironmentVariableValidation ResilientWatchCacheInitialization RetryGenerateName
+    SELinuxChangePolicy SELinuxMountReadWriteOncePod SchedulerQueueingHints SeparateTaintEvictionController
+    ServiceAccountTokenJTI ServiceAccountTokenNodeBinding ServiceAccountTokenNodeBindingValidation
+    ServiceAccountTokenPodNodeInfo SidecarContainers StreamingCollectionEncodingToJSON
+    StreamingCollectionEncodingToProtobuf StructuredAuthenticationConfiguration SupplementalGroupsPolicy
+    SystemdWatchdog TopologyManagerPolicyOptions UserNamespacesSupport VolumeAttributesClass WinDSR WinOverlay
+"""
+DEPRECATED_ON = """
+    DisableCPUQuotaWithExclusiveCPUs KubeletPodResourcesListUseActivePods ServiceCIDRStatusFieldWiping
+    StorageNamespaceIndex
+"""
+DEPRECATED_OFF = """
+    AllowDNSOnlyNodeCSR AllowInsecureKubeletCertificateSigningRequests ChangeContainerStatusOnKubeletRestart
+    DeclarativeValidationTakeover KMSv1 KubeletRegistrationGetOnExistsOnly WindowsHostNetwork
+"""
+DEPRECATED_LOCKED_ON = "AggregatedDiscoveryRemoveBetaType DisableNodeKubeProxyVersion"
+DEPRECATED_LOCKED_OFF = (
+    "AllowOverwriteTerminationGracePeriodSeconds GitRepoVolumeDriver SeparateCacheWatchRPC"
+)
+
+
+class Gate(NamedTuple):
+    """How ripe a feature is, and what it is without a word of the operator."""
+
+    stage: str
+    default: bool
+    locked: bool = False
+
+
+GATES: dict[str, Gate] = {
+    name: gate
+    for names, gate in (
+        (ALPHA, Gate("ALPHA", False)),
+        (BETA_OFF, Gate("BETA", False)),
+        (BETA_ON, Gate("BETA", True)),
+        (STABLE, Gate("", True)),
+        (LOCKED, Gate("", True, locked=True)),
+        (DEPRECATED_ON, Gate("DEPRECATED", True)),
+        (DEPRECATED_OFF, Gate("DEPRECATED", False)),
+        (DEPRECATED_LOCKED_ON, Gate("DEPRECATED", True, locked=True)),
+        (DEPRECATED_LOCKED_OFF, Gate("DEPRECATED", False, locked=True)),
+    )
+    for name in names.split()
+}
+
+HELP = (
+    "What is on by default stays on, and most of what is off by default is not here. Options are: "
+    + ", ".join(
+        f"{name}=true|false ({gate.stage} - default={str(gate.default).lower()})"
+        for name, gate in sorted(GATES.items())
+        if gate.stage
+        in ("ALPHA", "BETA")  # the others stay as they are, and upstream does not list them either
+    )
+)
 _enabled: dict[Labels, float] = {}  # by name and stage
 METRIC = Readings(
     "kubernetes_feature_enabled",
@@ -68,28 +140,59 @@ METRIC = Readings(
 )
 
 
+class GateError(Exception):
+    """A gate cannot be set so."""
+
+
 def gates_of(given: Iterable[str] | Mapping[str, bool]) -> dict[str, bool]:
     """`kube:A=true` and `A=true` as name and value; what is said of other components is theirs."""
     if isinstance(given, Mapping):
-        pairs = [(name, str(value)) for name, value in given.items()]
-    else:
-        pairs = [(name, value) for name, _, value in (text.partition("=") for text in given)]
+        return dict(given)
     found = {}
-    for name, value in pairs:
-        component, _, gate = name.rpartition(":")
+    for text in given:
+        component, _, pair = text.rpartition(":")
         if component in ("", "kube"):
-            found[gate] = value.lower() in ("true", "t", "1")
+            name, value = _pair(pair)
+            found[name] = value
     return found
 
 
+def _pair(text: str) -> tuple[str, bool]:
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise GateError(f"missing bool value for {name}")
+    if value not in _BOOLEANS:
+        words = f'strconv.ParseBool: parsing "{value}": invalid syntax'
+        raise GateError(f"invalid value of {name}={value}, err: {words}")
+    return name, _BOOLEANS[value]
+
+
+_BOOLEANS = {  # what Go takes for one
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
 def note(given: Iterable[str] | Mapping[str, bool]) -> None:
-    """Show the gates in the metrics, as the program was started."""
+    """Show the gates in the metrics, as the program was started; say what cannot be set so."""
     gates = gates_of(given)
+    if wrong := [*_wrong(gates)]:
+        raise GateError(wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]")
     _enabled.clear()
-    stages = [(ALPHA, "ALPHA", False), (BETA_OFF, "BETA", False), (BETA_ON, "BETA", True)]
-    for names, stage, default in stages:
-        everything = gates.get(f"All{stage.capitalize()}", default) or default
-        for name in names.split():
-            _enabled[name, stage] = float(gates.pop(name, everything))
-    for name, value in gates.items():  # of features that are settled
-        _enabled[name, ""] = float(value)
+    for name, gate in GATES.items():
+        everything = gates.get(f"All{gate.stage.capitalize()}", gate.default)
+        _enabled[name, gate.stage] = float(gates.get(name, everything))
+
+
+def _wrong(gates: Mapping[str, bool]) -> Iterator[str]:
+    """Source: component-base, `featuregate`."""
+    for name, value in gates.items():
+        gate = GATES.get(name)
+        if gate is None:
+            yield f"unrecognized feature gate: {name}"
+            return
+        if gate.locked and value != gate.default:
+            yield (
+                f"cannot set feature gate {name} to {str(value).lower()}, feature is locked to "
+                f"{str(gate.default).lower()}"
+            )

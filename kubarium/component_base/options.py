@@ -127,7 +127,10 @@ def parse(
     if hasattr(found, "feature_gates"):
         from kubarium.component_base import features  # whoever has no gates has no metrics either, perhaps
 
-        features.note(found.feature_gates)
+        try:
+            features.note(found.feature_gates)
+        except features.GateError as error:
+            parser.exit(1, f"Error: {_OF_GATES.get(program, '')}{error}\n")
     return found
 
 
@@ -135,6 +138,10 @@ def _name_of(field: dataclasses.Field[Any]) -> str:
     return field.metadata.get("name") or field.name.replace("_", "-")
 
 
+_OF_GATES = {  # what programs say before they tell what is wrong with a gate
+    "kubelet": "failed to set feature gates from initial flags-based config: ",
+    "kube-proxy": "failed complete: ",
+}
 _UNDERSTOOD = (  # what argparse says of a value, and what Go says
     (r"invalid int value: '(.*)'", 'strconv.ParseInt: parsing "{0}": invalid syntax'),
     (r"invalid float value: '(.*)'", 'strconv.ParseFloat: parsing "{0}": invalid syntax'),

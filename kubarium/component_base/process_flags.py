@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubarium.component_base import features
 from kubarium.component_base.options import Duration, flag
 
 LOGS, METRICS, CLIENT, ELECTION = "Logs flags", "Metrics flags", "Client flags", "Leader election flags"
@@ -68,7 +69,7 @@ class MetricsFlags:
 class VersionFlags:
     """As which version the program behaves."""
 
-    feature_gates: tuple[str, ...] = flag((), "Accepted; every feature that is on by default is on.")
+    feature_gates: tuple[str, ...] = flag((), f"Pairs of component:name=value. {features.HELP}")
     emulated_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
     min_compatibility_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
 

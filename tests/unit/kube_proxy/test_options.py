@@ -76,3 +76,9 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(OptionsError) as error:
         read([file(tmp_path, text)])
     assert problem in str(error.value)
+
+
+def test_gates_of_the_file_are_checked_too(tmp_path: Path) -> None:
+    words = "^failed complete: cannot set feature gate NFTablesProxyMode to false, feature is locked to true$"
+    with pytest.raises(OptionsError, match=words):
+        read([file(tmp_path, "featureGates: {NFTablesProxyMode: false}\n")])

@@ -47,7 +47,9 @@ ELECTION = (
     "--leader-elect-retry-period=5s --leader-elect-resource-lock=leases --leader-elect-resource-name=n "
     "--leader-elect-resource-namespace=ns"
 )
-VERSIONS = "--feature-gates=kube:A=true --emulated-version=kube=1.36 --min-compatibility-version=kube=1.35"
+VERSIONS = (
+    "--feature-gates=kube:WatchList=true --emulated-version=kube=1.36 --min-compatibility-version=kube=1.35"
+)
 FILES = (
     "--log_dir=/d --log_file=/f --log_file_max_size=5 --logtostderr=false --alsologtostderr --one_output "
     "--skip_headers --skip_log_headers --add_dir_header --stderrthreshold=1 --log_backtrace_at=a:1"
@@ -153,11 +155,58 @@ def test_gates_show_in_the_metrics(program: str) -> None:
     assert enabled()["WatchList", "BETA"] == 0.0
     assert enabled()["GangScheduling", "ALPHA"] == 1.0
     assert enabled()["SidecarContainers", ""] == 1.0
+    assert enabled()["KMSv1", "DEPRECATED"] == 0.0
     parse(PROGRAMS[program][0], ["--feature-gates=AllAlpha=true"], program)
     assert enabled()["WatchList", "BETA"] == enabled()["MemoryQoS", "ALPHA"] == 1.0
     assert enabled()["SELinuxMount", "BETA"] == 0.0
     parse(PROGRAMS[program][0], [], program)
     assert enabled()["MemoryQoS", "ALPHA"] == 0.0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("gates", "words"),
+    [
+        ("Nonsense=true", "unrecognized feature gate: Nonsense"),
+        (
+            "SidecarContainers=false",
+            "cannot set feature gate SidecarContainers to false, feature is locked to true",
+        ),
+        (
+            "GitRepoVolumeDriver=true,WatchList=false,NodeSwap=false",
+            "[cannot set feature gate GitRepoVolumeDriver to true, feature is locked to false, "
+            "cannot set feature gate NodeSwap to false, feature is locked to true]",
+        ),
+    ],
+)
+def test_gates_that_upstream_would_not_set_are_refused(
+    program: str, gates: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(PROGRAMS[program][0], [f"--feature-gates={gates}"], program)
+    before = {
+        "kubelet": "failed to set feature gates from initial flags-based config: ",
+        "kube-proxy": "failed complete: ",
+    }
+    assert capsys.readouterr().err == f"Error: {before.get(program, '')}{words}\n"
+
+
+@pytest.mark.parametrize(
+    ("gates", "words"),
+    [
+        ("WatchList", "missing bool value for WatchList"),
+        (
+            "kube:WatchList=yes",
+            'invalid value of WatchList=yes, err: strconv.ParseBool: parsing "yes": invalid syntax',
+        ),
+    ],
+)
+def test_gates_without_a_value_are_refused(
+    gates: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(PROGRAMS["kube-apiserver"][0], [f"--feature-gates={gates}"], "kube-apiserver")
+    assert capsys.readouterr().err == f"Error: {words}\n"
 
 
 def test_the_version_is_printed_and_the_program_ends_in_peace(capsys: pytest.CaptureFixture[str]) -> None:
