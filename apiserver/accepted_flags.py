@@ -42,7 +42,6 @@ class AcceptedFlags:
     etcd_count_metric_poll_period: Duration = flag(60.0, _ETCD)
     etcd_db_metric_poll_interval: Duration = flag(30.0, _ETCD)
     etcd_prefix: str = flag("/registry", "Accepted if /registry.", choices=("/registry",))
-    etcd_servers_overrides: str = flag("", "Accepted if empty; one etcd holds everything.", choices=("",))
     external_hostname: str = flag("", "Accepted; documents name the address that is advertised.")
     egress_selector_config_file: str = flag("", "Accepted if all its connections are direct.")
     goaway_chance: float = flag(0.0, _HTTP)

@@ -53,9 +53,8 @@ from apiserver.request import LOOPBACK, RequestInfo
 from apiserver.storage import assembly as storage_assembly
 from apiserver.storage import metrics
 from apiserver.storage.cacher import Cacher
-from apiserver.storage.compaction import Compactor
-from apiserver.storage.etcd import EtcdStorage
 from apiserver.storage.interface import Storage
+from apiserver.storage.split import SplitStorage
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.client.informer import Informers
@@ -78,25 +77,21 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     clock = clock or RealClock()
     refused_flags.check(options)
     encryption = await storage_assembly.encryption(options, _server_id(options), clock)
-    etcd = storage_assembly.etcd(options, encryption, clock)
-    cacher = Cacher(EtcdStorage(etcd, clock), clock)
-    process.start("cacher", cacher.run())
-    process.start("history", cacher.tidy())
+    etcds, storage = storage_assembly.etcds(options, encryption, clock)
+    for etcd in etcds:
+        etcd.start(process)
     process.start("garbage", cycle_collector.tend(clock))
-    compactor = Compactor(etcd, clock, cacher.compacted, options.etcd_compaction_interval)
-    process.start("compactor", compactor.run())
     signer = await token_assembly.signer(options, clock)
     if signer is not None:
         process.start("keys of tokens", signer.run())
-    server = build(options, cacher, clock, signer)
-    server.health.measure(cacher.measure)
+    server = build(options, storage, clock, signer)
+    server.health.measure(storage.measure)
     if server.audit is not None:
         process.start("audit", server.audit.run())
     if encryption is not None:
         process.start("encryption", encryption.run())
-        process.start("decryption", cacher.mend())
         add_encryption_checks(server.health, encryption)
-    await cacher.filled()
+    await storage.filled()
     server.start(process)
     serving = process.start("serving", _serve(options, server.app))
     log.info("serving on %s:%d", options.bind_address, options.secure_port)
@@ -105,10 +100,11 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     await process.stopped()
     await server.leave(options, clock)
     await server.stop()
-    cacher.end_watches()
+    storage.end_watches()
     serving.cancel()
     await asyncio.wait([serving])
-    await etcd.close()
+    for etcd in etcds:
+        await etcd.close()
     if encryption is not None:
         await encryption.close()
     if signer is not None:
@@ -162,16 +158,22 @@ def build(options: Options, storage: Storage, clock: Clock, signer: TokenKeys | 
     health = Health()
     rows = Catalog()
     rows.add(builtin.rows())
-    metrics.name({row.prefix: (row.group, row.plural) for row in rows.rows.values() if row.answer is None})
+    kept = [row for row in rows.rows.values() if row.answer is None]
+    families = {row.prefix: (row.group, row.plural) for row in reversed(kept)}  # the first group keeps events
+    metrics.name(families)
     addresses = ServiceAddresses(storage, clock, options.service_cluster_ip_range, options.node_ports)
     server_id = _server_id(options)
     authorization = assemble_authorizers(options, informers, clock, node_rules(), server_id)
     authorizer, rbac = authorization.all, authorization.rbac
     tokens = token_assembly.assemble(options, signer, client, clock, f"https://{_address(options)}")
     authentication = assemble_authenticators(options, tokens.known, client, clock, server_id)
-    weigh = storage.weigh if isinstance(storage, Cacher) else None
-    end_watches = storage.end_watches if isinstance(storage, Cacher) else lambda prefix: None
-    storage_check = storage.check if isinstance(storage, Cacher) else always_well
+    cached = storage if isinstance(storage, Cacher | SplitStorage) else None
+    weigh = cached.weigh if cached is not None else None
+    end_watches = cached.end_watches if cached is not None else lambda prefix: None
+    storage_checks = [cached.check if cached is not None else always_well]
+    if isinstance(storage, SplitStorage):
+        storage.place(families)
+        storage_checks += [other.check for other in storage.others]
     storage = ConvertingStorage(storage)
     registry = Registry(
         storage,
@@ -183,7 +185,7 @@ def build(options: Options, storage: Storage, clock: Clock, signer: TokenKeys | 
         issue_token=tokens.requests.issue if tokens.requests is not None else None,
         resources=_finder(rows),
         event_seconds=int(options.event_ttl),
-        observe=lambda: component_status.look(storage_check),
+        observe=lambda: component_status.look(storage_checks[0]),
     )
     schemas = _schemas(options)
     admission = assemble_admission(options, client, informers, clock, authorizer, rbac, rows, schemas)
@@ -232,8 +234,8 @@ def build(options: Options, storage: Storage, clock: Clock, signer: TokenKeys | 
     bootstrap = Bootstrap(client, _facts(options), clock)
     add_start_checks(
         health,
-        etcd=etcd_check(storage_check, options.etcd_healthcheck_timeout),
-        etcd_readiness=etcd_check(storage_check, options.etcd_readycheck_timeout),
+        etcds=[etcd_check(check, options.etcd_healthcheck_timeout) for check in storage_checks],
+        etcds_readiness=[etcd_check(check, options.etcd_readycheck_timeout) for check in storage_checks],
         informers=_settled(authorizer),
         definitions=custom.check,
         first_writes=bootstrap.check,

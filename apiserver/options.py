@@ -21,11 +21,14 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     etcd_servers: tuple[str, ...] = flag(
         (), "etcd servers to connect with (scheme://ip:port), comma separated.", group=ETCD
     )
+    etcd_servers_overrides: tuple[str, ...] = flag(
+        (), "Resources with etcd servers of their own: group/resource#url;url, comma separated.", group=ETCD
+    )
     etcd_cafile: str = flag("", "The CA file that secures etcd communication.", group=ETCD)
     etcd_certfile: str = flag("", "The certificate file that secures etcd communication.", group=ETCD)
     etcd_keyfile: str = flag("", "The key file that secures etcd communication.", group=ETCD)
     etcd_compaction_interval: Duration = flag(
-        Duration(300.0), "The interval of compaction requests.", group=ETCD
+        Duration(300.0), "The interval of compaction requests; 0 for none.", group=ETCD
     )
     etcd_healthcheck_timeout: Duration = flag(
         Duration(2.0), "How long the health check waits for etcd.", group=ETCD

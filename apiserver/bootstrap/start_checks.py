@@ -7,6 +7,7 @@ upstream's own tests look for the names (`test/e2e/apimachinery/health_handlers.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from apiserver.storage.interface import StorageUnavailable
@@ -35,8 +36,8 @@ _HOOKS = """
 def add_start_checks(
     health: Health,
     *,
-    etcd: Check,
-    etcd_readiness: Check,
+    etcds: Sequence[Check],
+    etcds_readiness: Sequence[Check],
     informers: Check,
     definitions: Check,
     first_writes: Check,
@@ -45,8 +46,9 @@ def add_start_checks(
     """Let each page say what has been started."""
     stages = {"informers:": informers, "definitions:": definitions, "first_writes:": first_writes}
     health.add("log", always_well)
-    health.add("etcd", etcd)
-    health.add("etcd-readiness", etcd_readiness, "readyz")
+    for at, (etcd, readiness) in enumerate(zip(etcds, etcds_readiness, strict=True)):
+        health.add(f"etcd-override-{at - 1}" if at else "etcd", etcd)
+        health.add(f"etcd-override-readiness-{at - 1}" if at else "etcd-readiness", readiness, "readyz")
     health.add("informer-sync", informers, "readyz")
     check = informers
     for word in _HOOKS.split():

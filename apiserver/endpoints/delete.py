@@ -82,7 +82,7 @@ async def handle_collection(
         return external(row, written.stored)
 
     found = [shown for shown in await _each(page.items, delete) if shown is not None]
-    metadata = {"resourceVersion": str(await endpoints.storage.current_revision())}
+    metadata = {"resourceVersion": str(await endpoints.storage.current_revision(row.prefix))}
     parts, size = cut(form.list_head(metadata), form.items(cast("list[Stored]", found)), LIST_TAIL)
     await send_bytes(scope, send, wanted, parts, size)
 

@@ -208,9 +208,9 @@ class ConvertingStorage:
         view, keys = self._view(key)
         return await self._opened(view, keys, await self._inner.delete(keys.kept(key), check))
 
-    async def current_revision(self) -> int:
-        """The newest revision."""
-        return await self._inner.current_revision()
+    async def current_revision(self, prefix: str = "") -> int:
+        """The newest revision, of what is kept below a prefix."""
+        return await self._inner.current_revision(prefix)
 
     def is_outdated(self, key: str) -> bool:
         """Should the object be written again although nothing has changed?"""

@@ -135,11 +135,19 @@ class Cacher:
         """How many objects are below a prefix, and how many bytes one of them has."""
         return self._cache.weigh(prefix)
 
+    def counts(self) -> dict[str, int]:
+        """How many objects each family has."""
+        return self._cache.counts()
+
     async def measure(self) -> None:
         """Say how much there is, for whoever looks at the metrics."""
-        metrics.read_objects(self._cache.counts())
+        metrics.read_objects(self.counts())
         with contextlib.suppress(StorageError):
-            metrics.note_size(await self._etcd.client.size())
+            metrics.note_sizes([await self.size()])
+
+    async def size(self) -> int:
+        """How many bytes etcd's file has. Raises StorageUnavailable."""
+        return await self._etcd.client.size()
 
     def compacted(self, revision: int) -> None:
         """etcd has forgotten what was before a revision: the compactor says so."""
@@ -320,7 +328,7 @@ class Cacher:
         await self._filled.wait()
         return self._cache.watch(prefix, after_revision, hints)
 
-    async def current_revision(self) -> int:
+    async def current_revision(self, prefix: str = "") -> int:
         await self._catch_up()
         return self._cache.revision
 

@@ -168,7 +168,7 @@ class EtcdStorage:
         newest = await self.get(current.key)
         return None if newest.revision == current.revision else newest
 
-    async def current_revision(self) -> int:
+    async def current_revision(self, prefix: str = "") -> int:
         return await self.client.revision()
 
     def is_outdated(self, key: str) -> bool:

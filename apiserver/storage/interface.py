@@ -229,8 +229,8 @@ class Storage(Protocol):
         """Remove an object for which `check` does not raise; returns its last state at the deletion's revision."""
         ...
 
-    async def current_revision(self) -> int:
-        """The newest revision."""
+    async def current_revision(self, prefix: str = "") -> int:
+        """The newest revision, of what is kept below a prefix: not everything need be in one etcd."""
         ...
 
     def is_outdated(self, key: str) -> bool:

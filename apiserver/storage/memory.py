@@ -91,7 +91,7 @@ class MemoryStorage:
         self._cache.advance(revision)
         return current.at(revision)
 
-    async def current_revision(self) -> int:
+    async def current_revision(self, prefix: str = "") -> int:
         return self._cache.revision
 
     def is_outdated(self, key: str) -> bool:

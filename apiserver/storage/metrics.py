@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from apiserver.storage.family import ROOT, family_of
@@ -79,9 +79,9 @@ def read_objects(counts: Mapping[str, int]) -> None:
     ]
 
 
-def note_size(size: int) -> None:
-    """How large etcd's file is."""
-    _SIZE.read = lambda: [(("etcd-0",), float(size))]
+def note_sizes(sizes: Sequence[int]) -> None:
+    """How large the file of each etcd is."""
+    _SIZE.read = lambda: [((f"etcd-{index}",), float(size)) for index, size in enumerate(sizes)]
 
 
 class timed:

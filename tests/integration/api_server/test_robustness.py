@@ -1,6 +1,6 @@
 """Two API servers on one etcd: they agree, survive its death and forgetting, restart, and refuse what is too large.
 
-They encrypt secrets, with a file that changes while they run.
+They encrypt secrets, with a file that changes while they run, and keep events in an etcd of their own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kubarium.client.rest import Client
 from tests.integration.running import ApiServer, Etcd
 
 MAPS = "/api/v1/namespaces/default/configmaps"
+EVENTS = "/api/v1/namespaces/default/events"
 SECRETS = "/api/v1/namespaces/default/secrets"
 LATE = 120.0  # seconds: what hangs fails here, not what is slow
 
@@ -55,11 +56,24 @@ def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def etcd_of_events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """An etcd that keeps nothing but events."""
+    member = Etcd(tmp_path_factory.mktemp("etcd-of-events"))
+    member.start()
+    yield member
+    member.stop()
+
+
+@pytest.fixture(scope="module")
 def servers(
-    own_etcd: Etcd, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
+    own_etcd: Etcd, etcd_of_events: Etcd, keys_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ApiServer, ApiServer]]:
     """Two servers of one cluster."""
-    flags = [f"--encryption-provider-config={keys_file}", "--encryption-provider-config-automatic-reload"]
+    flags = [
+        f"--encryption-provider-config={keys_file}",
+        "--encryption-provider-config-automatic-reload",
+        f"--etcd-servers-overrides=/events#{etcd_of_events.url}",
+    ]
     one = ApiServer(tmp_path_factory.mktemp("one"), own_etcd.url, None, *flags)
     other = ApiServer(tmp_path_factory.mktemp("other"), own_etcd.url, one.credentials, *flags)
     one.start()
@@ -203,6 +217,37 @@ async def test_secrets_are_unreadable_in_etcd(
     await etcd.delete_if(strange, found.revision)
     assert [item["metadata"]["name"] for item in (await one.request("GET", SECRETS))["items"]] == ["secret1"]
     await etcd.close()
+
+
+async def test_events_live_in_an_etcd_of_their_own(
+    own_etcd: Etcd, etcd_of_events: Etcd, clients: tuple[Client, Client]
+) -> None:
+    one, other = clients
+    involved = {"kind": "Pod", "namespace": "default", "name": "web"}
+    made = await one.request(
+        "POST", EVENTS, body={"metadata": {"name": "told"}, "involvedObject": involved, "reason": "Told"}
+    )
+    new = await other.request("GET", "/apis/events.k8s.io/v1/namespaces/default/events/told")
+    assert revision_of(new) == revision_of(made)
+    main, aside = EtcdClient([own_etcd.url]), EtcdClient([etcd_of_events.url])
+    assert not (await main.range("/registry/events/")).items
+    assert "/registry/events/default/told" in [kv.key for kv in (await aside.range("/registry/")).items]
+    last = revision_of(await one.request("DELETE", EVENTS))
+    assert int(last) <= await aside.revision()  # a revision of the etcd that was asked
+    assert "[+]etcd-override-0 ok\n" in await one.request("GET", "/livez", query={"verbose": "1"})
+    etcd_of_events.kill()
+    with pytest.raises((errors.ServiceUnavailable, errors.InternalError)):
+        await one.request("GET", EVENTS)
+    await one.request("GET", MAPS)
+    with pytest.raises(errors.StatusError) as unready:
+        await one.request("GET", "/readyz/etcd-override-readiness-0")
+    assert unready.value.code == 500
+    assert await one.request("GET", "/readyz/etcd-readiness") == "ok"
+    etcd_of_events.start()
+    assert (await until_it_works(lambda: other.request("GET", EVENTS)))["items"] == []
+    assert await until_it_works(lambda: one.request("GET", "/readyz")) == "ok"
+    await main.close()
+    await aside.close()
 
 
 async def test_etcd_may_die_under_watches(own_etcd: Etcd, clients: tuple[Client, Client]) -> None:
