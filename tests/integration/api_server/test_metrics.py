@@ -93,7 +93,9 @@ async def test_metrics_have_upstreams_names_types_and_labels(client: Client, nam
 async def test_the_server_tells_how_long_it_runs_and_with_which_flags(client: Client) -> None:
     plain = {"Accept": "text/plain"}
     assert "apiserver statusz" in await client.request("GET", "/statusz", headers=plain)
-    assert "authorization-mode=" in await client.request("GET", "/flagz", headers=plain)
+    assert "authorization-mode=[Node,RBAC]" in await client.request("GET", "/flagz", headers=plain)
+    wanted = {"Accept": "application/json;v=v1beta1;g=config.k8s.io;as=Flagz"}
+    assert (await client.request("GET", "/flagz", headers=wanted))["flags"]["event-ttl"] == "1h0m0s"
     with pytest.raises(errors.StatusError) as refused:
         await client.request("GET", "/flagz", headers={"Accept": "application/json"})
     assert refused.value.code == 406
