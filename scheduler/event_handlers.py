@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Container
 
 from kubarium.api.core.pod.status import is_scheduled, is_terminal
 from kubarium.apimachinery.object import Object, is_deleting, labels_of, name_of, uid_of
 from kubarium.client.informer import Informers
 from scheduler.cache import Cache, requests_differently
+from scheduler.framework import metrics
 from scheduler.framework.interface import LIVING_PODS, POD_DELETED, Action, ClusterEvent, EventHint
 from scheduler.framework.pod_counts import PodCounts
 from scheduler.framework.pod_info import PodInfo
@@ -67,37 +69,46 @@ class EventHandlers:
         changed = ClusterEvent(kind, Action.UPDATE, f"{kind}Update")
         deleted = ClusterEvent(kind, Action.DELETE, f"{kind}Delete")
         informers.informer(api_version, resource).add_handler(
-            lambda obj, initial: self._queue.happened(added, None, obj),
-            lambda old, new: self._queue.happened(changed, old, new),
-            lambda obj: self._queue.happened(deleted, obj, None),
+            lambda obj, initial: self._tell(added, None, obj, time.perf_counter()),
+            lambda old, new: self._tell(changed, old, new, time.perf_counter()),
+            lambda obj: self._tell(deleted, obj, None, time.perf_counter()),
         )
+
+    def _tell(self, event: ClusterEvent, old: Object | None, new: Object | None, since: float) -> None:
+        self._queue.happened(event, old, new)
+        metrics.event_handled(event.label, since)
 
     # ---- nodes
 
     def _node_added(self, node: Object, initial: bool) -> None:
+        since = time.perf_counter()
         self._cache.put_node(node)
-        self._queue.happened(NODE_ADDED, None, node)
+        self._tell(NODE_ADDED, None, node, since)
 
     def _node_changed(self, old: Object, new: Object) -> None:
+        since = time.perf_counter()
         self._cache.put_node(new)
         action = changes_of_node(old, new)
         if action:
-            self._queue.happened(ClusterEvent("Node", action, _label(action)), old, new)
+            self._tell(ClusterEvent("Node", action, _label(action)), old, new, since)
 
     def _node_deleted(self, node: Object) -> None:
+        since = time.perf_counter()
         self._cache.remove_node(name_of(node))
-        self._queue.happened(NODE_DELETED, node, None)
+        self._tell(NODE_DELETED, node, None, since)
 
     # ---- pods
 
     def _pod_added(self, pod: Object, initial: bool) -> None:
+        since = time.perf_counter()
         if is_terminal(pod):
             return
         if is_scheduled(pod):
             self._cache.put_pod(pod)
-            self._queue.happened(POD_ADDED, None, pod)
+            self._tell(POD_ADDED, None, pod, since)
         elif self._is_ours(pod):
             self._queue.add(PodInfo(pod))
+            metrics.event_handled("UnscheduledPodAdd", since)
 
     def _pod_changed(self, old: Object, new: Object) -> None:
         if uid_of(old) != uid_of(new):  # deleted and made again while nobody was looking
@@ -111,10 +122,11 @@ class EventHandlers:
             self._waiting_pod_changed(old, new)
 
     def _assigned_pod_changed(self, old: Object, new: Object) -> None:
+        since = time.perf_counter()
         if not is_scheduled(old):
             self._queue.remove(uid_of(new))
             self._cache.put_pod(new)
-            self._queue.happened(POD_ADDED, None, new)
+            self._tell(POD_ADDED, None, new, since)
             return
         self._cache.put_pod(new)
         action = 0
@@ -125,18 +137,22 @@ class EventHandlers:
         if is_deleting(old) != is_deleting(new):
             action |= Action.UPDATE
         if action:
-            self._queue.happened(ClusterEvent("AssignedPod", action, "AssignedPodUpdate"), old, new)
+            self._tell(ClusterEvent("AssignedPod", action, "AssignedPodUpdate"), old, new, since)
 
     def _waiting_pod_changed(self, old: Object, new: Object) -> None:
+        since = time.perf_counter()
         if is_deleting(new):
             self._queue.remove(uid_of(new))
+            metrics.event_handled("UnscheduledPodDelete", since)
         elif self._queue.get(uid_of(new)) is not None:
             self._queue.update(old, PodInfo(new))
+            metrics.event_handled("UnscheduledPodUpdate", since)
 
     def _pod_deleted(self, pod: Object) -> None:
+        since = time.perf_counter()
         self._queue.remove(uid_of(pod))
         if self._cache.remove_pod(pod) is not None:
-            self._queue.happened(POD_DELETED, pod, None)
+            self._tell(POD_DELETED, pod, None, since)
 
     def _is_ours(self, pod: Object) -> bool:
         name = (pod.get("spec") or {}).get("schedulerName") or "default-scheduler"

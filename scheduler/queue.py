@@ -19,7 +19,8 @@ import asyncio
 import functools
 import heapq
 import itertools
-from collections import defaultdict, deque
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.metrics import Labels
 from scheduler.framework import metrics
 from scheduler.framework.interface import Action, ClusterEvent, EventHint, Status
 from scheduler.framework.nominator import Nominator
@@ -71,6 +73,16 @@ class _Interest(NamedTuple):
     actions: int
     hint: Callable[[PodInfo, Object | None, Object | None], bool] | None
 
+    def may_help(self, pod: PodInfo, happening: _Happening) -> bool:
+        """Does the plugin believe that the pod has a chance now?"""
+        if self.hint is None:
+            return True
+        started = time.perf_counter()
+        answer = self.hint(pod, happening.old, happening.new)
+        taken = time.perf_counter() - started
+        metrics.hint_taken(self.plugin, happening.event.label, answer).observe(taken)
+        return answer
+
 
 class SchedulingQueue:
     """Owned by the scheduler's loop; `run` moves pods whose time has come."""
@@ -109,6 +121,7 @@ class SchedulingQueue:
         self._incoming: dict[tuple[str, str], Any] = {}
         for name in (ACTIVE, BACKOFF, UNSCHEDULABLE, "gated"):
             metrics.pending_pods.labels(name).set_function(functools.partial(self.size, name))
+        metrics.inflight_events.read = self._remembered
 
     # ---- what the informers say about pods without a node
 
@@ -225,11 +238,7 @@ class SchedulingQueue:
         for interest in interests:
             for uid in list(self._refused_by.get(interest.plugin, ())):
                 queued = self._pods[uid]
-                if (
-                    queued.where == UNSCHEDULABLE
-                    and uid != but
-                    and (interest.hint is None or interest.hint(queued.info, old, new))
-                ):
+                if queued.where == UNSCHEDULABLE and uid != but and interest.may_help(queued.info, happening):
                     self._requeue(queued, event.label)
 
     def activate(self, uid: str) -> None:
@@ -351,11 +360,11 @@ class SchedulingQueue:
         return queued.since + (self._backoff_delay.delay(tries - 1) if tries else 0.0)
 
     def _may_help(self, queued: QueuedPod, happening: _Happening) -> bool:
-        event, old, new = happening
+        event = happening.event
         return any(
             interest.plugin in queued.plugins
             and interest.actions & event.action
-            and (interest.hint is None or interest.hint(queued.info, old, new))
+            and interest.may_help(queued.info, happening)
             for interest in self._interests.get(event.resource, ())
         )
 
@@ -386,6 +395,12 @@ class SchedulingQueue:
                 ):
                     queued.flushed = True
                     self._requeue(queued, "UnschedulableTimeout")
+
+    def _remembered(self) -> list[tuple[Labels, float]]:
+        """What is kept for the pods that are being tried, by name, and those pods."""
+        counts = Counter(happening.event.label for happening in self._happenings)
+        counts["PodPop"] = len(self._in_flight)
+        return [((label,), float(count)) for label, count in counts.items()]
 
     def _count_incoming(self, label: str, where: str) -> None:
         child = self._incoming.get((label, where))

@@ -5,12 +5,16 @@ Source: https://kubernetes.io/docs/reference/instrumentation/metrics/
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
+
+from kubarium.component_base.metrics import Readings
 
 
 def _doubling(first: float, count: int) -> list[float]:
@@ -63,6 +67,21 @@ plugin_seconds = Histogram(
     ["extension_point", "plugin", "status"],
     buckets=[0.00001 * 1.5**power for power in range(20)],
 )
+hint_seconds = Histogram(
+    "scheduler_queueing_hint_execution_duration_seconds",
+    "Duration for running a queueing hint function of a plugin.",
+    ["event", "hint", "plugin"],
+    buckets=[0.00001 * 1.5**power for power in range(20)],
+)
+event_seconds = Histogram(
+    "scheduler_event_handling_duration_seconds",
+    "Event handling latency in seconds.",
+    ["event"],
+    buckets=_doubling(0.0001, 12),
+)
+inflight_events = Readings(
+    "scheduler_inflight_events", "Number of events currently tracked in the scheduling queue.", ("event",)
+)
 pending_pods = Gauge(
     "scheduler_pending_pods",
     "Number of pending pods, by the queue type. 'active' means number of pods in activeQ; 'backoff' means number of "
@@ -112,9 +131,32 @@ goroutines = Gauge(
     "Number of running goroutines split by the work they do such as binding.",
     ["operation"],
 )
-cache_size = Gauge(
-    "scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.", ["type"]
+claim_creations = Counter(
+    "scheduler_resourceclaim_creates",
+    "Number of ResourceClaims creation requests within scheduler",
+    ["status"],
 )
+cache_size = Gauge(
+    "scheduler_cache_size",
+    "Number of nodes, pods, and assumed (bound) pods in the scheduler cache.",
+    ["type"],
+)
+
+
+@functools.cache
+def hint_taken(plugin: str, event: str, helpful: bool) -> Histogram:
+    """Where the time of a hint belongs."""
+    return hint_seconds.labels(event, "Queue" if helpful else "QueueSkip", plugin)
+
+
+@functools.cache
+def _event_taken(event: str) -> Histogram:
+    return event_seconds.labels(event)
+
+
+def event_handled(event: str, since: float) -> None:
+    """A change of the cluster has found its way into cache and queue."""
+    _event_taken(event).observe(time.perf_counter() - since)
 
 
 class Evaluations(Collector):

@@ -11,6 +11,7 @@ from kubarium.apimachinery.object import Object, copy, finalizers_of, name_of, n
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from scheduler.framework import metrics
 from scheduler.framework.devices.extended_resources import Requests
 from scheduler.framework.devices.manager import API_VERSION, Devices
 from scheduler.framework.pod_info import PodInfo
@@ -64,11 +65,20 @@ class ClaimWriter:
         fresh = copy(claim)
         for key in ("name", "uid"):
             del fresh["metadata"][key]
-        made = await self._reserve_new(await self._claims.create(fresh), allocation, pod)
+        made = await self._reserve_new(await self._create(fresh), allocation, pod)
         told = {"resourceClaimName": name_of(made), "requestMappings": requests.mappings}
         body = {"metadata": {"uid": pod.uid}, "status": {"extendedResourceClaimStatus": told}}
         await self._pods.patch(pod.name, body, pod.namespace, type="strategic", subresource="status")
         return made
+
+    async def _create(self, claim: Object) -> Object:
+        status = "failure"
+        try:
+            made = await self._claims.create(claim)
+            status = "success"
+            return made
+        finally:
+            metrics.claim_creations.labels(status).inc()
 
     async def _reserve_new(self, claim: Object, allocation: Object, pod: PodInfo) -> Object:
         try:

@@ -30,6 +30,8 @@ async def test_a_pod_gets_a_node_and_hears_of_it(world: World, pages: Client) ->
     assert decisions[-1]["node"] == node
     text = await pages.request("GET", "/metrics")
     assert 'scheduler_schedule_attempts_total{profile="default-scheduler",result="scheduled"}' in text
+    for event in ("NodeAdd", "UnscheduledPodAdd"):
+        assert f'scheduler_event_handling_duration_seconds_count{{event="{event}"}}' in text
     assert await pages.request("GET", "/readyz") == "ok"
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from kubarium.component_base.clock import FakeClock
 from scheduler.framework.interface import Action, ClusterEvent, EventHint
@@ -57,6 +58,34 @@ async def test_only_a_helpful_event_wakes(queue: SchedulingQueue, clock: FakeClo
     assert queue.size("unschedulable") == 1
     queue.happened(NODE_ADDED, None, {})
     assert queue.size("active") == 1
+
+
+async def test_hints_are_timed_by_what_they_answer(queue: SchedulingQueue) -> None:
+    def asked(hint: str) -> float:
+        labels = {"plugin": FIT, "event": "NodeAdd", "hint": hint}
+        name = "scheduler_queueing_hint_execution_duration_seconds_count"
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    before = asked("Queue"), asked("QueueSkip")
+    queue.add(pod("web"))
+    queue.put_back(await queue.pop(), {FIT})
+    queue.happened(NODE_ADDED, None, "useless")  # type: ignore[arg-type]
+    queue.happened(NODE_ADDED, None, "useless")  # type: ignore[arg-type]
+    queue.happened(NODE_ADDED, None, {})
+    assert (asked("Queue"), asked("QueueSkip")) == (before[0] + 1, before[1] + 2)
+
+
+async def test_what_is_remembered_for_pods_under_way_is_counted(queue: SchedulingQueue) -> None:
+    def inflight(event: str) -> float | None:
+        return REGISTRY.get_sample_value("scheduler_inflight_events", {"event": event})
+
+    queue.add(pod("web"))
+    queued = await queue.pop()
+    queue.happened(NODE_ADDED, None, {})
+    queue.happened(NODE_ADDED, None, {})
+    assert (inflight("PodPop"), inflight("NodeAdd")) == (1.0, 2.0)
+    queue.done(queued.info.uid)
+    assert (inflight("PodPop"), inflight("NodeAdd")) == (0.0, None)
 
 
 async def test_what_happens_during_an_attempt_is_not_missed(queue: SchedulingQueue, clock: FakeClock) -> None:
