@@ -13,7 +13,7 @@ from kubarium.component_base import health as health_checks
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.process import Process
 from kubarium.component_base.status_pages import StatusPages
-from kubelet import configuration, preparation
+from kubelet import configuration, metrics, preparation
 from kubelet.devices.devices import Devices
 from kubelet.events import ContainerChanged, Event, Finished, ProbeChanged
 from kubelet.guardians import Guardians
@@ -34,12 +34,12 @@ from kubelet.pods import source_api
 from kubelet.pods.inputs import Inputs, log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import Merge
+from kubelet.pods.merge import Merge, is_static
 from kubelet.pods.runtime_classes import RuntimeClasses
 from kubelet.pods.source_files import FileSource
 from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.probes.manager import ProbeManager
-from kubelet.resources import limits, local_storage, metrics
+from kubelet.resources import limits, local_storage
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
@@ -94,6 +94,7 @@ class Kubelet:
         self.cgroups = cgroups or Cgroups(
             options.cgroup_root or "/", pod_pids=options.pod_max_pids, cfs_quota=options.cpu_cfs_quota
         )
+        metrics.CGROUP_VERSION.set((), 2.0 if self.cgroups.is_v2 else 1.0)
         self._build_informers()
         self._build_runtime()
         self._build_spine()
@@ -220,6 +221,7 @@ class Kubelet:
             newest=self.pods.newest,
             may_delete=lambda pod: self.workers.has_finished(pod["metadata"]["uid"]),
             may_run=lambda uid: self.workers.may_run(uid),
+            pulling=self.puller.seconds_of,
         )
         self.allocations = Allocations(
             self.root / "allocated_pods_state",
@@ -251,7 +253,10 @@ class Kubelet:
             syncer, self.clock, lambda pod: self._emit(Finished(pod)), self.options.sync_frequency
         )
         metrics.watch(
-            pods=lambda: len(self.pleg.running_pods()),
+            desired=self.pods.all,
+            is_static=is_static,
+            working=lambda: self.workers.working(lambda uid: self.pods.by_uid(uid) is not None),
+            running=lambda: len(self.pleg.running_pods()),
             containers=self.pleg.containers_by_state,
             claims=self.storage.usage.claims,
             node=self.name,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
-from kubelet.resources import metrics
+from kubelet import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime, Unsupported
 from kubelet.runtime.state import PodState
 
@@ -83,7 +83,10 @@ class PLEG:
         for container in containers:
             fresh[container.id] = (container.pod_uid, container.state)
         before, self._snapshot = self._snapshot, fresh
-        self._last = self._clock.monotonic()
+        last, self._last = self._last, self._clock.monotonic()
+        if last is not None:
+            metrics.RELIST_INTERVAL.observe((), self._last - last)
+        metrics.LAST_RELIST.set((), self._clock.now().timestamp())
         changed = {uid for id, (uid, _) in before.items() if id not in fresh}
         changed |= {entry[0] for id, entry in fresh.items() if before.get(id) != entry}
         for uid in changed:
@@ -92,7 +95,7 @@ class PLEG:
         for uid in [uid for uid in self._names if uid not in present]:
             del self._names[uid]
         self._relisted.set()
-        metrics.RELIST_SECONDS.observe(time.perf_counter() - started)
+        metrics.RELIST_SECONDS.observe((), time.perf_counter() - started)
 
     def seen(self, state: PodState) -> None:
         """The pod's worker has seen this, and found nothing left to do: it is told of what differs from it.

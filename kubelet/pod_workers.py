@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, is_deleting, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
-from kubelet.resources import metrics
+from kubelet import metrics
+from kubelet.metrics import Working
+from kubelet.pods.merge import is_static
 from kubelet.runtime.interface import ContainerRuntimeError, StartError
 from kubelet.sync_pod import NotReadyYet, PodSyncer
 from kubelet.volumes.plugin import VolumeError
@@ -65,7 +68,9 @@ class _Worker:
     is_asked: bool = False  # was it woken for more than that its containers have changed?
     changed: float = 0.0  # when it was last said that they have
     finished: bool = False
-    first_seen: float | None = None  # until the pod runs
+    seen: float = 0.0  # when it was first heard of
+    is_starting: bool = False  # until the pod runs
+    next: str = "create"  # what the next pass is for: create, update, sync
     task: asyncio.Task[None] | None = None
 
 
@@ -89,6 +94,8 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
             worker = self._start(pod)
+        elif worker.next == "sync":
+            worker.next = "update"
         worker.pod = pod
         if is_deleting(pod) or _has_ended(pod):
             self._end(worker, _deletion_grace(pod))
@@ -144,6 +151,18 @@ class PodWorkers:
         worker = self._workers.get(pod_uid)
         return worker is not None and worker.asked_to_end.is_set()
 
+    def working(self, is_desired: Callable[[str], bool]) -> list[Working]:
+        """Every pod that has a worker, as the metrics tell of it."""
+        found = []
+        for uid, worker in self._workers.items():
+            lifecycle = "sync" if worker.phase is Phase.SYNCING else worker.phase.value
+            static = "true" if is_static(worker.pod) else ""
+            config = "desired" if is_desired(uid) else "orphan"
+            if not pod_containers.containers_of(worker.pod):
+                config, static = "runtime_only", "unknown"
+            found.append(Working(lifecycle, config, static))
+        return found
+
     def uids(self) -> list[str]:
         """Every pod that has a worker."""
         return list(self._workers)
@@ -158,7 +177,10 @@ class PodWorkers:
     # -- a worker's life -------------------------------------------------------------------------------------------
 
     def _start(self, pod: Object) -> _Worker:
-        worker = self._workers[uid_of(pod)] = _Worker(pod, first_seen=self._clock.monotonic())
+        worker = self._workers[uid_of(pod)] = _Worker(
+            pod, seen=self._clock.monotonic(), is_starting=not status_of(pod).get("containerStatuses")
+        )
+        metrics.CONTAINERS_PER_POD.observe((), len(pod_containers.containers_of(pod)))
         worker.task = asyncio.get_running_loop().create_task(
             self._run(worker), name=f"pod {logging.name(pod)}"
         )
@@ -182,6 +204,7 @@ class PodWorkers:
 
     async def _run(self, worker: _Worker) -> None:
         await self._wait_for_turn()
+        metrics.WORKER_START_SECONDS.observe((), self._clock.monotonic() - worker.seen)
         await self._repeat(worker, Phase.SYNCING, self._sync_once)
         await self._repeat(worker, Phase.TERMINATING, self._terminate_once)
         await self._repeat(worker, Phase.TERMINATED, self._clear_once)
@@ -203,6 +226,7 @@ class PodWorkers:
         while True:
             worker.wake.clear()
             worker.is_asked = False
+            began, work, worker.next = self._clock.monotonic(), worker.next, "sync"
             try:
                 delay = await once(worker)
                 failures = 0
@@ -214,6 +238,8 @@ class PodWorkers:
                 log.exception("%s %s failed", phase.value, logging.name(worker.pod))
                 delay = RETRY.delay(failures)
                 failures += 1
+            work = work if phase is Phase.SYNCING else "kill"
+            metrics.WORKER_SECONDS.observe((work,), self._clock.monotonic() - began)
             if delay is None:
                 return
             await self._wait(worker, delay)
@@ -225,9 +251,9 @@ class PodWorkers:
         if done is None or done.terminal:
             worker.asked_to_end.set()
             return None
-        if done.running and worker.first_seen is not None:
-            metrics.POD_START_SECONDS.observe(self._clock.monotonic() - worker.first_seen)
-            worker.first_seen = None
+        if done.running and worker.is_starting:
+            metrics.POD_START_SECONDS.observe((), self._clock.monotonic() - worker.seen)
+            worker.is_starting = False
         if done.settled is not None and worker.changed < done.settled and not worker.is_asked:
             worker.wake.clear()  # the pass has seen it
         if done.errors:

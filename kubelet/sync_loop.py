@@ -19,6 +19,7 @@ from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
+from kubelet import metrics
 from kubelet.events import (
     ContainerChanged,
     Event,
@@ -195,6 +196,7 @@ class SyncLoop:
         if refusal is None:
             return False
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)
+        metrics.REFUSED.add((refusal.reason,))
         self._recorder.event(pod, "Warning", refusal.reason, refusal.message)
         text = f"Pod was rejected: {refusal.message}"
         self._statuses.set(pod, generate.failed(pod, refusal.reason, text, self._clock.now()))
@@ -229,6 +231,7 @@ class SyncLoop:
             if not self._workers.knows(uid):
                 namespace, name = self._pleg.name_of(uid)
                 log.info("pod %s/%s (%s) runs and is not wanted", namespace, name, uid)
+                metrics.STRANGERS.add()
                 self._workers.terminate(_stranger(uid, namespace, name), 1)
         for mirror in self._pods.orphaned_mirrors():
             self._do(self._mirrors.delete(mirror))

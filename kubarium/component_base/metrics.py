@@ -22,6 +22,24 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 Labels = tuple[str, ...]
 
 
+class _Counter(str):
+    """The type of a counter whose name does not end as counters should: to the library's eyes it is none."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+
+class _BareCounter(GaugeMetricFamily):
+    """A counter under exactly its name; the library would add `_total`, and upstream has some that end otherwise."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
+        super().__init__(name, text, labels=labels)
+        self.type = _Counter("counter")
+
+
 class Count:
     """A number that grows."""
 
@@ -61,7 +79,8 @@ class Counts(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """As the registry wants it."""
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        kind = CounterMetricFamily if self._name.endswith("_total") else _BareCounter
+        family = kind(self._name, self._text, labels=self._labels)
         for labels, count in [*self._values.items()]:
             if count.value or count.shown:
                 family.add_metric(labels, count.value)
@@ -107,6 +126,10 @@ class Timings(Collector):
     def count(self, labels: Labels) -> int:
         """How many observations there were."""
         return sum(self._counts.get(labels, ()))
+
+    def total(self, labels: Labels) -> float:
+        """The sum of all observations."""
+        return self._sums.get(labels, 0.0)
 
     def collect(self) -> Iterable[Metric]:
         """As the registry wants it."""

@@ -18,6 +18,7 @@ from kubarium.api.core.pod.resources import is_extended, is_restartable_init
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.plugin_socket import PluginError
+from kubelet import metrics
 from kubelet.devices import edits
 from kubelet.devices.edits import Edits
 from kubelet.devices.plugins import DevicePlugins, Endpoint
@@ -126,7 +127,8 @@ class DeviceManager:
     @staticmethod
     async def _ask(endpoint: Endpoint, ids: list[str]) -> Edits:
         try:
-            answer = await endpoint.socket.call("Allocate", container_requests=[{"devices_ids": ids}])
+            with metrics.DEVICE_SECONDS.timed((endpoint.resource,)):
+                answer = await endpoint.socket.call("Allocate", container_requests=[{"devices_ids": ids}])
         except PluginError as error:
             raise Unexpected(f"Allocate failed due to {error}, which is unexpected") from error
         if not answer.container_responses:

@@ -18,6 +18,7 @@ from kubarium.api.core.pod import resources
 from kubarium.component_base import logging, wire
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.plugin_socket import PluginError, PluginSocket
+from kubelet import metrics
 from kubelet.plugins.watcher import RegistrationError
 
 log = logging.get(__name__)
@@ -171,6 +172,7 @@ class DevicePlugins:
             endpoint.devices = before.devices
         self._endpoints[resource] = endpoint
         endpoint.task = self._tasks.create_task(self._listen(endpoint))
+        metrics.DEVICE_PLUGINS.add((resource,))
         log.info("device plugin registered for %s at %s", resource, path)
 
     async def _stop(self, endpoint: Endpoint) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import ContainerRuntimeError, Image, Runtime
 
@@ -84,13 +85,13 @@ class ImageGarbage:
             return
         for image in self._unused(now):
             if now - self._last_used.get(image.id, self._first_seen[image.id]) > self._maximum_age:
-                await self._remove(image)
+                await self._remove(image, "age")
 
     async def free_all(self) -> None:
         """The disk is full: keep no image that no container uses, new ones included."""
         await self.look()
         for image in self._unused(self._clock.monotonic()):
-            await self._remove(image)
+            await self._remove(image, "space")
 
     async def free_if_full(self) -> None:
         """Delete unused images when the disk is fuller than the high mark."""
@@ -120,7 +121,7 @@ class ImageGarbage:
         for image in self._unused(now):
             if freed >= wanted:
                 break
-            if now - self._first_seen[image.id] >= self._minimum_age and await self._remove(image):
+            if now - self._first_seen[image.id] >= self._minimum_age and await self._remove(image, "space"):
                 freed += image.size
         return freed
 
@@ -134,12 +135,13 @@ class ImageGarbage:
         ]
         return sorted(unused, key=lambda image: self._last_used.get(image.id, 0.0))
 
-    async def _remove(self, image: Image) -> bool:
+    async def _remove(self, image: Image, reason: str) -> bool:
         try:
             await self._runtime.remove_image(image.id)
         except ContainerRuntimeError as error:
             log.warning("image %s not removed: %s", image.id, error)
             return False
         log.info("image %s removed", image.tags or image.id)
+        metrics.REMOVED_IMAGES.add((reason,))
         self._removed(image.id)
         return True

@@ -22,6 +22,7 @@ from kubarium.apimachinery.object import Object, annotations_of, namespace_of, s
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import parse_duration
+from kubelet import metrics
 from kubelet.images import names
 from kubelet.images.keyring import Login, Source, entries_of
 
@@ -125,6 +126,7 @@ class Providers:
                 async with self._asking.setdefault(provider.name, asyncio.Lock()):
                     found += await self._ask(provider, pod, image)
             except (ProviderError, OSError, TimeoutError, ValueError) as error:
+                metrics.PROVIDER_ERRORS.add((provider.name,))
                 log.warning("credential provider %s for %s: %s", provider.name, image, error)
         exact = sorted(found, key=lambda entry: entry[0], reverse=True)
         return [login for pattern, login in exact if names.matches(pattern, image)]
@@ -151,7 +153,8 @@ class Providers:
             known = self._known.get((*key, *owner))
             if known is not None and now < known[0]:
                 return known[1]
-        answer = await self._run(provider, request)
+        with metrics.PROVIDER_SECONDS.timed((provider.name,)):
+            answer = await self._run(provider, request)
         found = [(pattern, Login(one, source)) for pattern, one in entries_of(answer.get("auth") or {})]
         kind = answer.get("cacheKeyType")
         keys = {"Image": (image,), "Registry": (_host(image),), "Global": ()}

@@ -11,6 +11,7 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
 from kubelet.images import keyring, names
 from kubelet.images.keyring import Login
 from kubelet.images.records import PullRecords
@@ -88,6 +89,9 @@ class ImagePuller:
         self._failed_at: dict[str, float] = {}
         self._last_error: dict[str, str] = {}
         self._images: dict[str, Image] = {}
+        self._pulls: dict[
+            str, tuple[float, float]
+        ] = {}  # by pod: when the first began, when the last was over
 
     def image(self, reference: str) -> Image | None:
         """What the last look at this image showed."""
@@ -148,9 +152,12 @@ class ImagePuller:
         except ContainerRuntimeError as error:
             self._failed(pod, shown, key, error, path)
         self._last_error.pop(key, None)
-        total = self._clock.monotonic() - started
+        ended = self._clock.monotonic()
+        total = ended - started
+        self._pulls[uid_of(pod)] = self._pulls.get(uid_of(pod), (started, ended))[0], ended
         present = await self._runtime.image_status(reference or name)
         size = present.size if present is not None else 0
+        metrics.PULL_SECONDS.observe((metrics.size_class(size),), total - waited)
         self._recorder.event(
             pod,
             "Normal",
@@ -215,8 +222,14 @@ class ImagePuller:
         own = keyring.from_secrets(name, secrets)
         return [*own, *keyring.from_node(name, self._root), *await self._node_logins(pod, name)]
 
+    def seconds_of(self, pod_uid: str) -> float:
+        """How long the pod waited for images."""
+        began, ended = self._pulls.get(pod_uid, (0.0, 0.0))
+        return ended - began
+
     def forget(self, pod_uid: str) -> None:
         """The pod is gone."""
+        self._pulls.pop(pod_uid, None)
         self._backoff.forget(f"{pod_uid}_")
         for table in (self._failed_at, self._last_error):
             for key in [key for key in table if key.startswith(f"{pod_uid}_")]:

@@ -13,6 +13,8 @@ import base64
 import hashlib
 import random
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from kubarium.apimachinery import errors
@@ -21,6 +23,8 @@ from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
 from kubarium.component_base import certificates, logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.metrics import Labels
+from kubelet import metrics
 
 log = logging.get(__name__)
 
@@ -28,6 +32,10 @@ CURRENT, SERVING = "kubelet-client-current.pem", "kubelet-server-current.pem"
 SIGNERS = {  # file -> who signs it, and for what
     CURRENT: ("kubernetes.io/kube-apiserver-client-kubelet", ["digital signature", "client auth"]),
     SERVING: ("kubernetes.io/kubelet-serving", ["digital signature", "server auth"]),
+}
+GAUGES = {
+    CURRENT: (metrics.CLIENT_TTL, metrics.CLIENT_NOT_RENEWED),
+    SERVING: (metrics.SERVING_TTL, metrics.SERVING_NOT_RENEWED),
 }
 POLL = 1.0  # seconds
 RETRY = 10.0  # seconds
@@ -91,6 +99,10 @@ async def request(
     raise Denied(f"certificate signing request {name} was not answered")
 
 
+def _left(ends: datetime, clock: Clock) -> list[tuple[Labels, float]]:
+    return [((), (ends - clock.now()).total_seconds())]
+
+
 def _has_expired(pem: Path, clock: Clock) -> bool:
     return pem.exists() and certificates.expires(pem.read_bytes()) <= clock.now()
 
@@ -128,9 +140,11 @@ async def rotate(
     names: Sequence[str] = (),
 ) -> None:
     """Renew the certificate when most of its life is over; `renewed` makes connections use it."""
+    ttl, not_renewed = GAUGES[file]
     while True:
         pem = (directory / file).read_bytes()
         begun, ends = certificates.lifetime(pem)
+        ttl.read = partial(_left, ends, clock)
         # Somewhere between 70 and 90 percent of its life, so that not all nodes ask at once.
         due = begun + (ends - begun) * random.uniform(0.7, 0.9)
         await clock.sleep(max(1.0, (due - clock.now()).total_seconds()))
@@ -138,6 +152,7 @@ async def rotate(
             await request(client, directory, node, clock, file, names)
             renewed()
         except (Denied, errors.StatusError, OSError) as error:
+            not_renewed.add()
             log.warning("certificate not renewed: %s", error)
             await clock.sleep(60.0)
 

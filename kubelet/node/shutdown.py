@@ -24,6 +24,7 @@ from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
 
 log = logging.get(__name__)
 
@@ -170,10 +171,12 @@ class ShutdownManager:
 
     async def _end_and_release(self) -> None:
         started = self._clock.now()
+        metrics.SHUTDOWN_BEGAN.set((), started.timestamp())
         self._write({"startTime": started, "endTime": None})
         try:
             await self.end_pods()
         finally:
+            metrics.SHUTDOWN_ENDED.set((), self._clock.now().timestamp())
             self._write({"startTime": started, "endTime": self._clock.now()})
         assert self._announcer is not None
         await self._announcer.release()

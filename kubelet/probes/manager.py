@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,10 +12,10 @@ from kubarium.api.core.pod.resources import is_restartable_init
 from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
 from kubelet.probes import actions
 from kubelet.probes.actions import Answer
 from kubelet.probes.worker import Subject, Worker
-from kubelet.resources import metrics
 from kubelet.runtime import interface
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import Runtime
@@ -37,6 +38,7 @@ class _PodProbes:
     tasks: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
     workers: dict[tuple[str, str], Worker] = field(default_factory=dict)
     counted: set[tuple[str, ...]] = field(default_factory=set)  # what the metrics show of it
+    timed: set[tuple[str, ...]] = field(default_factory=set)
 
 
 class ProbeManager:
@@ -118,10 +120,14 @@ class ProbeManager:
             return started if kind == STARTUP else not started
 
         async def ask(subject: Subject) -> Answer:
+            began = time.perf_counter()
             answer = await actions.probe(self._runtime, container, subject.container_id, subject.pod_ip, spec)
+            timed = (TITLES[kind], name, *owner[:2])
+            metrics.PROBE_SECONDS.labels(*timed).observe(time.perf_counter() - began)
             counted = (TITLES[kind], RESULTS[answer.healthy], name, *owner)
             metrics.PROBE_TOTAL.labels(*counted).inc()
             probes.counted.add(counted)
+            probes.timed.add(timed)
             if answer.warning:
                 tell("ProbeWarning", f"warning: {answer.warning}")
             return answer
@@ -177,6 +183,8 @@ class ProbeManager:
             self._drop(subject.container_id)
         for labels in probes.counted:
             metrics.PROBE_TOTAL.remove(*labels)
+        for labels in probes.timed:
+            metrics.PROBE_SECONDS.remove(*labels)
 
     async def close(self) -> None:
         """Stop all probes."""

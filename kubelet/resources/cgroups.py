@@ -16,6 +16,7 @@ from kubarium.api.core.pod import resources
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
+from kubelet import metrics
 from kubelet.resources import limits
 
 log = logging.get(__name__)
@@ -119,12 +120,17 @@ class Cgroups:
     def create(self, pod: Object) -> str:
         """Make the pod's cgroup with the pod's limits; returns its path below the mount."""
         path = self.parent_of(pod)
-        self._make(path)
+        with metrics.CGROUP_SECONDS.timed(("create",)):
+            self._make(path)
         self.apply(pod)
         return path
 
     def apply(self, pod: Object) -> None:
         """Write the pod's weights and limits."""
+        with metrics.CGROUP_SECONDS.timed(("update",)):
+            self._apply(pod)
+
+    def _apply(self, pod: Object) -> None:
         path, wanted = self.parent_of(pod), limits.pod_resources(pod, self._cfs_quota)
         self._write_shares(path, wanted["cpu_shares"])
         quota, memory = wanted.get("cpu_quota"), wanted.get("memory_limit_in_bytes")
@@ -140,10 +146,11 @@ class Cgroups:
 
     def remove(self, pod_uid: str) -> None:
         """Remove the cgroup of a pod of whatever class, when nothing runs in it any more."""
-        for folder in self._class_folders():
-            path = folder / f"pod{pod_uid}"
-            if path.is_dir():
-                _remove_tree(path)
+        with metrics.CGROUP_SECONDS.timed(("destroy",)):
+            for folder in self._class_folders():
+                path = folder / f"pod{pod_uid}"
+                if path.is_dir():
+                    _remove_tree(path)
 
     def pods(self) -> set[str]:
         """Uids of pods that have a cgroup, if only in one hierarchy: a removal may have stopped half way."""

@@ -20,6 +20,7 @@ from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
 from kubelet.resources import local_storage, ranking, thresholds
 from kubelet.resources.local_storage import LocalStorage
 from kubelet.resources.ranking import Consumption
@@ -161,7 +162,7 @@ class EvictionManager:
             return []
         pod = candidates[0]
         message = met.message + ranking.complaint(pod, used.get(uid_of(pod), Consumption()), met.resource)
-        self._evict(pod, message, self._grace(pod, met))
+        self._evict(pod, met.signal, message, self._grace(pod, met))
         return [uid_of(pod)]
 
     def _grace(self, pod: Object, met: Met) -> int | None:
@@ -205,9 +206,9 @@ class EvictionManager:
                 for one in usage
                 if one.labels.get(interface.POD_UID) == uid_of(pod)
             }
-            complaint = local_storage.over_limit(pod, await self._measure(pod), writable)
+            signal, complaint = local_storage.over_limit(pod, await self._measure(pod), writable)
             if complaint and not ranking.is_critical(pod):
-                self._evict(pod, complaint, HARD_GRACE)
+                self._evict(pod, signal, complaint, HARD_GRACE)
                 evicted.append(uid_of(pod))
         return evicted
 
@@ -225,7 +226,8 @@ class EvictionManager:
 
     # -- the eviction itself ---------------------------------------------------------------------------------------
 
-    def _evict(self, pod: Object, message: str, grace: int | None) -> None:
+    def _evict(self, pod: Object, signal: str, message: str, grace: int | None) -> None:
+        metrics.EVICTIONS.add((signal,))
         self._recorder.event(pod, "Warning", "Evicted", message)
         condition: Object = {
             "type": "DisruptionTarget",

@@ -83,22 +83,28 @@ def size(path: Path) -> Size:
     return Size(total, len(seen))
 
 
-def over_limit(pod: Object, storage: LocalStorage, writable: Mapping[str, int]) -> str:
-    """Which of its own limits the pod has passed; empty when none. Volumes first, then the pod, then containers."""
+def over_limit(pod: Object, storage: LocalStorage, writable: Mapping[str, int]) -> tuple[str, str]:
+    """Which of its own limits the pod has passed, as a signal and in words; empty when none.
+
+    Volumes come first, then the pod, then containers.
+    """
     for volume in spec_of(pod).get("volumes") or []:
         limit = (volume.get("emptyDir") or {}).get("sizeLimit")
         used = storage.volumes.get(volume["name"], Size()).bytes
         if limit and 0 < quantity.value(limit) < used:
-            return f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
+            text = f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
+            return "emptydirfs.limit", text
     total = _pod_limit(pod)
     if total and storage.total.bytes + sum(writable.values()) > quantity.value(total):
-        return f"Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
+        text = f"Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
+        return "ephemeralpodfs.limit", text
     for container in [*pod_containers.sidecars_of(pod), *pod_containers.containers_of(pod)]:
         limit = _limit(container)
         used = writable.get(container["name"], 0) + storage.logs.get(container["name"], Size()).bytes
         if limit and used > quantity.value(limit):
-            return f'Container {container["name"]} exceeded its local ephemeral storage limit "{limit}". '
-    return ""
+            text = f'Container {container["name"]} exceeded its local ephemeral storage limit "{limit}". '
+            return "ephemeralcontainerfs.limit", text
+    return "", ""
 
 
 def _pod_limit(pod: Object) -> str:

@@ -16,7 +16,7 @@ import orjson
 
 from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
 from kubarium.component_base.metrics import Labels
-from kubelet.resources import metrics
+from kubelet import metrics
 from kubelet.resources.allocation import DEFERRED, IN_PROGRESS, INFEASIBLE, PENDING, Allocated
 from kubelet.runtime.inputs import Recorder
 

@@ -9,6 +9,7 @@ import ssl
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.metrics import Counts
+from kubelet import metrics
 from kubelet.runtime.http_get import Request, TooManyRedirects, get
 from kubelet.runtime.inputs import Recorder
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime
@@ -50,7 +51,11 @@ class Hooks:
         elif handler.get("httpGet"):
             await self._http(pod, container, handler["httpGet"], pod_ip)
         elif handler.get("sleep"):
-            await self._clock.sleep(handler["sleep"].get("seconds") or 0)
+            try:
+                await self._clock.sleep(handler["sleep"].get("seconds") or 0)
+            except asyncio.CancelledError:  # the grace period is over
+                metrics.SLEEPS_CUT.add()
+                raise
         elif handler.get("tcpSocket"):
             raise HookError("tcpSocket is not supported as a lifecycle handler")
         else:

@@ -24,6 +24,7 @@ from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of,
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
+from kubelet import metrics
 from kubelet.runtime import container as container_module
 from kubelet.runtime import garbage, interface, plan, sandbox
 from kubelet.runtime.container import SeccompDefaults
@@ -169,10 +170,14 @@ class RuntimeManager:
     ) -> tuple[str, tuple[str, ...]] | None:
         try:
             Path(log_directory).mkdir(parents=True, exist_ok=True)
+            metrics.STARTED_PODS.add()
             async with self._starts:
-                sandbox_id = await self.runtime.run_sandbox(config, handler)
+                with metrics.SANDBOX_SECONDS.timed((handler,)):
+                    sandbox_id = await self.runtime.run_sandbox(config, handler)
             status = await self.runtime.sandbox_status(sandbox_id)
         except (ContainerRuntimeError, OSError) as error:
+            metrics.FAILED_PODS.add()
+            metrics.FAILED_SANDBOXES.add((handler,))
             self.recorder.event(
                 pod,
                 "Warning",
@@ -230,9 +235,12 @@ class RuntimeManager:
         container = pod_containers.find(pod, name)
         if container is None:
             return
+        kind = metrics.kind_of(pod, container)
+        metrics.STARTED_CONTAINERS.add((kind,))
         try:
             await self._run_container(pod, container, sandbox_id, config, ips, state)
         except StartError as error:
+            metrics.FAILED_CONTAINERS.add((kind, error.reason))
             self.reasons[uid_of(pod), name] = error
             done.errors.append(
                 f'failed to "StartContainer" for "{name}" with {error.reason}: "{error.message}"'

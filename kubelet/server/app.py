@@ -12,7 +12,8 @@ from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page, slis_page
 from kubarium.component_base.serving import Page, Receive, Scope, Send, respond
-from kubelet.resources import exposition, metrics
+from kubelet import metrics
+from kubelet.resources import exposition
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
 from kubelet.server import log_files
@@ -25,6 +26,7 @@ JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 DEBUGGING = frozenset(("run", "exec", "attach", "portForward", "containerLogs", "runningpods", "logs"))
 """First elements of the paths that reach into pods."""
 
+LONG_RUNNING = frozenset(("exec", "attach", "portForward", "containerLogs", "run", "debug"))
 WITH_DEBUGGING = frozenset(("configz", "checkpoint"))  # not there at all without them
 
 LISTED = ("/configz", "/healthz", "/metrics", "/pods", "/runningpods", "/stats/summary")  # on the status page
@@ -65,6 +67,15 @@ class Server:
         if scope["type"] != "http":
             return
         started = False
+        root = next(iter(parts_of(scope["path"])), "")
+        labels = (
+            scope["method"],
+            root,
+            "readonly" if self._door is None else "readwrite",
+            "true" if root in LONG_RUNNING else "false",
+        )
+        metrics.REQUESTS.add(labels)
+        metrics.REQUESTS_NOW.set(labels, metrics.REQUESTS_NOW.value(labels) + 1)
 
         async def remember(message: dict[str, object]) -> None:
             nonlocal started
@@ -72,9 +83,10 @@ class Server:
             await send(message)
 
         try:
-            if self._door is not None:
-                await self._door.enter(scope)
-            await self._route(scope, receive, remember)  # type: ignore[arg-type]
+            with metrics.REQUEST_SECONDS.timed(labels):
+                if self._door is not None:
+                    await self._door.enter(scope)
+                await self._route(scope, receive, remember)  # type: ignore[arg-type]
         except Unauthorized:
             await respond(send, 401, TEXT, b"Unauthorized")
         except Forbidden as refusal:
@@ -87,6 +99,8 @@ class Server:
             log.info("%s %s: %s", scope["method"], scope["path"], error)
             if not started:
                 await respond(send, 500, TEXT, str(error).encode())
+        finally:
+            metrics.REQUESTS_NOW.set(labels, metrics.REQUESTS_NOW.value(labels) - 1)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = parts_of(scope["path"])

@@ -11,6 +11,8 @@ from kubarium.client.rest import Client
 from kubarium.client.work_queue import WorkQueue
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet import metrics
+from kubelet.status import startup
 from kubelet.status.generate import OWN_CONDITIONS
 
 log = logging.get(__name__)
@@ -32,6 +34,7 @@ class StatusManager:
         newest: Callable[[str], Object | None],
         may_delete: Callable[[Object], bool],
         may_run: Callable[[str], bool] = lambda uid: False,
+        pulling: Callable[[str], float] = lambda uid: 0.0,
     ) -> None:
         self._client = client
         self._pods = client.resource("v1", "pods")
@@ -39,6 +42,8 @@ class StatusManager:
         self._newest = newest  # uid -> the object as the API server has it (the mirror, for static pods)
         self._may_delete = may_delete
         self._may_run = may_run
+        self._pulling = pulling  # seconds that a pod waited for images
+        self._changed: dict[str, float] = {}  # when a status changed first that was not told yet
         self._statuses: dict[str, Object] = {}
         self._sent: dict[str, Object] = {}
         self._queue: WorkQueue[str] = WorkQueue(clock)
@@ -63,6 +68,7 @@ class StatusManager:
                 self._queue.add(uid)
             return
         self._statuses[uid] = status
+        self._changed.setdefault(uid, self._clock.monotonic())
         self._queue.add(uid)
 
     def look_again(self, uid: str) -> None:
@@ -77,8 +83,8 @@ class StatusManager:
 
     def forget(self, uid: str) -> None:
         """The pod is gone from the API server."""
-        self._statuses.pop(uid, None)
-        self._sent.pop(uid, None)
+        for table in (self._statuses, self._sent, self._changed):
+            table.pop(uid, None)
 
     def is_told(self, uid: str) -> bool:
         """Does the API server know the last status? Nobody has to be told of a pod that is not there any more."""
@@ -124,6 +130,7 @@ class StatusManager:
             patch = _changes(status_of(pod), status)
             if patch:
                 body = {"metadata": {"uid": uid_of(pod)}, "status": patch}
+                before, changed = pod, self._changed.pop(uid, None)
                 try:
                     pod = await self._pods.patch(
                         name_of(pod), body, namespace_of(pod), type="strategic", subresource="status"
@@ -133,6 +140,9 @@ class StatusManager:
                     log.debug("status of %s not sent: %s", logging.name(pod), error)
                     return
                 log.debug("status of %s: %s", logging.name(pod), status.get("phase"))
+                if changed is not None:
+                    metrics.STATUS_SECONDS.observe((), self._clock.monotonic() - changed)
+                startup.observe(before, status, self._clock.now(), self._pulling(uid))
             self._sent[uid] = copy(status)
         all_is_told = status is known and self._statuses.get(uid) is known
         if all_is_told and is_deleting(pod) and self._may_delete(pod):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
+from kubarium.component_base.metrics import Labels
+from kubelet import metrics
 from kubelet.runtime.inputs import Recorder
 from kubelet.volumes import claims, mounts
 from kubelet.volumes.container_mounts import ContainerMounts
@@ -33,6 +38,7 @@ class VolumeManager:
         self._mounted: dict[str, dict[str, Mounted]] = {}
         self._images: dict[str, set[str]] = {}
         self._resolved: dict[str, dict[str, tuple[Plugin, Object]]] = {}  # as it was last set up
+        metrics.TOTAL_VOLUMES.read = self._count
 
     def pod_directory(self, pod_uid: str) -> Path:
         """Where everything of a pod lies."""
@@ -99,7 +105,8 @@ class VolumeManager:
         directory = (
             self.pod_directory(uid_of(pod)) / kind / f"kubernetes.io~{plugin.name}" / str(volume["name"])
         )
-        found = await plugin.set_up(pod, volume, directory)
+        with _timed(plugin_of(plugin, volume), "volume_mount"):
+            found = await plugin.set_up(pod, volume, directory)
         self._resolved.setdefault(uid_of(pod), {})[name] = plugin, volume
         if volume.get("readOnly") and not found.read_only:
             return Mounted(found.path, True, found.image, found.device)
@@ -149,6 +156,19 @@ class VolumeManager:
 
     # -- usage -----------------------------------------------------------------------------------------------------
 
+    def _count(self) -> list[tuple[Labels, float]]:
+        """By plugin: volumes that pods should have, and those that are there."""
+        wanted, there = Counter[str](), Counter[str]()
+        for uid, volumes in self._resolved.items():
+            for name, (plugin, volume) in volumes.items():
+                wanted[plugin_of(plugin, volume)] += 1
+                there[plugin_of(plugin, volume)] += name in self._mounted.get(uid, {})
+        return [
+            ((plugin, state), float(count))
+            for state, counts in (("desired_state_of_world", wanted), ("actual_state_of_world", there))
+            for plugin, count in counts.items()
+        ]
+
     async def usage(self, pod: Object) -> list[Object]:
         """How full the pod's volumes are, in the words of the summary API."""
         found = []
@@ -156,7 +176,8 @@ class VolumeManager:
         for name, (plugin, volume) in list(self._resolved.get(uid_of(pod), {}).items()):
             if name not in mounted:
                 continue
-            one = await plugin.usage(pod, volume, mounted[name])
+            with metrics.MEASURE_SECONDS.timed((plugin_of(plugin, volume),)):
+                one = await plugin.usage(pod, volume, mounted[name])
             if one is None:
                 continue
             one["name"] = name
@@ -180,7 +201,8 @@ class VolumeManager:
         for plugin in self._plugins:
             for volume in _volumes_below(directory, plugin.name):
                 try:
-                    await plugin.tear_down(volume)
+                    with _timed(f"kubernetes.io/{plugin.name}", "volume_unmount"):
+                        await plugin.tear_down(volume)
                 except VolumeError as error:
                     failure = error
         if failure is not None:
@@ -201,6 +223,22 @@ class VolumeManager:
         """Uids of pods that have a directory."""
         directory = self._root / "pods"
         return [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
+
+
+def plugin_of(plugin: Plugin, volume: Object) -> str:
+    """The plugin's full name; CSI drivers are told apart."""
+    csi = spec_of(volume.get("persistentVolume") or {}).get("csi") or volume.get("csi") or {}
+    return f"kubernetes.io/{plugin.name}" + (f":{csi['driver']}" if csi.get("driver") else "")
+
+
+@contextlib.contextmanager
+def _timed(plugin: str, operation: str) -> Iterator[None]:
+    began, status = time.perf_counter(), "fail-unknown"
+    try:
+        yield
+        status = "success"
+    finally:
+        metrics.STORAGE_SECONDS.observe((plugin, operation, status, "false"), time.perf_counter() - began)
 
 
 def _volumes_below(directory: Path, plugin: str) -> Iterable[Path]:

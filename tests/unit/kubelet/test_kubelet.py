@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import json
+import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import prometheus_client
 import pytest
 
 from kubarium.apimachinery import conditions
@@ -125,6 +128,42 @@ async def test_a_pod_runs(node: Node) -> None:
         and status["podIP"].startswith("10.0.0.")
     )
     await node.until(lambda: {"Pulled", "Created", "Started"} <= node.events())
+
+
+async def test_what_a_pods_life_adds_to_the_metrics(node: Node) -> None:
+    before = measured()
+    node.api.put(make_pod(volumes=[{"name": "v", "emptyDir": {}}]))
+    await node.until(node.is_ready)
+    grown = {name for name, value in measured().items() if value > before.get(name, 0.0)}
+    assert {
+        "kubelet_started_pods_total",
+        'kubelet_started_containers_total{"container_type": "container"}',
+        'kubelet_run_podsandbox_duration_seconds_count{"runtime_handler": ""}',
+        'kubelet_pod_worker_duration_seconds_count{"operation_type": "create"}',
+        "kubelet_pod_worker_start_duration_seconds_count",
+        "kubelet_pod_start_duration_seconds_count",
+        "kubelet_pod_start_total_duration_seconds_count",
+        "kubelet_pod_start_sli_duration_seconds_count",
+        "kubelet_pod_status_sync_duration_seconds_count",
+        "kubelet_containers_per_pod_count_count",
+        'kubelet_cgroup_manager_duration_seconds_count{"operation_type": "create"}',
+    } <= grown
+    now = measured()
+    assert now['kubelet_working_pods{"config": "desired", "lifecycle": "sync", "static": ""}'] == 1
+    assert now['kubelet_working_pods{"config": "orphan", "lifecycle": "terminated", "static": "true"}'] == 0
+    assert now['kubelet_desired_pods{"static": ""}'] == now['kubelet_active_pods{"static": ""}'] == 1
+    place = '{"plugin_name": "kubernetes.io/empty-dir", "state": "actual_state_of_world"}'
+    assert now[f"volume_manager_total_volumes{place}"] == 1
+    assert now["kubelet_certificate_manager_client_ttl_seconds"] == math.inf
+    assert now["kubelet_cgroup_version"] == 2 and now["kubelet_mirror_pods"] == 0
+
+
+def measured() -> dict[str, float]:
+    return {
+        one.name + (json.dumps(one.labels, sort_keys=True) if one.labels else ""): one.value
+        for metric in prometheus_client.REGISTRY.collect()
+        for one in metric.samples
+    }
 
 
 async def test_a_pod_that_runs_is_not_looked_at_again_for_its_own_start(node: Node) -> None:

@@ -32,6 +32,12 @@ def test_counts() -> None:
     assert shown(registry)[2:] == ['things_total{sort="b"} 6.0', 'things_total{sort="none"} 0.0']
 
 
+def test_a_counter_may_have_any_name() -> None:
+    registry = CollectorRegistry()
+    Counts("evictions", "Evictions.", ("why",), registry).add(("memory",))
+    assert shown(registry) == ["# TYPE evictions counter", 'evictions{why="memory"} 1.0']
+
+
 def test_timings() -> None:
     registry = CollectorRegistry()
     timings = Timings("wait_seconds", "Waits.", ("sort",), (0.5, 1, 1000000), registry)

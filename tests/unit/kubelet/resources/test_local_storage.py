@@ -22,14 +22,17 @@ def storage(volume: int = 0, logs: int = 0) -> LocalStorage:
 
 
 def test_own_limits_of_local_disk() -> None:
-    assert over_limit(POD, storage(MIB // 2), {"a": MIB // 4}) == ""
-    assert over_limit(POD, storage(3 * MIB), {}) == 'Usage of EmptyDir volume "v" exceeds the limit "2Mi". '
+    assert over_limit(POD, storage(MIB // 2), {"a": MIB // 4}) == ("", "")
+    told = 'Usage of EmptyDir volume "v" exceeds the limit "2Mi". '
+    assert over_limit(POD, storage(3 * MIB), {}) == ("emptydirfs.limit", told)
     assert over_limit(POD, storage(MIB), {"b": 3 * MIB + 1}) == (
-        "Pod ephemeral local storage usage exceeds the total limit of containers 4Mi. "
+        "ephemeralpodfs.limit",
+        "Pod ephemeral local storage usage exceeds the total limit of containers 4Mi. ",
     )
     told = 'Container a exceeded its local ephemeral storage limit "1Mi". '
-    assert over_limit(POD, storage(), {"a": 2 * MIB}) == told
-    assert over_limit(POD, storage(logs=2 * MIB), {}) == told, "logs count as well"
+    expected = "ephemeralcontainerfs.limit", told
+    assert over_limit(POD, storage(), {"a": 2 * MIB}) == expected
+    assert over_limit(POD, storage(logs=2 * MIB), {}) == expected, "logs count as well"
 
 
 def test_what_lies_on_the_disk(tmp_path: Path) -> None:

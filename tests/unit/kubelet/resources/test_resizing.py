@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubelet.resources import metrics
+from kubelet import metrics
 from kubelet.resources.allocation import Allocated
 from kubelet.resources.resizing import Resizes
 from tests.unit.kubelet.making import make_container, make_pod
