@@ -1,6 +1,7 @@
 """CEL, the expression language of validation rules and admission policies, with the functions that Kubernetes adds.
 
     text ── tokens.py ──▶ words ── parser.py ──▶ syntax tree (nodes.py) ── compiler.py ──┐
+                            └── syntax_errors.py: what is wrong with them, by grammar.py  │
     value ◀── closures over plain dicts (program.py runs them), types (types.py) ◀────────┤
                                                                                           │
         access.py    variables, fields, items  ◀──────────────────────────────────────────┤
@@ -9,7 +10,7 @@
         macros.py    has, cel.bind; loops.py: all, exists, map, ...  ◀────────────────────┘
 
     functions.py, the table ──▶ standard.py, conversions.py (CEL's own), libraries/ (Kubernetes')
-                                values.py: numbers, equality; literals.py: what stands in the text;
+                                values.py: numbers, equality; times.py; literals.py: what stands in the text;
                                 call_costs.py: what a call costs, function_costs.py: what it may cost
 
     compiler.compile(expression, variables: Mapping[str, Type | Structural], result: Type | None = None) -> Program

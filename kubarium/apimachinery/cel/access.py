@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from kubarium.apimachinery.cel import conversions, values
@@ -11,7 +10,8 @@ from kubarium.apimachinery.cel.functions import EvaluationError
 from kubarium.apimachinery.cel.libraries import encodings
 from kubarium.apimachinery.cel.libraries.optionals import NONE, Optional
 from kubarium.apimachinery.cel.program import UNBOUND, Env, Run, Typed, spend
-from kubarium.apimachinery.cel.types import Type, escape
+from kubarium.apimachinery.cel.times import Duration, Timestamp
+from kubarium.apimachinery.cel.types import Type
 
 
 def variable_run(slot: int, name: str, convert: Callable[[Any], Any] | None) -> Run:
@@ -26,14 +26,14 @@ def variable_run(slot: int, name: str, convert: Callable[[Any], Any] | None) -> 
     return run
 
 
-def property_run(operand: Run, key: str, convert: Callable[[Any], Any] | None) -> Run:
-    """A field of an object, as its schema has it: null is as good as nothing."""
+def property_run(operand: Run, key: str, name: str, convert: Callable[[Any], Any] | None) -> Run:
+    """A field of an object, as its schema has it: null is as good as nothing. Rules call it by its `name`."""
 
     def run(env: Env) -> Any:
         value = operand(env)
         found = value.get(key) if isinstance(value, Mapping) else None
         if found is None:
-            raise _missing(value, escape(key))
+            raise _missing(value, name)
         return found if convert is None else convert(found)
 
     return run
@@ -68,9 +68,9 @@ def _missing(value: Any, key: str) -> EvaluationError:
 def converter(kind: Type) -> Callable[[Any], Any] | None:
     """From what JSON has to what CEL has, where they differ."""
     if kind.kind == "timestamp":
-        return lambda value: value if isinstance(value, datetime) else conversions.parse_timestamp(value)
+        return lambda value: value if isinstance(value, Timestamp) else conversions.parse_timestamp(value)
     if kind.kind == "duration":
-        return lambda value: value if isinstance(value, timedelta) else conversions.parse_duration(value)
+        return lambda value: value if isinstance(value, Duration) else conversions.parse_duration(value)
     if kind.kind == "bytes":
         return encodings.from_base64
     if kind.kind == "double":
@@ -88,18 +88,22 @@ def wrapped(operand: Run) -> Run:
     return lambda env: Optional(True, operand(env))
 
 
+def _absent(env: Env) -> Optional:
+    """Nothing: a step that does not lead on costs nothing."""
+    env[0] += 1
+    return NONE
+
+
 def optional_field(operand: Run, key: str, field: Type) -> Run:
     """A field of an optional."""
     convert = converter(field)
 
     def run(env: Env) -> Optional:
         value = operand(env)
-        if not value.present or value.value is None:
-            return NONE
-        if not isinstance(value.value, Mapping) or value.value.get(key) is None:
-            return NONE
-        found = value.value[key]
-        return Optional(True, convert(found) if convert is not None and found is not None else found)
+        found = value.value.get(key) if isinstance(value.value, Mapping) else None
+        if not value.present or found is None:
+            return _absent(env)
+        return Optional(True, convert(found) if convert is not None else found)
 
     return run
 
@@ -123,12 +127,12 @@ def optional_item(operand: Run, key: Run) -> Run:
     def run(env: Env) -> Optional:
         value = operand(env)
         if not value.present:
-            return NONE
+            return _absent(env)
         step, inner = key(env), value.value
         if isinstance(inner, Mapping):
-            return Optional(True, inner[step]) if step in inner else NONE
+            return Optional(True, inner[step]) if step in inner else _absent(env)
         if isinstance(inner, list) and type(step) is int:
-            return Optional(True, inner[step]) if 0 <= step < len(inner) else NONE
+            return Optional(True, inner[step]) if 0 <= step < len(inner) else _absent(env)
         raise values.no_overload()
 
     return run

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from kubarium.apimachinery.cel import structs
 from kubarium.apimachinery.cel.functions import EvaluationError, compatible, join
-from kubarium.apimachinery.cel.literals import is_constant, is_empty
+from kubarium.apimachinery.cel.literals import is_empty
 from kubarium.apimachinery.cel.macros import Walk
 from kubarium.apimachinery.cel.nodes import CompileError, MakeList, MakeMap, MakeStruct, Node
 from kubarium.apimachinery.cel.program import Env, Typed
@@ -33,9 +33,10 @@ def make_list(walk: Makers, node: MakeList) -> Typed:
     if id(node) not in walk.mixed:
         _alike(walk, node.items, types)
     runs, optional = [item.run for item in items], node.optional
-    cost = 0 if is_constant(node) else sum(item.cost for item in items) + 10
+    is_constant = not optional and all(item.is_constant for item in items)
+    cost = 0 if is_constant else sum(item.cost for item in items) + 10
     if not optional:
-        return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost)
+        return Typed(list_of(join(types)), lambda env: [run(env) for run in runs], cost, is_constant)
 
     def run(env: Env) -> list[Any]:
         made = []
@@ -94,8 +95,9 @@ def make_map(walk: Makers, node: MakeMap) -> Typed:
                 made[key] = value.value
         return made
 
-    cost = 0 if is_constant(node) else sum(k.cost + v.cost for k, v, _ in entries) + 30
-    return Typed(map_of(keys, values), run, cost)
+    is_constant = all(k.is_constant and v.is_constant and not optional for k, v, optional in entries)
+    cost = 0 if is_constant else sum(k.cost + v.cost for k, v, _ in entries) + 30
+    return Typed(map_of(keys, values), run, cost, is_constant)
 
 
 def make_struct(walk: Makers, node: MakeStruct) -> Typed:

@@ -131,7 +131,7 @@ class _Compiler:
         """A value from the text."""
         value = node.value
         kind = named(conversions.kind_of(value)) if value is not None else NULL
-        return Typed(kind, lambda env: value, 0)
+        return Typed(kind, lambda env: value, 0, True)
 
     def ident(self, node: Ident) -> Typed:
         """A variable, or the name of a type."""
@@ -150,18 +150,21 @@ class _Compiler:
         if found is not None:
             return Typed(found[1], access.variable_run(found[0], dotted(node), access.converter(found[1])), 1)
         operand = self.visit(node.operand)
+        price = operand.cost + _step_cost(node.operand)
         if operand.type.kind == "optional":
             inner = operand.type.params[0]
             field, _ = self.field(node, inner)
-            return Typed(
-                optional_of(field), access.optional_field(operand.run, node.field, field), operand.cost + 1
-            )
+            return Typed(optional_of(field), access.optional_field(operand.run, node.field, field), price)
         field, key = self.field(node, operand.type)
         if node.optional:
             run = access.optional_field(access.wrapped(operand.run), key, field)
-            return Typed(optional_of(field), run, operand.cost + 1)
-        reach = access.property_run if operand.type.kind == "object" else access.field_run
-        return Typed(field, reach(operand.run, key, access.converter(field)), operand.cost + 1)
+            return Typed(optional_of(field), run, price)
+        convert = access.converter(field)
+        if operand.type.kind == "object":
+            run = access.property_run(operand.run, key, node.field, convert)
+        else:
+            run = access.field_run(operand.run, key, convert)
+        return Typed(field, run, price)
 
     def field(self, node: Select, operand: Type) -> tuple[Type, str]:
         if operand.kind == "object" and operand.field_of is not None:
@@ -174,6 +177,8 @@ class _Compiler:
             return operand.params[1] if operand.params else DYN, node.field
         if operand.kind in ("dyn", "null"):
             return DYN, node.field
+        if operand.name.startswith("kubernetes."):
+            raise self.error(node, f"unexpected failed resolution of '{operand}'")
         self.errors.append(self.error(node, f"type '{operand}' does not support field selection"))
         return DYN, node.field
 
@@ -190,7 +195,7 @@ class _Compiler:
         self._check_literals(name, args)
         if (
             name == "@in"
-            and literals.is_constant(args[1])
+            and typed_args[1].is_constant
             and compatible(typed_args[0].type, _item_of(typed_args[1]))
         ):
             item, items = typed_args
@@ -231,8 +236,8 @@ class _Compiler:
             raise self.error(
                 node, f"found no matching overload for '{name}' applied to '{dispatch.shown(types, member)}'"
             )
-        if name in literals.CONVERSIONS and isinstance(given[-1], Literal) and len(given) == 1:
-            return self._converted(node, fitting[0], args[0])
+        if name in literals.CONVERSIONS and len(given) == 1 and args[0].is_constant:
+            return self._converted(fitting[0], args[0])
         if name in ("or", "orValue") and args[0].type.kind == "optional":
             run = access.otherwise(args[0].run, args[1], whole=name == "or")
             return Typed(fitting[0][1], run, args[0].cost)
@@ -248,16 +253,16 @@ class _Compiler:
         result = join([result for _, result in fitting])
         return Typed(result, dispatch.dispatched([one for one, _ in fitting], runs), cost)
 
-    def _converted(self, node: Node, fitting: tuple[Overload, Type], arg: Typed) -> Typed:
-        """A literal of another type is made when the expression is compiled, once."""
+    def _converted(self, fitting: tuple[Overload, Type], arg: Typed) -> Typed:
+        """A constant of another type is made when the expression is compiled, once."""
         overload, result = fitting
         env: Env = []
         try:
             value = overload.run(arg.run(env))
         except EvaluationError as error:
             self.unusable = self.unusable or str(error)
-            return _WRONG
-        return Typed(result, lambda env: value, 0)
+            return Typed(result, _never, 0)
+        return Typed(result, lambda env: value, 0, True)
 
     def macro(self, node: Macro) -> Typed:
         """`has`, `cel.bind` and the loops."""
@@ -332,24 +337,32 @@ class _Compiler:
             if kind.kind != "null" and not literals.is_empty(given)
         ]
         result = join(branches) if branches else yes.type
+        prices = [_price_in_attribute(yes, node.args[1]), _price_in_attribute(no, node.args[2])]
 
         def run(env: Env) -> Any:
             if truth(test(env)):
-                spend(env, yes.cost)
+                spend(env, prices[0])
                 return yes_run(env)
-            spend(env, no.cost)
+            spend(env, prices[1])
             return no_run(env)
 
         return Typed(result, run, condition.cost)
 
     def index(self, node: Call) -> Typed:
         """`a[b]`, also of an optional."""
-        target, key = (self.visit(arg) for arg in node.args)
+        target, key, price = self._step(node)
         if target.type.kind != "optional":
-            return self._function(node, "_[_]", [target, key], node.args, member=False)
+            item_of = self._function(node, "_[_]", [target, key], node.args, member=False)
+            return item_of._replace(cost=price)
         inner = target.type.params[0]
         item = self._item(node, "_[_]", target.type, inner, key.type)
-        return Typed(optional_of(item), access.optional_item(target.run, key.run), target.cost + key.cost + 1)
+        return Typed(optional_of(item), access.optional_item(target.run, key.run), price)
+
+    def _step(self, node: Call) -> tuple[Typed, Typed, int]:
+        """What is reached into, the key, and what that costs."""
+        target, key = (self.visit(arg) for arg in node.args)
+        price = target.cost + _step_cost(node.args[0]) + _price_in_attribute(key, node.args[1])
+        return target, key, price
 
     def _item(self, node: Call, name: str, target: Type, inner: Type, key: Type) -> Type:
         """What is behind a key of an optional, or behind one that may not be there. Raises CompileError."""
@@ -364,12 +377,12 @@ class _Compiler:
 
     def optional_index(self, node: Call) -> Typed:
         """`a[?b]`."""
-        target, key = (self.visit(arg) for arg in node.args)
+        target, key, price = self._step(node)
         is_optional = target.type.kind == "optional"
         inner = target.type.params[0] if is_optional else target.type
         item = self._item(node, "_[?_]", target.type, inner, key.type)
         run = access.optional_item(target.run if is_optional else access.wrapped(target.run), key.run)
-        return Typed(optional_of(item), run, target.cost + key.cost + 1)
+        return Typed(optional_of(item), run, price)
 
 
 def _item_of(items: Typed) -> Type:
@@ -381,6 +394,24 @@ def _never(env: Env) -> Any:
 
 
 _WRONG = Typed(ERROR, _never, 0)
+
+
+# What is reached by names and keys is one attribute for upstream: its cost tracker counts the whole, and the steps.
+
+
+def _is_attribute(node: Node) -> bool:
+    return isinstance(node, Ident | Select) or (isinstance(node, Call) and node.function in ("_[_]", "_[?_]"))
+
+
+def _price_in_attribute(typed: Typed, node: Node) -> int:
+    """An attribute that is a key or a branch of another one is not counted for itself."""
+    return typed.cost - (typed.cost > 0 and _is_attribute(node))
+
+
+def _step_cost(operand: Node) -> int:
+    """A step; with the first one from what is no attribute one begins."""
+    is_choice = isinstance(operand, Call) and operand.function == "_?_:_"
+    return 1 if is_choice or _is_attribute(operand) else 2
 
 
 _ESCAPE_KEY = "jsonpatch.escapeKey"

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from kubarium.apimachinery.cel.call_costs import by_length
 from kubarium.apimachinery.cel.functions import EvaluationError, function
 from kubarium.apimachinery.cel.nodes import UInt
+from kubarium.apimachinery.cel.times import EPOCH, SECOND, Duration, Timestamp, plain_text
 from kubarium.apimachinery.cel.types import Type, named
 from kubarium.apimachinery.cel.values import NUMBERS, ORDERED, int64, uint64
 from kubarium.apimachinery.time_layout import RFC3339, TimeWrong, read_time
@@ -27,10 +28,10 @@ def _no_conversion(value: Any, wanted: str) -> EvaluationError:
 @function("int | int -> int", "int | uint -> int", "int | double -> int", "int | string -> int")
 @function("int | timestamp -> int", "int | duration -> int")
 def _to_int(value: Any) -> int:
-    if isinstance(value, datetime):
-        return int(value.timestamp() // 1)
-    if isinstance(value, timedelta):
-        return int64(value // timedelta(microseconds=1) * 1000)
+    if isinstance(value, Timestamp):
+        return value.nanoseconds // SECOND
+    if isinstance(value, Duration):
+        return value.nanoseconds
     try:
         if isinstance(value, str) and not re.fullmatch(r"[+-]?\d+", value):
             raise ValueError
@@ -83,10 +84,6 @@ def to_string(value: Any) -> str:
             return value.decode()
         except UnicodeDecodeError:
             raise EvaluationError("invalid UTF-8 in bytes, cannot convert to string") from None
-    if isinstance(value, datetime):
-        return timestamp_text(value)
-    if isinstance(value, timedelta):
-        return f"{plain_text(value.total_seconds())}s"
     return str(value)
 
 
@@ -107,7 +104,7 @@ def _type_of(value: Any) -> Type:
 
 _KINDS: list[tuple[Any, str]] = [
     (bool, "bool"), (UInt, "uint"), (int, "int"), (float, "double"), (str, "string"), (bytes, "bytes"),
-    (list, "list"), (Mapping, "map"), (datetime, "timestamp"), (timedelta, "duration"), (Type, "type"),
+    (list, "list"), (Mapping, "map"), (Timestamp, "timestamp"), (Duration, "duration"), (Type, "type"),
 ]  # fmt: skip
 
 
@@ -133,54 +130,50 @@ def double_text(number: float) -> str:
     return f"{'-' if sign else ''}{mantissa}e{power:+03d}"
 
 
-def plain_text(number: float) -> str:
-    """A number in as many digits as it needs, never with an exponent."""
-    text = format(Decimal(repr(number)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 # Times.
 
 _DURATION = re.compile(r"([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {
+    "ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND,
+}  # fmt: skip
 
 
-_LONGEST_SECONDS = (2**63 - 1) / 1e9  # Go counts nanoseconds
-
-
-def parse_duration(text: str) -> timedelta:
+def parse_duration(text: str) -> Duration:
     """`1h30m`, as Go reads it."""
     match = _DURATION.fullmatch(text)
     if match is None:
         if text in ("0", "+0", "-0"):
-            return timedelta()
+            return Duration(0)
         raise EvaluationError(f'time: invalid duration "{text}"')
-    total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if total > _LONGEST_SECONDS:
-        raise EvaluationError(f'time: invalid duration "{text}"')
-    return timedelta(seconds=-total if match[1] == "-" else total)
+    total = sum(
+        int(whole or 0) * _UNITS[unit] + int(part or 0) * _UNITS[unit] // 10 ** len(part)
+        for whole, part, unit in _PART.findall(text)
+    )
+    try:
+        return Duration(-total if match[1] == "-" else total)
+    except OverflowError:
+        raise EvaluationError(f'time: invalid duration "{text}"') from None
 
 
-def parse_timestamp(text: str) -> datetime:
+_FRACTION = re.compile(r"(:\d\d)[.,](\d+)")
+
+
+def parse_timestamp(text: str) -> Timestamp:
     """RFC 3339, or a plain date as the schema format `date` has it; the zone stays what it is."""
     try:
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        fraction = _FRACTION.search(text)
+        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        moment.astimezone(UTC)  # what lies before or after all years is none
+        since = moment - EPOCH
+        nanoseconds = (since.days * 86400 + since.seconds) * SECOND
+        nanoseconds += int(fraction[2][:9].ljust(9, "0")) if fraction else 0
+        return Timestamp(nanoseconds, moment.tzinfo or UTC)
     except (ValueError, OverflowError):
         raise EvaluationError(f'parsing time "{text}" as "{RFC3339}": cannot parse') from None
-    return moment
 
 
-def timestamp_text(moment: datetime) -> str:
-    """RFC 3339 in the zone of the moment, without needless zeros."""
-    seconds, zone = (text := moment.replace(microsecond=0).isoformat())[:19], text[19:]
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{seconds}{fraction}{'Z' if zone == '+00:00' else zone}"
-
-
-def timestamp_of(text: str) -> datetime:
+def timestamp_of(text: str) -> Timestamp:
     """What `timestamp` makes of a text: it has to be RFC 3339."""
     try:
         read_time(text, RFC3339)
@@ -190,8 +183,8 @@ def timestamp_of(text: str) -> datetime:
 
 
 @function("duration | string -> duration", "duration | duration -> duration")
-def _to_duration(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
+def _to_duration(value: Any) -> Duration:
+    if isinstance(value, Duration):
         return value
     try:
         return parse_duration(value)
@@ -202,15 +195,15 @@ def _to_duration(value: Any) -> timedelta:
 @function(
     "timestamp | string -> timestamp", "timestamp | timestamp -> timestamp", "timestamp | int -> timestamp"
 )
-def _to_timestamp(value: Any) -> datetime:
-    if isinstance(value, datetime):
+def _to_timestamp(value: Any) -> Timestamp:
+    if isinstance(value, Timestamp):
         return value
     if not isinstance(value, int):
         return timestamp_of(value)
     try:
-        return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise EvaluationError("timestamp overflow") from None
+        return Timestamp(value * SECOND)
+    except OverflowError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def _zone(name: str) -> tzinfo:
@@ -224,10 +217,10 @@ def _zone(name: str) -> tzinfo:
         raise EvaluationError(f"unknown time zone {name}") from None
 
 
-def _within(moment: datetime, zone: tzinfo) -> datetime:
+def _within(moment: Timestamp, zone: tzinfo) -> datetime:
     """The moment as the clocks of a zone show it."""
     try:
-        return moment.astimezone(zone)
+        return moment.within(zone)
     except OverflowError:
         raise EvaluationError("timestamp overflow") from None
 
@@ -245,7 +238,7 @@ _PARTS = {
     "getMilliseconds": lambda t: t.microsecond // 1000,
 }
 _DURATION_PARTS = {
-    "getHours": 3_600_000_000, "getMinutes": 60_000_000, "getSeconds": 1_000_000, "getMilliseconds": 1000,
+    "getHours": 3600 * SECOND, "getMinutes": 60 * SECOND, "getSeconds": SECOND, "getMilliseconds": 10**6,
 }  # fmt: skip
 
 
@@ -261,9 +254,7 @@ def _register_parts() -> None:
             lambda moment, zone, part=part: part(_within(moment, _zone(zone)))
         )
     for name, size in _DURATION_PARTS.items():
-        function(f"duration.{name} | -> int")(
-            lambda span, size=size: _truncated(span // timedelta(microseconds=1), size)
-        )
+        function(f"duration.{name} | -> int")(lambda span, size=size: _truncated(span.nanoseconds, size))
 
 
 _register_parts()

@@ -9,11 +9,11 @@ signature. `sets::contains` is a function in a namespace, called as `sets.contai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from kubarium.apimachinery.cel.nodes import UInt
+from kubarium.apimachinery.cel.times import Duration, Timestamp
 from kubarium.apimachinery.cel.types import DYN, Type, list_of, map_of, named, optional_of
 
 Run = Callable[..., Any]
@@ -46,8 +46,8 @@ FUNCTIONS: dict[str, list[Overload]] = {}
 """All functions and operators by name."""
 
 CLASSES: dict[str, type] = {
-    "bool": bool, "string": str, "bytes": bytes, "double": float, "list": list, "timestamp": datetime,
-    "duration": timedelta, "uint": UInt, "null": type(None), "type": Type, "map": Mapping, "object": Mapping,
+    "bool": bool, "string": str, "bytes": bytes, "double": float, "list": list, "timestamp": Timestamp,
+    "duration": Duration, "uint": UInt, "null": type(None), "type": Type, "map": Mapping, "object": Mapping,
 }  # fmt: skip
 """The Python type of each kind; `int` is asked for exactly, because bool and UInt are ints in Python."""
 

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubarium.apimachinery.cel import conversions, standard
-from kubarium.apimachinery.cel.nodes import Literal, MakeList, MakeMap, Node
+from kubarium.apimachinery.cel.nodes import MakeList, MakeMap, Node
 
-CONVERSIONS = frozenset(("bool", "bytes", "double", "duration", "int", "string", "timestamp", "uint", "type"))
+CONVERSIONS = frozenset(
+    ("bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "uint", "type")
+)
 CHECKS: dict[str, Callable[[str], object]] = {
     "duration": conversions.parse_duration,
     "timestamp": conversions.timestamp_of,
     "matches": standard.compiled_pattern,
 }
 """Functions whose last argument, where it is a literal, is looked at when the expression is compiled."""
-
-
-def is_constant(node: Node) -> bool:
-    """A list or a map of which everything stands in the text."""
-    if isinstance(node, MakeList):
-        return not node.optional and all(isinstance(one, Literal) or is_constant(one) for one in node.items)
-    if not isinstance(node, MakeMap) or any(optional for _, _, optional in node.entries):
-        return False
-    parts = [part for key, value, _ in node.entries for part in (key, value)]
-    return all(isinstance(part, Literal) or is_constant(part) for part in parts)
 
 
 def is_empty(node: Node) -> bool:

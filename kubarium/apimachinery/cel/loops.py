@@ -5,7 +5,7 @@ Each takes the range, the places of its variables and its compiled bodies; the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubarium.apimachinery.cel import conversions
@@ -52,10 +52,12 @@ def _turns(target: Run, slots: Sequence[int], cost: int) -> Callable[[Env], Any]
 
 
 # What a turn costs besides its bodies: upstream's loops are comprehensions, which ask whether to go on, read what was
-# gathered so far, and add to it. A list that is made for one item costs ten units.
+# gathered so far, and add to it. A list that is made for one item costs ten units, unless it is always the same.
 
 _ALL, _EXISTS = 3, 4
-_READ, _COUNT, _ADD = 1, 1, 11
+_LIST = 10
+_KEEP = 2
+"""To read what was gathered, and to add to it."""
 
 
 def _quantifier(deciding: bool) -> Callable[[Run, Sequence[int], Sequence[Typed]], _Loop]:
@@ -67,15 +69,18 @@ def _quantifier(deciding: bool) -> Callable[[Run, Sequence[int], Sequence[Typed]
 
         def run(env: Env) -> bool:
             failed: EvaluationError | None = None
+            decided = False
             for _ in turns(env):
+                if decided:  # which is only seen when the next turn would begin
+                    env[0] += bodies[0].cost + 1
+                    return deciding
                 try:
-                    if truth(body(env)) is deciding:
-                        return deciding
+                    decided = truth(body(env)) is deciding
                 except EvaluationError as error:
                     failed = failed or error
-            if failed is not None:
+            if failed is not None and not decided:
                 raise failed
-            return not deciding
+            return deciding if decided else not deciding
 
         return BOOL, run
 
@@ -83,79 +88,79 @@ def _quantifier(deciding: bool) -> Callable[[Run, Sequence[int], Sequence[Typed]
 
 
 def _exists_one(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns, body = _turns(target, slots, bodies[0].cost + _READ), bodies[0].run
+    turns, body = _turns(target, slots, bodies[0].cost), bodies[0].run
 
     def run(env: Env) -> bool:
         found = 0
         for _ in turns(env):
             if truth(body(env)):
-                spend(env, _COUNT)
+                spend(env, _KEEP)
                 found += 1
+        spend(env, 1)
         return found == 1
 
     return BOOL, run
 
 
 def _filter(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns, body = _turns(target, slots, bodies[0].cost + _READ), bodies[0].run
+    turns, body = _turns(target, slots, bodies[0].cost), bodies[0].run
 
     def run(env: Env) -> list[Any]:
         kept = []
         for item in turns(env):
             if truth(body(env)):
-                spend(env, _ADD + 1)
+                spend(env, _KEEP + _LIST + 1)
                 kept.append(item)
         return kept
 
     return None, run
 
 
-def _map(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
+def _chosen(
+    target: Run, slots: Sequence[int], bodies: Sequence[Typed], price: int
+) -> Callable[[Env], Iterator[tuple[Any, Any]]]:
+    """A generator of what is made of the items that fulfil the condition, if there is one."""
     *conditions, made = bodies
-    run, price = made.run, made.cost + _ADD
+    run, price = made.run, price + made.cost
     if not conditions:
-        turns = _turns(target, slots, _READ + price)
-        return list_of(made.type), lambda env: [run(env) for _ in turns(env)]
+        turns = _turns(target, slots, price)
+        return lambda env: ((key, run(env)) for key in turns(env))
     test = conditions[0].run
-    turns = _turns(target, slots, conditions[0].cost + _READ)
+    turns = _turns(target, slots, conditions[0].cost)
 
-    def chosen(env: Env) -> list[Any]:
-        found = []
-        for _ in turns(env):
+    def chosen(env: Env) -> Iterator[tuple[Any, Any]]:
+        for key in turns(env):
             if truth(test(env)):
                 spend(env, price)
-                found.append(run(env))
-        return found
+                yield key, run(env)
 
-    return list_of(made.type), chosen
+    return chosen
+
+
+def _map(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
+    made = bodies[-1]
+    chosen = _chosen(target, slots, bodies, _KEEP + (0 if made.is_constant else _LIST))
+    return list_of(made.type), lambda env: [value for _, value in chosen(env)]
 
 
 def _transform_map(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns = _turns(target, slots, sum(body.cost for body in bodies) + 3)
-    *conditions, made = bodies
-    run, tests = made.run, [condition.run for condition in conditions]
-    return (
-        map_of(DYN, made.type),
-        lambda env: {key: run(env) for key in turns(env) if all(truth(test(env)) for test in tests)},
-    )
+    chosen = _chosen(target, slots, bodies, _KEEP + 1)
+    return map_of(DYN, bodies[-1].type), lambda env: dict(chosen(env))
 
 
 def _transform_entries(target: Run, slots: Sequence[int], bodies: Sequence[Typed]) -> _Loop:
-    turns = _turns(target, slots, sum(body.cost for body in bodies) + 3)
-    *conditions, made = bodies
-    run, tests = made.run, [condition.run for condition in conditions]
+    chosen = _chosen(target, slots, bodies, _KEEP)
 
     def transform(env: Env) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
-        for _ in turns(env):
-            if all(truth(test(env)) for test in tests):
-                for key, value in run(env).items():
-                    if key in result:
-                        raise EvaluationError(f"insert failed: key {key} already exists")
-                    result[key] = value
+        for _, entries in chosen(env):
+            for key, value in entries.items():
+                if key in result:
+                    raise EvaluationError(f"insert failed: key {key} already exists")
+                result[key] = value
         return result
 
-    return made.type, transform
+    return bodies[-1].type, transform
 
 
 PREDICATES = ("all", "exists", "exists_one", "existsOne", "filter")

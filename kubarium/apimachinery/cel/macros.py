@@ -111,7 +111,7 @@ def _range(walk: Walk, node: Macro, target: Type) -> tuple[Type, Type]:
         return INT, target.params[0] if target.params else DYN
     if target.kind == "map":
         return (target.params[0], target.params[1]) if target.params else (DYN, DYN)
-    if target.kind in ("dyn", "object", "null"):
+    if target.kind in ("dyn", "error"):
         return DYN, DYN
     rule = "(must be list, map, or dynamic)"
     assert node.target is not None

@@ -19,18 +19,12 @@ from kubarium.apimachinery.cel.nodes import (
     Node,
     Select,
 )
-from kubarium.apimachinery.cel.tokens import Token, tokens_of
+from kubarium.apimachinery.cel.syntax_errors import syntax_errors
+from kubarium.apimachinery.cel.tokens import KEYWORDS, RESERVED, Token, tokens_of
 
 LONGEST = 100_000
 DEEPEST = 250
 
-
-_RESERVED = frozenset(
-    (
-        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
-        "package", "namespace", "null", "return", "true", "var", "void", "while",
-    )
-)  # fmt: skip
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 _BINARY = {
@@ -63,11 +57,17 @@ def parse(source: str, *, bindings: bool = False) -> Node:
     tokens, errors = tokens_of(source)
     try:
         node = _Parser(source, tokens, bindings).whole()
-    except CompileError as error:
+    except _TooDeep as error:
         errors.append(error)
+    except CompileError as error:
+        errors += syntax_errors(source, tokens) or [error]
     if errors:
         raise CompileError.joined(errors)
     return node
+
+
+class _TooDeep(CompileError):
+    """Nested deeper than allowed."""
 
 
 class _Parser:
@@ -85,7 +85,7 @@ class _Parser:
         node = self._expression()
         token = self._peek()
         if token.kind != "end":
-            raise self._unwanted(token, "<EOF>", self._after(token).kind == "end")
+            raise self._wrong(token)
         return node
 
     def _peek(self) -> Token:
@@ -103,40 +103,22 @@ class _Parser:
             return token
         return None
 
-    def _expect(self, text: str, *others: str) -> Token:
-        """The word `text`; `others` would fit, too."""
-        token = self._accept(text)
-        if token is None:
-            found = self._peek()
-            if found.kind == "end" and text == ")" and self._open() == 1:
-                raise self._error(found, "Syntax error: missing ')' at '<EOF>'")
-            words = ", ".join(f"'{word}'" for word in (text, *others))
-            shown = f"{{{words}}}" if others else words
-            raise self._unwanted(found, shown, self._after(found).text in (text, *others))
-        return token
+    def _expect(self, text: str) -> None:
+        if self._accept(text) is None:
+            raise self._wrong(self._peek())
 
-    def _after(self, token: Token) -> Token:
-        """The word that follows one; the end follows itself."""
-        place = self._tokens.index(token, max(self._next - 1, 0))
-        return self._tokens[min(place + 1, len(self._tokens) - 1)]
+    def _wrong(self, token: Token) -> CompileError:
+        """A word that cannot stand here; `syntax_errors` finds the words for it."""
+        return CompileError(self._source, token.at, f"Syntax error: unexpected '{token.text}'")
 
-    def _open(self) -> int:
-        """How many brackets are not closed."""
-        words = [token.text for token in self._tokens if token.kind == "operator"]
-        return sum((word in _OPENING) - (word in _CLOSING) for word in words)
-
-    def _unwanted(self, token: Token, expected: str, is_extra: bool) -> CompileError:
-        """A word that cannot stand here; it is one too many where without it all would fit."""
-        what = "extraneous" if is_extra and token.kind != "end" else "mismatched"
-        return self._error(token, f"Syntax error: {what} input '{token.text}' expecting {expected}")
-
-    def _error(self, token: Token, message: str) -> CompileError:
-        return CompileError(self._source, token.at, message)
-
-    def _expression(self) -> Node:
+    def _deeper(self) -> None:
         self._depth += 1
         if self._depth > DEEPEST:
-            raise self._error(self._peek(), f"expression recursion limit exceeded: {DEEPEST}")
+            message = f"expression recursion limit exceeded: {DEEPEST}"
+            raise _TooDeep(self._source, self._peek().at, message)
+
+    def _expression(self) -> Node:
+        self._deeper()
         node = self._binary(1)
         question = self._accept("?")
         if question is not None:
@@ -160,20 +142,20 @@ class _Parser:
             left = Call(token.at, name, None, [left, right])
 
     def _unary(self) -> Node:
-        token = self._peek()
-        if token.kind != "operator" or token.text not in ("!", "-"):
+        """An operand, and what stands before it: two of the same sign are none."""
+        first = self._peek()
+        if first.kind != "operator" or first.text not in ("!", "-") or self._is_number():
             return self._member()
-        self._take()
-        following = self._peek()
-        if token.text == "-" and following.kind == "literal" and type(following.value) in (int, float):
-            self._take()
-            return self._suffixes(Literal(token.at, -following.value))
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise self._error(token, f"expression recursion limit exceeded: {DEEPEST}")
-        operand = self._unary()
-        self._depth -= 1
-        return Call(token.at, "!_" if token.text == "!" else "-_", None, [operand])
+        count = 0
+        while self._accept(first.text):
+            count += 1
+        operand = self._member()
+        return Call(first.at, f"{first.text}_", None, [operand]) if count % 2 else operand
+
+    def _is_number(self) -> bool:
+        """Does a number follow that has its own minus?"""
+        sign, number = self._peek(), self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+        return sign.text == "-" and number.kind == "literal" and type(number.value) in (int, float)
 
     def _member(self) -> Node:
         return self._suffixes(self._primary())
@@ -183,21 +165,17 @@ class _Parser:
             raise CompileError(self._source, node.at, "invalid int literal")
         while True:
             if dot := self._accept("."):
+                is_optional = self._accept("?") is not None
                 name = self._field_name()
-                if opening := self._accept("("):
-                    node = self._call(opening.at, name, node, self._arguments(")"))
+                if not is_optional and (opening := self._accept("(")):
+                    node = self._call(opening.at, name, node, self._arguments())
                 else:
-                    node = Select(dot.at, node, name)
-            elif dot := self._accept(".?"):
-                node = Select(dot.at, node, self._field_name(), optional=True)
+                    node = Select(dot.at, node, name, is_optional)
             elif bracket := self._accept("["):
+                function = "_[?_]" if self._accept("?") else "_[_]"
                 index = self._expression()
                 self._expect("]")
-                node = Call(bracket.at, "_[_]", None, [node, index])
-            elif bracket := self._accept("[?"):
-                index = self._expression()
-                self._expect("]")
-                node = Call(bracket.at, "_[?_]", None, [node, index])
+                node = Call(bracket.at, function, None, [node, index])
             elif self._peek().text == "{" and self._peek().kind == "operator" and (name := dotted(node)):
                 node = self._struct(name, self._take().at)
             else:
@@ -205,8 +183,8 @@ class _Parser:
 
     def _field_name(self) -> str:
         token = self._take()
-        if token.kind not in ("name", "quoted"):
-            raise self._error(token, f"Syntax error: no viable alternative at input '.{token.text}'")
+        if token.kind not in ("name", "quoted") or token.text in KEYWORDS:
+            raise self._wrong(token)
         return token.text
 
     def _primary(self) -> Node:
@@ -220,28 +198,23 @@ class _Parser:
                 node = self._expression()
                 self._expect(")")
                 return node
-            if token.text in ("[", "[?"):
-                return self._list(token)
+            if token.text == "[":
+                return self._list(token.at)
             if token.text == "{":
                 return self._map(token.at)
             if token.text == ".":
                 return self._primary()  # `.name`: there is only one container, the root
-        following = self._after(token)
-        begins = following.kind in ("literal", "name") or following.text in _BEGINNING
-        before = [
-            one.text if one.kind == "operator" else one.kind for one in self._tokens[: self._next - 1][-2:]
-        ]
-        may_end = before == ["name", "("]  # a function may have no arguments
-        expected = _EXPECTED.replace("'(', ", "'(', ')', ") if may_end else _EXPECTED
-        raise self._unwanted(token, expected, begins or (may_end and following.text == ")"))
+            if token.text == "-" and isinstance(self._peek().value, int | float):
+                return Literal(token.at, -self._take().value)
+        raise self._wrong(token)
 
     def _named(self, token: Token) -> Node:
         if token.text in _CONSTANTS:
             return Literal(token.at, _CONSTANTS[token.text])
-        if token.text in _RESERVED:
-            raise self._error(token, f"reserved identifier: {token.text}")
+        if token.text in RESERVED:
+            raise CompileError(self._source, token.at, f"reserved identifier: {token.text}")
         if opening := self._accept("("):
-            return self._call(opening.at, token.text, None, self._arguments(")"))
+            return self._call(opening.at, token.text, None, self._arguments())
         return Ident(token.at, token.text)
 
     def _call(self, at: int, name: str, target: Node | None, args: list[Node]) -> Node:
@@ -279,61 +252,54 @@ class _Parser:
             raise CompileError(self._source, node.at, "argument must be a simple name")
         return node.name
 
-    def _arguments(self, closing: str) -> list[Node]:
+    def _arguments(self) -> list[Node]:
         args: list[Node] = []
-        while self._accept(closing) is None:
+        if self._accept(")") is None:
             args.append(self._expression())
-            if self._accept(",") is None:
-                self._expect(closing)
-                break
+            while self._accept(","):
+                args.append(self._expression())
+            self._expect(")")
         return args
 
-    def _list(self, opening: Token) -> Node:
+    def _ends(self, closing: str, is_first: bool) -> bool:
+        """Is it the end of what has commas in between, and perhaps one at the end?"""
+        if not is_first and self._accept(",") is None:
+            self._expect(closing)
+            return True
+        if is_first and self._accept(","):
+            self._expect(closing)
+            return True
+        return self._accept(closing) is not None
+
+    def _list(self, at: int) -> Node:
         items: list[Node] = []
         optional: set[int] = set()
-        maybe = opening.text == "[?"
-        while maybe or self._accept("]") is None:
-            if maybe or self._accept("?"):
+        while not self._ends("]", not items):
+            if self._accept("?"):
                 optional.add(len(items))
-            maybe = False
             items.append(self._expression())
-            if self._accept(",") is None:
-                self._expect("]", ",")
-                break
-        return MakeList(opening.at, items, frozenset(optional))
+        return MakeList(at, items, frozenset(optional))
 
     def _map(self, at: int) -> Node:
         entries: list[tuple[Node, Node, bool]] = []
-        while self._accept("}") is None:
+        while not self._ends("}", not entries):
             optional = self._accept("?") is not None
             key = self._expression()
             self._expect(":")
             entries.append((key, self._expression(), optional))
-            if self._accept(",") is None:
-                self._expect("}")
-                break
         return MakeMap(at, entries)
 
     def _struct(self, name: str, at: int) -> Node:
         fields: list[tuple[str, Node, bool]] = []
-        while self._accept("}") is None:
+        while not self._ends("}", not fields):
             optional = self._accept("?") is not None
             field = self._field_name()
             self._expect(":")
             fields.append((field, self._expression(), optional))
-            if self._accept(",") is None:
-                self._expect("}")
-                break
         return MakeStruct(at, name, fields)
 
 
-_OPENING, _CLOSING = frozenset(("(", "[", "[?", "{")), frozenset((")", "]", "}"))
-_BEGINNING = frozenset(("[", "{", "(", ".", "-", "!"))
 _SORTED = "@__sortBy_input__"
-_EXPECTED = (
-    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
-    "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
-)
 
 
 def dotted(node: Node) -> str:

@@ -22,11 +22,12 @@ Run = Callable[[Env], Any]
 
 
 class Typed(NamedTuple):
-    """A compiled part: its type, how to compute it, what it costs without its loops."""
+    """A compiled part: its type, how to compute it, what it costs without its loops, whether it is always the same."""
 
     type: Type
     run: Run
     cost: int
+    is_constant: bool = False
 
 
 class Program:

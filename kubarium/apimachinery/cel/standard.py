@@ -129,8 +129,8 @@ def _concatenate_lists(left: list[Any], right: list[Any]) -> list[Any]:
 def _add_times(left: Any, right: Any) -> Any:
     try:
         return left + right
-    except OverflowError:
-        raise EvaluationError("timestamp overflow") from None
+    except OverflowError as error:
+        raise EvaluationError(str(error)) from None
 
 
 @function("_-_ | timestamp, timestamp -> duration", "_-_ | timestamp, duration -> timestamp")
@@ -138,8 +138,8 @@ def _add_times(left: Any, right: Any) -> Any:
 def _subtract_times(left: Any, right: Any) -> Any:
     try:
         return left - right
-    except OverflowError:
-        raise EvaluationError("timestamp overflow") from None
+    except OverflowError as error:
+        raise EvaluationError(str(error)) from None
 
 
 # Comparison.

@@ -21,6 +21,14 @@ class Token(NamedTuple):
     value: Any = None
 
 
+KEYWORDS = frozenset(("true", "false", "null", "in"))
+RESERVED = KEYWORDS | frozenset(
+    (
+        "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+        "namespace", "return", "var", "void", "while",
+    )
+)  # fmt: skip
+
 _PREFIX = "(?:[rR][bB]?|[bB][rR]?)?"
 _ESCAPED = r"""\\(?:[abfnrtv?\"'`\\]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2})"""
 _LONG = r"\"\"\"(?s:.*?)(?<!\\)\"\"\"|'''(?s:.*?)(?<!\\)'''"
@@ -32,7 +40,7 @@ _TOKEN = re.compile(
     rf"|(?P<string>{_PREFIX}(?:{_LONG}|{_SHORT}))"
     r"|(?P<quoted>`[a-zA-Z0-9_.\-/ ]+`)"
     r"|(?P<name>[_a-zA-Z][_a-zA-Z0-9]*)"
-    r"|(?P<operator>\.\?|\[\?|&&|\|\||<=|>=|==|!=|[-+*/%<>!?:.,()\[\]{}])"
+    r"|(?P<operator>&&|\|\||<=|>=|==|!=|[-+*/%<>!?:.,()\[\]{}])"
 )
 _RAW = re.compile(r"(?P<prefix>[rR][bB]?)(?P<quote>\"\"\"|'''|\"|')")
 _ESCAPES = {
@@ -50,11 +58,8 @@ def tokens_of(source: str) -> tuple[list[Token], list[CompileError]]:
         match = _TOKEN.match(source, at)
         # A raw string may end in a backslash, which the pattern above takes for an escape.
         raw = _RAW.match(source, at)
-        if raw is not None:
-            end = source.find(raw["quote"], raw.end())
-            if end < 0:
-                errors.append(_unexpected(source, at, len(source)))
-                break
+        end = source.find(raw["quote"], raw.end()) if raw is not None else -1
+        if raw is not None and end >= 0 and (len(raw["quote"]) == 3 or "\n" not in source[at:end]):
             text = source[at : end + len(raw["quote"])]
             tokens.append(Token("literal", text, at, _string(source, text, at)))
             at += len(text)
@@ -82,7 +87,10 @@ def tokens_of(source: str) -> tuple[list[Token], list[CompileError]]:
     return tokens, errors
 
 
-_UNENDED = re.compile(rf"{_PREFIX}(?:\"(?:{_ESCAPED}|[^\"\\\n])*|'(?:{_ESCAPED}|[^'\\\n])*)(?:\\[^\n]?)?")
+_CUT = r"\\(?:[xX][0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,7}|[0-3][0-7]?)?[^\n]?"
+_UNENDED = re.compile(
+    rf"(?:\"(?:{_ESCAPED}|[^\"\\\n])*|'(?:{_ESCAPED}|[^'\\\n])*)(?:{_CUT})?|`[a-zA-Z0-9_.\-/ ]*[^\n]?"
+)
 
 
 def _end_of_nothing(source: str, at: int) -> int:

@@ -204,16 +204,6 @@ _KEYWORDS = frozenset(
 
 
 @lru_cache(4096)
-def escape(name: str) -> str:
-    """The name by which expressions speak of a property."""
-    if name in _KEYWORDS:
-        return f"__{name}__"
-    for escaped, character in _ESCAPED.items():
-        name = name.replace(character, escaped)
-    return name
-
-
-@lru_cache(4096)
 def unescape(name: str) -> str:
     """The property behind a name: `foo__dash__bar` is `foo-bar`, `__namespace__` is `namespace`."""
     if "__" not in name:

@@ -6,10 +6,10 @@ Source: https://github.com/google/cel-spec/wiki/proposal-246
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from kubarium.apimachinery.cel.functions import EvaluationError, function, register_class
+from kubarium.apimachinery.cel.times import Duration
 
 
 class Optional(NamedTuple):
@@ -38,7 +38,7 @@ def _optional_of_non_zero(value: Any) -> Optional:
     zero = (
         value is None
         or value is False
-        or (not isinstance(value, bool) and value in (0, "", b"", timedelta()))
+        or (not isinstance(value, bool) and value in (0, "", b"", Duration(0)))
     )
     return NONE if zero or (isinstance(value, list | Mapping) and not value) else Optional(True, value)
 

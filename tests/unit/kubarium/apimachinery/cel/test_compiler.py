@@ -51,6 +51,12 @@ CORE = [
     ("timestamp('2024-02-29T12:30:00Z').getDate()", 29),
     ("timestamp('2024-02-29T12:30:00Z') - timestamp('2024-02-28T12:30:00Z') == duration('24h')", True),
     ("duration('1h30m').getMinutes()", 90),
+    ("string(timestamp('2024-01-02T03:04:05.1Z') + duration('1ns'))", "2024-01-02T03:04:05.100000001Z"),
+    (
+        "string(timestamp('2024-01-02T03:04:05.123456789Z') - timestamp('2024-01-02T03:04:05Z'))",
+        "0.123456789s",
+    ),
+    ("duration('1.5us') > duration('1499ns')", True),
     ("false && 1 / 0 == 1", False),
     ("1 / 0 == 1 || true", True),
     ("[1, 0, 2].exists(i, 4 / i == 2)", True),
@@ -353,8 +359,13 @@ COSTS = from_openapi(
         ("sets.equivalent(l, [1])", 1 + 5),
         # loops
         ("l.all(i, true)", 1 + 2 * 3 + 1), ("l.exists(i, i > 5)", 1 + 2 * (4 + 2) + 1),
-        ("l.exists_one(i, i > 1)", 1 + 2 * (1 + 2) + 1 + 1), ("l.filter(i, i > 1)", 1 + 2 * 3 + 12 + 1),
-        ("l.map(i, i)", 1 + 2 * (12 + 1) + 1), ("l.map(i, i > 1, i)", 1 + 2 * 3 + 12 + 1),
+        ("l.exists_one(i, i > 1)", 1 + 2 * (1 + 2) + 1 + 1), ("l.filter(i, i > 1)", 1 + 2 * 2 + 13 + 1),
+        ("l.map(i, i)", 1 + 2 * (12 + 1) + 1), ("l.map(i, i > 1, i)", 1 + 2 * 2 + 13 + 1),
+            ("l.map(i, 1)", 1 + 2 * 2 + 1), ("l.exists(i, i > 0)", 1 + 2 + 4 + 3 + 1),
+            ("l.transformMap(i, v, v > 1, v)", 1 + 2 * 2 + 4 + 1),
+            ("l.transformMapEntry(i, v, {i: v})", 1 + 2 * (32 + 2) + 1),
+            # attributes, and the keys and branches of attributes
+            ("self.x > 0 ? self.x : 0", 3 + 1), ("l[l[0]]", 1 + 1 + 1), ("l.sort()[0]", 20 + 2), ("l[?7]", 1),
         ("l.sum() == 3", 1 + 2 + 1), ("l == l", 2 + 1),
     ],
 )  # fmt: skip

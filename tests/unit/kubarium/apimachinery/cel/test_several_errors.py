@@ -158,3 +158,64 @@ def test_null_is_as_good_as_nothing() -> None:
 )  # fmt: skip
 def test_what_calls_may_cost(source: str, most: int) -> None:
     assert compile(source, {"self": SCHEMA}, estimate=True).estimated_cost == most
+
+
+_BEGINNING = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', "
+    "NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
+
+
+def mismatched(word: str, wanted: str = _BEGINNING) -> str:
+    return f"mismatched input '{word}' expecting {wanted}"
+
+
+def extraneous(word: str, wanted: str = _BEGINNING) -> str:
+    return f"extraneous input '{word}' expecting {wanted}"
+
+
+@pytest.mark.parametrize(
+    "source, told",
+    [
+        ("self.i = 1", {"1:8": "token recognition error at: '= '", "1:10": extraneous("1", "<EOF>")}),
+        ("self.b and self.b", {"1:8": mismatched("and", "<EOF>")}),
+        ("self.l.all(x, x > 1", {"1:20": "missing ')' at '<EOF>'"}),
+        ("self.l.all(x, x > 1))", {"1:21": extraneous(")", "<EOF>")}),
+        ("self.l.all(x: x > 1)", {"1:13": mismatched(":", "')'"), "1:20": extraneous(")", "<EOF>")}),
+        ("self.l.all(x => x > 1)", {"1:14": "token recognition error at: '=>'",
+                                    "1:17": mismatched("x", "')'"), "1:22": extraneous(")", "<EOF>")}),
+        ("self.", {"1:6": "no viable alternative at input '.'"}),
+        ("self.s.in('a')", {"1:8": "no viable alternative at input '.in'"}),
+        ("self.in", {"1:6": "no viable alternative at input '.in'", "1:8": mismatched("<EOF>")}),
+        ("self.l[0", {"1:9": "missing ']' at '<EOF>'"}),
+        ("['a',, 'b']", {"1:6": mismatched(",", "']'")}),
+        ("{'a' 1}", {"1:6": "missing ':' at '1'"}),
+        ("{'a': 1 'b': 2}", {"1:9": mismatched("'b'", "{'}', ','}")}),
+        ("self.s.startsWith('a',)", {"1:23": mismatched(")")}),
+        ("self.i ?? 1", {"1:9": extraneous("?"), "1:12": mismatched("<EOF>", "':'")}),
+        ("if self.b then 1", {"1:4": mismatched("self", "<EOF>")}),
+        ("-", {"1:2": "no viable alternative at input '-'"}),
+        ("!", {"1:2": extraneous("<EOF>")}),
+        ("self.?", {"1:7": mismatched("<EOF>", "{IDENTIFIER, ESC_IDENTIFIER}")}),
+        ("a.b{", {"1:5": mismatched("<EOF>", "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}")}),
+        ("self.s == r'\\d", {"1:12": "token recognition error at: ''\\d'", "1:11": ""}),
+    ],
+)  # fmt: skip
+def test_after_a_mistyped_word_the_parser_reads_on(source: str, told: dict[str, str]):
+    """As ANTLR's default strategy does: words left out, words missing, rules given up."""
+    found = errors_of(source)
+    for place, text in told.items():
+        assert not text or f"{place}: Syntax error: {text}" in found, found
+    assert len(found) >= len([text for text in told.values() if text])
+
+
+def test_a_word_at_which_two_rules_fail_is_told_twice_and_reserved_ones_are_told_too():
+    assert errors_of("-")[1:] == [f"1:2: Syntax error: {mismatched('<EOF>')}"]
+    assert errors_of("return self.s")[0] == "1:1: reserved identifier: return"
+    assert errors_of("self.?") == [
+        f"1:7: Syntax error: {mismatched('<EOF>', '{IDENTIFIER, ESC_IDENTIFIER}')}",
+        "1:7: unsupported ident kind",
+    ]
+    assert errors_of("1 " * 5)[0] == f"1:3: Syntax error: {mismatched('1', '<EOF>')}"
+    assert "error recovery attempt limit exceeded: 30" in errors_of("* " * 80)[-1]
+    assert len(errors_of("(" * 200)) == 1
