@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kubarium.api.core import persistent_volume_claim
-from kubarium.api.core.pod import references
+from kubarium.api.core.pod import claims
 from kubarium.api.storage import storage_class
 from kubarium.apimachinery import errors, labels, quantity
 from kubarium.apimachinery.object import (
@@ -197,7 +197,7 @@ class PersistentVolumeBinder(Controller):
         users = [
             name_of(pod)
             for pod in self.pods.list(namespace_of(claim))
-            if not spec_of(pod).get("nodeName") and name_of(claim) in references.claims_of(pod)
+            if not spec_of(pod).get("nodeName") and name_of(claim) in claims.names_in(pod)
         ]
         if users:
             return "WaitForPodScheduled", (

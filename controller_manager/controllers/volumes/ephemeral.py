@@ -55,9 +55,11 @@ class EphemeralVolumeController(Controller):
         existing = self.claims.get(namespace_of(pod), name)
         if existing is not None:
             if not owners.is_controlled_by(existing, pod):
-                raise errors.Conflict(
-                    f'PVC "{namespace_of(pod)}/{name}" was not created for pod "{key_of(pod)}" (pod is not owner)'
+                text = (
+                    f"PVC {namespace_of(pod)}/{name} was not created for pod {key_of(pod)} (pod is not owner)"
                 )
+                self._tell(pod, volume, text)
+                raise errors.Conflict(text)
             return
         template = copy(volume["ephemeral"]["volumeClaimTemplate"])
         metadata = template.get("metadata") or {}
@@ -78,10 +80,11 @@ class EphemeralVolumeController(Controller):
         except errors.AlreadyExists:
             raise
         except errors.StatusError as error:
-            self.events.event(
-                pod, "Warning", "FailedCreate", f"ephemeral volume controller: create PVC {name}: {error}"
-            )
+            self._tell(pod, volume, f"create PVC {name}: {error}")
             raise
+
+    def _tell(self, pod: Object, volume: Object, why: str) -> None:
+        self.events.event(pod, "Warning", "FailedBinding", f"ephemeral volume {volume['name']}: {why}")
 
 
 def _asked(pod: Object) -> list[Object]:

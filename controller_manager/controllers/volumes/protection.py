@@ -1,6 +1,6 @@
 """Claims, volumes and classes of attributes in use stay until nobody uses them: a finalizer sees to that.
 
-claim              kubernetes.io/pvc-protection   goes when no living pod mounts it
+claim              kubernetes.io/pvc-protection   goes when no pod that has a node names it, not even an ended one
 volume             kubernetes.io/pv-protection    goes when no claim is bound to it
 attributes class   kubernetes.io/vac-protection   goes when no claim and no volume names it
 """
@@ -154,11 +154,15 @@ async def set_finalizer(resource: ResourceClient, obj: Object, finalizer: str, *
 
 
 def _in_use(pods: Iterable[Object], claim: str) -> bool:
-    return any(claim in claims.names_in(pod) and _counts(pod) for pod in pods)
+    return any(claim in held_by(pod) for pod in pods)
 
 
-def _counts(pod: Object) -> bool:
-    return pod_status.is_scheduled(pod) and not pod_status.is_terminal(pod)
+def held_by(pod: Object) -> set[str]:
+    """An ended pod holds its claims until it is deleted; what was made for it, only until its node is done with it."""
+    if not pod_status.is_scheduled(pod):
+        return set()
+    done = is_deleting(pod) and pod["metadata"].get("deletionGracePeriodSeconds") == 0
+    return claims.chosen_in(pod) if done else claims.names_in(pod)
 
 
 def _claims_of(pod: Object) -> Iterable[ObjectKey]:
@@ -166,7 +170,7 @@ def _claims_of(pod: Object) -> Iterable[ObjectKey]:
 
 
 def _may_let_go(old: Object, new: Object) -> bool:
-    return _counts(old) != _counts(new)
+    return held_by(old) != held_by(new)
 
 
 def _classes_of(obj: Object) -> Iterable[ObjectKey]:

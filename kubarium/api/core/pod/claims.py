@@ -10,6 +10,12 @@ def names_in(pod: Object) -> set[str]:
     return set(by_volume(pod).values())
 
 
+def chosen_in(pod: Object) -> set[str]:
+    """The names of the claims that the pod's maker chose."""
+    chosen = [volume.get("persistentVolumeClaim") for volume in spec_of(pod).get("volumes") or []]
+    return {one.get("claimName") or "" for one in chosen if one}
+
+
 def by_volume(pod: Object) -> dict[str, str]:
     """For each volume of the pod that is a claim, the claim's name."""
     found = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller_manager.controllers.volumes import binder
+from controller_manager.controllers.volumes import binder, protection
 from kubarium.apimachinery.object import Object, finalizers_of, name_of
 from tests.unit.controller_manager.cluster import Cluster
 
@@ -156,3 +156,42 @@ def test_why_a_volume_cannot_serve_a_claim() -> None:
         assert binder.mismatch({**volume, "spec": {**spec, **changed}}, claim) == why
     going = {**volume, "metadata": {"name": "v", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
     assert binder.mismatch(going, claim) == 'the volume is marked for deletion "v"'
+
+
+def a_user(claim: str, **volume: Any) -> Object:
+    volumes = [{"name": "v", **(volume or {"persistentVolumeClaim": {"claimName": claim}})}]
+    spec = {"nodeName": "n", "containers": [], "volumes": volumes}
+    metadata = {"name": "user", "namespace": "default", "uid": "user"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+async def test_an_ended_pod_holds_its_claim_until_it_is_deleted(cluster: Cluster) -> None:
+    cluster.api.put(a_claim())
+    cluster.api.put({**a_user("data"), "status": {"phase": "Succeeded"}})
+    await cluster.start("persistentvolumeclaim-protection-controller")
+    client = cluster.api.client()
+    await client.resource("v1", "persistentvolumeclaims").delete("data", "default")
+    await client.close()
+    await cluster.settle()
+    assert cluster.api.objects("v1", "persistentvolumeclaims")
+    cluster.api.remove("v1", "pods", "default", "user")
+    await cluster.settle()
+    assert not cluster.api.objects("v1", "persistentvolumeclaims")
+
+
+def test_a_claim_made_for_a_pod_is_let_go_once_its_node_is_done_with_it() -> None:
+    pod = a_user("", ephemeral={"volumeClaimTemplate": {}})
+    assert protection.held_by(pod) == {"user-v"}
+    pod["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0}
+    assert protection.held_by(pod) == set()
+    assert protection.held_by({**a_user("data"), "metadata": pod["metadata"]}) == {"data"}
+
+
+async def test_a_foreign_claim_in_the_place_of_an_ephemeral_one_is_told(cluster: Cluster) -> None:
+    cluster.api.put(a_claim("user-v"))
+    cluster.api.put(a_user("", ephemeral={"volumeClaimTemplate": {"spec": {}}}))
+    await cluster.start("ephemeral-volume-controller")
+    await cluster.settle()
+    assert cluster.events("FailedBinding") == [
+        "ephemeral volume v: PVC default/user-v was not created for pod default/user (pod is not owner)"
+    ]
