@@ -84,6 +84,9 @@ class AttachDetachController(Controller):
         self.node_resource = client.resource("v1", "nodes")
         self.recorder = recorder
         self._unwanted_since: dict[str, float] = {}
+        self._told: dict[
+            str, set[str]
+        ] = {}  # of a node, attachments that wait for others, as their pods know
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -119,7 +122,9 @@ class AttachDetachController(Controller):
             for one in self.attachments.list()
             if spec_of(one).get("nodeName") == node and OUR_NAMES.fullmatch(name_of(one))
         }
-        waits = [await self._attach(node, name, wanted[name]) for name in wanted.keys() - existing.keys()]
+        missing = wanted.keys() - existing.keys()
+        self._told[node] = self._told.get(node, set()) & missing
+        waits = [await self._attach(node, name, wanted[name]) for name in missing]
         for name in wanted:
             self._unwanted_since.pop(name, None)
         for name in existing.keys() - wanted.keys():
@@ -130,18 +135,25 @@ class AttachDetachController(Controller):
     async def _attach(self, node: str, name: str, wanted: Wanted) -> float | None:
         elsewhere = self._nodes_with(wanted.volume) - {node}
         if elsewhere and EXCLUSIVE.issuperset(spec_of(wanted.volume).get("accessModes") or []):
-            for pod in wanted.pods:
-                text = (
-                    f'Multi-Attach error for volume "{name_of(wanted.volume)}" Volume is already exclusively '
-                    "attached to one node and can't be attached to another"
-                )
-                self.recorder.event(pod, "Warning", "FailedAttachVolume", text)
+            if name not in self._told[node]:  # once, not every time that it is asked for again
+                self._told[node].add(name)
+                self._tell_who_has_it(wanted, elsewhere)
             return RETRY
         try:
             await self.resource.create(attachment_for(wanted.volume, node)[1])
         except errors.AlreadyExists:
             return None
         return None
+
+    def _tell_who_has_it(self, wanted: Wanted, nodes: Iterable[str]) -> None:
+        users = sorted(name_of(pod) for node in nodes for found in dict(self._wanted(node)).values()
+                       if name_of(found.volume) == name_of(wanted.volume) for pod in found.pods)  # fmt: skip
+        why = "exclusively attached to one node and can't be attached to another"
+        if users:
+            why = f"used by pod(s) {', '.join(users)}"
+        text = f'Multi-Attach error for volume "{name_of(wanted.volume)}" Volume is already {why}'
+        for pod in wanted.pods:
+            self.recorder.event(pod, "Warning", "FailedAttachVolume", text)
 
     def _nodes_with(self, volume: Object) -> set[str]:
         found = (one for one in self.attachments.list() if _volume_name(one) == name_of(volume))

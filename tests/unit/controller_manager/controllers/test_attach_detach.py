@@ -115,6 +115,10 @@ async def test_a_volume_for_one_node_is_not_attached_to_a_second(cluster: Cluste
     put_pod(cluster, "q", "m")
     await cluster.settle()
     assert [one["spec"]["nodeName"] for one in attachments(cluster)] == ["n"]
+    await cluster.settle(seconds=60)  # asked for again several times, and told once
+    (event,) = (e for e in cluster.api.objects("v1", "events") if "Multi-Attach" in e["message"])
+    assert event["message"] == 'Multi-Attach error for volume "v" Volume is already used by pod(s) p'
+    assert (event["involvedObject"]["name"], event["count"]) == ("q", 1)
     put_pod(cluster, "p", "n", phase="Succeeded")
     await cluster.settle()
     assert [one["spec"]["nodeName"] for one in attachments(cluster)] == ["m"]
