@@ -127,6 +127,7 @@ class NodeLifecycleController(Controller):
         self._health: dict[str, Health] = {}
         self._zones: dict[str, Zone] = {}
         self._known: dict[str, Object] = {}
+        self._all_lost = False
         super().__init__(client, informers, clock)
 
     def watches(self) -> Sequence[Watch]:
@@ -199,7 +200,8 @@ class NodeLifecycleController(Controller):
                 ready[name] = await self._look_at(node)
             except (errors.StatusError, ConnectionError, TimeoutError) as error:
                 log.info("node %s: %s", name, error)
-        self._judge_zones(nodes, ready)
+        if self._judge_zones(nodes, ready):
+            await self._spare(nodes.values())
 
     def _note_arrivals(self, nodes: dict[str, Object]) -> None:
         for name in nodes.keys() - self._known.keys():
@@ -344,7 +346,20 @@ class NodeLifecycleController(Controller):
             self._zones[key] = Zone(rate=self.settings.eviction_rate, filled=self.clock.monotonic())
         return self._zones[key]
 
-    def _judge_zones(self, nodes: dict[str, Object], ready: dict[str, str]) -> None:
+    async def _spare(self, nodes: Iterable[Object]) -> None:
+        """Nobody is evicted from anywhere: it will be us who cannot hear."""
+        for node in nodes:
+            if taints.has(node, taints.NOT_READY, taints.NO_EXECUTE) or taints.has(
+                node, taints.UNREACHABLE, taints.NO_EXECUTE
+            ):
+                try:
+                    live = await self.node_client.get(name_of(node))
+                    await self._write_taints(live, taints.with_no_execute(live, None, self.clock.now()))
+                except (errors.StatusError, ConnectionError, TimeoutError) as error:
+                    log.info("node %s: %s", name_of(node), error)
+
+    def _judge_zones(self, nodes: dict[str, Object], ready: dict[str, str]) -> bool:
+        """Set the pace of each zone. True: there is no node left that is ready."""
         members: dict[int, list[str]] = {}
         zones: dict[int, Zone] = {}
         for name, node in nodes.items():
@@ -359,6 +374,11 @@ class NodeLifecycleController(Controller):
         all_lost = bool(zones) and all(zone.state == FULL for zone in zones.values())
         for key, zone in zones.items():
             zone.rate = 0.0 if all_lost else self._rate(zone.state, len(members[key]))
+        if self._all_lost and not all_lost:  # the others get the time to be heard as well
+            for health in self._health.values():
+                health.heard = self.clock.monotonic()
+        self._all_lost = all_lost
+        return all_lost
 
     def _rate(self, state: str, size: int) -> float:
         if state != PARTIAL:

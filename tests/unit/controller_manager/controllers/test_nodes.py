@@ -136,8 +136,20 @@ async def test_nothing_is_evicted_when_all_nodes_are_lost(cluster: Cluster) -> N
     for _ in range(20):
         await cluster.settle(5)
     for name in ("a", "b"):
-        effects = {taint["effect"] for taint in taints.taints_of(cluster.api.get("v1", "nodes", "", name))}
-        assert effects == {"NoSchedule"}
+        assert effects(cluster, name) == {"NoSchedule"}
+
+
+async def test_who_was_lost_before_the_last_one_is_spared_as_well(cluster: Cluster) -> None:
+    for name in ("a", "b", "c"):
+        cluster.api.put(node(name, cluster))
+    await cluster.start("node-lifecycle-controller")
+    for _ in range(20):
+        beat(cluster, "a", "b")
+        await cluster.settle(5)
+    assert effects(cluster, "c") == {"NoSchedule", "NoExecute"}
+    for _ in range(20):
+        await cluster.settle(5)
+    assert [effects(cluster, name) for name in "abc"] == [{"NoSchedule"}] * 3
 
 
 def test_a_zone_is_as_bad_as_its_share_of_lost_nodes() -> None:
@@ -181,3 +193,8 @@ async def test_a_node_takes_one_range_although_the_cache_is_late(cluster: Cluste
     ranges = [cluster.api.get("v1", "nodes", "", name)["spec"]["podCIDR"] for name in ("a", "b")]
     assert ranges == ["10.244.0.0/24", "10.244.1.0/24"]
     following.cancel()
+
+
+def effects(cluster: Cluster, name: str) -> set[str]:
+    """Of the taints of a node."""
+    return {taint["effect"] for taint in taints.taints_of(cluster.api.get("v1", "nodes", "", name))}
