@@ -37,14 +37,14 @@ API_CLIENT = "kubernetes.io/kube-apiserver-client"
 LEGACY = "kubernetes.io/legacy-unknown"
 
 SKEW = timedelta(minutes=5)  # certificates are valid from a little before they are made
-CLIENT_USAGES = (
-    {"key encipherment", "digital signature", "client auth"},
-    {"digital signature", "client auth"},
-)
-SERVER_USAGES = (
-    {"key encipherment", "digital signature", "server auth"},
-    {"digital signature", "server auth"},
-)
+NODE_USAGES = frozenset(("digital signature", "key encipherment"))  # the second is for RSA only
+
+SORTS: dict[type[x509.GeneralName], str] = {
+    x509.DNSName: "DNS",
+    x509.RFC822Name: "Email",
+    x509.IPAddress: "IP",
+    x509.UniformResourceIdentifier: "URI",
+}
 
 EXTENDED = {
     "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -79,7 +79,7 @@ class Asked:
     signer: str
     user: str
     groups: frozenset[str]
-    usages: frozenset[str]
+    usages: tuple[str, ...]
     csr: x509.CertificateSigningRequest
 
     @property
@@ -93,15 +93,13 @@ class Asked:
         """The groups of a client certificate."""
         return [str(one.value) for one in self.csr.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
-    @property
-    def names(self) -> list[str]:
-        """DNS names and addresses."""
+    def names(self, *sorts: type[x509.GeneralName]) -> bool:
+        """Does it have other names of these sorts?"""
         try:
             found = self.csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
-            return []
-        dns = found.get_values_for_type(x509.DNSName)
-        return [*dns, *(str(ip) for ip in found.get_values_for_type(x509.IPAddress))]
+            return False
+        return any(isinstance(one, sorts) for one in found)
 
 
 def read(request: Object) -> Asked:
@@ -111,28 +109,52 @@ def read(request: Object) -> Asked:
         spec.get("signerName") or "",
         spec.get("username") or "",
         frozenset(spec.get("groups") or ()),
-        frozenset(spec.get("usages") or ()),
+        tuple(spec.get("usages") or ()),
         x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or "")),
     )
 
 
-def is_node_client(asked: Asked) -> bool:
-    """Is this what a kubelet asks for, to be known by as its node?"""
-    return (
-        asked.organizations == ["system:nodes"]
-        and asked.common_name.startswith("system:node:")
-        and not asked.names
-        and set(asked.usages) in CLIENT_USAGES
-    )
+def node_client_problem(asked: Asked) -> str:
+    """Why this is not what a kubelet asks for, to be known by as its node; nothing if it is."""
+    if asked.organizations != ["system:nodes"]:
+        return "subject organization is not system:nodes"
+    for sort, called in SORTS.items():
+        if asked.names(sort):
+            return f"{called} subjectAltNames are not allowed"
+    return _name_problem(asked) or _usage_problem(asked, "client auth")
 
 
-def is_node_serving(asked: Asked) -> bool:
-    """Is this what a kubelet asks for, to be reached at?"""
+def node_serving_problem(asked: Asked) -> str:
+    """Why this is not what a kubelet asks for, to be reached at; nothing if it is."""
+    if asked.organizations != ["system:nodes"]:
+        return "subject organization is not system:nodes"
+    if not asked.names(x509.DNSName, x509.IPAddress):
+        return "DNS or IP subjectAltName is required"
+    for sort in (x509.RFC822Name, x509.UniformResourceIdentifier):
+        if asked.names(sort):
+            return f"{SORTS[sort]} subjectAltNames are not allowed"
+    return _usage_problem(asked, "server auth") or _name_problem(asked)
+
+
+def _name_problem(asked: Asked) -> str:
+    fits = asked.common_name.startswith("system:node:")
+    return "" if fits else "subject common name does not begin with system:node:"
+
+
+def _usage_problem(asked: Asked, auth: str) -> str:
+    wanted = {*NODE_USAGES, auth}
+    if set(asked.usages) in (wanted, wanted - {"key encipherment"}):
+        return ""
+    return f"usages did not match [{' '.join(sorted(wanted))}]"
+
+
+def client_problem(asked: Asked) -> str:
+    """Why this is no certificate of a client of the API server; nothing if it is."""
+    for usage in asked.usages:
+        if usage not in NODE_USAGES and usage != "client auth":
+            return f"invalid usage for client certificate: {usage}"
     return (
-        asked.organizations == ["system:nodes"]
-        and asked.common_name.startswith("system:node:")
-        and bool(asked.names)
-        and set(asked.usages) in SERVER_USAGES
+        "" if "client auth" in asked.usages else "missing required usage for client certificate: client auth"
     )
 
 
@@ -157,7 +179,7 @@ class CertificateApprover(Controller):
         if spec_of(request).get("signerName") != KUBELET_CLIENT:
             return
         asked = read(request)
-        if not is_node_client(asked):
+        if node_client_problem(asked):
             return
         if asked.common_name == asked.user and await self._may(request, "selfnodeclient"):
             await self._approve(
@@ -287,17 +309,18 @@ class CertificateCleaner:
             await self._clock.sleep(CLEAN_PERIOD)
 
 
+PROBLEMS = {
+    KUBELET_CLIENT: node_client_problem,
+    KUBELET_SERVING: node_serving_problem,
+    API_CLIENT: client_problem,
+}
+
+
 def check(asked: Asked) -> None:
     """Is this something that its signer signs? Raises ValueError."""
-    if asked.signer == KUBELET_CLIENT and not is_node_client(asked):
-        raise ValueError("certificate request is not a kubelet client certificate request")
-    if asked.signer == KUBELET_SERVING and not is_node_serving(asked):
-        raise ValueError("certificate request is not a kubelet serving certificate request")
-    if asked.signer == API_CLIENT and not (
-        "client auth" in asked.usages
-        and asked.usages <= {"digital signature", "key encipherment", "client auth"}
-    ):
-        raise ValueError(f"invalid usages for client certificate: {sorted(asked.usages)}")
+    problem = PROBLEMS[asked.signer](asked) if asked.signer in PROBLEMS else ""
+    if problem:
+        raise ValueError(problem)
 
 
 def extended_usages(asked: Asked) -> list[x509.ObjectIdentifier]:
