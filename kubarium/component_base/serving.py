@@ -10,12 +10,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kubarium.component_base import server_names
+from kubarium.component_base.tls_connection import TLSConnection
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -110,12 +111,20 @@ async def serve(
     if tls is not None and config.ssl is not None:
         _refine(config.ssl, tls)
         server_names.serve_by_name(config.ssl, tls.by_name, lambda context: _trusting(context, tls))
+        _secure(config, config.ssl)
     # uvicorn would end the whole process where it cannot listen.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=config.backlog)
     if started is not None:
         started(listener.getsockname()[1])
     await EmbeddedServer(config).run_until_cancelled(listener)
+
+
+def _secure(config: uvicorn.Config, context: ssl.SSLContext) -> None:
+    """Let our own layer of TLS stand below the protocol, instead of the loop's."""
+    protocol: Any = config.http_protocol_class
+    config.ssl = None
+    config.http_protocol_class = cast(Any, lambda **given: TLSConnection(context, protocol(**given)))
 
 
 def _refine(context: ssl.SSLContext, tls: TLS) -> None:
@@ -140,8 +149,6 @@ HEAD_SECONDS = 32.0
 
 Source: k8s.io/apiserver/pkg/server/secure_serving.go (ReadHeaderTimeout)
 """
-GOODBYE_SECONDS = 0.5
-"""How long a stopping server waits for an idle client to agree to the end of TLS. Go's servers do not wait at all."""
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\n\r\n431 Request Header Fields Too Large"
@@ -200,11 +207,6 @@ class IdentifyingProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        if self.transport.is_closing():  # nothing was under way
-            self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
 
     def on_message_begin(self) -> None:
         self._head = 0

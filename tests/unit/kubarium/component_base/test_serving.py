@@ -21,7 +21,6 @@ class Wire(asyncio.Transport):
         self.pieces: list[bytes] = []
         self.closed = False
         self.ended = asyncio.Event()
-        self.aborted = asyncio.Event()
 
     def write(self, data: Any) -> None:
         self.pieces.append(bytes(data))
@@ -35,9 +34,6 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.closed = True
         self.ended.set()
-
-    def abort(self) -> None:
-        self.aborted.set()
 
     def pause_reading(self) -> None:
         """Nothing comes by itself."""
@@ -158,16 +154,3 @@ async def test_whoever_has_said_what_it_wants_is_not_hurried(monkeypatch: pytest
         await asyncio.gather(*state.tasks)
     protocol.connection_lost(None)
     assert wire.pieces[-1].endswith(b"slow")
-
-
-async def test_an_idle_client_does_not_keep_a_server_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It need not answer the end of TLS, and seldom looks."""
-    monkeypatch.setattr(serving, "GOODBYE_SECONDS", 0.0)
-    protocol, _ = protocol_of(None)
-    wire = Wire()
-    protocol.connection_made(wire)
-    protocol.shutdown()
-    assert wire.closed
-    async with asyncio.timeout(60):
-        await wire.aborted.wait()
-    protocol.connection_lost(None)
