@@ -128,6 +128,7 @@ def _secure(config: uvicorn.Config, context: ssl.SSLContext) -> None:
 
 
 def _refine(context: ssl.SSLContext, tls: TLS) -> None:
+    context.options |= ssl.OP_NO_RENEGOTIATION  # as Go; TLSConnection writes without asking
     for path in tls.more_ca_files:
         context.load_verify_locations(path)
     if tls.min_version:
