@@ -376,6 +376,7 @@ class Kubelet:
                 pods=self._pods_with_status,
                 running_pods=self._running_pods,
                 configuration=lambda: configuration.as_configuration(self.options),
+                cgroups=self.cgroups,
                 machine=(self.facts.machine.cpus, self.facts.machine.memory),
                 log_files=log_files.ROOT if self.options.enable_system_log_handler else None,
                 debugging=debugging,

@@ -58,6 +58,26 @@ class Cgroups:
         directory = QOS_DIRECTORY[resources.qos_class(pod)]
         return "/".join(part for part in (self._base, directory, f"pod{uid_of(pod)}") if part)
 
+    def place(self, path: str, controller: str) -> Path:
+        """Where a cgroup lies in the hierarchy of a controller. `path` begins where `kubepods` lies."""
+        above = self._base.removesuffix(f"/{KUBEPODS}").strip("/")
+        return (self._mount if self.is_v2 else self._mount / controller) / above / path.lstrip("/")
+
+    def tree(self) -> list[str]:
+        """The node, all pods, each class, each pod and each container, as paths that begin where `kubepods` lies."""
+        found, above = ["", f"/{KUBEPODS}"], [f"/{KUBEPODS}"]
+        for _ in range(3):  # class and pod, or pod and container, or all three
+            below = []
+            for path in above:
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    entries = os.scandir(self.place(path, "memory"))
+                    below += sorted(f"{path}/{entry.name}" for entry in entries if entry.is_dir())
+            found += below
+            above = [
+                path for path in below if path.count("/pod") == 0 or path.rpartition("/")[2].startswith("pod")
+            ]
+        return found
+
     def set_up(self) -> None:
         """Make the tree's upper levels, and let them hand controllers down."""
         for directory in (self._base, *(f"{self._base}/{name}" for name in QOS_DIRECTORY.values() if name)):

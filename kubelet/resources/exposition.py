@@ -1,4 +1,4 @@
-"""The summary as Prometheus' text: `/metrics/resource`, and the basics of `/metrics/cadvisor`.
+"""The summary as Prometheus' text: `/metrics/resource`.
 
 Source: https://kubernetes.io/docs/reference/instrumentation/metrics/
 """
@@ -6,10 +6,10 @@ Source: https://kubernetes.io/docs/reference/instrumentation/metrics/
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from kubarium.apimachinery.object import Object, status_of, uid_of
+from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.time import parse_time
 
 RESOURCE = {
@@ -27,47 +27,6 @@ RESOURCE = {
     "resource_scrape_error": (
         "gauge",
         "1 if there was an error while getting container metrics, 0 otherwise",
-    ),
-}
-Read = Callable[[Object], Any]
-CADVISOR: dict[str, tuple[str, str, Read]] = {
-    "container_cpu_usage_seconds_total": (
-        "counter",
-        "Cumulative cpu time consumed in seconds.",
-        lambda one: one["cpu"]["usageCoreNanoSeconds"] / 1e9,
-    ),
-    "container_fs_usage_bytes": (
-        "gauge",
-        "Number of bytes that are consumed by the container on this filesystem.",
-        lambda one: one["rootfs"]["usedBytes"],
-    ),
-    "container_memory_rss": ("gauge", "Size of RSS in bytes.", lambda one: one["memory"]["rssBytes"]),
-    "container_memory_usage_bytes": (
-        "gauge",
-        "Current memory usage in bytes, including all memory regardless of when it was accessed",
-        lambda one: one["memory"]["usageBytes"],
-    ),
-    "container_memory_working_set_bytes": (
-        "gauge",
-        "Current working set in bytes.",
-        lambda one: one["memory"]["workingSetBytes"],
-    ),
-    "container_start_time_seconds": (
-        "gauge",
-        "Start time of the container since unix epoch in seconds.",
-        lambda one: parse_time(one["startTime"]).timestamp(),
-    ),
-}
-NETWORK = {
-    "container_network_receive_bytes_total": ("Cumulative count of bytes received", "rxBytes"),
-    "container_network_receive_errors_total": (
-        "Cumulative count of errors encountered while receiving",
-        "rxErrors",
-    ),
-    "container_network_transmit_bytes_total": ("Cumulative count of bytes transmitted", "txBytes"),
-    "container_network_transmit_errors_total": (
-        "Cumulative count of errors encountered while transmitting",
-        "txErrors",
     ),
 }
 
@@ -98,57 +57,6 @@ def resource_metrics(summary: Object) -> str:
     return "".join(
         _block(name, kind, f"[STABLE] {help}", lines[name]) for name, (kind, help) in RESOURCE.items()
     )
-
-
-def cadvisor_metrics(summary: Object, pods: Iterable[Object], cpus: int, memory: int) -> str:
-    """What dashboards ask of cAdvisor, as far as the runtime tells it; they look for series that have an image."""
-    known = {uid_of(pod): pod for pod in pods}
-    blocks = [
-        _block("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [f"machine_cpu_cores {cpus}"]),
-        _block(
-            "machine_memory_bytes",
-            "gauge",
-            "Amount of memory installed on the machine.",
-            [f"machine_memory_bytes {memory}"],
-        ),
-    ]
-    for name, (kind, help, read) in CADVISOR.items():
-        total = ',cpu="total"' if name == "container_cpu_usage_seconds_total" else ""
-        lines = [
-            f'{name}{{container="{one["name"]}"{total},{_place(known.get(pod["podRef"]["uid"]), pod, one["name"])},'
-            f"{_pod_labels(pod)}}} {_number(read(one))}"
-            for pod in summary["pods"]
-            for one in pod["containers"]
-        ]
-        blocks.append(_block(name, kind, help, lines))
-    for name, (help, key) in NETWORK.items():
-        lines = [
-            f'{name}{{id="/kubepods/pod{pod["podRef"]["uid"]}",interface="{pod["network"]["name"]}",'
-            f"{_pod_labels(pod)}}} {pod['network'][key]}"
-            for pod in summary["pods"]
-            if pod.get("network")
-        ]
-        blocks.append(_block(name, "counter", help, lines))
-    return "".join(blocks)
-
-
-def _place(pod: Object | None, found: Object, container: str) -> str:
-    """Where a container lies below the cgroup of all pods, what it was made from, and its name at the runtime."""
-    status = status_of(pod or {})
-    statuses = [
-        one
-        for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
-        for one in status.get(key) or []
-    ]
-    own: Object = next((one for one in statuses if one["name"] == container), {})
-    folder = {"Burstable": "/burstable", "BestEffort": "/besteffort"}.get(status.get("qosClass") or "", "")
-    id = (own.get("containerID") or "").rpartition("://")[2]
-    path = "/".join(filter(None, (f"/kubepods{folder}", f"pod{found['podRef']['uid']}", id)))
-    return f'id="{path}",image="{own.get("image") or ""}",name="{id}"'
-
-
-def _pod_labels(pod: Object) -> str:
-    return f'namespace="{pod["podRef"]["namespace"]}",pod="{pod["podRef"]["name"]}"'
 
 
 def _number(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from kubarium.component_base import logging
 from kubarium.component_base.health import Health, metrics_page, slis_page
 from kubarium.component_base.serving import Page, Receive, Scope, Send, respond
 from kubelet import metrics
-from kubelet.resources import exposition
+from kubelet.resources import cadvisor, exposition
+from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
 from kubelet.runtime.interface import ContainerRuntimeError
 from kubelet.server import log_files
@@ -46,6 +48,7 @@ class Server:
         pods: Callable[[], list[Object]],
         running_pods: Callable[[], Awaitable[list[Object]]],
         configuration: Callable[[], Object],
+        cgroups: Cgroups,
         machine: tuple[int, int] = (0, 0),
         log_files: Path | None = None,
         debugging: bool = True,
@@ -59,6 +62,7 @@ class Server:
         self._pods = pods
         self._running_pods = running_pods
         self._configuration = configuration
+        self._cgroups = cgroups
         self._machine = machine  # processors, bytes of memory
         self._log_files = log_files
         self._status_pages = status_pages or {}
@@ -120,7 +124,9 @@ class Server:
                 await respond(send, 200, METRICS, text.encode())
             case ["metrics", "cadvisor"]:
                 summary = await self._stats.summary()
-                text = exposition.cadvisor_metrics(summary, self._pods(), *self._machine)
+                text = await asyncio.to_thread(
+                    cadvisor.expose, self._cgroups, self._pods(), summary, *self._machine
+                )
                 await respond(send, 200, METRICS, text.encode())
             case ["metrics", "probes"]:
                 await respond(send, 200, METRICS, metrics.probes_page())

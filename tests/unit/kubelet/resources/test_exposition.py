@@ -30,15 +30,3 @@ def test_resource_metrics() -> None:
     assert f"container_cpu_usage_seconds_total{{{LABELS}}} 1.500000 " in text
     assert f"container_start_time_seconds{{{LABELS}}} 1767323045.000000 " in text
     assert "node_memory_working_set_bytes 20 " in text and "resource_scrape_error 0\n" in text
-
-
-def test_cadvisor_metrics() -> None:
-    status = {"name": "main", "image": "nginx:1", "containerID": "containerd://abc"}
-    pod = {"metadata": {"uid": "u"}, "status": {"qosClass": "Burstable", "containerStatuses": [status]}}
-    text = exposition.cadvisor_metrics(SUMMARY, [pod], 2, 1 << 30)
-    place = 'id="/kubepods/burstable/podu/abc",image="nginx:1",name="abc",namespace="default",pod="web"'
-    assert f'container_memory_working_set_bytes{{container="main",{place}}} 10\n' in text
-    assert f'container_cpu_usage_seconds_total{{container="main",cpu="total",{place}}} 1.500000\n' in text
-    unknown = exposition.cadvisor_metrics(SUMMARY, [], 2, 1 << 30)
-    assert 'container_memory_rss{container="main",id="/kubepods/podu",image="",name="",' in unknown
-    assert 'container_network_receive_bytes_total{id="/kubepods/podu",interface="eth0",' in text

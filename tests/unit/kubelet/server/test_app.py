@@ -15,6 +15,7 @@ from kubarium.component_base.health import Health
 from kubarium.component_base.status_pages import StatusPages
 from kubelet.options import Options
 from kubelet.pods.manager import PodManager
+from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
 from kubelet.runtime.fake import FakeRuntime
 from kubelet.server.app import LISTED, Server
@@ -48,6 +49,7 @@ class Pages:
             pods=self.pods.all,
             running_pods=none,
             configuration=lambda: {"maxPods": 110},
+            cgroups=Cgroups("/", tmp_path / "cgroup"),
             machine=(2, 1 << 30),
             log_files=tmp_path / "var-log",
             status_pages=StatusPages("kubelet", Options(), clock, lambda: LISTED).pages(),
