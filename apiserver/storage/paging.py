@@ -26,26 +26,29 @@ PIECE = 100  # objects that are looked at without a pause
 
 def at_once(work: Work) -> Page:
     """Do it without a pause."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            page: Page = done.value
-            return page
+    while (page := _go_on(work)) is None:
+        pass
+    return page
 
 
 async def in_turns(work: Work) -> Page:
     """Let others have the loop after each turn."""
     until = time.perf_counter() + TURN
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            page: Page = done.value
-            return page
+    while (page := _go_on(work)) is None:
         if time.perf_counter() >= until:
             await asyncio.sleep(0)
             until = time.perf_counter() + TURN
+    return page
+
+
+def _go_on(work: Work) -> Page | None:
+    """Up to the next pause; the page when it is done."""
+    try:
+        next(work)
+    except StopIteration as done:
+        page: Page = done.value
+        return page
+    return None
 
 
 def past_of(changes: Sequence[Change]) -> Past:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +22,7 @@ from apiserver.options import Options
 from kubarium.apimachinery import errors
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
+from tests import plugin_server
 
 ACCOUNT: dict[str, Any] = {
     "apiVersion": "v1",
@@ -84,22 +84,16 @@ class Signer:
         async def metadata(request: Any, context: Any) -> Any:
             return MESSAGES["MetadataResponse"](max_token_expiration_seconds=self.longest)
 
-        handlers = {
-            method: grpc.unary_unary_rpc_method_handler(
-                serve,
-                request_deserializer=MESSAGES[request].FromString,
-                response_serializer=lambda message: message.SerializeToString(),
-            )
-            for method, serve, request in (
-                ("Sign", sign, "SignJWTRequest"),
-                ("FetchKeys", fetch, "FetchKeysRequest"),
-                ("Metadata", metadata, "MetadataRequest"),
-            )
-        }
-        self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        self._server.add_insecure_port(f"unix://{self.socket}")
-        await self._server.start()
+        self._server = await plugin_server.listen(
+            self.socket,
+            SERVICE,
+            MESSAGES,
+            {
+                "Sign": (sign, "SignJWTRequest"),
+                "FetchKeys": (fetch, "FetchKeysRequest"),
+                "Metadata": (metadata, "MetadataRequest"),
+            },
+        )
 
     async def stop(self) -> None:
         await self._server.stop(None)

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 
 from kubarium.component_base.clock import FakeClock
 from kubelet.plugins.watcher import MESSAGES, SERVICE, PluginWatcher, RegistrationError
+from tests import plugin_server
 
 
 class Plugin:
@@ -30,21 +30,15 @@ class Plugin:
             self.told.append((request.plugin_registered, request.error))
             return MESSAGES["RegistrationStatusResponse"]()
 
-        handlers = {
-            method: grpc.unary_unary_rpc_method_handler(
-                serve,
-                request_deserializer=MESSAGES[request].FromString,
-                response_serializer=lambda message: message.SerializeToString(),
-            )
-            for method, serve, request in (
-                ("GetInfo", info, "InfoRequest"),
-                ("NotifyRegistrationStatus", notify, "RegistrationStatus"),
-            )
-        }
-        self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        self._server.add_insecure_port(f"unix://{self.socket}")
-        await self._server.start()
+        self._server = await plugin_server.listen(
+            self.socket,
+            SERVICE,
+            MESSAGES,
+            {
+                "GetInfo": (info, "InfoRequest"),
+                "NotifyRegistrationStatus": (notify, "RegistrationStatus"),
+            },
+        )
 
     async def stop(self) -> None:
         await self._server.stop(None)

@@ -15,6 +15,7 @@ from apiserver.storage.encryption.kms import MESSAGES, SEEDED, SERVICE, KmsError
 from apiserver.storage.encryption.transformers import Encryption
 from apiserver.storage.interface import CannotSeal
 from kubarium.component_base.clock import FakeClock
+from tests import plugin_server
 
 AT = b"/registry/secrets/default/one"
 
@@ -45,18 +46,16 @@ class Service:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such key")
             return MESSAGES["DecryptResponse"](plaintext=request.ciphertext[::-1])
 
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                serve,
-                request_deserializer=MESSAGES[f"{name}Request"].FromString,
-                response_serializer=lambda message: message.SerializeToString(),
-            )
-            for name, serve in (("Status", status), ("Encrypt", encrypt), ("Decrypt", decrypt))
-        }
-        self._server = grpc.aio.server()
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        self._server.add_insecure_port(f"unix://{self.socket}")
-        await self._server.start()
+        self._server = await plugin_server.listen(
+            self.socket,
+            SERVICE,
+            MESSAGES,
+            {
+                "Status": (status, "StatusRequest"),
+                "Encrypt": (encrypt, "EncryptRequest"),
+                "Decrypt": (decrypt, "DecryptRequest"),
+            },
+        )
 
     async def stop(self) -> None:
         await self._server.stop(None)
