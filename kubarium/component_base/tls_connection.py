@@ -186,8 +186,10 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
         with contextlib.suppress(ssl.SSLError):  # the client's good-bye has not come yet: nobody reads it
             self._session.unwrap()
         self._flush()
-        self._lower.resume_reading()  # to see the client go
-        self._lower.write_eof()
+        if not self._lower.is_closing():
+            self._lower.resume_reading()  # to see the client go
+            with contextlib.suppress(OSError):  # it has gone already
+                self._lower.write_eof()
         self._timer = self._loop.call_later(GOODBYE_SECONDS, self._leave, self._loop.time() + FLUSH_SECONDS)
 
     def _leave(self, latest: float) -> None:
@@ -228,11 +230,13 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Hand nothing up but what has come already."""
-        self._lower.pause_reading()
+        if not self._closing:
+            self._lower.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on."""
-        self._lower.resume_reading()
+        if not self._closing:
+            self._lower.resume_reading()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """From how many waiting bytes on the protocol is to pause."""
