@@ -13,12 +13,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import yarl
 
+from apiserver.admission.webhook_answers import CallFailed, decoded
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import GroupVersionResource
 from kubarium.apimachinery.object import Object, spec_of
@@ -40,10 +40,6 @@ Convert = Callable[[Object, str], Awaitable[Object]]
 async def relabelled(obj: Object, api_version: str) -> Object:
     """Conversion where versions differ in nothing but their name."""
     return {**obj, "apiVersion": api_version}
-
-
-class CallFailed(Exception):
-    """The webhook could not be asked, or what it said makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +77,14 @@ class WebhookClient:
             context = self._context(config.get("caBundle") or "", target.host)
             async with asyncio.timeout(timeout), self._post(target, body, context) as response:
                 content = await response.content.read(MAX_ANSWER)
-                status = response.status
+                status, content_type = response.status, response.headers.get("Content-Type") or ""
         except TimeoutError:
             raise CallFailed(
                 f'failed to call webhook: Post "{target.shown}": context deadline exceeded'
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise CallFailed(f'failed to call webhook: Post "{target.shown}": {_reason(error)}') from error
-        if not 200 <= status < 300:
-            text = content.decode("utf-8", "replace").strip()
-            raise CallFailed(f"failed to call webhook: the server returned {status}: {text[:500]}")
-        try:
-            answer: Any = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise CallFailed(
-                f"failed to call webhook: couldn't get version/kind; json parse error: {error}"
-            ) from None
-        if not isinstance(answer, dict):
-            raise CallFailed("failed to call webhook: the answer is not an object")
-        return answer
+        return decoded(status, content_type, content)
 
     async def close(self) -> None:
         """Close all connections."""

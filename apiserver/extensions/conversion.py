@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apiserver.admission.webhook_client import CallFailed
+from apiserver.admission.webhook_answers import CallFailed
 from apiserver.extensions.conversion_review import GROUP, Converting
 from apiserver.storage.interface import (
     NO_CHECK,
@@ -90,6 +90,11 @@ class View:
             for one, obj in zip(unknown, objects, strict=True):
                 one.show_as(self.mark, stored(shown_key(one.key), one.revision, encode(self.prune(obj))))
         return [shown for one in found if (shown := one.shown_as(self.mark)) is not None]
+
+    async def rehearsed(self, obj: Object) -> Object:
+        """A shown object as it would be shown after it had been kept."""
+        kept = self.settle(await self.closed(obj))
+        return self.prune((await self.webhook.convert([kept], self.api_version))[0])
 
     async def closed(self, obj: Object) -> Object:
         """A shown object, as it is to be kept."""

@@ -175,6 +175,7 @@ def _converted(
         to_storage=None,
         from_storage=None,
         reread=None,
+        rehearse=view.rehearsed,
         custom=replace(row.custom, conversion=webhook),
     )
 

@@ -57,6 +57,9 @@ class Resource:
     to_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # convert between versions
     from_storage: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     reread: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # a kept object by the schema of today
+    rehearse: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] | None = (
+        None  # what a dry run would have kept
+    )
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
     observed: bool = False  # looked at when somebody asks, never stored: ComponentStatus
     deprecation: str = ""  # every client is told so in a `Warning:`

@@ -182,7 +182,9 @@ class Registry:
                 if same and not newest:
                     newest = True  # nothing to write: make sure that it is still so
                     continue
-                return Written(current if new is old else Unstored(key, new, current.revision))
+                return Written(
+                    current if new is old else Unstored(key, await _rehearsed(row, new), current.revision)
+                )
             try:
                 if new is not old and row.strategy.is_finished(new):
                     return await self._remove_finished(row, context, current, new)
@@ -225,7 +227,7 @@ class Registry:
             try:
                 await self.storage.get(key)
             except storage_errors.KeyNotFound:
-                return Unstored(key, obj)
+                return Unstored(key, await _rehearsed(row, obj))
             raise errors.AlreadyExists.of(row.group, row.plural, name)
         with _translated(row, name):
             return await self.storage.create(key, obj, ttl=self._ttl(row))
@@ -332,6 +334,11 @@ class Registry:
                 await self.storage.delete(current.key, unchanged)
             await row.strategy.after_delete(self, context, new)
         return Written(Unstored(current.key, new, current.revision), deleted=True)
+
+
+async def _rehearsed(row: Resource, obj: Object) -> Object:
+    """What a dry run shows: where objects are converted to be kept, that is done for it, too."""
+    return await row.rehearse(obj) if row.rehearse is not None else obj
 
 
 def _differ_outside_metadata(new: Object, old: Object) -> bool:

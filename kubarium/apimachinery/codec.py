@@ -22,7 +22,7 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
-_TYPE_META = (
+TYPE_META = (
     'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 )
 _SUMMARY = 30
@@ -141,7 +141,7 @@ def _as_object(value: Any, kind: str, body: bytes) -> Object:
         return value
     if value is None:
         return {}  # upstream decodes `null` as an object without fields
-    error = f"json parse error: json: cannot unmarshal {json_type(value)} into Go value of type {_TYPE_META}"
+    error = f"json parse error: json: cannot unmarshal {json_type(value)} into Go value of type {TYPE_META}"
     raise _unrecognized(kind, error, body)
 
 

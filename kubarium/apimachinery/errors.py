@@ -223,12 +223,17 @@ class Invalid(StatusError):
     @classmethod
     def of(cls, group: str, kind: str, name: str, errors: Sequence[FieldError]) -> Invalid:
         """`Pod "x" is invalid: spec.containers: Required value`, several joined as upstream joins them."""
-        texts = list(dict.fromkeys(str(error) for error in errors))
-        summary = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
+        summary = together(errors)
         causes = [{"reason": e.type, "message": e.body, "field": str(e.path)} for e in errors]
         kind_text = f"{kind}.{group}" if group else kind
         message = f'{kind_text} "{name}" is invalid' + (f": {summary}" if summary else "")
         return cls(message, _details(name, group, kind, causes=causes))
+
+
+def together(errors: Sequence[FieldError]) -> str:
+    """Several errors as one text."""
+    texts = list(dict.fromkeys(str(error) for error in errors))
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]" if texts else ""
 
 
 class TooManyRequests(StatusError):

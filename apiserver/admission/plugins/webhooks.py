@@ -24,7 +24,8 @@ from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed
 from apiserver.admission.metrics import ADMIT, FAILED_OPEN, VALIDATE, WEBHOOKS
 from apiserver.admission.namespaces import Namespaces
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
-from apiserver.admission.webhook_client import CallFailed, Convert, WebhookClient
+from apiserver.admission.webhook_answers import CallFailed
+from apiserver.admission.webhook_client import Convert, WebhookClient
 from kubarium.api.admissionregistration import matching
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.group_version import join

@@ -45,9 +45,20 @@ def test_only_labels_and_annotations_of_the_metadata_are_taken() -> None:
         (answer(result={"status": "Failure"}), "failed: response.result.status was 'Failure', not 'Success'"),
         (answer(result={"status": "Failure", "message": "no"}), "failed: no"),
         ({**answer(), "response": None}, "failed: no response provided"),
-        ({**answer(), "kind": "Foo"}, "failed: expected webhook response of apiextensions.k8s.io/v1, "
-         "Kind=ConversionReview, got apiextensions.k8s.io/v1, Kind=Foo"),
+        ({**answer(), "kind": "Foo"}, 'failed: no kind "Foo" is registered for version "apiextensions.k8s.io/v1" '
+         'in scheme "k8s.io/apiserver/pkg/util/webhook/client.go:71"'),
+        ({**answer(), "apiVersion": "apiextensions.k8s.io/v1beta1"},
+         "failed: converting (v1beta1.ConversionReview) to (v1.ConversionReview): unknown conversion"),
+        ({**answer(), "kind": ""}, "failed: expected webhook response of apiextensions.k8s.io/v1, "
+         "Kind=ConversionReview, got apiextensions.k8s.io/v1, Kind="),
         (answer(), "returned 0 objects, expected 1"),
+        (answer(uid=5), "failed: json: cannot unmarshal number into Go struct field ConversionResponse.response.uid "
+         "of type types.UID"),
+        (answer({**NEW, "metadata": {"name": "x", "uid": "u", "annotations": {"a b": "c"}}}),
+         "returned invalid metadata: metadata.annotation: Invalid value: \"a b\": name part must consist of "
+         "alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+         "'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+         "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"),
         (answer({**NEW, "apiVersion": "a.b/v3"}),
          "returned invalid object at index 0: invalid groupVersion (expected a.b/v2, received a.b/v3)"),
         (answer({**NEW, "kind": "Foo"}),
@@ -62,9 +73,8 @@ def test_bad_answers(given: Object, expected: str) -> None:
     assert refusal(given) == f"{WHAT} {expected}"
 
 
-def test_of_a_list_the_index_is_told() -> None:
+def test_of_many_objects_one_is_told() -> None:
     other = {**NEW, "metadata": {"name": "x", "uid": "other"}}
     assert refusal(answer(NEW, other), OLD, OLD) == (
-        "conversion webhook for a.b/v1, Kind=ToyList returned invalid converted object at index 1: must have the same "
-        "UID: u != other"
+        f"{WHAT} returned invalid object: must have the same UID: u != other"
     )
