@@ -121,6 +121,22 @@ _NO_BEGINNING = ("", ",", "(", ")", "=", "==", "!=", ">", "<")
 _TOKEN = re.compile(r"\s*(?:(\()|(\))|(,)|(!=|==|=|!|>|<)|([^\s(),!=<>]+))")
 
 
+def in_go(selector: Object | None) -> str:
+    """A `LabelSelector` as upstream's types print themselves in messages."""
+    if selector is None:
+        return "nil"
+    pairs = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        "LabelSelectorRequirement{"
+        f"Key:{one.get('key')},Operator:{one.get('operator')},Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{pairs}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+
+
 class ParseError(ValueError):
     """The text is not a selector."""
 

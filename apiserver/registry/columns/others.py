@@ -14,7 +14,7 @@ from apiserver.registry.columns.shared import (
     text,
 )
 from apiserver.registry.strategy import Column
-from kubarium.apimachinery import conditions
+from kubarium.apimachinery import conditions, labels
 from kubarium.apimachinery.object import Object, is_deleting, name_of, spec_of, status_of
 from kubarium.apimachinery.time import human_duration
 
@@ -153,21 +153,7 @@ def _param_ref(binding: Object) -> str:
     reference = spec_of(binding).get("paramRef") or {}
     if reference.get("name"):
         return f"{reference.get('namespace') or '*'}/{reference['name']}"
-    return _in_go(reference["selector"]) if reference.get("selector") is not None else UNSET
-
-
-def _in_go(chosen: Object) -> str:
-    """A `LabelSelector` as upstream's types print themselves."""
-    labels = "".join(f"{key}: {value}," for key, value in sorted((chosen.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        f"LabelSelectorRequirement{{Key:{one.get('key')},Operator:{one.get('operator')},"
-        f"Values:[{' '.join(one.get('values') or [])}],}},"
-        for one in chosen.get("matchExpressions") or []
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
+    return labels.in_go(reference["selector"]) if reference.get("selector") is not None else UNSET
 
 
 POLICY_BINDING = (

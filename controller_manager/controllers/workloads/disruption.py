@@ -43,12 +43,20 @@ SCALED = {
 """Owners whose `spec.replicas` says how many pods are expected."""
 
 
+UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of "
+    "the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please "
+    'set ".spec.minAvailable" field of the PDB to an integer value.'
+)
+
+
 @dataclass(frozen=True)
 class Counts:
     """What a budget's arithmetic yields."""
 
     expected: int
     desired: int
+    unmanaged: bool = False
 
 
 class NotScalable(Exception):
@@ -89,17 +97,19 @@ class DisruptionController(Controller):
         if budget is None or is_deleting(budget):
             return None
         pods = self.pods.list(key.namespace, selector_of(budget))
-        living = [pod for pod in pods if not pod_status.is_terminal(pod)]
-        if not living:
+        if not pods:
             self.events.event(budget, "Normal", "NoPods", "No matching pods found")
         try:
-            counts = await self._count(budget, living)
+            counts = await self._count(budget, pods)
         except (NotScalable, ValueError) as error:
             text = f"Failed to calculate the number of expected pods: {error}"
             self.events.event(budget, "Warning", "CalculateExpectedPodCountFailed", text)
             await self._write(budget, failed_status(budget, str(error), self.clock.now()))
             return None
-        status, again = next_status(budget, living, counts, self.clock.now())
+        if counts.unmanaged:
+            text = UNMANAGED.format(labels.in_go(spec_of(budget).get("selector")))
+            self.events.event(budget, "Warning", "UnmanagedPods", text)
+        status, again = next_status(budget, pods, counts, self.clock.now())
         await self._write(budget, status)
         return again
 
@@ -115,14 +125,14 @@ class DisruptionController(Controller):
         if spec.get("maxUnavailable") is not None:
             expected = await self._expected(pods)
             missing = int_or_string.scaled(spec["maxUnavailable"], expected, round_up=True)
-            return Counts(expected, max(0, expected - missing))
+            return Counts(expected, max(0, expected - missing), _has_unmanaged(pods))
         wanted = spec.get("minAvailable")
         if isinstance(wanted, int):
             return Counts(len(pods), wanted)
         if wanted is None:
             return Counts(len(pods), 0)
         expected = await self._expected(pods)
-        return Counts(expected, int_or_string.scaled(wanted, expected, round_up=True))
+        return Counts(expected, int_or_string.scaled(wanted, expected, round_up=True), _has_unmanaged(pods))
 
     async def _expected(self, pods: Sequence[Object]) -> int:
         """How many pods their owners want together; pods without an owner do not count."""
@@ -164,6 +174,10 @@ class DisruptionController(Controller):
             )
             raise NotScalable(text) from error
         return owner["uid"], int(spec_of(scale).get("replicas") or 0)
+
+
+def _has_unmanaged(pods: Iterable[Object]) -> bool:
+    return any(owners.controller_of(pod) is None for pod in pods)
 
 
 def selector_of(budget: Object) -> labels.Selector:

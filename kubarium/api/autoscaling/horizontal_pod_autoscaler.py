@@ -172,22 +172,6 @@ def _ratio(
     return percentage, percentage / target
 
 
-def selector_text(selector: Object | None) -> str:
-    """A selector of metrics as upstream's messages show it."""
-    if selector is None:
-        return "nil"
-    pairs = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    expressions = "".join(
-        "LabelSelectorRequirement{"
-        f"Key:{one.get('key')},Operator:{one.get('operator')},Values:[{' '.join(one.get('values') or ())}],}},"
-        for one in selector.get("matchExpressions") or ()
-    )
-    return (
-        f"&LabelSelector{{MatchLabels:map[string]string{{{pairs}}},"
-        f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
-
-
 # ---- behavior
 
 

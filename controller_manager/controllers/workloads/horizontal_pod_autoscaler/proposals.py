@@ -141,12 +141,12 @@ class Proposer:
         shown = {"metric": metric, "current": current, "describedObject": thing}
         name = f"{thing['kind']} metric {metric['name']}"
         if target.get("averageValue") is not None:
-            name = f"external metric {metric['name']}({hpa.selector_text(metric.get('selector'))})"
+            name = f"external metric {metric['name']}({labels.in_go(metric.get('selector'))})"
         return Proposal(wanted, name, {"type": "Object", "object": shown})
 
     async def _external(self, question: Question, source: Object) -> Proposal:
         metric = source["metric"]
-        selector = hpa.selector_text(metric.get("selector"))
+        selector = labels.in_go(metric.get("selector"))
         try:
             usage = await self._metrics.external(question.namespace, metric)
         except NoMetrics as error:
