@@ -149,7 +149,7 @@ class StatefulSetController(Controller):
         try:
             created = await self.pod_client.create(pod)
         except errors.AlreadyExists:
-            return
+            raise  # the cache is late; or it is somebody else's, and nobody will tell us when it goes
         except errors.StatusError as error:
             if not is_namespace_terminating(error):
                 self._say(stateful_set, "Warning", "FailedCreate", "create", pod, f"failed error: {error}")
