@@ -73,6 +73,7 @@ class RequestContext:
     field_manager: str = ""
     field_validation: str = "Warn"  # Strict, Warn or Ignore
     impersonated_by: User | None = None
+    impersonation_constraint: str = ""  # the verb that allowed it, if not the old one
     warnings: list[str] = field(default_factory=list)  # become `Warning:` headers
     audit_annotations: dict[str, str] = field(default_factory=dict)
     on_object: Callable[[Object], None] | None = None  # to be called with the decoded body: it is audited

@@ -191,6 +191,9 @@ class _Record:
         }
         if context.impersonated_by is not None:
             event["impersonatedUser"] = _user(context.user)
+            if context.impersonation_constraint:
+                constraint = context.impersonation_constraint
+                event["authenticationMetadata"] = {"impersonationConstraint": constraint}
         event |= {"sourceIPs": [context.source_ip], "userAgent": context.user_agent}
         if context.info.is_resource:
             event["objectRef"] = self._reference()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kubarium.apimachinery import names
+
 ANONYMOUS = "system:anonymous"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
@@ -36,6 +38,12 @@ def service_account_of(user_name: str) -> tuple[str, str] | None:
         return None
     namespace, _, name = user_name.removeprefix(_ACCOUNT_PREFIX).partition(":")
     return (namespace, name) if namespace and name and ":" not in name else None
+
+
+def node_named(user_name: str) -> str | None:
+    """The node that a user name stands for, whatever the groups are."""
+    name = user_name.removeprefix(_NODE_PREFIX)
+    return None if name == user_name or names.dns_subdomain_errors(name) else name
 
 
 def node_of(user_name: str, groups: tuple[str, ...] | list[str]) -> str:

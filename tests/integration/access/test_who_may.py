@@ -85,7 +85,8 @@ async def test_impersonation_needs_a_right_for_each_part(api_server: ApiServer, 
     }  # fmt: skip
     async with Client(api_server.config("bob", ()), headers=asked) as thief:
         with pytest.raises(
-            errors.Forbidden, match='users "jane" is forbidden: User "bob" cannot impersonate'
+            errors.Forbidden,
+            match='forbidden: User "bob" cannot impersonate-on:user-info:get path "/version"',
         ):
             await thief.request("GET", "/version")
 
