@@ -29,7 +29,6 @@ from kubarium.component_base import logging
 from scheduler.candidates import Candidate, Numbers, Outcome, Outcomes, choose, importance
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
-from scheduler.framework.columns import Mask
 from scheduler.framework.interface import LIVING_PODS, CycleState, Handle, PostFilterResult
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_info import PodInfo
@@ -70,7 +69,7 @@ class Preemption:
         possible = verdict.resolvable_nodes(nodes.valid)
         if verdict.pre_filter_reason:
             possible &= False
-        places = np.flatnonzero(self._sample(possible))
+        places = self._sample(np.flatnonzero(possible))
         outcomes = self.find_candidates(framework, state, pod, nodes, places)
         best = outcomes.best(places)
         if best is not None and any(one.has_say_in_preemption(pod) for one in self._handle.extenders):
@@ -107,16 +106,13 @@ class Preemption:
 
     # ---- 2 and 3
 
-    def _sample(self, possible: Mask) -> Mask:
+    def _sample(self, places: Numbers) -> Numbers:
         """Not all of them where there are many: enough to choose from, beginning anywhere."""
-        places = np.flatnonzero(possible)
         wanted = max(self._least, int(len(places) * self._share))
         if len(places) <= wanted:
-            return possible
+            return places
         first = self._handle.random.randrange(len(places))
-        chosen = np.zeros_like(possible)
-        chosen[np.roll(places, -first)[:wanted]] = True
-        return chosen
+        return np.sort(places.take(np.arange(first, first + wanted), mode="wrap"))
 
     def find_candidates(
         self, framework: Framework, state: CycleState, pod: PodInfo, nodes: Nodes, places: Numbers

@@ -23,6 +23,7 @@ from apiserver.admission.plugins.claim_resize import PersistentVolumeClaimResize
 from apiserver.admission.plugins.default_ingress_class import DefaultIngressClass
 from apiserver.admission.plugins.default_storage_class import DefaultStorageClass
 from apiserver.admission.plugins.default_tolerations import SECONDS, DefaultTolerationSeconds
+from apiserver.admission.plugins.device_claims import DeviceClaims
 from apiserver.admission.plugins.escalation import RoleEscalation
 from apiserver.admission.plugins.event_rate_limit import EventRateLimit
 from apiserver.admission.plugins.extended_resource_toleration import ExtendedResourceToleration
@@ -110,7 +111,7 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
         ("LimitPodHardAntiAffinityTopology", LimitPodHardAntiAffinityTopology),
         ("LimitRanger", lambda: LimitRanger(of.client, of.informers, of.clock)),
         ("ServiceAccount", lambda: ServiceAccount(of.client, of.informers, of.clock)),
-        ("NodeRestriction", lambda: NodeRestriction(of.client)),
+        ("NodeRestriction", lambda: NodeRestriction(of.client, of.may)),
         ("TaintNodesByCondition", TaintNodesByCondition),
         ("AlwaysPullImages", AlwaysPullImages),
         ("ImagePolicyWebhook", lambda: ImagePolicyWebhook(of.clock, of.configured("ImagePolicyWebhook"))),
@@ -142,6 +143,7 @@ def plugins(of: Surroundings, wanted: Wanted) -> list[AdmissionPlugin]:
         ("PodTopologyLabels", lambda: PodTopologyLabels(of.informers)),
         ("PodResize", lambda: PodResize(of.client)),
         (ESCALATION, lambda: RoleEscalation(of.role_guard)),
+        (DEVICES, lambda: DeviceClaims(of.client, of.may)),
         (
             "MutatingAdmissionPolicy",
             lambda: MutatingAdmissionPolicy(mutating, expressions, of.decide, of.schema_of),
@@ -176,8 +178,8 @@ def _policies(of: Surroundings, sort: str) -> Policies:
     )
 
 
-ESCALATION = "RoleEscalation"
-"""Not a plugin upstream, where it belongs to the resources themselves: nobody can switch it off."""
+ESCALATION, DEVICES = "RoleEscalation", "DeviceClaims"
+"""Not plugins upstream, where they belong to the resources themselves: nobody can switch them off."""
 
 ON_BY_DEFAULT = frozenset(
     {"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "DefaultStorageClass", "PersistentVolumeClaimResize",
@@ -208,7 +210,7 @@ def build(of: Surroundings, enable: Sequence[str] = (), disable: Sequence[str] =
         raise ConfigurationError(
             f"[{shown}] in enable-admission-plugins and disable-admission-plugins overlapped"
         )
-    on = (ON_BY_DEFAULT | set(enable) | {ESCALATION}) - set(disable)
+    on = (ON_BY_DEFAULT | set(enable) | {ESCALATION, DEVICES}) - set(disable)
     return Chain(plugins(of, on.__contains__))
 
 

@@ -6,7 +6,11 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-contro
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from apiserver.admission.plugin import CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
+from apiserver.admission.token_audiences import PodAudiences
+from apiserver.request import RequestInfo, User
 from kubarium.api.authentication import users
 from kubarium.api.core.node_labels import reserved_changes
 from kubarium.api.core.pod import references
@@ -16,6 +20,8 @@ from kubarium.client.rest import Client
 
 _MIRROR = "kubernetes.io/config.mirror"
 _LEASES = "kube-node-lease"
+
+May = Callable[[User, RequestInfo], Awaitable[bool]]
 
 
 class NodeRestriction(AdmissionPlugin):
@@ -30,8 +36,10 @@ class NodeRestriction(AdmissionPlugin):
         }
     )  # fmt: skip
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, may: May) -> None:
         self._pods = client.resource("v1", "pods")
+        self._audiences = PodAudiences(client)
+        self._may = may
 
     async def admit(self, attributes: Attributes) -> None:
         """Refuse what is not the node's own. Early, so that nothing is written into what will be refused."""
@@ -156,6 +164,23 @@ class NodeRestriction(AdmissionPlugin):
             )
         if spec_of(pod).get("nodeName") != node:
             raise attributes.forbidden("node requested token bound to a pod scheduled on a different node")
+        await self._audience(attributes, pod)
+
+    async def _audience(self, attributes: Attributes, pod: Object) -> None:
+        """Tokens for others than those that the pod names need a right, with the audience as the resource."""
+        audiences = spec_of(attributes.new).get("audiences") or [""]
+        if len(audiences) > 1:
+            raise attributes.forbidden("node may only request 0 or 1 audiences")
+        if await self._audiences.names(pod, audiences[0]):
+            return
+        verb, user = "request-serviceaccounts-token-audience", attributes.user
+        namespace, name = attributes.namespace, attributes.name
+        question = RequestInfo("", verb, True, "api", "", "v1", namespace, audiences[0], "", name)
+        if not await self._may(user, question):
+            raise attributes.forbidden(
+                f'audience "{audiences[0]}" not found in pod spec volume, {user.name} is not authorized to '
+                "request tokens for this audience"
+            )
 
     def _lease(self, attributes: Attributes, node: str) -> None:
         if attributes.namespace != _LEASES:

@@ -94,6 +94,7 @@ async def test_a_node_reads_what_its_pods_need(admin: Client, kubelet: Client) -
                 except errors.Forbidden:
                     await asyncio.sleep(0.01)
         await pods.patch("on-n1", {"status": {"phase": "Running"}}, "default", subresource="status")
+        await tokens_are_for_those_whom_the_pod_names(admin, kubelet)
         await pods.delete("on-n1", "default", grace_period_seconds=0)
         async with asyncio.timeout(60):
             while True:
@@ -104,6 +105,46 @@ async def test_a_node_reads_what_its_pods_need(admin: Client, kubelet: Client) -
                 await asyncio.sleep(0.01)
     finally:
         await admin.resource("v1", "secrets").delete("needed", "default")
+
+
+async def tokens_are_for_those_whom_the_pod_names(admin: Client, kubelet: Client) -> None:
+    uid = (await admin.resource("v1", "pods").get("on-n1", "default"))["metadata"]["uid"]
+    accounts = kubelet.resource("v1", "serviceaccounts")
+
+    async def ask(*audiences: str) -> None:
+        reference = {"kind": "Pod", "apiVersion": "v1", "name": "on-n1", "uid": uid}
+        spec = {"audiences": list(audiences), "boundObjectRef": reference}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        await accounts.create(body, "default", name="default", subresource="token")
+
+    await ask()  # the API server, whom `kube-api-access` names
+    with pytest.raises(errors.Forbidden, match="node may only request 0 or 1 audiences"):
+        await ask("vault", "registry")
+    words = (
+        'audience "registry" not found in pod spec volume, system:node:n1 is not authorized to request tokens'
+    )
+    with pytest.raises(errors.Forbidden, match=words):
+        await ask("registry")
+    rule = {"apiGroups": [""], "resources": ["registry"], "verbs": ["request-serviceaccounts-token-audience"]}
+    group = "rbac.authorization.k8s.io"
+    roles = admin.resource(f"{group}/v1", "clusterroles")
+    bindings = admin.resource(f"{group}/v1", "clusterrolebindings")
+    metadata = {"name": "tokens-for-registry"}
+    await roles.create({"metadata": metadata, "rules": [rule]})
+    subject = {"apiGroup": group, "kind": "Group", "name": "system:nodes"}
+    reference = {"apiGroup": group, "kind": "ClusterRole", "name": metadata["name"]}
+    await bindings.create({"metadata": metadata, "subjects": [subject], "roleRef": reference})
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await ask("registry")
+                    break
+                except errors.Forbidden:
+                    await asyncio.sleep(0.01)
+    finally:
+        await bindings.delete(metadata["name"])
+        await roles.delete(metadata["name"])
 
 
 async def test_two_servers_stand_behind_the_kubernetes_service(admin: Client, api_server: ApiServer) -> None:
