@@ -23,7 +23,6 @@ class AcceptedFlags:
     authentication_token_webhook_cache_ttl: Duration = flag(120.0, _NO_CACHES)
     authorization_webhook_cache_authorized_ttl: Duration = flag(300.0, _NO_CACHES)
     authorization_webhook_cache_unauthorized_ttl: Duration = flag(30.0, _NO_CACHES)
-    config_dir: str = flag("", "Accepted if empty; one file holds the configuration.", choices=("",))
     contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.")
     cpu_cfs_quota_period: Duration = flag(0.1, _RUNTIME)
     cpu_manager_policy: str = flag("none", _NO_MANAGER, choices=("none",))

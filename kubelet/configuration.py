@@ -1,6 +1,7 @@
 """The `KubeletConfiguration` file: read into options, shown on `/configz`, checked with upstream's words.
 
-A flag wins over the file. Unknown fields are told in the log and left out, as upstream's lenient decoding does.
+Files of `--config-dir` change what the file says, and a flag wins over both. Unknown fields are told in the log and
+left out, as upstream's lenient decoding does.
 Source: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 """
 
@@ -11,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
-from kubarium.component_base import logging
+from kubarium.apimachinery.patch.merge_patch import merge_into
+from kubarium.component_base import features, logging
 from kubarium.component_base.options import Duration, format_duration, parse, parse_duration
 from kubarium.component_base.process_flags import LoggingFlags
 from kubelet import configuration_checks
@@ -23,6 +26,7 @@ from kubelet.options import FILE_ONLY, Options
 log = logging.get(__name__)
 
 KIND, VERSION = "KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"
+HEAD = {"kind": KIND, "apiVersion": VERSION}
 
 # Names in the file that are not the flag's name in camel case. A dotted name lies in an object of the file.
 FILE_NAMES = {
@@ -35,6 +39,7 @@ FILE_NAMES = {
     "cpuCFSQuota": "cpu_cfs_quota",
     "crashLoopBackOff.maxContainerRestartPeriod": "max_container_restart_period",
     "eventRecordQPS": "event_qps",
+    "failCgroupV1": "fail_cgroup_v1",
     "imageGCHighThresholdPercent": "image_gc_high_threshold",
     "imageGCLowThresholdPercent": "image_gc_low_threshold",
     "imageMaximumGCAge": "image_maximum_gc_age",
@@ -46,9 +51,11 @@ FILE_NAMES = {
     "makeIPTablesUtilChains": "make_iptables_util_chains",
     "memorySwap.swapBehavior": "swap_behavior",
     "podPidsLimit": "pod_max_pids",
+    "providerID": "provider_id",
     "registryPullQPS": "registry_qps",
     "resolvConf": "resolv_conf",
     "serverTLSBootstrap": "server_tls_bootstrap",
+    "singleProcessOOMKill": "single_process_oom_kill",
     "staticPodPath": "pod_manifest_path",
     "tlsCertFile": "tls_cert_file",
     "tlsPrivateKeyFile": "tls_private_key_file",
@@ -61,6 +68,7 @@ NOT_IN_FILE = frozenset(
         "cert_dir",
         "cloud_provider",
         "config",
+        "config_dir",
         "hostname_override",
         "image_credential_provider_bin_dir",
         "image_credential_provider_config",
@@ -74,17 +82,19 @@ ACCEPTED = frozenset(  # what the file may say and what makes no difference here
     (
         "apiVersion",
         "kind",
+        "authentication.webhook.cacheTTL",
+        "authorization.webhook",
         "configMapAndSecretChangeDetectionStrategy",
         "containerLogMaxWorkers",
         "contentType",
         "cpuCFSQuotaPeriod",
-        "cpuManagerPolicy",
         "cpuManagerPolicyOptions",
         "cpuManagerReconcilePeriod",
+        "draManagerReconcilePeriod",
         "enableContentionProfiling",
         "enableControllerAttachDetach",
+        "enableDebugFlagsHandler",
         "enableProfilingHandler",
-        "enableSystemLogQuery",
         "httpCheckFrequency",
         "imageServiceEndpoint",
         "iptablesDropBit",
@@ -93,27 +103,50 @@ ACCEPTED = frozenset(  # what the file may say and what makes no difference here
         "kubeletCgroups",
         "lockFilePath",
         "logging",
-        "memoryManagerPolicy",
+        "memoryReservationPolicy",
         "memoryThrottlingFactor",
         "podCIDR",
         "protectKernelDefaults",
         "qosReserved",
         "reservedMemory",
         "reservedSystemCPUs",
-        "runOnce",
         "showHiddenMetricsForVersion",
-        "singleProcessOOMKill",
-        "staticPodURL",
         "staticPodURLHeader",
         "streamingConnectionIdleTimeout",
         "systemCgroups",
         "tlsCipherSuites",
+        "tlsCurvePreferences",
         "tlsMinVersion",
         "topologyManagerPolicyOptions",
         "tracing",
         "userNamespaces",
         "volumePluginDir",
         "volumeStatsAggPeriod",
+    )
+)
+NOTHING_ELSE = {  # would ask for what does not exist here: only the value that asks for nothing is taken
+    "cpuManagerPolicy": ("", "none"),
+    "enableSystemLogQuery": (False,),
+    "memoryManagerPolicy": ("", "None"),
+    "runOnce": (False,),
+    "staticPodURL": ("",),
+}
+# Zero of all others means their default, as where a program has written the whole structure (kubeadm does).
+ZERO_COUNTS = frozenset(
+    (
+        "container_log_max_files",
+        "container_log_max_workers",
+        "container_log_monitor_interval",
+        "event_qps",
+        "healthz_port",
+        "image_gc_high_threshold",
+        "image_gc_low_threshold",
+        "kube_api_qps",
+        "node_status_max_images",
+        "oom_score_adj",
+        "pod_max_pids",
+        "registry_qps",
+        "resolv_conf",
     )
 )
 # Upstream takes settings from the file, and its flags of the same meaning only still.
@@ -147,16 +180,25 @@ class Invalid(ValueError):
 
 
 def read(argv: Sequence[str]) -> Options:
-    """Flags over file over defaults. Raises Invalid."""
+    """Flags over drop-in files over the file over defaults. Raises Invalid."""
     options = parse(Options, argv, program="kubelet", deprecated=DEPRECATED)
-    if options.config:
+    if options.config or options.config_dir:
         try:
-            document = yaml.safe_load(Path(options.config).read_text()) or {}
-            options = parse(Options, argv, program="kubelet", defaults=from_file(document))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            document = _loaded(Path(options.config)) if options.config else dict(HEAD)
+        except ValueError as error:
             raise Invalid(
-                f"failed to load kubelet config file, path: {options.config}, error: {error}"
+                f"failed to load kubelet config file, path: {options.config}, error: failed to load Kubelet config "
+                f"file {options.config}, error {error}"
             ) from error
+        filed = from_file(_with_drop_ins(document, options.config_dir))
+        gates = {**filed.feature_gates, **options.feature_gates}
+        options = parse(Options, argv, program="kubelet", defaults=filed)
+        options = dataclasses.replace(options, feature_gates=gates)
+        try:
+            features.note(gates)
+        except features.GateError as error:
+            text = f"failed to set feature gates from initial flags-based config: {error}"
+            raise Invalid(text) from error
     problems = configuration_checks.complaints(options)
     if problems:
         raise Invalid(
@@ -167,18 +209,72 @@ def read(argv: Sequence[str]) -> Options:
     return options
 
 
-def from_file(document: Mapping[str, Any]) -> Options:
-    """A `KubeletConfiguration` as options. Raises ValueError for another kind or version."""
-    kind, version = document.get("kind", KIND), document.get("apiVersion", VERSION)
+def _loaded(file: Path) -> dict[str, Any]:
+    """A file that says what it is. Raises ValueError."""
+    try:
+        document = yaml.safe_load(file.read_text())
+    except OSError as error:
+        text = f'failed to read kubelet config file "{file}", error: open {file}: {(error.strerror or "").lower()}'
+        raise ValueError(text) from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"failed to decode: {error}") from error
+    if not document:
+        raise ValueError(f'kubelet config file "{file}" was empty')
+    if not isinstance(document, dict) or not document.get("kind"):
+        raise ValueError(f"failed to decode: Object 'Kind' is missing in '{orjson.dumps(document).decode()}'")
+    kind, version = document["kind"], document.get("apiVersion") or ""
     if (kind, version) != (KIND, VERSION):
-        raise ValueError(f'no kind "{kind}" is registered for version "{version}" in scheme')
+        raise ValueError(
+            f'failed to decode: no kind "{kind}" is registered for version "{version}" in scheme'
+        )
+    return document
+
+
+def _with_drop_ins(document: dict[str, Any], directory: str) -> dict[str, Any]:
+    """Every `*.conf` below the directory changes what came before it, as a merge patch. Raises Invalid."""
+    if not directory:
+        return document
+    failed = (
+        f'failed to merge kubelet configs: failed to walk through kubelet dropin directory "{directory}": '
+    )
+    if not Path(directory).is_dir():
+        raise Invalid(f"{failed}lstat {directory}: no such file or directory")
+    # Thresholds are defaults that can be changed one by one.
+    document.setdefault("evictionHard", dict(text.split("<", 1) for text in Options().eviction_hard))
+    for file in sorted(Path(directory).rglob("*.conf")):
+        if file.is_dir():
+            continue
+        try:
+            document = merge_into(document, _loaded(file))
+        except ValueError as error:
+            raise Invalid(
+                f"{failed}failed to load kubelet dropin file, path: {file}, error: failed to load drop-in kubelet "
+                f"config file {file}, error {error}"
+            ) from error
+    return document
+
+
+def from_file(document: Mapping[str, Any]) -> Options:
+    """A `KubeletConfiguration` as options. Raises Invalid for what is asked for and does not exist here."""
     values: dict[str, Any] = {}
     for path, value in _leaves(document):
         name = FILE_NAMES.get(path) or _snake(path)
+        if value is None:
+            continue
+        if path in NOTHING_ELSE and value not in NOTHING_ELSE[path]:
+            listed = " or ".join(f'"{one}"' for one in NOTHING_ELSE[path] if one)
+            raise Invalid(
+                f"failed to validate kubelet configuration, error: invalid configuration: {path} {value} is not "
+                "supported" + (f", only {listed}" if listed else "")
+            )
         if name in FIELDS and name not in NOT_IN_FILE:
-            if value is not None:
-                values[name] = _converted(name, value)
-        elif path.partition(".")[0] not in ACCEPTED:
+            converted = _converted(name, value)
+            if converted not in ("", 0) or isinstance(converted, bool) or name in ZERO_COUNTS:
+                values[name] = converted
+        elif (
+            path not in NOTHING_ELSE
+            and not {path, path.partition(".")[0], path.rpartition(".")[0]} & ACCEPTED
+        ):
             log.warning('using lenient decoding: strict decoding error: unknown field "%s"', path)
     if document.get("mergeDefaultEvictionSettings"):
         values["eviction_hard"] = _with_defaults(values.get("eviction_hard") or ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from kubarium.component_base.options import format_duration
 from kubelet.options import Options
 
@@ -24,7 +26,13 @@ NOT_NEGATIVE = (
     ("registry_burst", "registryBurst", "--registry-burst"),
     ("registry_qps", "registryPullQPS", "--registry-qps"),
 )
-ENFORCEMENTS = ("pods", "system-reserved", "kube-reserved", "none")
+ENFORCEMENTS = (
+    "pods",
+    "system-reserved",
+    "system-reserved-compressible",
+    "kube-reserved",
+    "kube-reserved-compressible",
+)
 TOPOLOGY_POLICIES = ("none", "best-effort", "restricted", "single-numa-node")
 HAIRPIN_MODES = ("none", "hairpin-veth", "promiscuous-bridge")
 VERIFICATION_POLICIES = (
@@ -62,6 +70,16 @@ def complaints(options: Options) -> list[str]:
         found.append(
             "containerLogMonitorInterval must be a positive time duration greater than or equal to 3s"
         )
+    if options.container_log_max_files <= 1:
+        found.append("containerLogMaxFiles must be greater than 1")
+    if not options.pod_logs_dir.startswith("/"):
+        found.append(f'pod logs path "{options.pod_logs_dir}" must be absolute path')
+    if options.pod_logs_dir != os.path.normpath(options.pod_logs_dir):
+        found.append(f'pod logs path "{options.pod_logs_dir}" must be normalized')
+    longest = options.max_container_restart_period
+    if longest and not 1 <= longest <= 300:
+        text = f"CrashLoopBackOff.MaxContainerRestartPeriod (got: {longest:g} seconds)"
+        found.append(f"{text} must be set between 1s and 300s")
     return [f"invalid configuration: {text}" for text in found]
 
 
@@ -86,19 +104,29 @@ def _numbers(options: Options) -> list[str]:
 
 def _allocatable(options: Options) -> list[str]:
     found, name = [], "enforceNodeAllocatable (--enforce-node-allocatable)"
-    if not options.cgroups_per_qos and options.enforce_node_allocatable not in ((), ("none",)):
-        found.append(f"{name} is not supported unless cgroupsPerQOS (--cgroups-per-qos) is set to true")
-    for value in options.enforce_node_allocatable:
-        if value == "none" and len(options.enforce_node_allocatable) > 1:
-            found.append(f'{name} may not contain additional enforcements when "none" is specified')
-        elif value in ("system-reserved", "kube-reserved"):
-            kind = value.partition("-")[0]
-            if not getattr(options, f"{kind}_reserved_cgroup"):
-                text = f"{kind}ReservedCgroup (--{kind}-reserved-cgroup) must be specified when"
-                found.append(f'{text} "{value}" contained in {name}')
+    given = options.enforce_node_allocatable
+    for kind in ("system", "kube"):
+        whole, part = f"{kind}-reserved", f"{kind}-reserved-compressible"
+        if {whole, part} <= set(given):
+            found.append(f'both "{whole}" and "{part}" cannot be specified together in {name}')
+    for index, value in enumerate(given):
+        if value in given[:index]:
+            found.append(f'duplicated enforcements "{value}" in {name}')
+        elif value == "none":
+            if len(given) > 1:
+                found.append(f'{name} may not contain additional enforcements when "none" is specified')
         elif value not in ENFORCEMENTS:
-            listed = '"pods", "system-reserved", "kube-reserved", or "none"'
-            found.append(f'option "{value}" specified for {name}. Valid options are {listed}')
+            listed = ", ".join(f'"{one}"' for one in ENFORCEMENTS)
+            found.append(f'option "{value}" specified for {name}. Valid options are {listed} or "none"')
+        else:
+            kind = value.partition("-")[0]
+            if kind != "pods" and not getattr(options, f"{kind}_reserved_cgroup"):
+                text = f"{kind}ReservedCgroup (--{kind}-reserved-cgroup) must be specified when"
+                both = f'"{kind}-reserved" or "{kind}-reserved-compressible"'
+                found.append(f"{text} {both} included in {name}")
+            if not options.cgroups_per_qos:
+                text = "cgroupsPerQOS (--cgroups-per-qos) must be set to true when"
+                found.append(f'{text} "{value}" contained in {name}')
     return found
 
 
@@ -111,6 +139,8 @@ def _images(options: Options) -> list[str]:
             f"imageGCHighThresholdPercent (--image-gc-high-threshold) {high}"
         )
     oldest, youngest = options.image_maximum_gc_age, options.minimum_image_ttl_duration
+    if youngest < 0:
+        found.append(f"imageMinimumGCAge {format_duration(youngest)} must not be negative")
     if oldest < 0:
         found.append(f"imageMaximumGCAge {format_duration(oldest)} must not be negative")
     if 0 < oldest <= youngest:
@@ -127,13 +157,12 @@ def _images(options: Options) -> list[str]:
         )
     policy = options.image_pull_credentials_verification_policy
     if policy not in VERIFICATION_POLICIES:
-        listed = ", ".join(VERIFICATION_POLICIES)
-        found.append(
-            f'option "{policy}" specified for imagePullCredentialsVerificationPolicy. Valid options are: {listed}'
-        )
+        listed = ", ".join(f'"{one}"' for one in VERIFICATION_POLICIES[:-1])
+        text = f'option "{policy}" specified for imagePullCredentialsVerificationPolicy. Valid options are'
+        found.append(f'{text} {listed} or "{VERIFICATION_POLICIES[-1]}"')
     elif options.preloaded_images_verification_allowlist and policy != "NeverVerifyAllowlistedImages":
         found.append(
-            "can't set `preloadedImagesVerificationAllowlist` if `imagePullCredentialsVerificationPolicy` "
+            "can't set `preloadedImagesVerificationAllowlist` if `imagePullCredentialsVertificationPolicy` "
             'is not "NeverVerifyAllowlistedImages"'
         )
     return found

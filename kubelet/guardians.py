@@ -184,4 +184,10 @@ def reserved_cgroups(options: Options) -> list[Reserved]:
         Reserved("System", options.system_reserved_cgroup, options.system_reserved),
         Reserved("Kube", options.kube_reserved_cgroup, options.kube_reserved),
     ]
-    return [one for one in found if f"{one.kind.lower()}-reserved" in options.enforce_node_allocatable]
+    kept, enforced = [], options.enforce_node_allocatable
+    for one in found:
+        if f"{one.kind.lower()}-reserved" in enforced:
+            kept.append(one)
+        elif f"{one.kind.lower()}-reserved-compressible" in enforced:  # who gets less of it is only slower
+            kept.append(Reserved(one.kind, one.cgroup, {k: v for k, v in one.amounts.items() if k == "cpu"}))
+    return kept

@@ -197,7 +197,8 @@ class Kubelet:
     def _rules(self) -> limits.Rules:
         machine, options = self.facts.machine, self.options
         swap = machine.swap if options.swap_behavior == "LimitedSwap" and self.cgroups.is_v2 else 0
-        return limits.Rules(machine.memory, options.cpu_cfs_quota, swap)
+        together = self.cgroups.is_v2 and not options.single_process_oom_kill
+        return limits.Rules(machine.memory, options.cpu_cfs_quota, swap, together)
 
     def _providers(self) -> keyring.NodeLogins:
         options = self.options

@@ -24,6 +24,10 @@ class Options(AcceptedFlags, LoggingFlags):
     cert_dir: str = flag("/var/lib/kubelet/pki", "The directory where the TLS certs are located.")
     rotate_certificates: bool = flag(False, "Auto rotate the kubelet client certificates before they expire.")
     config: str = flag("", "The Kubelet will load its initial configuration from this file.")
+    config_dir: str = flag(
+        "",
+        "Path to a directory of files (*.conf) that change what --config says, one after the other by name.",
+    )
     hostname_override: str = flag(
         "", "If non-empty, will use this string as identification instead of the actual hostname."
     )
@@ -225,6 +229,16 @@ class Options(AcceptedFlags, LoggingFlags):
         True, "Accepted for compatibility; kube-proxy makes its own chains."
     )
     fail_swap_on: bool = flag(True, "Fail to start if swap is enabled on the node.")
+    fail_cgroup_v1: bool = flag(
+        False,
+        "Fail to start on a host with cgroup v1. Upstream's default is true; here both versions are at home.",
+        group=FILE_ONLY,
+    )
+    single_process_oom_kill: bool = flag(
+        False,
+        "Let the kernel kill one process of a container that is out of memory, not all (cgroup v2).",
+        group=FILE_ONLY,
+    )
     feature_gates: dict[str, bool] = flag({}, f"Pairs of name=value. {features.HELP}")
 
     @property

@@ -23,6 +23,11 @@ def check(options: Options) -> None:
         raise UnfitMachine(
             "running with swap on is not supported, please disable swap or set --fail-swap-on flag to false"
         )
+    if options.fail_cgroup_v1 and not Cgroups().is_v2:
+        raise UnfitMachine(
+            "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is unsupported and will be "
+            "removed in a future release"
+        )
 
 
 def prepare(options: Options, root: Path, cgroups: Cgroups) -> None:

@@ -27,6 +27,7 @@ class Rules:
     memory: int  # bytes that the node has
     cfs_quota: bool = True  # are limits of CPU time enforced?
     swap: int = 0  # bytes that burstable pods share (LimitedSwap, on cgroup v2)
+    kills_together: bool = False  # does a container without memory lose all its processes? (cgroup v2)
 
 
 def cpu_shares(milli: int) -> int:
@@ -58,6 +59,8 @@ def linux_resources(pod: Object, container: Object, rules: Rules) -> dict[str, A
     memory, swap = limits.get("memory", 0), _swap(pod, requests.get("memory", 0), limits, rules)
     if memory:
         found["memory_limit_in_bytes"] = memory
+    if rules.kills_together:
+        found["unified"] = {"memory.oom.group": "1"}
     if memory or swap:
         found["memory_swap_limit_in_bytes"] = memory + swap  # the limit of both together
     return found

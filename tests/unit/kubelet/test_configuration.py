@@ -42,6 +42,125 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     assert options.register_with_taints == ("a=:NoSchedule",)
 
 
+# As kubeadm writes it: zero of most fields means their default.
+KUBEADM = {
+    "authentication": {
+        "anonymous": {"enabled": False},
+        "webhook": {"cacheTTL": "0s", "enabled": True},
+        "x509": {"clientCAFile": "/ca"},
+    },
+    "authorization": {
+        "mode": "Webhook",
+        "webhook": {"cacheAuthorizedTTL": "0s", "cacheUnauthorizedTTL": "0s"},
+    },
+    "cgroupDriver": "cgroupfs",
+    "clusterDNS": ["10.96.0.10"],
+    "clusterDomain": "cluster.local",
+    "containerRuntimeEndpoint": "",
+    "cpuManagerReconcilePeriod": "0s",
+    "crashLoopBackOff": {},
+    "evictionPressureTransitionPeriod": "0s",
+    "fileCheckFrequency": "0s",
+    "healthzBindAddress": "127.0.0.1",
+    "healthzPort": 10248,
+    "httpCheckFrequency": "0s",
+    "imageMaximumGCAge": "0s",
+    "imageMinimumGCAge": "0s",
+    "logging": {"flushFrequency": 0, "options": {"json": {"infoBufferSize": "0"}}, "verbosity": 0},
+    "memorySwap": {},
+    "nodeStatusReportFrequency": "0s",
+    "nodeStatusUpdateFrequency": "0s",
+    "rotateCertificates": True,
+    "runtimeRequestTimeout": "0s",
+    "shutdownGracePeriod": "0s",
+    "shutdownGracePeriodCriticalPods": "0s",
+    "staticPodPath": "/etc/kubernetes/manifests",
+    "streamingConnectionIdleTimeout": "0s",
+    "syncFrequency": "0s",
+    "volumeStatsAggPeriod": "0s",
+}
+
+
+def test_the_file_of_kubeadm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = read(["--config", file_of(tmp_path, **KUBEADM, oomScoreAdj=0, registryPullQPS=0)])
+    plain = Options()
+    for name in ("container_runtime_endpoint", "sync_frequency", "file_check_frequency", "report_frequency"):
+        assert getattr(options, name) == getattr(plain, name), name
+    assert options.pod_manifest_path == "/etc/kubernetes/manifests" and not options.anonymous_auth
+    assert (options.oom_score_adj, options.registry_qps) == (0, 0), "of these, zero is a value"
+    assert "unknown field" not in caplog.text
+
+
+def test_drop_ins_change_the_file_by_name(tmp_path: Path) -> None:
+    file = file_of(tmp_path, maxPods=30, systemReserved={"cpu": "1"}, featureGates={"NodeLogQuery": True})
+    folder = tmp_path / "config.d"
+    (folder / "90").mkdir(parents=True)
+    for name, fields in {
+        "20-b.conf": {"maxPods": 50, "clusterDNS": ["10.0.0.2"], "evictionHard": {"memory.available": "1Gi"}},
+        "10-a.conf": {"maxPods": 40, "podPidsLimit": 7, "systemReserved": {"memory": "1Gi"}},
+        "90/z.conf": {"featureGates": {"KubeletInUserNamespace": True}},
+        "30-not.yaml": {"maxPods": 60},
+    }.items():
+        (folder / name).write_text(yaml.safe_dump(HEAD | fields))
+    arguments = ["--config", file, "--config-dir", str(folder)]
+    options = read(arguments)
+    assert (options.max_pods, options.pod_max_pids, options.cluster_dns) == (50, 7, ("10.0.0.2",))
+    assert options.system_reserved == {"cpu": "1", "memory": "1Gi"}
+    found = options.eviction_thresholds
+    assert (found["memory.available"], found["nodefs.available"]) == ("1Gi", "10%")
+    more = read([*arguments, "--feature-gates=PodLevelResources=false", "--max-pods=9"])
+    assert more.max_pods == 9 and more.feature_gates == {
+        "NodeLogQuery": True,
+        "KubeletInUserNamespace": True,
+        "PodLevelResources": False,
+    }
+    assert read(["--config-dir", str(folder)]).max_pods == 50, "there need not be a file"
+
+    (folder / "40-broken.conf").write_text("maxPods: 1")
+    with pytest.raises(Invalid) as refused:
+        read(arguments)
+    words = f'failed to merge kubelet configs: failed to walk through kubelet dropin directory "{folder}": '
+    words += (
+        f"failed to load kubelet dropin file, path: {folder}/40-broken.conf, error: failed to load drop-in"
+    )
+    assert str(refused.value).startswith(words) and "Object 'Kind' is missing" in str(refused.value)
+    with pytest.raises(Invalid, match="lstat /nowhere: no such file or directory"):
+        read(["--config-dir", "/nowhere"])
+
+
+FIELDS_OF_1_36 = """
+address allowedUnsafeSysctls authentication authorization cgroupDriver cgroupRoot cgroupsPerQOS clusterDNS
+clusterDomain configMapAndSecretChangeDetectionStrategy containerLogMaxFiles containerLogMaxSize
+containerLogMaxWorkers containerLogMonitorInterval containerRuntimeEndpoint contentType cpuCFSQuota
+cpuCFSQuotaPeriod cpuManagerPolicy cpuManagerPolicyOptions cpuManagerReconcilePeriod crashLoopBackOff
+enableContentionProfiling enableControllerAttachDetach enableDebugFlagsHandler enableDebuggingHandlers
+enableProfilingHandler enableServer enableSystemLogHandler enableSystemLogQuery enforceNodeAllocatable eventBurst
+eventRecordQPS evictionHard evictionMaxPodGracePeriod evictionMinimumReclaim evictionPressureTransitionPeriod
+evictionSoft evictionSoftGracePeriod failCgroupV1 failSwapOn featureGates fileCheckFrequency hairpinMode
+healthzBindAddress healthzPort httpCheckFrequency imageGCHighThresholdPercent imageGCLowThresholdPercent
+imageMaximumGCAge imageMinimumGCAge imagePullCredentialsVerificationPolicy imageServiceEndpoint iptablesDropBit
+iptablesMasqueradeBit kernelMemcgNotification kubeAPIBurst kubeAPIQPS kubeReserved kubeReservedCgroup
+kubeletCgroups localStorageCapacityIsolation logging makeIPTablesUtilChains maxOpenFiles maxParallelImagePulls
+maxPods memoryManagerPolicy memoryReservationPolicy memorySwap memoryThrottlingFactor mergeDefaultEvictionSettings
+nodeLeaseDurationSeconds nodeStatusMaxImages nodeStatusReportFrequency nodeStatusUpdateFrequency oomScoreAdj
+podCIDR podLogsDir podPidsLimit podsPerCore port preloadedImagesVerificationAllowlist protectKernelDefaults
+providerID qosReserved readOnlyPort registerNode registerWithTaints registryBurst registryPullQPS reservedMemory
+reservedSystemCPUs resolvConf rotateCertificates runOnce runtimeRequestTimeout seccompDefault serializeImagePulls
+serverTLSBootstrap showHiddenMetricsForVersion shutdownGracePeriod shutdownGracePeriodByPodPriority
+shutdownGracePeriodCriticalPods singleProcessOOMKill staticPodPath staticPodURL staticPodURLHeader
+streamingConnectionIdleTimeout syncFrequency systemCgroups systemReserved systemReservedCgroup tlsCertFile
+tlsCipherSuites tlsCurvePreferences tlsMinVersion tlsPrivateKeyFile topologyManagerPolicy
+topologyManagerPolicyOptions topologyManagerScope tracing userNamespaces volumePluginDir volumeStatsAggPeriod
+"""
+
+
+def test_no_field_of_upstreams_is_unheard_of() -> None:
+    in_file = set(configuration.FIELDS) - configuration.NOT_IN_FILE
+    known = {(path.partition(".")[0]) for path in configuration.FILE_NAMES} | configuration.ACCEPTED
+    unheard = {name for name in FIELDS_OF_1_36.split() if configuration._snake(name) not in in_file}
+    assert unheard <= known | set(configuration.NOTHING_ELSE)
+
+
 def test_what_is_shown_can_be_read_again() -> None:
     options = Options(
         eviction_soft=("memory.available<1Gi",), shutdown_grace_period_by_pod_priority={"1": "2"}
@@ -64,6 +183,20 @@ def test_defaults_of_thresholds_may_be_kept() -> None:
     ("fields", "words"),
     [
         ({"kind": "Other"}, 'no kind "Other" is registered for version "kubelet.config.k8s.io/v1beta1"'),
+        ({"kind": ""}, "failed to decode: Object 'Kind' is missing in '{"),
+        ({"cpuManagerPolicy": "static"}, 'cpuManagerPolicy static is not supported, only "none"'),
+        ({"runOnce": True}, "runOnce True is not supported"),
+        ({"containerLogMaxFiles": 1}, "containerLogMaxFiles must be greater than 1"),
+        ({"podLogsDir": "logs/../x"}, 'pod logs path "logs/../x" must be absolute path'),
+        (
+            {"crashLoopBackOff": {"maxContainerRestartPeriod": "301s"}},
+            "CrashLoopBackOff.MaxContainerRestartPeriod (got: 301 seconds) must be set between 1s and 300s",
+        ),
+        (
+            {"enforceNodeAllocatable": ["pods"], "cgroupsPerQOS": False},
+            'cgroupsPerQOS (--cgroups-per-qos) must be set to true when "pods" contained in enforceNodeAllocatable',
+        ),
+        ({"enforceNodeAllocatable": ["pods", "pods"]}, 'duplicated enforcements "pods" in'),
         ({"maxPods": -1}, "invalid configuration: maxPods (--max-pods) -1 must not be a negative number"),
         (
             {"imageGCHighThresholdPercent": 101},
@@ -86,7 +219,7 @@ def test_defaults_of_thresholds_may_be_kept() -> None:
             {"enforceNodeAllocatable": ["system-reserved"]},
             "systemReservedCgroup (--system-reserved-cgroup) must be specified when",
         ),
-        ({"nodeLeaseDurationSeconds": 0}, "nodeLeaseDurationSeconds must be greater than 0"),
+        ({"nodeLeaseDurationSeconds": -1}, "nodeLeaseDurationSeconds must be greater than 0"),
         ({"imageMaximumGCAge": "1s"}, "imageMaximumGCAge 1s must be greater than imageMinimumGCAge 2m0s"),
         (
             {"serializeImagePulls": True, "maxParallelImagePulls": 3},

@@ -24,6 +24,9 @@ def test_amounts_become_weights_and_quotas() -> None:
         "memory_swap_limit_in_bytes": 2 * GIB,
         "oom_score_adj": 750,
     }
+    together = limits.Rules(4 * GIB, kills_together=True)
+    found = limits.linux_resources(make_pod(container), container, together)
+    assert found["unified"] == {"memory.oom.group": "1"}
 
 
 @pytest.mark.parametrize(
