@@ -8,7 +8,9 @@ import click
 
 from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
+from kubarium.kubectl.commandline import Told, group, words_of
 from kubarium.kubectl.commands import (
+    apply_last,
     change,
     create,
     create_access,
@@ -20,6 +22,7 @@ from kubarium.kubectl.commands import (
     rollout,
     scale,
     server,
+    set_env,
 )
 from kubarium.kubectl.commands.apply import apply
 from kubarium.kubectl.commands.auth import auth
@@ -37,59 +40,63 @@ from kubarium.kubectl.commands.logs import logs
 from kubarium.kubectl.commands.port_forward import port_forward
 from kubarium.kubectl.commands.proxy import proxy
 from kubarium.kubectl.commands.replace import replace
+from kubarium.kubectl.commands.set import set_group
 from kubarium.kubectl.commands.top import top
 from kubarium.kubectl.commands.wait import wait
-from kubarium.kubectl.jsonpath import TemplateError
+from kubarium.kubectl.go_template.lexer import TemplateError
 from kubarium.kubectl.manifests import ManifestError
-from kubarium.kubectl.names import UnknownResource, WrongArguments
+from kubarium.kubectl.names import NoMatch, UnknownResource, WrongArguments
 from kubarium.kubectl.printers import OutputError
+from kubarium.kubectl.refusals import refusal
 from kubarium.kubectl.session import Chosen, CommandFailed, warn, with_global_flags
 
-SUBCOMMANDS = (create_access, create_networking, create_workloads)  # of `create`: they add themselves
+# Of `create` and `apply`: they add themselves.
+SUBCOMMANDS = (apply_last, set_env, create_access, create_networking, create_workloads)
 COMMANDS = (
-    get,
-    describe,
-    apply,
-    diff,
-    edit,
-    replace,
     create.create,
-    create.run,
     create.expose,
+    create.run,
+    set_group,
+    explain.explain,
+    get,
+    edit,
     delete,
-    logs,
-    exec.exec_command,
-    exec.attach,
-    cp,
-    debug,
-    port_forward,
-    proxy,
+    rollout.rollout,
     scale.scale,
     scale.autoscale,
-    rollout.rollout,
-    wait,
-    change.label,
-    change.annotate,
-    change.patch,
-    change.set_group,
+    certificate,
+    server.cluster_info,
+    top,
     nodes.cordon,
     nodes.uncordon,
     nodes.drain,
     nodes.taint,
-    top,
-    events,
+    describe,
+    logs,
+    exec.attach,
+    exec.exec_command,
+    port_forward,
+    proxy,
+    cp,
     auth,
-    certificate,
-    config,
-    explain.explain,
+    debug,
+    events,
+    diff,
+    apply,
+    change.patch,
+    replace,
+    wait,
+    change.label,
+    change.annotate,
     server.api_resources,
     server.api_versions,
-    server.cluster_info,
+    config,
     server.version,
 )
 
 OWN_ERRORS = (
     CommandFailed,
+    NoMatch,
     UnknownResource,
     WrongArguments,
     ManifestError,
@@ -99,7 +106,7 @@ OWN_ERRORS = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Control a Kubernetes cluster."""
@@ -115,8 +122,11 @@ def main() -> int:
     """Run one command; returns the exit code."""
     try:
         cli(standalone_mode=False, prog_name="kubectl")
+    except Told as told:
+        click.echo(str(told))
+        return told.code
     except click.ClickException as error:
-        warn(f"error: {error.format_message()}")
+        warn(f"error: {words_of(error)}")
         return 1
     except OWN_ERRORS as error:
         warn(f"error: {error}")
@@ -132,18 +142,6 @@ def main() -> int:
     except (KeyboardInterrupt, click.Abort, BrokenPipeError):
         return 130
     return 0
-
-
-def refusal(error: StatusError) -> str:
-    """A server's refusal in kubectl's words; what is wrong with an object stands in a line a field."""
-    details = error.details or {}
-    if error.reason == "Invalid" and details.get("kind"):
-        causes = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in error.causes()]
-        lines = [f"* {cause}" for cause in dict.fromkeys(causes)]
-        text = "\n".join(["", *lines]) if len(lines) > 1 else "".join(causes[:1])
-        return f'The {details["kind"]} "{details.get("name", "")}" is invalid: {text}'
-    reason = f" ({error.reason})" if error.reason else ""
-    return f"Error from server{reason}: {error.message}"
 
 
 if __name__ == "__main__":

@@ -8,14 +8,29 @@ import click
 
 from kubarium.apimachinery.object import Object
 from kubarium.kubectl.names import Target
-from kubarium.kubectl.session import Session
+from kubarium.kubectl.session import CommandFailed, Session
 
-option = click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none")
+
+def _checked(_context: click.Context, _flag: click.Parameter, value: str) -> str:
+    if value not in NOTES:
+        raise CommandFailed(f'Invalid dry-run value ({value}). Must be "none", "server", or "client".')
+    return value
+
+
+option = click.option(
+    "--dry-run",
+    default="none",
+    callback=_checked,
+    help="client: only tell what would be sent; server: send it, but let the server keep nothing.",
+)
+
+
+NOTES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 
 
 def told(words: str, dry_run: str) -> str:
     """What was done, or only would be."""
-    return words if dry_run == "none" else f"{words} ({dry_run} dry run)"
+    return words + NOTES[dry_run]
 
 
 async def patch(session: Session, target: Target, body: Any, dry_run: str, **how: Any) -> Object | None:

@@ -19,6 +19,10 @@ class UnknownResource(Exception):
         super().__init__(f'the server doesn\'t have a resource type "{name}"')
 
 
+class NoMatch(Exception):
+    """The server has no such kind."""
+
+
 class WrongArguments(Exception):
     """The words do not name resources."""
 
@@ -83,12 +87,17 @@ class Names:
                 return kind
         raise UnknownResource(word)
 
-    async def of_object(self, obj: Object) -> Kind:
+    async def of_object(self, obj: Object, source: str = "") -> Kind:
         """The kind of an object from a file. Raises UnknownResource."""
         for kind in await self.kinds():
             if kind.kind == obj.get("kind") and kind.api_version == obj.get("apiVersion"):
                 return kind
-        raise UnknownResource(f'no matches for kind "{obj.get("kind")}" in version "{obj.get("apiVersion")}"')
+        wanted, version = obj.get("kind"), obj.get("apiVersion")
+        name = (obj.get("metadata") or {}).get("name") or ""
+        raise NoMatch(
+            f'resource mapping not found for name: "{name}" namespace: "" from "{source or "STDIN"}": '
+            f'no matches for kind "{wanted}" in version "{version}"\nensure CRDs are installed first'
+        )
 
     async def targets(self, words: Sequence[str]) -> list[Target]:
         """`pods`, `pod web db`, `pod/web svc/db`, `deploy,svc` -> what is meant."""

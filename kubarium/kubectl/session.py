@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from kubarium.client import kubeconfig
 from kubarium.client.kubeconfig import ClientConfig, ConfigError
 from kubarium.client.resource import ResourceClient
 from kubarium.client.rest import Client
+from kubarium.client.transport import Answer, Query
 from kubarium.kubectl.names import Kind, Names
 
 FIELD_MANAGER = "kubectl"
@@ -25,11 +27,28 @@ class CommandFailed(Exception):
     """The command cannot do what it was asked; the text goes after `error: `."""
 
 
+class TellingClient(Client):
+    """A client that passes on what the server warns of, each warning once."""
+
+    field_validation = ""  # what becomes of unknown fields in what is written, if the command has a say
+    _told: frozenset[str] = frozenset()
+
+    async def _send(self, method: str, path: str, *, query: Query | None = None, **how: Any) -> Answer:
+        if self.field_validation and method in ("POST", "PUT", "PATCH"):
+            query = {**(query or {}), "fieldValidation": self.field_validation}
+        answer = await super()._send(method, path, query=query, **how)
+        for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', answer.headers.get("warning", "")):
+            if text not in self._told:
+                self._told |= {text}
+                warn("Warning: " + re.sub(r"\\(.)", r"\1", text))
+        return answer
+
+
 @dataclass(frozen=True)
 class Session:
     """What every command works with."""
 
-    client: Client
+    client: Client  # a TellingClient, but in tests
     names: Names
     namespace: str
     namespace_given: bool
@@ -64,6 +83,7 @@ class Chosen:
     insecure_skip_tls_verify: bool | None = None
     impersonate: str | None = None
     impersonate_group: str | None = None
+    field_validation: str = ""
 
     def config(self) -> ClientConfig:
         """Where to connect to and as whom: the kubeconfig, but what a flag says rules. Raises ConfigError."""
@@ -90,12 +110,39 @@ class Chosen:
 async def connect(chosen: Chosen) -> AsyncIterator[Session]:
     """Open a session as the flags and the kubeconfig say."""
     config = chosen.config()
-    client = Client(config, user_agent="kubectl/kubarium")
+    client = TellingClient(config, user_agent="kubectl/kubarium")
+    client.field_validation = chosen.field_validation
     namespace = chosen.namespace or config.namespace
     try:
         yield Session(client, Names(client), namespace, chosen.namespace is not None)
     finally:
         await client.close()
+
+
+VALIDATIONS = {
+    "strict": "Strict",
+    "true": "Strict",
+    "warn": "Warn",
+    "ignore": "Ignore",
+    "false": "Ignore",
+}
+
+
+def validate_option(command: Any) -> Any:
+    """`--validate`: what becomes of fields that the server does not know."""
+
+    def keep(context: click.Context, _flag: click.Parameter, value: str) -> None:
+        if value not in VALIDATIONS:
+            raise CommandFailed(f'invalid - validate option "{value}"')
+        context.ensure_object(Chosen).field_validation = VALIDATIONS[value]
+
+    return click.option(
+        "--validate",
+        default="strict",
+        expose_value=False,
+        callback=keep,
+        help="What becomes of fields that the server does not know: strict, warn or ignore.",
+    )(command)
 
 
 HIDDEN = {"hidden": True}
@@ -130,7 +177,7 @@ def with_global_flags(command: click.Command) -> click.Command:
             left = [name, *(other for other in others if other not in taken)]
             command.params.append(click.Option(left, expose_value=False, callback=keep, **settings))
     if isinstance(command, click.Group):
-        for below in command.commands.values():
+        for below in dict.fromkeys(command.commands.values()):
             with_global_flags(below)
     return command
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kubarium.apimachinery.object import Object
+from kubarium.kubectl.commandline import group
 from kubarium.kubectl.names import UnknownResource
 from kubarium.kubectl.printers import columns, document
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
@@ -12,7 +13,7 @@ from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_ses
 AUTHORIZATION = "authorization.k8s.io/v1"
 
 
-@click.group()
+@group()
 def auth() -> None:
     """Inspect authorization."""
 
@@ -101,8 +102,8 @@ async def _rules(session: Session) -> list[list[str]]:
     for rule in status.get("resourceRules") or []:
         groups = rule.get("apiGroups") or [""]
         for resource in rule.get("resources") or []:
-            for group in groups:
-                name = f"{resource}.{group}" if group else resource
+            for api_group in groups:
+                name = f"{resource}.{api_group}" if api_group else resource
                 rows.append([name, "[]", _words(rule.get("resourceNames")), _words(rule["verbs"])])
     rows.sort(key=lambda row: row[0].partition(".")[::-1])
     others = [

@@ -12,12 +12,13 @@ import click
 
 from kubarium.apimachinery.object import status_of
 from kubarium.apimachinery.time import format_time
+from kubarium.kubectl.commandline import group
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 API = "certificates.k8s.io/v1"
 
 
-@click.group()
+@group()
 def certificate() -> None:
     """Modify certificate resources."""
 

@@ -14,6 +14,7 @@ import yaml
 
 from kubarium.apimachinery.object import Object
 from kubarium.client import kubeconfig
+from kubarium.kubectl.commandline import group
 from kubarium.kubectl.printers import columns, document
 from kubarium.kubectl.session import Chosen, CommandFailed, say
 
@@ -26,7 +27,7 @@ SECRETS = {
 }
 
 
-@click.group()
+@group()
 def config() -> None:
     """Modify kubeconfig files."""
 

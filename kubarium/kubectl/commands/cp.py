@@ -16,6 +16,7 @@ import orjson
 
 from kubarium.apimachinery.object import Object
 from kubarium.client import streams
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.exec import open_exec
 from kubarium.kubectl.pods import container_of, pod_of
 from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
@@ -32,7 +33,7 @@ class Place:
     path: str
 
 
-@click.command()
+@command()
 @click.argument("source")
 @click.argument("destination")
 @click.option("-c", "--container", default="")

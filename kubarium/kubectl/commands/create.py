@@ -14,22 +14,16 @@ import click
 import orjson
 
 from kubarium.apimachinery.object import Object, name_of
-from kubarium.kubectl import manifests
+from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl import manifests, printers
+from kubarium.kubectl.commandline import Group, command, group
 from kubarium.kubectl.commands.apply import place
-from kubarium.kubectl.printers import document
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, say, with_session
-
-output_options = (
-    click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none"),
-    click.option("-o", "--output", default=""),
-)
 
 
 def with_output(command: Any) -> Any:
-    """`--dry-run` and `-o`."""
-    for option in output_options:
-        command = option(command)
-    return command
+    """`--dry-run`, `-o` and `--template`."""
+    return dry.option(printers.with_output(command))
 
 
 ALIASES = {
@@ -46,14 +40,14 @@ ALIASES = {
 }
 
 
-class Kinds(click.Group):
+class Kinds(Group):
     """The kinds that can be made from a few words, by their long and short names."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         return super().get_command(context, ALIASES.get(name, name))
 
 
-@click.group(cls=Kinds, invoke_without_command=True)
+@group(cls=Kinds, invoke_without_command=True)
 @click.option("-f", "--filename", "files", multiple=True)
 @with_output
 @click.pass_context
@@ -65,7 +59,7 @@ def create(context: click.Context, files: tuple[str, ...], dry_run: str, output:
         context.invoke(_from_files, files=files, dry_run=dry_run, output=output)
 
 
-@click.command()
+@command()
 @with_session
 async def _from_files(session: Session, files: Sequence[str], dry_run: str, output: str) -> None:
     for obj in manifests.read(files):
@@ -227,7 +221,7 @@ async def token(session: Session, name: str, duration: int) -> None:
     say(made["status"]["token"])
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.option("--image", required=True)
 @click.option("--port", default=None, type=int)
@@ -258,7 +252,7 @@ async def run(
     await make(session, obj, more["dry_run"], more["output"])
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--port", type=int, required=True)
 @click.option("--target-port", default=None)
@@ -294,14 +288,12 @@ async def make(session: Session, obj: Object, dry_run: str, output: str, word: s
     if dry_run != "client":
         resource = session.resource(kind)
         obj = await resource.create(obj, dry_run=dry_run == "server", field_manager=f"{FIELD_MANAGER}-create")
-    obj["metadata"].pop("managedFields", None)
     if output == "name":
         say(kind.full_name(name_of(obj)))
     elif output:
-        say(document(obj, output))
+        printers.emit(obj, output)
     else:
-        suffix = "" if dry_run == "none" else f" ({dry_run} dry run)"
-        say(f"{kind.full_name(name_of(obj))} {word}{suffix}")
+        say(f"{kind.full_name(name_of(obj))} {dry.told(word, dry_run)}")
 
 
 def _secret(name: str, kind: str, data: dict[str, str]) -> Object:

@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from kubarium.apimachinery.object import Object, name_of, namespace_of, status_of
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.exec import attach_to
 from kubarium.kubectl.names import Target
 from kubarium.kubectl.pods import pod_of
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, warn, with_session
 
 
-@click.command()
+@command()
 @click.argument("word")
 @click.argument("command", nargs=-1)
 @click.option("--image", required=True)

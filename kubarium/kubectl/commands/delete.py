@@ -10,13 +10,14 @@ import click
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl import manifests
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Kind, WrongArguments
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
 CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan", "true": "Background"}
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1)
 @click.option("-f", "--filename", "files", multiple=True)
 @click.option("-l", "--selector", default="")

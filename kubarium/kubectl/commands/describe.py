@@ -11,6 +11,7 @@ import click
 
 from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, name_of, namespace_of
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.describers.catalog import DESCRIBERS, WITHOUT_EVENTS
 from kubarium.kubectl.describers.page import Page
 from kubarium.kubectl.names import Kind
@@ -31,7 +32,7 @@ ACRONYMS = {
 }
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1)
 @click.option("-l", "--selector", default="")
 @click.option("-A", "--all-namespaces", is_flag=True)

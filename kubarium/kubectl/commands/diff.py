@@ -13,7 +13,8 @@ import click
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl import manifests
-from kubarium.kubectl.commands.apply import place
+from kubarium.kubectl.commandline import command
+from kubarium.kubectl.commands.apply import apply_patch, place
 from kubarium.kubectl.printers import document
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, warn, with_session
 
@@ -22,7 +23,7 @@ TROUBLE = 2  # as diff itself says it
 MASK = ("***", "*** (before)", "*** (after)")
 
 
-@click.command()
+@command()
 @click.option("-f", "--filename", "files", multiple=True, required=True)
 @click.option("-R", "--recursive", is_flag=True)
 @click.option("--server-side", is_flag=True)
@@ -52,9 +53,13 @@ async def diff(
                 before: Object | None = await resource.get(name_of(obj), namespace_of(obj))
             except NotFound:
                 before = None
-            after = await resource.apply(
-                obj, field_manager=field_manager, force=force_conflicts or not server_side, dry_run=True
-            )
+            if server_side:
+                after = await resource.apply(
+                    obj, field_manager=field_manager, force=force_conflicts, dry_run=True
+                )
+            else:
+                how = {"dry_run": "server", "field_manager": ""}
+                after, _ = await apply_patch(session, kind, obj, "", how, remember=False)
             for found in filter(None, (before, after)):
                 if not show_managed_fields:
                     found["metadata"].pop("managedFields", None)

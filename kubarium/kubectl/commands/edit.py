@@ -14,6 +14,7 @@ import yaml
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.apimachinery.patch import merge_patch
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Target
 from kubarium.kubectl.printers import document
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, say, warn, with_session
@@ -26,7 +27,7 @@ HEADER = """\
 """
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--subresource", default="")
 @with_session

@@ -8,11 +8,12 @@ import click
 
 from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, namespace_of
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.printers import columns, document
 from kubarium.kubectl.session import Session, say, warn, with_session
 
 
-@click.command()
+@command()
 @click.option("-A", "--all-namespaces", is_flag=True)
 @click.option("--for", "about", default="")
 @click.option("--types", default="")

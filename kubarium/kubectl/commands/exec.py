@@ -18,11 +18,12 @@ import orjson
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client import streams
 from kubarium.client.streams import Stream
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.pods import container_of, pod_of
 from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 
 
-@click.command("exec")
+@command("exec")
 @click.option("-i", "--stdin", is_flag=True)
 @click.option("-t", "--tty", "terminal", is_flag=True)
 @click.option("-c", "--container", default="")
@@ -43,7 +44,7 @@ async def exec_command(session: Session, pod: str, command: tuple[str, ...], **f
         raise SystemExit(code)
 
 
-@click.command()
+@command()
 @click.option("-i", "--stdin", is_flag=True)
 @click.option("-t", "--tty", "terminal", is_flag=True)
 @click.option("-c", "--container", default="")

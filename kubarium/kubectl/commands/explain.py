@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from kubarium.apimachinery.object import Object
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Kind
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 WIDTH = 76
 
 
-@click.command()
+@command()
 @click.argument("path")
 @click.option("--recursive", is_flag=True)
 @click.option("--api-version", default="")

@@ -10,11 +10,12 @@ import click
 
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.component_base.options import parse_duration
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.pods import container_of, pods_of
 from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1)
 @click.option("-l", "--selector", default="")
 @click.option("-c", "--container", default="")

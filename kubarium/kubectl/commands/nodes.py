@@ -9,13 +9,14 @@ import click
 
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.evictions import CannotDrain, Drain, DrainOptions
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
-@click.command()
+@command()
 @click.argument("names", nargs=-1)
 @click.option("-l", "--selector", default="")
 @dry.option
@@ -26,7 +27,7 @@ async def cordon(session: Session, names: tuple[str, ...], selector: str, dry_ru
         await _set_unschedulable(session, node, True, dry_run)
 
 
-@click.command()
+@command()
 @click.argument("names", nargs=-1)
 @click.option("-l", "--selector", default="")
 @dry.option
@@ -37,7 +38,7 @@ async def uncordon(session: Session, names: tuple[str, ...], selector: str, dry_
         await _set_unschedulable(session, node, False, dry_run)
 
 
-@click.command()
+@command()
 @click.argument("names", nargs=-1)
 @click.option("-l", "--selector", default="")
 @click.option("--ignore-daemonsets", is_flag=True)
@@ -66,7 +67,7 @@ async def drain(session: Session, names: tuple[str, ...], selector: str, **flags
         say(f"node/{name_of(node)} drained")
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("-l", "--selector", default="")
 @click.option("--all", "everything", is_flag=True)

@@ -11,13 +11,14 @@ from kubarium.api.core.pod import status
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client import streams
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.pods import pod_of
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
 DATA, FAILURE = 0, 1  # the two channels of the one port of a connection
 
 
-@click.command("port-forward")
+@command("port-forward")
 @click.argument("pod")
 @click.argument("ports", nargs=-1, required=True)
 @click.option("--address", default="localhost")

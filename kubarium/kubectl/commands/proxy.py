@@ -12,6 +12,7 @@ import click
 
 from kubarium.client.rest import Client
 from kubarium.component_base.serving import App, Receive, Scope, Send, respond, serve
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.session import Session, say, with_session
 
 # Of this connection, not of the next one; and what we say ourselves.
@@ -26,7 +27,7 @@ NOT_PASSED_ON = {
 }
 
 
-@click.command()
+@command()
 @click.option("-p", "--port", default=8001)
 @click.option("--address", default="127.0.0.1")
 @click.option("--api-prefix", default="/")

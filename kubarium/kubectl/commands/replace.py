@@ -6,19 +6,21 @@ import click
 
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import name_of, namespace_of
+from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl import manifests
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.apply import place
 from kubarium.kubectl.commands.delete import until_gone
 from kubarium.kubectl.session import FIELD_MANAGER, Session, say, with_session
 
 
-@click.command()
+@command()
 @click.option("-f", "--filename", "files", multiple=True, required=True)
 @click.option("-R", "--recursive", is_flag=True)
 @click.option("--force", is_flag=True)
 @click.option("--grace-period", default=-1)
 @click.option("--subresource", default="")
-@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none")
+@dry.option
 @with_session
 async def replace(
     session: Session,
@@ -30,7 +32,6 @@ async def replace(
     dry_run: str,
 ) -> None:
     """Replace a resource by file name or stdin."""
-    suffix = "" if dry_run == "none" else f" ({dry_run} dry run)"
     for obj in manifests.read(files, recursive):
         kind = await session.names.of_object(obj)
         place(session, kind, obj)
@@ -49,4 +50,4 @@ async def replace(
             await resource.update(
                 obj, subresource=subresource, field_manager=FIELD_MANAGER, dry_run=dry_run == "server"
             )
-        say(f"{kind.full_name(name_of(obj))} replaced{suffix}")
+        say(f"{kind.full_name(name_of(obj))} {dry.told('replaced', dry_run)}")

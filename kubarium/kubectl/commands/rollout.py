@@ -14,6 +14,7 @@ from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.component_base.options import parse_duration
 from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl.commandline import group
 from kubarium.kubectl.describers import containers
 from kubarium.kubectl.describers.page import Page
 from kubarium.kubectl.names import Target
@@ -26,7 +27,7 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 HASH_LABEL = "pod-template-hash"
 
 
-@click.group()
+@group()
 def rollout() -> None:
     """Manage the rollout of a resource."""
 

@@ -8,11 +8,12 @@ import click
 
 from kubarium.apimachinery.object import Object
 from kubarium.kubectl import dry_run as dry
-from kubarium.kubectl.commands.create import make
+from kubarium.kubectl.commandline import command
+from kubarium.kubectl.commands.create import make, with_output
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--replicas", type=click.IntRange(min=0), required=True)
 @click.option("--current-replicas", type=int, default=-1)
@@ -34,7 +35,7 @@ async def scale(
         say(f"{target.kind.full_name(target.name)} {dry.told('scaled', dry_run)}")
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--min", "least", default=-1)
 @click.option("--max", "most", type=click.IntRange(min=1), required=True)
@@ -42,8 +43,7 @@ async def scale(
 @click.option("--memory", default="")
 @click.option("--cpu-percent", default=-1, help="Deprecated: --cpu")
 @click.option("--name", default="")
-@click.option("--dry-run", type=click.Choice(["none", "client", "server"]), default="none")
-@click.option("-o", "--output", default="")
+@with_output
 @with_session
 async def autoscale(session: Session, words: tuple[str, ...], **flags: Any) -> None:
     """Let a deployment, replica set or stateful set be scaled by what its pods use."""

@@ -7,13 +7,14 @@ import orjson
 import yaml
 
 from kubarium.apimachinery.object import name_of, namespace_of
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.printers import columns
 from kubarium.kubectl.session import Session, say, with_session
 
 CLIENT_VERSION = "v1.36.0+kubarium"
 
 
-@click.command("cluster-info")
+@command("cluster-info")
 @with_session
 async def cluster_info(session: Session) -> None:
     """Display addresses of the control plane and services."""
@@ -30,7 +31,7 @@ async def cluster_info(session: Session) -> None:
         say(f"{title} is running at {server}{path}")
 
 
-@click.command()
+@command()
 @click.option("--client", "client_only", is_flag=True)
 @click.option("-o", "--output", default="", type=click.Choice(["", "json", "yaml"]))
 @with_session
@@ -49,7 +50,7 @@ async def version(session: Session, client_only: bool, output: str) -> None:
             say(f"Server Version: {found['serverVersion']['gitVersion']}")
 
 
-@click.command("api-resources")
+@command("api-resources")
 @click.option("--api-group", default=None)
 @click.option("--namespaced", default=None, type=bool)
 @click.option("--verbs", default="")
@@ -92,7 +93,7 @@ async def api_resources(
     say(columns(heads[:count], rows, not no_headers))
 
 
-@click.command("api-versions")
+@command("api-versions")
 @with_session
 async def api_versions(session: Session) -> None:
     """Print the supported API versions on the server, in the form of "group/version"."""

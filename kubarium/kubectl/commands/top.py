@@ -13,6 +13,7 @@ import click
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of, namespace_of, status_of
+from kubarium.kubectl.commandline import group
 from kubarium.kubectl.printers import columns
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
@@ -22,7 +23,7 @@ MEBI = 1024 * 1024
 Usage = tuple[int, int]  # milli cores, bytes
 
 
-@click.group()
+@group()
 def top() -> None:
     """Display resource (CPU/memory) usage."""
 

@@ -12,11 +12,12 @@ from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.component_base.options import parse_duration
 from kubarium.kubectl import jsonpath
+from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Kind
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
 
-@click.command()
+@command()
 @click.argument("words", nargs=-1, required=True)
 @click.option("--for", "condition", required=True)
 @click.option("-l", "--selector", default="")

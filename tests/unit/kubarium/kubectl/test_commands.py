@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from kubarium.apimachinery.errors import StatusError
-from kubarium.kubectl.__main__ import cli, refusal
+from kubarium.kubectl.__main__ import cli
 from kubarium.kubectl.commands import (
     change,
     cp,
@@ -31,6 +31,7 @@ from kubarium.kubectl.commands import (
 from kubarium.kubectl.commands.proxy import Gate
 from kubarium.kubectl.evictions import DrainOptions, judge
 from kubarium.kubectl.printers import document
+from kubarium.kubectl.refusals import refusal
 from kubarium.kubectl.session import CommandFailed
 
 
