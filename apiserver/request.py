@@ -78,6 +78,7 @@ class RequestContext:
     audit_annotations: dict[str, str] = field(default_factory=dict)
     on_object: Callable[[Object], None] | None = None  # to be called with the decoded body: it is audited
     deadline: asyncio.Event | None = None
+    waited: float = 0.0  # seconds in queues and for webhooks: what others took
     begun: Callable[[], None] = lambda: None  # to be called when a watch has told what is there
 
     def warn(self, text: str) -> None:

@@ -34,6 +34,22 @@ WEBHOOKS = Timings(
     _OF_ONE,
     (*_BUCKETS, 10, 25),
 )
+WEBHOOK_REQUESTS = Counts(
+    "apiserver_admission_webhook_request_total",
+    "Admission webhook request total, identified by name and broken out for each admission type (validating or "
+    "mutating) and operation. Additional labels specify whether the request was rejected or not and an HTTP status "
+    "code. Codes greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
+    ("name", "type", "operation", "code", "rejected"),
+)
+WEBHOOK_REFUSALS = Counts(
+    "apiserver_admission_webhook_rejection_count",
+    "Admission webhook rejection count, identified by name and broken out for each admission type (validating or "
+    "admit) and operation. Additional labels specify an error type (calling_webhook_error or apiserver_internal_error "
+    "if an error occurred; no_error otherwise) and optionally a non-zero rejection code if the webhook rejects the "
+    "request with an HTTP status code (honored by the apiserver when the code is greater or equal to 400). Codes "
+    "greater than 600 are truncated to 600, to keep the metrics cardinality bounded.",
+    ("name", "type", "operation", "error_type", "rejection_code"),
+)
 COMPILED = Timings(
     "apiserver_cel_compilation_duration_seconds", "CEL compilation time in seconds.", (), DEFAULT
 )

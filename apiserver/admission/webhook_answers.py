@@ -15,7 +15,11 @@ from kubarium.apimachinery.object import Object
 
 
 class CallFailed(Exception):
-    """The webhook could not be asked, or what it said makes no sense."""
+    """The webhook could not be asked, or what it said makes no sense; `code` is what its server said, if it did."""
+
+    def __init__(self, text: str, code: int = 503) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 _FAILED = "failed to call webhook: "
@@ -36,7 +40,7 @@ _OWN_WORDS = (403, 406, 415)
 def decoded(status: int, content_type: str, content: bytes) -> Object:
     """The object of an answer. Raises CallFailed."""
     if not 200 <= status <= 206:
-        raise CallFailed(_FAILED + _refusal(status, content_type, content))
+        raise CallFailed(_FAILED + _refusal(status, content_type, content), status)
     if not content:
         shown = f"{status} and content type: {content_type}"
         raise CallFailed(f"{_FAILED}0-length response with status code: {shown}")

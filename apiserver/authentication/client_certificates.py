@@ -12,9 +12,25 @@ from apiserver.request import User
 from kubarium.api.authentication import users
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.issuers import Issuers
+from kubarium.component_base.metrics import Timings
 
 _UID = "1.3.6.1.4.1.57683.2"  # the name attribute in which Kubernetes keeps a user's uid
 _MAX_CONNECTIONS = 10_000  # certificates remembered
+_HOUR, _DAY = 3600, 86400
+_LEFT = Timings(
+    "apiserver_client_certificate_expiration_seconds",
+    "Distribution of the remaining lifetime on the certificate used to authenticate a request.",
+    (),
+    (
+        0,
+        1800,
+        _HOUR,
+        2 * _HOUR,
+        6 * _HOUR,
+        12 * _HOUR,
+        *(days * _DAY for days in (1, 2, 4, 7, 30, 90, 180, 360)),
+    ),
+)
 
 
 class ClientCertificates:
@@ -34,7 +50,9 @@ class ClientCertificates:
         known = self._known.get(id(certificate))
         if known is None or known[0] is not certificate:
             known = self._remember(certificate, credentials.client_certificate_der)
-        return known[1] if self._clock.now().timestamp() < known[2] else None
+        left = known[2] - self._clock.now().timestamp()
+        _LEFT.observe((), left)
+        return known[1] if left > 0 else None
 
     def _remember(
         self, certificate: Mapping[str, Any], der: bytes | None

@@ -30,6 +30,7 @@ from kubarium.client.lean_aiohttp import aiohttp
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.metrics import Counts, Readings
 from kubarium.component_base.serving import Receive, Scope, Send
 from kubarium.component_base.tunnel import open_tunnel
 
@@ -41,6 +42,18 @@ SLICE_SERVICE = "kubernetes.io/service-name"
 CHECK_SECONDS = 30.0
 SOON_SECONDS = 2.0  # while it is not available
 AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
+_LOST = Counts(
+    "aggregator_unavailable_apiservice_total",
+    "Counter of APIServices which are marked as unavailable broken down by APIService name and reason.",
+    ("name", "reason"),
+)
+_unavailable: dict[str, bool] = {}
+Readings(
+    "aggregator_unavailable_apiservice",
+    "Gauge of APIServices which are marked as unavailable broken down by APIService name.",
+    ("name",),
+    lambda: [((name,), float(lost)) for name, lost in _unavailable.items()],
+)
 _IDENTITY = (b"x-remote-user", b"x-remote-uid", b"x-remote-group", b"x-remote-extra-")
 
 
@@ -141,6 +154,7 @@ class Aggregation(Controller):
         local = version in self._catalog.groups().get(group, ())
         api_service = self._api_services.lister.get(key)
         if api_service is None:
+            _unavailable.pop(key.name, None)
             await self._forget(group, version)
             if local:
                 await self._make_local(group, version)
@@ -249,6 +263,10 @@ class Aggregation(Controller):
         return known.clients[mark]
 
     async def _report(self, api_service: Object, status: str, reason: str, message: str) -> None:
+        name, lost = name_of(api_service), status != "True"
+        if lost and conditions.is_true(api_service, "Available"):
+            _LOST.add((name, reason))
+        _unavailable[name] = lost
         changed = copy(api_service)
         found = changed.setdefault("status", {}).setdefault("conditions", [])
         condition = {"type": "Available", "status": status, "reason": reason, "message": message}
@@ -257,7 +275,7 @@ class Aggregation(Controller):
             try:
                 await self.client.resource(API_VERSION, PLURAL).update_status(changed)
             except errors.NotFound:
-                log.debug("%s is gone already", name_of(api_service))
+                log.debug("%s is gone already", name)
 
     def _lost(self, group: str, version: str, problem: str) -> None:
         known = self._known.get((group, version))

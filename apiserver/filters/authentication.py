@@ -6,9 +6,10 @@ import base64
 
 from apiserver.authentication.authenticator import Authenticator, Credentials
 from apiserver.filters.audit import AuditLog, refused
-from apiserver.request import CONTEXT, RequestContext, User
+from apiserver.request import ANONYMOUS, CONTEXT, RequestContext, User
 from kubarium.apimachinery import errors
 from kubarium.component_base import logging
+from kubarium.component_base.metrics import Counts
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
 log = logging.get(__name__)
@@ -17,6 +18,14 @@ USER = "kubarium.user"
 """The scope key under which a caller in this process (`client/loopback.py`) says who it is."""
 
 _SUBPROTOCOL_TOKEN = "base64url.bearer.authorization.k8s.io."
+_USERS = Counts(
+    "authenticated_user_requests", "Counter of authenticated requests broken out by username.", ("username",)
+)
+_ATTEMPTS = Counts("authentication_attempts", "Counter of authenticated attempts.", ("result",))
+_RECOGNISED = _ATTEMPTS.of(("success",))
+_SHOWN_USERS = frozenset({
+    "admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default",
+})  # fmt: skip
 _SECRET_HEADERS = frozenset({b"authorization"})
 
 
@@ -41,15 +50,26 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _recognised(self, scope: Scope, credentials: Credentials) -> User:
+        known: User | None = ANONYMOUS  # as long as nobody has said otherwise
         try:
             known = await self._authenticator.authenticate(credentials)
             if known is None:
                 raise errors.Unauthorized()
         except errors.Unauthorized:
+            _ATTEMPTS.add(("failure" if known is None else "error",))
             if self._audit is not None:
                 await refused(self._audit, scope, _attempted(credentials))
             raise
+        _RECOGNISED.value += 1
+        _USERS.add((_sort_of(known.name),))
         return known
+
+
+def _sort_of(name: str) -> str:
+    """A user's name as metrics may show it."""
+    if name in _SHOWN_USERS:
+        return name
+    return "email_id" if "@" in name else "other"
 
 
 def _attempted(credentials: Credentials) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from apiserver.filters.metrics import terminated
 from apiserver.filters.read_request_info import is_long_running
 from apiserver.request import CONTEXT, RequestContext, first
 from kubarium.apimachinery import errors
@@ -52,6 +53,7 @@ class Deadline:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
             if limit.caused_this():
+                terminated(context.info, errors.Timeout.code)
                 raise errors.Timeout(TOO_LATE, {}) from None
             raise
         finally:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from apiserver.filters.metrics import terminated
 from apiserver.filters.priority_levels import Place, PriorityLevels
 from apiserver.filters.read_request_info import HEADERS, is_long_running
+from apiserver.filters.retry_after import RetryAfter
 from apiserver.filters.seats import Level, Ticket
 from apiserver.request import CONTEXT, RequestContext
 from kubarium.apimachinery import errors
 from kubarium.component_base.metrics import Counts, Labels, Readings, Timings
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
-RETRY_SECONDS = 1
 _WHERE = ("flow_schema", "priority_level")
+_BUCKETS = (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)
 _DISPATCHED = Counts(
     "apiserver_flowcontrol_dispatched_requests_total",
     "Number of requests executed by API Priority and Fairness subsystem",
@@ -29,7 +31,14 @@ _WAITS = Timings(
     "apiserver_flowcontrol_request_wait_duration_seconds",
     "Length of time a request spent waiting in its queue",
     ("execute", *_WHERE),
-    (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
+    _BUCKETS,
+)
+_SECONDS = Timings(
+    "apiserver_flowcontrol_request_execution_seconds",
+    "Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request execution in the API Priority "
+    "and Fairness subsystem",
+    (*_WHERE, "type"),
+    _BUCKETS,
 )
 _EXECUTING = Readings(
     "apiserver_flowcontrol_current_executing_requests",
@@ -47,6 +56,21 @@ _IN_QUEUE = Readings(
     "apiserver_flowcontrol_current_inqueue_requests",
     "Number of requests currently pending in queues of the API Priority and Fairness subsystem",
     _WHERE,
+)
+_SEATS_IN_QUEUE = Readings(
+    "apiserver_flowcontrol_current_inqueue_seats",
+    "Number of seats currently pending in queues of the API Priority and Fairness subsystem",
+    _WHERE,
+)
+_SEATS_LEAST = Readings(
+    "apiserver_flowcontrol_lower_limit_seats",
+    "Configured lower bound on number of execution seats available to each priority level",
+    ("priority_level",),
+)
+_SEATS_MOST = Readings(
+    "apiserver_flowcontrol_upper_limit_seats",
+    "Configured upper bound on number of execution seats available to each priority level",
+    ("priority_level",),
 )
 _SEATS_NOMINAL = Readings(
     "apiserver_flowcontrol_nominal_limit_seats",
@@ -66,14 +90,15 @@ class Fairness:
     def __init__(self, app: App, levels: PriorityLevels) -> None:
         self._app = app
         self._levels = levels
-        _SEATS_NOMINAL.read = self._nominal
-        _SEATS_LIMIT.read = lambda: [((name,), float(level.seats)) for name, level in levels.levels.items()]
+        self._refusals: dict[str, RetryAfter] = {}  # by priority level
+        _SEATS_NOMINAL.read = lambda: _of_each(levels, lambda level: level.range.nominal)
+        _SEATS_LEAST.read = lambda: _of_each(levels, lambda level: level.range.least)
+        _SEATS_MOST.read = lambda: _of_each(levels, lambda level: level.range.most)
+        _SEATS_LIMIT.read = lambda: _of_each(levels, lambda level: level.seats)
         _EXECUTING.read = lambda: _summed(levels, lambda level: level.running, lambda ticket: 1)
         _SEATS_USED.read = lambda: _summed(levels, lambda level: level.running, lambda ticket: ticket.seats)
         _IN_QUEUE.read = lambda: _summed(levels, _waiting, lambda ticket: 1)
-
-    def _nominal(self) -> list[tuple[Labels, float]]:
-        return [((name,), float(level.range.nominal)) for name, level in self._levels.levels.items()]
+        _SEATS_IN_QUEUE.read = lambda: _summed(levels, _waiting, lambda ticket: ticket.seats)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: RequestContext = scope[CONTEXT]
@@ -93,12 +118,16 @@ class Fairness:
         reason = await level.enter(ticket)
         where = (place.schema, level.name)
         if not level.exempt:
-            _WAITS.observe(("false" if reason else "true", *where), time.perf_counter() - began)
+            waited = time.perf_counter() - began
+            context.waited += waited
+            _WAITS.observe(("false" if reason else "true", *where), waited)
         if reason:
             _REJECTED.add((*where, reason))
-            raise errors.NoRoom.after(RETRY_SECONDS)
+            terminated(context.info, errors.NoRoom.code)
+            refusals = self._refusals.setdefault(level.name, RetryAfter())
+            raise errors.NoRoom.after(refusals.refused(time.monotonic()))
         _DISPATCHED.add(where)
-        seat = _Seat(level, ticket)
+        seat = _Seat(level, ticket, (*where, "watch" if context.info.verb == "watch" else "regular"))
         context.begun = seat.leave
         try:
             await self._app(scope, receive, send)
@@ -109,10 +138,11 @@ class Fairness:
 class _Seat:
     """What a request has at its level until it leaves it, once."""
 
-    __slots__ = ("_level", "_taken", "_ticket")
+    __slots__ = ("_began", "_labels", "_level", "_taken", "_ticket")
 
-    def __init__(self, level: Level, ticket: Ticket) -> None:
-        self._level, self._ticket = level, ticket
+    def __init__(self, level: Level, ticket: Ticket, labels: Labels) -> None:
+        self._level, self._ticket, self._labels = level, ticket, labels
+        self._began = time.perf_counter()
         self._taken = True
 
     def leave(self) -> None:
@@ -120,10 +150,15 @@ class _Seat:
         if self._taken:
             self._taken = False
             self._level.leave(self._ticket)
+            _SECONDS.observe(self._labels, time.perf_counter() - self._began)
 
 
 def _waiting(level: Level) -> Iterable[Ticket]:
     return (ticket for queue in level.queues for ticket in queue.waiting)
+
+
+def _of_each(levels: PriorityLevels, number: Callable[[Level], int]) -> list[tuple[Labels, float]]:
+    return [((name,), float(number(level))) for name, level in levels.levels.items()]
 
 
 def _summed(

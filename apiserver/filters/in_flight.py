@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from apiserver.filters.metrics import terminated
 from apiserver.filters.read_request_info import is_long_running
 from apiserver.request import CONTEXT, RequestContext
 from kubarium.api.authentication import users
@@ -28,6 +29,7 @@ class InFlight:
             await self._app(scope, receive, send)
             return
         if self._active[reads] >= limit and users.MASTERS not in context.user.groups:
+            terminated(context.info, errors.NoRoom.code)
             raise errors.NoRoom.after(RETRY_SECONDS)
         self._active[reads] += 1
         try:

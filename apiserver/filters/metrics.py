@@ -12,7 +12,7 @@ from kubarium.component_base.metrics import Counts, Labels, Readings, Timings
 from kubarium.component_base.serving import App, Receive, Scope, Send
 
 _PLACE = ("verb", "group", "version", "resource", "subresource", "scope", "component")
-_BUCKETS = (
+BUCKETS = (
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 )  # fmt: skip
 _REQUESTS = Counts(
@@ -26,7 +26,19 @@ _DURATIONS = Timings(
     "Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, "
     "scope and component.",
     (*_PLACE, "dry_run"),
-    _BUCKETS,
+    BUCKETS,
+)
+_OWN_DURATIONS = Timings(
+    "apiserver_request_sli_duration_seconds",
+    "Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds "
+    "for each verb, group, version, resource, subresource, scope and component.",
+    _PLACE,
+    BUCKETS[2:],
+)
+_TERMINATIONS = Counts(
+    "apiserver_request_terminations_total",
+    "Number of requests which apiserver terminated in self-defense.",
+    (*_PLACE, "code"),
 )
 _SIZES = Timings(
     "apiserver_response_sizes",
@@ -109,7 +121,9 @@ class Metrics:
             _ACTIVE[kind] -= 1
             self._count(context, place, code)
             dry_run = "All" if context.dry_run else ""
-            _DURATIONS.observe((*place, dry_run), self._clock.monotonic() - began)
+            seconds = self._clock.monotonic() - began
+            _DURATIONS.observe((*place, dry_run), seconds)
+            _OWN_DURATIONS.observe(place, seconds - context.waited)
             if place[0] in _READING:
                 _SIZES.observe(place, size)
 
@@ -125,6 +139,11 @@ class Metrics:
                 str(code or 101),
             )
         )
+
+
+def terminated(info: RequestInfo, code: int) -> None:
+    """Count a request that is ended because there is too much to do or it takes too long."""
+    _TERMINATIONS.add((*place_of(info), str(code)))
 
 
 def place_of(info: RequestInfo) -> Labels:

@@ -15,8 +15,16 @@ from kubarium.apimachinery.object import Object, copy
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.metrics import Latest
 
 log = logging.get(__name__)
+
+_LEADS = Latest(
+    "leader_election_master_status",
+    "Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master. 'name' "
+    "is the string used to identify the lease. Please make sure to group by name.",
+    ("name",),
+)
 
 
 class LeadershipLost(Exception):
@@ -47,9 +55,11 @@ class LeaderElector:
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Wait for the lease, then run `lead` for as long as it is ours. Raises LeadershipLost."""
+        _LEADS.set((self._name,), 0.0)
         while not await self._try():
             await self._clock.sleep(self._period)
         log.info("became leader of %s as %s", self._name, self._identity)
+        _LEADS.set((self._name,), 1.0)
         leading = asyncio.ensure_future(lead())
         renewing = asyncio.ensure_future(self._renew_for_ever())
         try:
@@ -57,6 +67,7 @@ class LeaderElector:
             for task in done:
                 task.result()
         finally:
+            _LEADS.set((self._name,), 0.0)
             for task in (leading, renewing):
                 task.cancel()
             await asyncio.wait([leading, renewing])

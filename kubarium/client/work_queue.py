@@ -38,8 +38,6 @@ _BUCKETS = (
     0.1,
     1,
     10,
-    100,
-    1000,
 )
 _ADDS = Counts("workqueue_adds_total", "Total number of adds handled by workqueue", _NAME)
 _RETRIES = Counts("workqueue_retries_total", "Total number of retries handled by workqueue", _NAME)

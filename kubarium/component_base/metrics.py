@@ -77,6 +77,10 @@ class Counts(Collector):
         count = self._values.get(labels)
         return count.value if count is not None else 0.0
 
+    def describe(self) -> Iterable[Metric]:
+        """By the whole name: there may be a gauge of that name without `_total`."""
+        return [Metric(self._name, self._text, "unknown")]
+
     def collect(self) -> Iterable[Metric]:
         """As the registry wants it."""
         kind = CounterMetricFamily if self._name.endswith("_total") else _BareCounter
@@ -144,8 +148,9 @@ class Timings(Collector):
 
 
 def _shown(bound: float) -> str:
-    """A bound as Go writes it."""
-    return f"{bound:g}" if bound < 1e6 else f"{bound:.0e}"
+    """A bound as Go writes it: as short as it can be without becoming another one."""
+    shortest = repr(float(bound)).removesuffix(".0")
+    return f"{bound:.0e}" if bound >= 1e6 and float(f"{bound:.0e}") == bound else shortest
 
 
 Read = Callable[[], Iterable[tuple[Labels, float]]]

@@ -100,6 +100,7 @@ async def serve(
         "date_header": False,
         "proxy_headers": False,  # who is at the other end is not for the client to say
         "timeout_graceful_shutdown": 5,
+        # Upstream closes after 90 s, as its clients do. Over HTTP/1.1 a client could then speak just when we hang up.
         "timeout_keep_alive": 120,
     }
     if tls is not None:

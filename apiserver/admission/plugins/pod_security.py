@@ -16,11 +16,19 @@ from kubarium.apimachinery.field_path import METADATA, FieldError, invalid
 from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
+from kubarium.component_base.metrics import Counts
+from kubarium.component_base.version import VERSION
 
 _PREFIX = "pod-security.kubernetes.io/"
 _MAX_PODS = 3000  # looked at when a namespace becomes stricter
 _MODES = ("enforce", "audit", "warn")
 _VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]*)")
+_NEWEST_MINOR = int(VERSION.split(".")[1])
+_EVALUATIONS = Counts(
+    "pod_security_evaluations_total",
+    "Number of policy evaluations that occurred, not counting ignored or exempt requests.",
+    ("decision", "policy_level", "policy_version", "mode", "request_operation", "resource", "subresource"),
+)
 _TEMPLATES = frozenset(
     {("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"), ("apps", "statefulsets"),
      ("apps", "daemonsets"), ("batch", "jobs"), ("batch", "cronjobs"), ("", "podtemplates")}
@@ -83,6 +91,7 @@ class PodSecurity(AdmissionPlugin):
         level, version = _wanted(labels, "enforce")
         attributes.context.audit_annotations[_PREFIX + "enforce-policy"] = f"{level}:{version}"
         found = standards.violations(pod, level, version)
+        _count(attributes, level, version, "enforce", bool(found))
         if found:
             raise attributes.forbidden(f'violates PodSecurity "{level}:{version}": {", ".join(found)}')
 
@@ -91,6 +100,8 @@ class PodSecurity(AdmissionPlugin):
             level, version = _wanted(labels, mode)
             found = standards.violations(pod, level, version)
             text = f'would violate PodSecurity "{level}:{version}": {", ".join(found)}'
+            if found:
+                _count(attributes, level, version, mode, True)
             if found and mode == "warn":
                 attributes.context.warn(text)
             elif found:
@@ -146,6 +157,14 @@ class PodSecurity(AdmissionPlugin):
                 found.append(invalid((METADATA / "labels").key(f"{_PREFIX}{mode}-version"), version, text))
         if found:
             raise errors.Invalid.of("", "Namespace", name_of(attributes.new), found)
+
+
+def _count(attributes: Attributes, level: str, version: str, mode: str, denied: bool) -> None:
+    """Note what was found; allowed pods count only where they are judged in earnest, as upstream does it."""
+    known = version if version == "latest" or int(version[3:]) <= _NEWEST_MINOR else "future"
+    sort = "pod" if attributes.resource.resource == "pods" else "controller"
+    asked = attributes.operation.lower(), sort, attributes.subresource
+    _EVALUATIONS.add(("deny" if denied else "allow", level, known, mode, *asked))
 
 
 def _defaults(given: Object) -> dict[str, str]:

@@ -12,16 +12,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from apiserver.admission.expressions import Conditions, Decide, ExpressionFailed, Expressions, bindings_of
-from apiserver.admission.metrics import ADMIT, FAILED_OPEN, VALIDATE, WEBHOOKS
+from apiserver.admission.metrics import (
+    ADMIT,
+    FAILED_OPEN,
+    VALIDATE,
+    WEBHOOK_REFUSALS,
+    WEBHOOK_REQUESTS,
+    WEBHOOKS,
+)
 from apiserver.admission.namespaces import Namespaces
 from apiserver.admission.plugin import CONNECT, CREATE, DELETE, UPDATE, AdmissionPlugin, Attributes
 from apiserver.admission.webhook_answers import CallFailed
@@ -39,6 +47,7 @@ log = logging.get(__name__)
 API_VERSION = "admissionregistration.k8s.io/v1"
 _OPERATIONS = frozenset({CREATE, UPDATE, DELETE, CONNECT})
 _DEFAULT_TIMEOUT = 10
+_LARGEST_CODE = 600  # that metrics tell apart
 _SAFE = ("None", "NoneOnDryRun")
 
 
@@ -66,7 +75,7 @@ class _Webhooks(AdmissionPlugin):
 
     operations = _OPERATIONS
     plural = ""
-    step = ""
+    step = kind = ""  # and what the metrics call it
 
     def __init__(
         self,
@@ -129,19 +138,21 @@ class _Webhooks(AdmissionPlugin):
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
         request, review = await _review(call, attributes, self._client.convert)
         timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
-        began, response = time.perf_counter(), None
+        began = time.perf_counter()
         try:
             answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
             response = _response(answer, request, review)
         except CallFailed as error:
+            why = "" if call.fails_open else "calling_webhook_error"
+            self._measure(call, attributes, error.code, why, time.perf_counter() - began)
             self._unanswered(call, error)
             return None
-        finally:
-            refused = response is None or not response.get("allowed")
-            self._measure(call, attributes, refused, time.perf_counter() - began)
+        denied = None if response.get("allowed") else _denied(call.name, response.get("status") or {})
+        code, why = (200, "") if denied is None else (denied.code, "no_error")
+        self._measure(call, attributes, code, why, time.perf_counter() - began)
         self._note(call, attributes, response)
-        if not response.get("allowed"):
-            raise _denied(call.name, response.get("status") or {})
+        if denied is not None:
+            raise denied
         return response
 
     def _conditions_hold(self, call: Call, attributes: Attributes) -> bool:
@@ -155,13 +166,18 @@ class _Webhooks(AdmissionPlugin):
                 return False
             raise attributes.forbidden(str(error)) from None
 
-    def _measure(self, call: Call, attributes: Attributes, refused: bool, seconds: float) -> None:
-        rejected = "true" if refused else "false"
-        WEBHOOKS.observe((call.name, self.step, attributes.operation, rejected), seconds)
+    def _measure(self, call: Call, attributes: Attributes, code: int, why: str, seconds: float) -> None:
+        """Note what a webhook has answered; `why` says in a word what it was refused for, if it was."""
+        labels, rejected = (call.name, self.kind, attributes.operation), "true" if why else "false"
+        shown = str(min(code, _LARGEST_CODE))
+        WEBHOOKS.observe((*labels, rejected), seconds)
+        WEBHOOK_REQUESTS.add((*labels, shown, rejected))
+        if why:
+            WEBHOOK_REFUSALS.add((*labels, why, shown))
 
     def _unanswered(self, call: Call, error: CallFailed) -> None:
         if call.fails_open:
-            FAILED_OPEN.add((call.name, "mutating" if self.step == ADMIT else "validating"))
+            FAILED_OPEN.add((call.name, self.kind))
             log.warning("Failed calling webhook, failing open %s: %s", call.name, error)
             return
         raise errors.InternalError.because(f'failed calling webhook "{call.name}": {error}')
@@ -179,7 +195,7 @@ class MutatingAdmissionWebhook(_Webhooks):
 
     name = "MutatingAdmissionWebhook"
     plural = "mutatingwebhookconfigurations"
-    step = ADMIT
+    step = kind = ADMIT
 
     async def admit(self, attributes: Attributes) -> None:
         """Ask each, apply its patch; a second time only those that want to see what others changed since."""
@@ -187,7 +203,8 @@ class MutatingAdmissionWebhook(_Webhooks):
         async for call in self.calls(attributes):
             if call.uid in seen and not _must_see_again(call, seen[call.uid], attributes):
                 continue
-            response = await self.ask(call, attributes)
+            with _waiting(attributes):
+                response = await self.ask(call, attributes)
             if response is not None and response.get("patch"):
                 await _apply(call, attributes, response, self._client.convert)
             seen[call.uid] = _digest(attributes.obj)
@@ -198,19 +215,30 @@ class ValidatingAdmissionWebhook(_Webhooks):
 
     name = "ValidatingAdmissionWebhook"
     plural = "validatingwebhookconfigurations"
-    step = VALIDATE
+    step, kind = VALIDATE, "validating"
 
     async def validate(self, attributes: Attributes) -> None:
         """Ask all; the first refusal in their order is the answer."""
         calls = [call async for call in self.calls(attributes)]
         if not calls:
             return
-        answers = await asyncio.gather(
-            *(self.ask(call, attributes) for call in calls), return_exceptions=True
-        )
+        with _waiting(attributes):
+            answers = await asyncio.gather(
+                *(self.ask(call, attributes) for call in calls), return_exceptions=True
+            )
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+
+
+@contextlib.contextmanager
+def _waiting(attributes: Attributes) -> Iterator[None]:
+    """What the request waits for here is not this server's time."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        attributes.context.waited += time.perf_counter() - began
 
 
 def _must_see_again(call: Call, last: bytes, attributes: Attributes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -152,6 +153,12 @@ async def test_a_validating_webhook_refuses_in_its_own_words(
     with pytest.raises(errors.StatusError, match="denied the request without explanation") as refused:
         await create(client, namespace)
     assert refused.value.code == 400
+    for code in ("400", "403"):
+        labels = f'operation="CREATE",rejection_code="{code}",type="validating"'
+        assert re.search(
+            rf'apiserver_admission_webhook_rejection_count{{error_type="no_error",name="hook-.*",{labels}}}',
+            await client.request("GET", "/metrics"),
+        )
 
 
 async def test_a_webhook_that_does_not_answer(

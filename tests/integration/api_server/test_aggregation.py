@@ -137,6 +137,8 @@ async def test_a_group_behind_our_door(api_server: ApiServer, client: Client, ex
     try:
         missing = await available(client, "False")
         assert missing["message"] == 'service/numbers in "default" is not present'
+        measured = await client.request("GET", "/metrics")
+        assert f'aggregator_unavailable_apiservice{{name="v1.{GROUP}"}} 1.0' in measured
         with pytest.raises(errors.ServiceUnavailable):
             await client.request("GET", f"/apis/{GROUP}/v1/namespaces/default/numbers/one")
         await client.resource("v1", "services").create(service, "default")

@@ -15,6 +15,7 @@ from kubarium.client.rest import Client
 
 PLACE = "component group resource scope subresource verb version"
 EXPECTED = {
+    "aggregator_unavailable_apiservice": ("gauge", "name"),
     "apiserver_admission_controller_admission_duration_seconds": (
         "histogram",
         "name operation rejected type",
@@ -22,6 +23,7 @@ EXPECTED = {
     "apiserver_admission_step_admission_duration_seconds": ("histogram", "operation rejected type"),
     "apiserver_admission_webhook_admission_duration_seconds": ("histogram", ""),
     "apiserver_cache_list": ("counter", "group index resource"),
+    "apiserver_client_certificate_expiration_seconds": ("histogram", ""),
     "apiserver_cel_compilation_duration_seconds": ("histogram", ""),
     "apiserver_cel_evaluation_duration_seconds": ("histogram", ""),
     "apiserver_current_inflight_requests": ("gauge", "request_kind"),
@@ -31,9 +33,12 @@ EXPECTED = {
     "apiserver_flowcontrol_nominal_limit_seats": ("gauge", "priority_level"),
     "apiserver_flowcontrol_rejected_requests": ("counter", ""),
     "apiserver_flowcontrol_request_wait_duration_seconds": ("histogram", ""),
+    "apiserver_flowcontrol_request_execution_seconds": ("histogram", "flow_schema priority_level type"),
+    "apiserver_flowcontrol_upper_limit_seats": ("gauge", "priority_level"),
     "apiserver_longrunning_requests": ("gauge", PLACE),
     "apiserver_request": ("counter", f"code dry_run system_client {PLACE}"),
     "apiserver_request_duration_seconds": ("histogram", f"dry_run {PLACE}"),
+    "apiserver_request_sli_duration_seconds": ("histogram", PLACE),
     "apiserver_requested_deprecated_apis": ("gauge", "group removed_release resource subresource version"),
     "apiserver_resource_objects": ("gauge", "group resource"),
     "apiserver_response_sizes": ("histogram", PLACE),
@@ -44,6 +49,8 @@ EXPECTED = {
     "apiserver_validation_declarative_validation_panic": ("counter", ""),
     "apiserver_watch_events": ("counter", "group resource version"),
     "apiserver_watch_list_duration_seconds": ("histogram", "group resource scope version"),
+    "authenticated_user_requests": ("counter", "username"),
+    "authentication_attempts": ("counter", "result"),
     "disabled_metrics": ("counter", ""),
     "etcd_request_duration_seconds": ("histogram", "group operation resource"),
     "etcd_requests": ("counter", "group operation resource"),

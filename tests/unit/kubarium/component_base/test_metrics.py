@@ -38,6 +38,15 @@ def test_a_counter_may_have_any_name() -> None:
     assert shown(registry) == ["# TYPE evictions counter", 'evictions{why="memory"} 1.0']
 
 
+def test_a_counter_may_be_called_like_a_gauge() -> None:
+    registry = CollectorRegistry()
+    Readings("lost", "Who is lost.", (), lambda: [((), 1.0)], registry)
+    Counts("lost_total", "How often somebody was.", (), registry).add()
+    assert shown(registry) == [
+        "# TYPE lost gauge", "lost 1.0", "# TYPE lost_total counter", "lost_total 1.0",
+    ]  # fmt: skip
+
+
 def test_timings() -> None:
     registry = CollectorRegistry()
     timings = Timings("wait_seconds", "Waits.", ("sort",), (0.5, 1, 1000000), registry)
@@ -52,6 +61,11 @@ def test_timings() -> None:
         'wait_seconds_count{sort="a"} 4.0',
         'wait_seconds_sum{sort="a"} 2.0000031e+06',
     ]
+    small = Timings("small", "Small.", (), (9.999999999999999e-06, 0.001), CollectorRegistry())
+    small.observe((), 0.0005)
+    (family,) = small.collect()
+    bounds = [sample.labels["le"] for sample in family.samples if "le" in sample.labels]
+    assert bounds == ["9.999999999999999e-06", "0.001", "+Inf"]  # as Go writes them
 
 
 def test_readings() -> None:
