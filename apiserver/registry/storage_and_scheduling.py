@@ -10,6 +10,7 @@ from apiserver.request import RequestContext
 from kubarium.api.admissionregistration import defaults as admission
 from kubarium.api.admissionregistration import validation as judging
 from kubarium.api.flowcontrol import priority
+from kubarium.api.flowcontrol import validation as flow_control
 from kubarium.api.node import runtime_class
 from kubarium.api.resource import resource_claim_validation as claims
 from kubarium.api.resource import resource_slice
@@ -141,14 +142,16 @@ FLOW_SCHEMA = Strategy(
     status_keeps=METADATA_OF_THE_WISH,
     allow_unconditional_update=False,
     defaults=priority.default_flow_schema,
-    validate=priority.validate_flow_schema,
-    validate_update=lambda new, old: priority.validate_flow_schema(new),
+    validate=flow_control.validate_flow_schema,
+    validate_update=lambda new, old: flow_control.validate_flow_schema(new),
+    validate_status_update=lambda new, old: flow_control.validate_conditions(new),
 )
 PRIORITY_LEVEL = Strategy(
     has_generation=True,
     status_keeps=METADATA_OF_THE_WISH,
     allow_unconditional_update=False,
     defaults=priority.default_priority_level,
-    validate=priority.validate_priority_level,
-    validate_update=lambda new, old: priority.validate_priority_level(new),
+    validate=flow_control.validate_priority_level,
+    validate_update=lambda new, old: flow_control.validate_priority_level(new),
+    validate_status_update=lambda new, old: flow_control.validate_conditions(new),
 )

@@ -1,4 +1,4 @@
-"""FlowSchemas and PriorityLevelConfigurations: the questions asked of them, and their rules.
+"""FlowSchemas and PriorityLevelConfigurations: the questions asked of them. Their rules are in `validation.py`.
 
 Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubarium.api.authentication import users
-from kubarium.apimachinery.field_path import SPEC, FieldError, invalid, not_supported, required
 from kubarium.apimachinery.object import Object, spec_of
 
 ALL = "*"
@@ -140,61 +139,8 @@ def default_priority_level(level: Object) -> None:
     limited.setdefault("nominalConcurrencyShares", DEFAULT_SHARES)
     limited.setdefault("lendablePercent", DEFAULT_LENDABLE)
     response = limited.get("limitResponse") or {}
-    if response.get("type") == "Queue":
-        queuing = response.setdefault("queuing", {})
+    queuing = response.get("queuing")
+    if queuing is not None:
         for name, value in (("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)):
             if not queuing.get(name):
                 queuing[name] = value
-
-
-def validate_flow_schema(schema: Object) -> list[FieldError]:
-    """A schema needs a level and sensible numbers."""
-    spec, found = spec_of(schema), []
-    precedence = spec.get("matchingPrecedence") or 0
-    path = SPEC / "matchingPrecedence"
-    if not 1 <= precedence <= 10_000:
-        found.append(invalid(path, precedence, "must be a value between 1 and 10000, inclusive"))
-    if not level_of(schema):
-        path = SPEC / "priorityLevelConfiguration" / "name"
-        found.append(required(path, "must reference a priority level"))
-    kind = distinguisher_of(schema)
-    if spec.get("distinguisherMethod") and kind not in ("ByNamespace", "ByUser"):
-        found.append(not_supported(SPEC / "distinguisherMethod" / "type", kind, ["ByNamespace", "ByUser"]))
-    for index, rule in enumerate(rules_of(schema)):
-        at = SPEC / "rules" % index
-        if not rule.get("subjects"):
-            found.append(required(at / "subjects", "subjects must contain at least one value"))
-        if not rule.get("resourceRules") and not rule.get("nonResourceRules"):
-            found.append(
-                required(at, "at least one of resourceRules and nonResourceRules has to be non-empty")
-            )
-    return found
-
-
-def validate_priority_level(level: Object) -> list[FieldError]:
-    """Limited levels say how, exempt levels do not."""
-    spec, found = spec_of(level), []
-    match spec.get("type"):
-        case "Exempt":
-            if spec.get("limited"):
-                text = "must be nil if the type is not Limited"
-                found.append(FieldError("FieldValueForbidden", SPEC / "limited", f"Forbidden: {text}"))
-        case "Limited":
-            if not spec.get("limited"):
-                found.append(required(SPEC / "limited", "must not be empty when type is Limited"))
-            else:
-                found += _validate_limited(spec["limited"])
-        case kind:
-            found.append(not_supported(SPEC / "type", kind or "", ["Exempt", "Limited"]))
-    return found
-
-
-def _validate_limited(limited: Object) -> list[FieldError]:
-    at, found = SPEC / "limited", []
-    if (limited.get("nominalConcurrencyShares") or 0) < 0:
-        text = "must be a non-negative integer"
-        found.append(invalid(at / "nominalConcurrencyShares", limited["nominalConcurrencyShares"], text))
-    kind = (limited.get("limitResponse") or {}).get("type")
-    if kind not in ("Queue", "Reject"):
-        found.append(not_supported(at / "limitResponse" / "type", kind or "", ["Queue", "Reject"]))
-    return found

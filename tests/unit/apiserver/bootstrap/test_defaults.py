@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from apiserver.bootstrap import defaults, roles
-from kubarium.api.flowcontrol import priority
+from kubarium.api.flowcontrol import validation as flow_control
 from kubarium.api.rbac import roles as rbac
 from kubarium.apimachinery.object import copy
 
@@ -26,8 +26,10 @@ def test_every_default_object_is_valid() -> None:
         assert rbac.validate_binding(binding) == []
         assert binding["roleRef"]["name"] in names
     flow = defaults.load()
-    assert [e for obj in defaults.flow_schemas(flow) for e in priority.validate_flow_schema(obj)] == []
-    assert [e for obj in defaults.priority_levels(flow) for e in priority.validate_priority_level(obj)] == []
+    assert [e for obj in defaults.flow_schemas(flow) for e in flow_control.validate_flow_schema(obj)] == []
+    assert [
+        e for obj in defaults.priority_levels(flow) for e in flow_control.validate_priority_level(obj)
+    ] == []
 
 
 def test_what_an_administrator_added_stays() -> None:
