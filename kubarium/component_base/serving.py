@@ -46,9 +46,6 @@ class TLS:
     by_name: tuple[str, ...] = ()  # more key pairs: `cert,key` or `cert,key:domain,*.domain`
 
 
-_COPIED = 64 * 1024  # bytes up to which it is cheaper to copy a body than to encrypt its head by itself
-
-
 async def respond(send: Send, status: int, content_type: str, body: bytes) -> None:
     """Send one complete answer."""
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
@@ -183,6 +180,7 @@ class IdentifyingProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_longer()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # a broken connection would be kept until it had been idle for long
 
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
@@ -264,10 +262,7 @@ class _Joined:
 
     def _flush(self, data: bytes) -> None:
         head, self._head, self._cycle = self._head, b"", None
-        if len(data) < _COPIED:
-            self._transport.write(head + data)
-        else:
-            self._transport.writelines((head, data))
+        self._transport.write(head + data)
 
 
 class EmbeddedServer(uvicorn.Server):

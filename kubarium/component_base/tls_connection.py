@@ -32,6 +32,7 @@ HIGH_WATER = 512 * 1024  # bytes that may wait for a slow client before the prot
 _PLAIN = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")  # how somebody begins who does not know of TLS
 _TOLD = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 _RECORD = 256 * 1024  # bytes to decrypt in one go; a record of TLS has at most 16 KiB
+_PART = 256 * 1024  # bytes to encrypt in one go: OpenSSL's buffer stays as large as it was once
 
 
 class TLSConnection(asyncio.Protocol, asyncio.Transport):
@@ -147,21 +148,18 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
         """Encrypt and send; what the socket does not take now goes out when it does."""
         if not self._open or not data:
             return
+        whole = data if len(data) <= _PART else memoryview(data)
         try:
-            self._session.write(data)
+            for begin in range(0, len(data), _PART):
+                self._session.write(whole[begin : begin + _PART])
+                self._flush()
         except ssl.SSLError as error:
             log.debug("TLS with %s: %s", _address(self._lower), error)
             self.abort()
-            return
-        self._flush()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Encrypt some pieces and send them in one go."""
-        if self._open:
-            for data in list_of_data:
-                if data:
-                    self._session.write(data)
-            self._flush()
+        """Encrypt and send some pieces as one."""
+        self.write(b"".join(list_of_data))
 
     def _flush(self) -> None:
         sealed = self._outgoing.read()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,9 +26,6 @@ class Wire(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.pieces.append(bytes(data))
-
-    def writelines(self, parts: Any) -> None:
-        self.pieces.append(b"".join(parts))
 
     def is_closing(self) -> bool:
         return self.closed
@@ -154,3 +153,17 @@ async def test_whoever_has_said_what_it_wants_is_not_hurried(monkeypatch: pytest
         await asyncio.gather(*state.tasks)
     protocol.connection_lost(None)
     assert wire.pieces[-1].endswith(b"slow")
+
+
+async def test_a_broken_connection_is_forgotten_at_once() -> None:
+    """It holds what TLS needed for the largest answer: nobody waits until it would have been idle for too long."""
+    protocol, state = protocol_of(answer)
+    protocol.connection_made(Wire())
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    while state.tasks:
+        await asyncio.gather(*state.tasks)
+    protocol.connection_lost(ConnectionResetError())
+    seen = weakref.ref(protocol)
+    del protocol
+    gc.collect()
+    assert seen() is None
