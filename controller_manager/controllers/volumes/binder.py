@@ -99,8 +99,8 @@ class PersistentVolumeBinder(Controller):
 
     def _of_class(self, storage_class: Object) -> Iterable[ObjectKey]:
         """Claims that waited for it, and those for which it may be the default."""
-        names = ("", name_of(storage_class))
-        return [key_of(one) for one in self._waiting() if class_of(one) in names]
+        name, names_class = name_of(storage_class), persistent_volume_claim.names_class
+        return [key_of(one) for one in self._waiting() if class_of(one) == name or not names_class(one)]
 
     def _waiting(self) -> Iterable[Object]:
         return (one for one in self.claims.list() if BIND_COMPLETED not in annotations_of(one))
