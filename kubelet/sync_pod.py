@@ -30,6 +30,7 @@ from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.resizing import Resizes
 from kubelet.runtime import plan
 from kubelet.runtime.inputs import Recorder
+from kubelet.runtime.interface import ContainerRuntimeError, rpc_text
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.state import PodState
 from kubelet.status import generate
@@ -235,7 +236,12 @@ class PodSyncer:
         if status_of(pod):
             self._report(pod, state)  # 1
         self._probes.stop_deciding(uid_of(pod))  # 2
-        await self._runtime.kill_pod(pod, state, grace)  # 3
+        try:
+            await self._runtime.kill_pod(pod, state, grace)  # 3
+        except ContainerRuntimeError as error:
+            text = f"error killing pod: {rpc_text(error)}"
+            self._recorder.event(pod, "Warning", "FailedKillPod", text)
+            raise
         state = await self._runtime.state(uid_of(pod))  # 4
         if state.is_running:
             raise NotReadyYet("containers of the pod still run")

@@ -10,7 +10,7 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet import metrics
 from kubelet.runtime.inputs import Recorder
-from kubelet.runtime.interface import ContainerRuntimeError, Image, Runtime
+from kubelet.runtime.interface import ContainerRuntimeError, Image, Runtime, rpc_text
 
 log = logging.get(__name__)
 
@@ -51,13 +51,18 @@ class ImageGarbage:
 
     async def run(self) -> None:
         """Look every five minutes."""
+        failed = False
         while True:
             try:
                 await self.look()
                 await self.free_old()
                 await self.free_if_full()
+                failed = False
             except ContainerRuntimeError as error:
                 log.info("images not looked after: %s", error)
+                if failed:  # once may be the runtime's start
+                    self._recorder.event(self._node(), "Warning", "ImageGCFailed", rpc_text(error))
+                failed = True
             except Exception:
                 log.exception("images not looked after")
             await self._clock.sleep(PERIOD)

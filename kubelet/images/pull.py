@@ -11,6 +11,7 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.options import format_duration
 from kubelet import metrics
 from kubelet.images import keyring, names
 from kubelet.images.keyring import Login
@@ -162,7 +163,7 @@ class ImagePuller:
             pod,
             "Normal",
             "Pulled",
-            f'Successfully pulled image "{shown}" in {total - waited:.3g}s ({total:.3g}s including waiting). '
+            f'Successfully pulled image "{shown}" in {_shown(total - waited)} ({_shown(total)} including waiting). '
             f"Image size: {size} bytes.",
             field_path=path,
         )
@@ -180,7 +181,6 @@ class ImagePuller:
         self._recorder.event(
             pod, "Warning", "Failed", f'Failed to pull image "{shown}": {text}', field_path=path
         )
-        self._recorder.event(pod, "Warning", "Failed", f"Error: {reason}", field_path=path)
         raise StartError(reason, text) from error
 
     async def _try_each(self, pod: Object, name: str, sandbox: SandboxConfig) -> str:
@@ -246,6 +246,10 @@ class PullErrors(ContainerRuntimeError):
 
     def __init__(self, failures: list[ContainerRuntimeError]) -> None:
         super().__init__(f"[{', '.join(rpc_text(failure) for failure in failures)}]")
+
+
+def _shown(seconds: float) -> str:
+    return format_duration(int(seconds * 1000) / 1000)
 
 
 def _explained(error: ContainerRuntimeError) -> tuple[str, str]:

@@ -12,11 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubarium.apimachinery.object import Object, namespace_of, spec_of
+from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 
 MAX_SERVERS = 3
 MAX_SEARCHES = 32
+MAX_SEARCH_CHARACTERS = 2048
 CLUSTER_OPTIONS = ("ndots:5",)
+NO_CLUSTER_DNS = (
+    'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. '
+    'Falling back to "Default" policy.'
+)
+
+Warning = tuple[str, str]
+"""Reason and text of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +76,24 @@ def parse(text: str) -> Resolver:
     return Resolver(tuple(servers), searches, options)
 
 
-def resolver_of(pod: Object, cluster: ClusterDNS) -> Resolver:
-    """The configuration for one pod."""
+def resolver_of(pod: Object, cluster: ClusterDNS) -> tuple[Resolver, list[Warning]]:
+    """The configuration for one pod, and what it could not get as it wants."""
+    warnings = []
     spec = spec_of(pod)
     policy = spec.get("dnsPolicy") or "ClusterFirst"
     if policy == "ClusterFirst" and spec.get("hostNetwork"):
         policy = "Default"
     if policy == "None":
         base = Resolver()
-    elif policy == "Default" or not cluster.servers:
+    elif policy == "Default":
         base = cluster.of_node()
+    elif not cluster.servers:
+        base = cluster.of_node()
+        where = f"{name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
+        warnings.append(("MissingClusterDNS", f'pod: "{where}". {NO_CLUSTER_DNS}'))
     else:
         base = _cluster_first(pod, cluster)
-    return _limit(_with_config(base, spec.get("dnsConfig") or {}))
+    return _limit(_with_config(base, spec.get("dnsConfig") or {}), warnings)
 
 
 def _cluster_first(pod: Object, cluster: ClusterDNS) -> Resolver:
@@ -102,8 +115,19 @@ def _with_config(base: Resolver, config: Object) -> Resolver:
     )
 
 
-def _limit(resolver: Resolver) -> Resolver:
-    return Resolver(resolver.servers[:MAX_SERVERS], resolver.searches[:MAX_SEARCHES], resolver.options)
+def _limit(resolver: Resolver, warnings: list[Warning]) -> tuple[Resolver, list[Warning]]:
+    servers, searches = resolver.servers[:MAX_SERVERS], resolver.searches[:MAX_SEARCHES]
+    while len(" ".join(searches)) > MAX_SEARCH_CHARACTERS:
+        searches = searches[:-1]
+    if servers != resolver.servers:
+        applied = f"the applied nameserver line is: {' '.join(servers)}"
+        text = f"Nameserver limits were exceeded, some nameservers have been omitted, {applied}"
+        warnings = [*warnings, ("DNSConfigForming", text)]
+    if searches != resolver.searches:
+        applied = f"the applied search line is: {' '.join(searches)}"
+        text = f"Search Line limits were exceeded, some search paths have been omitted, {applied}"
+        warnings = [*warnings, ("DNSConfigForming", text)]
+    return Resolver(servers, searches, resolver.options), warnings
 
 
 def _unique(texts: Sequence[str]) -> tuple[str, ...]:

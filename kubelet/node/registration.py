@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, copy, labels_of, status_of
+from kubarium.apimachinery.object import Object, copy, labels_of, spec_of, status_of
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
@@ -75,6 +75,7 @@ class NodeReporter:
         self._reported = asyncio.Event()
         self._wake = asyncio.Event()
         self._recorder = recorder
+        self._is_closed = False
         self._told: dict[str, str] = {}  # condition -> the event that was last said about it
         self._last_report: float | None = None
         self._started = clock.monotonic()
@@ -199,6 +200,7 @@ class NodeReporter:
         present = status.setdefault("conditions", [])
         node_status.update_conditions(present, self._facts, health, self._pressure(), self._clock.now())
         self._tell(present)
+        self._tell_of_the_node(node)
         extended = node_status.extended_of(node)
         present_devices, healthy_devices = self._devices()
         status |= {
@@ -236,6 +238,19 @@ class NodeReporter:
             if self._told.get(condition["type"]) != reason:
                 self._told[condition["type"]] = reason
                 self.event("Normal", reason, f"Node {self._facts.name} status is now: {reason}")
+
+    def _tell_of_the_node(self, node: Object) -> None:
+        """It was cordoned or is open again; the machine was started anew."""
+        closed = bool(spec_of(node).get("unschedulable"))
+        if closed != self._is_closed:
+            self._is_closed = closed
+            reason = "NodeNotSchedulable" if closed else "NodeSchedulable"
+            self.event("Normal", reason, f"Node {self._facts.name} status is now: {reason}")
+        before = (status_of(node).get("nodeInfo") or {}).get("bootID")
+        boot = self._facts.machine.boot_id
+        if before and before != boot:
+            text = f"Node {self._facts.name} has been rebooted, boot id: {boot}"
+            self.event("Warning", "Rebooted", text)
 
     def event(self, type: str, reason: str, message: str) -> None:
         """Say something about the node."""

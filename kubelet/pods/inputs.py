@@ -68,15 +68,17 @@ class Inputs:
     async def sandbox(self, pod: Object) -> SandboxOptions:
         """Options of the pod's sandbox."""
         handler = self._runtime_handler(pod)
+        resolver, warnings = resolver_of(pod, self._dns)
         return SandboxOptions(
             hostname=environment.kernel_hostname(pod, self._dns.domain),
             log_directory=str(log_directory(self._logs, pod)),
-            dns=resolver_of(pod, self._dns).as_dict(),
+            dns=resolver.as_dict(),
             cgroup_parent=self._cgroups.parent_of(pod),
             resources=limits.pod_resources(pod, self._rules.cfs_quota),
             overhead=limits.overhead(pod, self._rules.cfs_quota),
             runtime_handler=handler,
             user_ids=self._users.ids_of(pod, handler),
+            warnings=warnings,
         )
 
     def limits(self, pod: Object) -> dict[str, Mapping[str, Any]]:

@@ -25,6 +25,7 @@ class SandboxOptions:
     overhead: Mapping[str, Any] = field(default_factory=dict)
     runtime_handler: str = ""
     user_ids: Sequence[Mapping[str, int]] = ()  # of a pod with users of its own
+    warnings: Sequence[tuple[str, str]] = ()  # reason and text of what the pod did not get as it wants
 
 
 @dataclass(frozen=True, slots=True)

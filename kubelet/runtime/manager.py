@@ -154,6 +154,8 @@ class RuntimeManager:
                 pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
             )
             raise
+        for reason, text in options.warnings:
+            self.recorder.event(pod, "Warning", reason, text)
         attempt = steps.attempt
         config = sandbox.sandbox_config(pod, options, attempt)
         sandbox_id, ips = steps.sandbox_id, state.ips
@@ -261,7 +263,12 @@ class RuntimeManager:
     ) -> None:
         """Pull, configure, create, start, postStart. Raises StartError."""
         name = container["name"]
-        image_ref = await self.inputs.pull(pod, container, config)
+        try:
+            image_ref = await self.inputs.pull(pod, container, config)
+        except StartError as error:
+            text = error.message if error.reason == "CreateContainerError" else error.reason
+            self._event(pod, container, "Warning", "Failed", f"Error: {text}")
+            raise
         restart_count = self._restart_count(container, state, config["log_directory"])
         try:
             options = await self.inputs.container(pod, container, image_ref, ips, restart_count)

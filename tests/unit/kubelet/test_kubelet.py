@@ -130,6 +130,20 @@ async def test_a_pod_runs(node: Node) -> None:
     await node.until(lambda: {"Pulled", "Created", "Started"} <= node.events())
 
 
+async def test_what_is_told_of_an_image_that_is_not_there(node: Node) -> None:
+    node.api.put(make_pod(make_container(image="none:1", imagePullPolicy="Never")))
+    await node.until(lambda: {"ErrImageNeverPull", "Failed"} <= node.events())
+    said = {event["message"] for event in node.api.objects("v1", "events") if event["reason"] == "Failed"}
+    assert said == {"Error: ErrImageNeverPull"}
+
+
+async def test_a_node_that_is_cordoned_is_told_of(node: Node) -> None:
+    for closed, reason in ((True, "NodeNotSchedulable"), (False, "NodeSchedulable")):
+        found = node.api.get("v1", "nodes", "", "node-1")
+        node.api.put({**found, "spec": {**(found.get("spec") or {}), "unschedulable": closed}})
+        await node.until(lambda reason=reason: reason in node.events())  # type: ignore[misc]
+
+
 async def test_what_a_pods_life_adds_to_the_metrics(node: Node) -> None:
     before = measured()
     node.api.put(make_pod(volumes=[{"name": "v", "emptyDir": {}}]))

@@ -37,12 +37,34 @@ FIRST = Resolver(
     ],
 )
 def test_policies(spec: dict[str, Any], expected: Resolver) -> None:
-    assert resolver_of(make_pod(**spec), CLUSTER) == expected
+    assert resolver_of(make_pod(**spec), CLUSTER) == (expected, [])
 
 
 def test_options_of_the_pod_replace_those_of_the_policy() -> None:
     pod = make_pod(dnsConfig={"options": [{"name": "ndots", "value": "1"}, {"name": "edns0"}]})
-    assert resolver_of(pod, CLUSTER).options == ("ndots:1", "edns0")
+    assert resolver_of(pod, CLUSTER)[0].options == ("ndots:1", "edns0")
+
+
+def test_what_a_pod_does_not_get_is_told() -> None:
+    config = {
+        "nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3"],
+        "searches": ["a" * 200 + str(n) for n in range(12)],
+    }
+    resolver, warnings = resolver_of(make_pod(dnsConfig=config), CLUSTER)
+    assert resolver.servers == ("10.96.0.10", "1.1.1.1", "1.1.1.2") and len(resolver.searches) < 16
+    assert warnings[0] == (
+        "DNSConfigForming",
+        "Nameserver limits were exceeded, some nameservers have been omitted, "
+        "the applied nameserver line is: 10.96.0.10 1.1.1.1 1.1.1.2",
+    )
+    assert warnings[1][1].startswith(
+        "Search Line limits were exceeded, some search paths have been omitted, the"
+    )
+    fallen_back, warnings = resolver_of(make_pod(), ClusterDNS(node=NODE))
+    assert fallen_back == NODE and warnings[0][0] == "MissingClusterDNS"
+    assert warnings[0][1].startswith(
+        'pod: "web_default(uid-1)". kubelet does not have ClusterDNS IP configured'
+    )
 
 
 def test_parse() -> None:
