@@ -51,6 +51,18 @@ def told(stories: Shell, name: str, namespace: str) -> list[str]:
     return [f"{one['lastTimestamp']} {one['reason']}: {one['message']}" for one in events]
 
 
+def sandbox_was_lost(stories: Shell, name: str, namespace: str, since: str) -> bool:
+    """Did the runtime say after that moment that the pod's sandbox is not ready?
+
+    One that comes back on a busy machine gives up a sandbox whose shim does not answer within ten seconds. Then
+    everything of the pod begins anew, init containers as well, by upstream's kubelet, too.
+    """
+    return any(
+        line.partition(" ")[0] >= since and " SandboxChanged: " in line
+        for line in told(stories, name, namespace)
+    )
+
+
 def ready(stories: Shell, name: str, namespace: str) -> None:
     stories.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=300s", "-n", namespace)
 
@@ -89,7 +101,12 @@ def test_a_node_whose_programs_die(stories: Shell, namespace: str) -> None:
     )
     for name in kept:
         ready(stories, name, namespace)
-        again = [one for one in containers(stories, name, namespace) if was_restarted(one)]
+        again = [
+            one
+            for one in containers(stories, name, namespace)
+            if was_restarted(one)
+            and not sandbox_was_lost(stories, name, namespace, one["lastState"]["terminated"]["startedAt"])
+        ]
         assert not again, (name, again, told(stories, name, namespace))
-    assert runs(stories, "steady", namespace) == before
+    assert runs(stories, "steady", namespace) == before or sandbox_was_lost(stories, "steady", namespace, "")
     until(lambda: not left_behind(stories, gone), what="nothing is left behind")
