@@ -64,9 +64,6 @@ class AcceptedFlags:
         True, "Accepted if true: tokens end with their account.", choices=(True,)
     )
     shutdown_watch_termination_grace_period: Duration = flag(0.0, "Accepted; watches end with the server.")
-    tls_cipher_suites: tuple[str, ...] = flag(
-        (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe."
-    )
     tls_curve_preferences: tuple[int, ...] = flag(
         (), "Accepted; TLS is spoken with the curves that OpenSSL prefers."
     )

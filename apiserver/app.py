@@ -361,6 +361,7 @@ async def _serve(options: Options, app: App) -> None:
         options.client_ca_file or None,
         more,
         options.tls_min_version,
+        options.tls_cipher_suites,
         options.tls_sni_cert_key,
     )
     await serve(app, options.bind_address, options.secure_port, tls, http=IdentifyingProtocol, ws="none")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from apiserver.accepted_flags import AcceptedFlags
 from apiserver.audit_flags import AuditFlags
 from kubarium.component_base import features
+from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.options import Duration, Whole, flag
 from kubarium.component_base.process_flags import LoggingFlags, MetricsFlags
 
@@ -60,6 +61,11 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
         "Minimum TLS version supported.",
         group=SECURE,
         choices=("", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
+    )
+    tls_cipher_suites: tuple[CipherSuite, ...] = flag(
+        (),
+        "Cipher suites of TLS 1.2, comma separated; those that OpenSSL takes for safe by default.",
+        group=SECURE,
     )
     advertise_address: str = flag("", "The IP address on which to advertise the API server to the cluster.")
     request_timeout: Duration = flag(

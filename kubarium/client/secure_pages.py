@@ -85,6 +85,7 @@ class SecurePages:
                     known.clients or known.proxies or None,
                     more_ca_files=(known.proxies,) if known.proxies else (),
                     min_version=flags.tls_min_version,
+                    cipher_suites=flags.tls_cipher_suites,
                     by_name=flags.tls_sni_cert_key,
                 )
                 app = guarded(door, serving.pages(self._table))

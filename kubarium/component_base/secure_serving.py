@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubarium.component_base import certificates
+from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.memory_files import MemoryFiles
 from kubarium.component_base.options import Duration, Whole, flag
 
@@ -40,8 +41,10 @@ class SecureServing:
         group=SECURE,
         choices=("", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
     )
-    tls_cipher_suites: tuple[str, ...] = flag(
-        (), "Accepted; TLS is spoken with the suites that OpenSSL takes for safe.", group=SECURE
+    tls_cipher_suites: tuple[CipherSuite, ...] = flag(
+        (),
+        "Cipher suites of TLS 1.2, comma separated; those that OpenSSL takes for safe by default.",
+        group=SECURE,
     )
     tls_sni_cert_key: tuple[Whole, ...] = flag(
         (),

@@ -15,7 +15,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kubarium.component_base import server_names
+from kubarium.component_base import cipher_suites, server_names
 from kubarium.component_base.tls_connection import TLSConnection
 
 Scope = MutableMapping[str, Any]
@@ -43,6 +43,7 @@ class TLS:
     client_ca_file: str | None = None
     more_ca_files: tuple[str, ...] = ()  # of other clients, such as front proxies
     min_version: str = ""  # VersionTLS12 or VersionTLS13, as Kubernetes' flags name them
+    cipher_suites: tuple[str, ...] = ()  # of TLS 1.2, as Go names them; none is no restriction
     by_name: tuple[str, ...] = ()  # more key pairs: `cert,key` or `cert,key:domain,*.domain`
 
 
@@ -131,6 +132,7 @@ def _refine(context: ssl.SSLContext, tls: TLS) -> None:
         context.load_verify_locations(path)
     if tls.min_version:
         context.minimum_version = TLS_VERSIONS[tls.min_version]
+    cipher_suites.restrict(context, tls.cipher_suites)
 
 
 def _trusting(context: ssl.SSLContext, tls: TLS) -> None:
