@@ -209,6 +209,7 @@ class PodSyncer:
             device_health=lambda name: self._devices.health(uid, name),
             unsettled=unsettled,
             restarting_all=not terminating and plan.restarts_all(pod, state) is not None,
+            removed={name: run for (owner, name), run in self._runtime.removed.items() if owner == uid},
         )
 
     def _deadline(self, pod: Object) -> float | None:

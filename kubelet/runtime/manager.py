@@ -104,6 +104,9 @@ class RuntimeManager:
         self.hooks = Hooks(runtime, recorder, clock)
         self.backoff = backoff or RestartBackoff()
         self.reasons: dict[tuple[str, str], StartError] = {}
+        self.removed: dict[
+            tuple[str, str], ContainerStatus
+        ] = {}  # how containers ended that begin anew with all others
         self._seccomp = seccomp
         self._on_start = on_start
         self._on_kill = on_kill
@@ -305,6 +308,8 @@ class RuntimeManager:
     def _restart_count(self, container: Object, state: PodState, log_directory: str) -> int:
         runs = state.all_of(container["name"])
         last = next((one for one in runs if one.was_started), None)
+        if not runs:
+            last = self.removed.get((state.uid, container["name"]))
         if last is not None:
             return last.restart_count + 1
         if runs:
@@ -358,6 +363,9 @@ class RuntimeManager:
     async def _reset(self, pod: Object, ids: Sequence[str], done: _Pass) -> Outcome:
         """Remove all containers that ended, so that the next pass, which comes at once, begins anew."""
         for container_id in ids:
+            status = await self.runtime.container_status(container_id)
+            if status.was_started:
+                self.removed[uid_of(pod), status.name] = status
             await self.runtime.remove_container(container_id)
         for key in [key for key in self.reasons if key[0] == uid_of(pod)]:
             del self.reasons[key]
@@ -495,6 +503,8 @@ class RuntimeManager:
         self.backoff.forget(f"{pod_uid}/")
         for key in [key for key in self.reasons if key[0] == pod_uid]:
             del self.reasons[key]
+        for key in [key for key in self.removed if key[0] == pod_uid]:
+            del self.removed[key]
 
     def _event(self, pod: Object, container: Object, type: str, reason: str, message: str) -> None:
         self.recorder.event(

@@ -59,6 +59,7 @@ class Seen:
     terminating: bool = False  # nothing will be started any more
     resize: Sequence[Object] = ()  # conditions PodResizePending, PodResizeInProgress
     restarting_all: bool = False  # one container's end restarts all of them
+    removed: Mapping[str, ContainerStatus] = field(default_factory=dict)  # by name: how they had ended then
     unsettled: Sequence[str] = ()  # containers whose limits are not yet what they should be
     recursive_read_only: bool = False  # can mounts be so?
     device_health: Callable[[str], list[Object]] = lambda name: []  # of a container
@@ -157,7 +158,8 @@ def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, ol
         "containerID": f"{seen.runtime_name}://{newest.id}",
         "started": False,
     }
-    dead = next((run for run in runs[1:] if run.state in (interface.EXITED, interface.UNKNOWN)), None)
+    earlier = [*runs[1:], *(run for name, run in seen.removed.items() if name == container["name"])]
+    dead = next((run for run in earlier if run.state in (interface.EXITED, interface.UNKNOWN)), None)
     if dead is not None:
         status["lastState"] = _state(dead, seen.runtime_name)
     elif old is not None and newest.restart_count > 0:
