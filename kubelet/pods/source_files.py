@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import yaml
 
+from kubarium.api.core.pod import references
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
@@ -67,6 +68,8 @@ def prepare(pod: Object, file: str, node_name: str) -> Object:
     """Fill in what the API server would have filled in. Raises ValueError when it is no pod."""
     if not isinstance(pod, dict) or pod.get("kind") != "Pod" or pod.get("apiVersion") != "v1":
         raise ValueError("not a v1 Pod")
+    if api_objects := _api_objects_of(pod):
+        raise ValueError(f"static pods may not reference {api_objects}")
     metadata = pod["metadata"]
     content = orjson.dumps([pod, file, node_name], option=orjson.OPT_SORT_KEYS)
     uid = metadata.get("uid") or hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -96,3 +99,15 @@ def prepare(pod: Object, file: str, node_name: str) -> Object:
         container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
     pod.setdefault("status", {})["phase"] = "Pending"
     return pod
+
+
+def _api_objects_of(pod: Object) -> str:
+    """What a static pod would need of the API server, which it may have to start; nothing if it needs nothing."""
+    found = {
+        "serviceaccounts": references.service_account_of(pod),
+        "secrets": [*references.secrets_of(pod)],
+        "configmaps": [*references.config_maps_of(pod)],
+        "persistentvolumeclaims": [*references.claims_of(pod)],
+        "resourceclaims": (pod.get("spec") or {}).get("resourceClaims"),
+    }
+    return next((plural for plural, names in found.items() if names), "")

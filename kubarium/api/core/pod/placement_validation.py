@@ -76,16 +76,19 @@ def _validate_weight(weighted: Object, path: FieldPath) -> list[FieldError]:
 
 
 def _validate_pod_term(term: Object, path: FieldPath) -> list[FieldError]:
-    found = validate_label_selector(term.get("labelSelector"), path / "labelSelector")
-    key = term.get("topologyKey") or ""
-    if not key:
-        found.append(required(path / "topologyKey", "can not be empty"))
-    found += [invalid(path / "topologyKey", key, text) for text in names.qualified_name_errors(key)]
+    found = [
+        *validate_label_selector(term.get("labelSelector"), path / "labelSelector"),
+        *validate_label_selector(term.get("namespaceSelector"), path / "namespaceSelector"),
+    ]
     for name in term.get("namespaces") or []:  # upstream names the field so
         found += [
             invalid(path / "namespace", name or "", text) for text in names.dns_label_errors(name or "")
         ]
-    return found
+    found += _label_keys(term, path)
+    key = term.get("topologyKey") or ""
+    if not key:
+        found.append(required(path / "topologyKey", "can not be empty"))
+    return found + [invalid(path / "topologyKey", key, text) for text in names.qualified_name_errors(key)]
 
 
 def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldError]:
@@ -117,14 +120,31 @@ def validate_spread(constraints: list[Object], path: FieldPath) -> list[FieldErr
     return found
 
 
-def _label_keys(constraint: Object, path: FieldPath) -> list[FieldError]:
-    """Keys whose values are taken from the pod itself."""
-    keys, selector = constraint.get("matchLabelKeys") or [], constraint.get("labelSelector")
+def _label_keys(wish: Object, path: FieldPath) -> list[FieldError]:
+    """Keys whose values are taken from the pod itself; what they say is in the selector already."""
+    selector = wish.get("labelSelector")
+    keys, others = wish.get("matchLabelKeys") or [], wish.get("mismatchLabelKeys") or []
+    found = [
+        *_names_of_labels(keys, selector, path / "matchLabelKeys"),
+        *_names_of_labels(others, selector, path / "mismatchLabelKeys"),
+    ]
+    seen = set((selector or {}).get("matchLabels") or ())
+    for expression in (selector or {}).get("matchExpressions") or ():
+        key = expression.get("key") or ""
+        if key in keys and key in seen:
+            why = "exists in both matchLabelKeys and labelSelector"
+            found.append(invalid(path % keys.index(key), key, why))
+        seen.add(key)
+    why = "exists in both matchLabelKeys and mismatchLabelKeys"
     at = path / "matchLabelKeys"
+    return found + [invalid(at % index, key, why) for index, key in enumerate(keys) if key in others]
+
+
+def _names_of_labels(keys: list[str], selector: Object | None, path: FieldPath) -> list[FieldError]:
     if keys and selector is None:
-        return [forbidden(at, "must not be specified when labelSelector is not set")]
+        return [forbidden(path, "must not be specified when labelSelector is not set")]
     return [
-        invalid(at % index, key, text)
+        invalid(path % index, key, text)
         for index, key in enumerate(keys)
         for text in names.qualified_name_errors(key)
     ]

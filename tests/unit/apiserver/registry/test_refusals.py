@@ -233,6 +233,19 @@ CASES: list[tuple[str, str, Object, list[str]]] = [
      pod(topologySpreadConstraints=[{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"}] * 2),
      ["spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: \"{z, DoNotSchedule}\""]),
     ("v1", "Pod",
+     pod(topologySpreadConstraints=[
+         {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a", "b"],
+          "labelSelector": {"matchLabels": {"b": "1"}, "matchExpressions": [
+              {"key": key, "operator": "Exists"} for key in "ab"]}}]),
+     ['spec.topologySpreadConstraints[0][1]: Invalid value: "b": exists in both matchLabelKeys and labelSelector']),
+    ("v1", "Pod",
+     pod(affinity={"podAffinity": {AFFINITY: [
+         {"topologyKey": "z", "labelSelector": {}, "matchLabelKeys": ["a"], "mismatchLabelKeys": ["a"]},
+         {"topologyKey": "z", "mismatchLabelKeys": ["a"]}]}}),
+     [f"spec.affinity.podAffinity.{AFFINITY}[{what}" for what in (
+         '0].matchLabelKeys[0]: Invalid value: "a": exists in both matchLabelKeys and mismatchLabelKeys',
+         "1].mismatchLabelKeys: Forbidden: must not be specified when labelSelector is not set")]),
+    ("v1", "Pod",
      pod(affinity={"nodeAffinity": {AFFINITY: {"nodeSelectorTerms": [
          {"matchFields": [{"key": "spec.x", "operator": "Gt", "values": ["1"]}]}]}}}),
      [f"spec.affinity.nodeAffinity.{AFFINITY}.nodeSelectorTerms[0].matchFields[0].{what}" for what in (
