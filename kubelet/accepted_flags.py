@@ -12,7 +12,6 @@ from kubarium.component_base.options import Duration, flag
 
 _NO_CACHES = "Accepted; answers are asked for anew, or kept for ten seconds."
 _NO_MANAGER = "Accepted; no CPUs or memory are set apart for single pods."
-_RUNTIME = "Accepted; the container runtime sees to that."
 _TLS = "Accepted; TLS is spoken with what OpenSSL takes for safe."
 
 
@@ -24,7 +23,6 @@ class AcceptedFlags:
     authorization_webhook_cache_authorized_ttl: Duration = flag(300.0, _NO_CACHES)
     authorization_webhook_cache_unauthorized_ttl: Duration = flag(30.0, _NO_CACHES)
     contention_profiling: bool = flag(False, "Accepted; there are no locks to profile.")
-    cpu_cfs_quota_period: Duration = flag(0.1, _RUNTIME)
     cpu_manager_policy: str = flag("none", _NO_MANAGER, choices=("none",))
     cpu_manager_policy_options: tuple[str, ...] = flag((), _NO_MANAGER)
     cpu_manager_reconcile_period: Duration = flag(10.0, _NO_MANAGER)
@@ -45,7 +43,7 @@ class AcceptedFlags:
     qos_reserved: dict[str, str] = flag({}, _NO_MANAGER)
     reserved_cpus: str = flag("", _NO_MANAGER)
     reserved_memory: tuple[str, ...] = flag((), _NO_MANAGER)
-    runtime_cgroups: str = flag("", _RUNTIME)
+    runtime_cgroups: str = flag("", "Accepted; the container runtime sees to that.")
     streaming_connection_idle_timeout: Duration = flag(
         4 * 3600.0, "Accepted; streams end with their clients."
     )

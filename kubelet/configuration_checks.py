@@ -96,6 +96,11 @@ def _numbers(options: Options) -> list[str]:
         value = getattr(options, option)
         if value < 0:
             found.append(f"{name} ({flag}) {value} must not be a negative number")
+    if not 0.001 <= options.cpu_cfs_quota_period <= 1:
+        text = (
+            f"cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {{{format_duration(options.cpu_cfs_quota_period)}}}"
+        )
+        found.append(f"{text} must be between 1ms and 1s, inclusive")
     if options.node_status_max_images < -1:
         text = f"nodeStatusMaxImages (--node-status-max-images) {options.node_status_max_images}"
         found.append(f"{text} must be -1 or greater")

@@ -92,7 +92,7 @@ class Kubelet:
         self.pods = PodManager()
         self.mirrors = MirrorClient(client, self.name)
         self.cgroups = cgroups or Cgroups(
-            options.cgroup_root or "/", pod_pids=options.pod_max_pids, cfs_quota=options.cpu_cfs_quota
+            options.cgroup_root or "/", pod_pids=options.pod_max_pids, cfs_period=options.cfs_period
         )
         metrics.CGROUP_VERSION.set((), 2.0 if self.cgroups.is_v2 else 1.0)
         self._build_informers()
@@ -198,7 +198,7 @@ class Kubelet:
         machine, options = self.facts.machine, self.options
         swap = machine.swap if options.swap_behavior == "LimitedSwap" and self.cgroups.is_v2 else 0
         together = self.cgroups.is_v2 and not options.single_process_oom_kill
-        return limits.Rules(machine.memory, options.cpu_cfs_quota, swap, together)
+        return limits.Rules(machine.memory, options.cfs_period, swap, together)
 
     def _providers(self) -> keyring.NodeLogins:
         options = self.options

@@ -167,6 +167,7 @@ class Options(AcceptedFlags, LoggingFlags):
     enable_system_log_handler: bool = flag(True, "Serve the node's /var/log below /logs/.", group=FILE_ONLY)
     enable_server: bool = flag(True, "Serve the kubelet's API.")
     cpu_cfs_quota: bool = flag(True, "Enforce the CPU limits of containers.")
+    cpu_cfs_quota_period: Duration = flag(Duration(0.1), "The period for which CPU limits hold.")
     local_storage_capacity_isolation: bool = flag(True, "Manage the node's local ephemeral storage.")
     swap_behavior: str = flag(
         "", "What pods may swap: NoSwap or LimitedSwap (memorySwap.swapBehavior).", group=FILE_ONLY
@@ -240,6 +241,11 @@ class Options(AcceptedFlags, LoggingFlags):
         group=FILE_ONLY,
     )
     feature_gates: dict[str, bool] = flag({}, f"Pairs of name=value. {features.HELP}")
+
+    @property
+    def cfs_period(self) -> int:
+        """In microseconds; 0 where CPU limits are not enforced."""
+        return round(self.cpu_cfs_quota_period * 1e6) if self.cpu_cfs_quota else 0
 
     @property
     def eviction_thresholds(self) -> dict[str, str]:

@@ -43,11 +43,11 @@ class Cgroups:
     """Makes, limits and removes the cgroups of pods."""
 
     def __init__(
-        self, root: str = "/", mount: Path = MOUNT, *, pod_pids: int = -1, cfs_quota: bool = True
+        self, root: str = "/", mount: Path = MOUNT, *, pod_pids: int = -1, cfs_period: int = limits.PERIOD
     ) -> None:
         self._mount = mount
         self._pod_pids = pod_pids
-        self._cfs_quota = cfs_quota
+        self._cfs_period = cfs_period
         root = "/" + root.strip("/")
         # `--cgroup-root=/node-1/kubepods` names the directory itself.
         self._base = root if root.endswith(f"/{KUBEPODS}") else f"{root.rstrip('/')}/{KUBEPODS}"
@@ -151,14 +151,15 @@ class Cgroups:
             self._apply(pod)
 
     def _apply(self, pod: Object) -> None:
-        path, wanted = self.parent_of(pod), limits.pod_resources(pod, self._cfs_quota)
+        path, wanted = self.parent_of(pod), limits.pod_resources(pod, self._cfs_period)
         self._write_shares(path, wanted["cpu_shares"])
         quota, memory = wanted.get("cpu_quota"), wanted.get("memory_limit_in_bytes")
+        period = wanted.get("cpu_period") or limits.PERIOD
         if self.is_v2:
-            self._write(path, "", "cpu.max", f"{quota or 'max'} {limits.PERIOD}")
+            self._write(path, "", "cpu.max", f"{quota or 'max'} {period}")
             self._write(path, "", "memory.max", str(memory or "max"))
         else:
-            self._write(path, "cpu", "cpu.cfs_period_us", str(limits.PERIOD))
+            self._write(path, "cpu", "cpu.cfs_period_us", str(period))
             self._write(path, "cpu", "cpu.cfs_quota_us", str(quota or -1))
             self._write(path, "memory", "memory.limit_in_bytes", str(memory or -1))
         if self._pod_pids > 0:

@@ -12,7 +12,7 @@ from kubarium.api.core.pod import fields, resources
 from kubarium.apimachinery.object import Object, spec_of
 
 MIN_SHARES, MAX_SHARES = 2, 262144
-PERIOD = 100_000  # microseconds
+PERIOD = 100_000  # microseconds, unless the kubelet is told another
 MIN_QUOTA = 1000  # microseconds
 
 GUARANTEED_SCORE = -997
@@ -25,7 +25,7 @@ class Rules:
     """What holds for all containers of a node."""
 
     memory: int  # bytes that the node has
-    cfs_quota: bool = True  # are limits of CPU time enforced?
+    cfs_period: int = PERIOD  # for which limits of CPU time hold; 0: they are not enforced
     swap: int = 0  # bytes that burstable pods share (LimitedSwap, on cgroup v2)
     kills_together: bool = False  # does a container without memory lose all its processes? (cgroup v2)
 
@@ -35,9 +35,9 @@ def cpu_shares(milli: int) -> int:
     return min(max(milli * 1024 // 1000, MIN_SHARES), MAX_SHARES) if milli else MIN_SHARES
 
 
-def cpu_quota(milli: int) -> int:
+def cpu_quota(milli: int, period: int = PERIOD) -> int:
     """Microseconds of CPU time per period; 0 is no limit."""
-    return max(milli * PERIOD // 1000, MIN_QUOTA) if milli else 0
+    return max(milli * period // 1000, MIN_QUOTA) if milli else 0
 
 
 def cpu_weight(shares: int) -> int:
@@ -54,8 +54,8 @@ def linux_resources(pod: Object, container: Object, rules: Rules) -> dict[str, A
         "cpu_shares": cpu_shares(requests.get("cpu", 0)),
         "oom_score_adj": oom_score_adj(pod, container, rules.memory),
     }
-    if limits.get("cpu") and rules.cfs_quota:
-        found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
+    if limits.get("cpu") and rules.cfs_period:
+        found |= {"cpu_quota": cpu_quota(limits["cpu"], rules.cfs_period), "cpu_period": rules.cfs_period}
     memory, swap = limits.get("memory", 0), _swap(pod, requests.get("memory", 0), limits, rules)
     if memory:
         found["memory_limit_in_bytes"] = memory
@@ -82,7 +82,7 @@ def _is_critical(pod: Object) -> bool:
     return (spec_of(pod).get("priority") or 0) >= CRITICAL_PRIORITY
 
 
-def pod_resources(pod: Object, cfs_quota: bool = True) -> dict[str, Any]:
+def pod_resources(pod: Object, cfs_period: int = PERIOD) -> dict[str, Any]:
     """The sum over the pod, for its sandbox: limits only if every container has one."""
     requests = resources.requests_of(pod)
     found: dict[str, Any] = {"cpu_shares": cpu_shares(requests.get("cpu", 0))}
@@ -95,21 +95,21 @@ def pod_resources(pod: Object, cfs_quota: bool = True) -> dict[str, Any]:
             resource in ((part.get("resources") or {}).get("limits") or {}) for part in parts
         )
 
-    if limits.get("cpu") and cfs_quota and everyone_has("cpu"):
-        found |= {"cpu_quota": cpu_quota(limits["cpu"]), "cpu_period": PERIOD}
+    if limits.get("cpu") and cfs_period and everyone_has("cpu"):
+        found |= {"cpu_quota": cpu_quota(limits["cpu"], cfs_period), "cpu_period": cfs_period}
     if limits.get("memory") and everyone_has("memory"):
         found["memory_limit_in_bytes"] = limits["memory"]
     return found
 
 
-def overhead(pod: Object, cfs_quota: bool = True) -> dict[str, Any]:
+def overhead(pod: Object, cfs_period: int = PERIOD) -> dict[str, Any]:
     """What the runtime class takes beside the containers."""
     amounts = resources.amounts(spec_of(pod).get("overhead"))
     found: dict[str, Any] = {}
     if amounts.get("cpu"):
         found["cpu_shares"] = cpu_shares(amounts["cpu"])
-    if amounts.get("cpu") and cfs_quota:
-        found |= {"cpu_quota": cpu_quota(amounts["cpu"]), "cpu_period": PERIOD}
+    if amounts.get("cpu") and cfs_period:
+        found |= {"cpu_quota": cpu_quota(amounts["cpu"], cfs_period), "cpu_period": cfs_period}
     if amounts.get("memory"):
         found["memory_limit_in_bytes"] = amounts["memory"]
     return found

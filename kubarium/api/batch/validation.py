@@ -8,7 +8,7 @@ from kubarium.api.batch import job as noun
 from kubarium.api.batch.cron_job import parse_schedule, zone_of
 from kubarium.api.batch.policy_validation import validate_failure_policy, validate_success_policy
 from kubarium.api.core.pod import validation as pod
-from kubarium.apimachinery import labels, names, rules
+from kubarium.apimachinery import conditions, labels, names, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
     FieldError,
@@ -164,8 +164,10 @@ def _completions_stay(after: Object, before: Object) -> list[FieldError]:
 
 
 def _may_be_placed_anew(job: Object) -> bool:
-    """Suspended, and none of its pods has run."""
-    return bool(noun.is_suspended(job) and not status_of(job).get("startTime"))
+    """Suspended, and none of its pods runs."""
+    status = status_of(job)
+    at_rest = not status.get("startTime") or conditions.is_true(job, noun.SUSPENDED)
+    return bool(noun.is_suspended(job) and at_rest and not status.get("active"))
 
 
 _PLACEMENT = ("nodeSelector", "tolerations", "schedulingGates", "affinity")

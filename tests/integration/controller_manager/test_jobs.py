@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery import conditions
+import pytest
+
+from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import Object, is_deleting, name_of
 from tests.integration.controller_manager.world import World, job, readiness
 
@@ -64,8 +66,17 @@ async def test_a_suspended_job_waits_and_resumes(world: World) -> None:
     await world.until(lambda: suspended("True", 0))
     await world.patch("batch/v1", "jobs", "work", {"spec": {"suspend": False}})
     await world.until(lambda: suspended("False", 2))
+    elsewhere = {"spec": {"template": {"spec": {"nodeSelector": {"disk": "fast"}}}}}
+    with pytest.raises(errors.Invalid, match=r"spec\.template: .*field is immutable"):
+        await world.patch("batch/v1", "jobs", "work", elsewhere)
     await world.patch("batch/v1", "jobs", "work", {"spec": {"suspend": True}})
-    await world.until(lambda: suspended("True", 0), kubelet=True)
+
+    async def at_rest() -> bool:
+        status = (await world.get("batch/v1", "jobs", "work"))["status"]
+        return await suspended("True", 0) and not status.get("active")
+
+    await world.until(at_rest, kubelet=True)
+    await world.patch("batch/v1", "jobs", "work", elsewhere)
     assert not (await world.get("batch/v1", "jobs", "work"))["status"].get("failed")
 
 

@@ -219,6 +219,10 @@ def test_defaults_of_thresholds_may_be_kept() -> None:
             {"enforceNodeAllocatable": ["system-reserved"]},
             "systemReservedCgroup (--system-reserved-cgroup) must be specified when",
         ),
+        (
+            {"cpuCFSQuotaPeriod": "2s"},
+            "cpuCFSQuotaPeriod (--cpu-cfs-quota-period) {2s} must be between 1ms and 1s, inclusive",
+        ),
         ({"nodeLeaseDurationSeconds": -1}, "nodeLeaseDurationSeconds must be greater than 0"),
         ({"imageMaximumGCAge": "1s"}, "imageMaximumGCAge 1s must be greater than imageMinimumGCAge 2m0s"),
         (

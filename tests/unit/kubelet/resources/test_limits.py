@@ -66,10 +66,10 @@ def test_weights_on_both_versions() -> None:
 def test_without_quotas_time_is_shared_by_weight_only() -> None:
     container = make_container(resources=resources("250m", "", "500m"))
     pod = make_pod(container, overhead={"cpu": "100m"})
-    found = limits.linux_resources(pod, container, limits.Rules(4 * GIB, cfs_quota=False))
+    found = limits.linux_resources(pod, container, limits.Rules(4 * GIB, cfs_period=0))
     assert found["cpu_shares"] == 256 and "cpu_quota" not in found
-    assert limits.pod_resources(pod, cfs_quota=False) == {"cpu_shares": 358}
-    assert limits.overhead(pod, cfs_quota=False) == {"cpu_shares": 102}
+    assert limits.pod_resources(pod, cfs_period=0) == {"cpu_shares": 358}
+    assert limits.overhead(pod, cfs_period=0) == {"cpu_shares": 102}
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,10 @@ def test_burstable_containers_share_the_swap(fields: dict, priority: int, swap: 
     rules = limits.Rules(4 * GIB, swap=GIB)
     found = limits.linux_resources(make_pod(container, priority=priority), container, rules)
     assert found.get("memory_swap_limit_in_bytes", 0) - found.get("memory_limit_in_bytes", 0) == swap
+
+
+def test_quotas_hold_for_the_period_that_the_kubelet_is_told() -> None:
+    container = make_container(resources=resources("250m", "", "500m"))
+    found = limits.linux_resources(make_pod(container), container, limits.Rules(4 * GIB, cfs_period=10_000))
+    assert (found["cpu_quota"], found["cpu_period"]) == (5_000, 10_000)
+    assert limits.pod_resources(make_pod(container), 5_000)["cpu_quota"] == 2_500
