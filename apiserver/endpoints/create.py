@@ -49,7 +49,7 @@ async def create(endpoints: Endpoints, row: Resource, context: RequestContext, o
     for name in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"):
         metadata.pop(name, None)
     writing.drop_repeated_owners(obj)
-    writing.note_fields(None, obj)
+    await writing.note_fields(None, obj)
     obj = await writing.admit(obj, None)
     try:
         return await endpoints.registry.create(row, context, obj, writing.judge())

@@ -18,7 +18,7 @@ from apiserver.endpoints.answer import send_stored
 from apiserver.endpoints.patch_body import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.update import check_name
-from apiserver.endpoints.writing import Writing, check_place, reset_of, subresource_of
+from apiserver.endpoints.writing import Writing, check_place, subresource_of
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.store import Change
 from apiserver.request import RequestContext, is_true
@@ -146,14 +146,7 @@ class _Patching:
             elif self._row.to_storage is not None:
                 sent = self._row.to_storage(sent)
             name = self._subresource.name if self._subresource is not None else ""
-            merged = managed_fields.apply(
-                current,
-                sent,
-                self._writing.writer(name),
-                self._writing.schema or ANY,
-                force=force,
-                reset=reset_of(self._row, name),
-            )
+            merged = await self._writing.applied(current, sent, name, force)
             if current is not None and merged == current:
                 return current
             for key in ("resourceVersion", "uid"):  # what the client demands of the current state
@@ -211,7 +204,7 @@ class _Patching:
         elif self._row.to_storage is not None:
             new = self._row.to_storage(new)
         self._row.strategy.defaults(new)
-        self._writing.note_fields(
+        await self._writing.note_fields(
             current, new, self._subresource.name if self._subresource is not None else ""
         )
         return await self._writing.admit(new, current)

@@ -65,7 +65,7 @@ def _change(writing: Writing, row: Resource, subresource: Subresource | None, se
             new = copy(sent)  # may be asked for again
         row.strategy.defaults(new)
         writing.drop_repeated_owners(new)
-        writing.note_fields(current, new, subresource.name if subresource is not None else "")
+        await writing.note_fields(current, new, subresource.name if subresource is not None else "")
         return await writing.admit(new, current)
 
     return change

@@ -15,6 +15,7 @@ from apiserver.request import RequestContext
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.apply.managed_fields import Writer
+from kubarium.apimachinery.apply.versions import Steps
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object, metadata_of, name_of
 from kubarium.apimachinery.schema.structural import Structural
@@ -119,11 +120,17 @@ class Writing:
         for step in reversed(pending):
             await step()
 
-    def note_fields(self, live: Object | None, new: Object, subresource: str = "") -> None:
+    async def note_fields(self, live: Object | None, new: Object, subresource: str = "") -> None:
         """Write down who owns which field, in the version of the request."""
         row = self._row
         writer, reset = self.writer(subresource), reset_of(row, subresource)
-        if row.custom is not None or row.from_storage is None:
+        if row.custom is not None:
+            try:
+                steps = managed_fields.updating(live, new, writer, self.schema, reset, row.custom.versions)
+                await self._converted(steps)
+            except errors.StatusError:  # who owns what is no reason to refuse the write
+                managed_fields.update(live, new, writer, self.schema, reset)
+        elif row.from_storage is None:
             managed_fields.update(live, new, writer, self.schema, reset)
         else:
             before = row.from_storage(live) if live is not None else None
@@ -131,6 +138,26 @@ class Writing:
             schema = self._endpoints.schemas.schema(row.gvk)
             managed_fields.update(before, after, replace(writer, api_version=row.api_version), schema, reset)
             meta.keep_managed_fields(metadata_of(new), metadata_of(after))
+
+    async def applied(self, live: Object | None, config: Object, subresource: str, force: bool) -> Object:
+        """The object with a configuration applied."""
+        row = self._row
+        versions = row.custom.versions if row.custom is not None else managed_fields.NO_OTHERS
+        writer, reset = self.writer(subresource), reset_of(row, subresource)
+        return await self._converted(
+            managed_fields.applying(live, config, writer, self.schema, force, reset, versions)
+        )
+
+    async def _converted(self, steps: Steps) -> Object:
+        """The result of steps that want objects in other versions of a custom resource."""
+        try:
+            objects, version = next(steps)
+            while True:
+                assert self._row.custom is not None
+                objects, version = steps.send(await self._row.custom.converted(objects, version))
+        except StopIteration as done:
+            result: Object = done.value
+            return result
 
     def writer(self, subresource: str = "") -> Writer:
         """Who writes, now."""

@@ -90,6 +90,17 @@ class CustomResource:
         None  # asked for other versions; without it only their name differs
     )
 
+    versions: Mapping[str, Structural] = field(default_factory=dict)  # whole schemas, where there are several
+    owns: Mapping[str, Structural] = field(default_factory=dict)  # what the definition says of each version
+
+    async def converted(self, objects: Sequence[Object], api_version: str) -> list[Object]:
+        """Objects in another version, with what it knows."""
+        if self.conversion is not None:
+            found = await self.conversion.convert(objects, api_version)
+        else:
+            found = [_renamed(api_version, obj) for obj in objects]
+        return [_pruned(self.owns, copy(obj)) for obj in found]
+
     def prune(self, obj: Object) -> None:
         """Drop what the schema does not know, after somebody has changed the object."""
         structural.prune(obj, self.own)
@@ -237,6 +248,10 @@ def _row(
         is_deleting(definition),
         any(one["name"] == storage and one.get("served") for one in spec["versions"]),
         tuple(entry["jsonPath"] for entry in version.get("selectableFields") or ()),
+        versions={name: _whole(one, schemas) for name, one in schemas_of.items()}
+        if len(schemas_of) > 1
+        else {},
+        owns=schemas_of,
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})
     verbs: tuple[str, ...] = (

@@ -135,14 +135,13 @@ def _without(fields: FieldSet, path: Path) -> FieldSet | None:
 
 
 def paths(fields: FieldSet, prefix: Path = ()) -> Iterator[Path]:
-    """Every path in the set, parents before children."""
-    for step, node in fields.items():
-        if step == SELF:
-            continue
-        path = (*prefix, step)
-        if is_member(node):
-            yield path
-        yield from paths(node, path)
+    """Every path in the set, in upstream's order: at each place what is a member, then what lies below."""
+    steps = sorted(step for step in fields if step != SELF)
+    for step in steps:
+        if is_member(fields[step]):
+            yield (*prefix, step)
+    for step in steps:
+        yield from paths(fields[step], (*prefix, step))
 
 
 def field_path(*names: str) -> Path:

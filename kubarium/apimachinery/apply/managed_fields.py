@@ -10,15 +10,16 @@ Source: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
-from kubarium.apimachinery.apply import field_set
+from kubarium.apimachinery.apply import field_set, versions
 from kubarium.apimachinery.apply import merge as merging
 from kubarium.apimachinery.apply.field_set import FieldSet, Path
+from kubarium.apimachinery.apply.versions import Steps
 from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
 from kubarium.apimachinery.field_path import METADATA, FieldError, FieldPath, invalid
 from kubarium.apimachinery.object import Object, copy
@@ -28,6 +29,7 @@ MOST_UPDATERS = 10
 ANCIENT = "ancient-changes"
 BEFORE_APPLY = "before-first-apply"
 KUBECTL = "kubectl"
+NO_OTHERS: Mapping[str, Structural] = {}
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -66,30 +68,48 @@ def update(
     schema: Structural | None,
     reset: Sequence[tuple[str, ...]] = (),
 ) -> None:
+    """As `updating`, where all versions of the object name their fields alike."""
+    _finish(updating(live, new, writer, schema, reset))
+
+
+def updating(
+    live: Object | None,
+    new: Object,
+    writer: Writer,
+    schema: Structural | None,
+    reset: Sequence[tuple[str, ...]] = (),
+    schemas: Mapping[str, Structural] = NO_OTHERS,
+) -> Steps:
     """Write `new.metadata.managedFields` after a create, an update or a patch.
 
     `live` is what was stored before, None at creation. Fields below the paths in `reset` are not owned through this
     endpoint, for instance `(("status",),)` where a write to the main resource leaves the status alone.
+    `schemas` are those of all versions, where they differ; see `versions` for what is yielded.
     """
     entries = _entries_for_update(live, new, writer.subresource)
     if live is not None and not entries and (live.get("metadata") or {}).get("uid"):
         _write(new, entries)  # who has begun without managers goes on without, until somebody applies
-        return
+        return new
+    entries = {key: entry for key, entry in entries.items() if versions.are_known(entry, schemas)}
     difference = merging.compare(live or {}, new, schema or ANY)
     if not difference.is_same():
         difference = _without(difference, reset)
         taken = field_set.union(difference.added, difference.modified)
-        removed = difference.removed
-        if writer.subresource == "scale":
-            taken, removed = _of_scale(taken, removed, new, entries)
         mine = _Manager(writer.manager, "Update", writer.api_version, writer.subresource)
-        _take_away(entries, mine, taken, removed)
+        changes = versions.Changes(taken, difference.removed)
+        if live is not None:
+            changes = yield from _changes(live, new, changes, entries, writer, reset, schemas)
+        if writer.subresource == "scale":
+            taken, removed = _of_scale(changes, new, entries)
+            changes = changes._replace(taken=taken, removed=removed)
+        _take_away(entries, mine, changes)
         if taken:
             before = entries.get(mine)
             fields = field_set.union(before["fieldsV1"], taken) if before is not None else taken
             entries[mine] = _entry(mine, fields, writer.api_version, writer.time)
             _merge_ancient(entries)
     _write(new, entries)
+    return new
 
 
 def apply(
@@ -100,6 +120,19 @@ def apply(
     force: bool = False,
     reset: Sequence[tuple[str, ...]] = (),
 ) -> Object:
+    """As `applying`, where all versions of the object name their fields alike."""
+    return _finish(applying(live, config, writer, schema, force, reset))
+
+
+def applying(
+    live: Object | None,
+    config: Object,
+    writer: Writer,
+    schema: Structural | None,
+    force: bool = False,
+    reset: Sequence[tuple[str, ...]] = (),
+    schemas: Mapping[str, Structural] = NO_OTHERS,
+) -> Steps:
     """Server-side apply: the object as it should be now, with its managed fields.
 
     1. The configuration may contain only what the schema declares.
@@ -113,6 +146,7 @@ def apply(
     entries = _entries_of(before)
     if live is not None and not entries:
         entries = _entries_before_first_apply(live, writer, schema, reset)
+    entries = {key: entry for key, entry in entries.items() if versions.are_known(entry, schemas)}
     mine = _Manager(writer.manager, "Apply", "", writer.subresource)
     last = entries.get(mine)
     named = field_set.of_object(config, schema)
@@ -121,11 +155,17 @@ def apply(
     if last is not None:
         # Its name is nobody's field, but whoever names it wants its metadata to stay.
         wanted = _without_reset(named, reset)
-        merged = _remove_unowned(merged, schema, entries, mine, wanted)  # 3
+        owned = _owned(entries, mine, wanted, writer.api_version, schemas)
+        known = {**schemas, writer.api_version: schema}
+        merged = yield from versions.without_unowned(merged, last, owned, writer.api_version, known)  # 3
     difference = _without(merging.compare(before, merged, schema), reset)
     taken = field_set.union(difference.added, difference.modified)
-    _raise_conflicts(entries, mine, taken, before, schema, force)  # 4
-    _take_away(entries, mine, taken, difference.removed)
+    changes = versions.Changes(taken, difference.removed)
+    if live is not None and not difference.is_same():
+        theirs = {key: entry for key, entry in entries.items() if key != mine}
+        changes = yield from _changes(live, merged, changes, theirs, writer, reset, schemas)
+    _raise_conflicts(entries, mine, changes, before, schema, force)  # 4
+    _take_away(entries, mine, changes)
     time = last["time"] if last is not None and "time" in last and difference.is_same() else writer.time
     if applied:
         entries[mine] = _entry(mine, applied, writer.api_version, time)
@@ -135,6 +175,34 @@ def apply(
     _keep_last_applied(result, config, mine)
     _write(result, entries)
     return result
+
+
+def _finish(steps: Steps) -> Object:
+    """The result where nothing is to be converted."""
+    try:
+        next(steps)
+    except StopIteration as done:
+        result: Object = done.value
+        return result
+    raise AssertionError("there are no other versions")
+
+
+def _changes(
+    live: Object,
+    new: Object,
+    own: versions.Changes,
+    entries: _Entries,
+    writer: Writer,
+    reset: Sequence[tuple[str, ...]],
+    schemas: Mapping[str, Structural],
+) -> versions.ChangeSteps:
+    """What a write changes, in all versions in which others wrote."""
+    found: dict[str, tuple[FieldSet, FieldSet]] = {}
+    for version in versions.others(entries.values(), writer.api_version, schemas):
+        before, after = yield [live, new], version
+        difference = _without(merging.compare(before, after, schemas[version]), reset)
+        found[version] = (field_set.union(difference.added, difference.modified), difference.removed)
+    return own._replace(others=found)
 
 
 _PATH = METADATA / "managedFields"
@@ -183,11 +251,10 @@ def _entries_for_update(live: Object | None, new: Object, subresource: str) -> _
     return _entries_of(new)
 
 
-def _of_scale(
-    taken: FieldSet, removed: FieldSet, new: Object, entries: _Entries
-) -> tuple[FieldSet, FieldSet]:
+def _of_scale(changes: versions.Changes, new: Object, entries: _Entries) -> tuple[FieldSet, FieldSet]:
     """What a Scale takes and removes: a number that nobody owned stays nobody's, and zero is not in a Scale at all."""
-    if not _is_owned(taken, entries):
+    taken, removed = changes.taken, changes.removed
+    if not any(field_set.intersection(entry["fieldsV1"], changes.of(entry)[0]) for entry in entries.values()):
         return {}, removed
     values = [_at(new, path) for path in field_set.paths(taken)]
     return ({}, field_set.union(removed, taken)) if values == [0] else (taken, removed)
@@ -197,10 +264,6 @@ def _at(obj: Any, path: Path) -> Any:
     for step in path:
         obj = obj.get(step.removeprefix("f:")) if isinstance(obj, dict) else None
     return obj
-
-
-def _is_owned(fields: FieldSet, entries: _Entries) -> bool:
-    return any(field_set.intersection(entry["fieldsV1"], fields) for entry in entries.values())
 
 
 def _is_set(fields: Any) -> bool:
@@ -263,9 +326,10 @@ def _without_reset(fields: FieldSet, reset: Sequence[tuple[str, ...]]) -> FieldS
     return field_set.without(fields, [field_set.field_path(*names) for names in reset])
 
 
-def _take_away(entries: _Entries, mine: _Manager, taken: FieldSet, removed: FieldSet) -> None:
+def _take_away(entries: _Entries, mine: _Manager, changes: versions.Changes) -> None:
     """Others lose what the writer has changed; everybody loses what is no longer there."""
     for manager, entry in list(entries.items()):
+        taken, removed = changes.of(entry)
         fields = before = entry["fieldsV1"]
         if taken and manager != mine:
             fields = field_set.difference(fields, taken)
@@ -345,26 +409,32 @@ def check_config(config: Object, schema: Structural) -> None:
     raise StatusError(f"failed to create typed patch object ({who}): {shown}", code=500, reason="")
 
 
-def _remove_unowned(
-    merged: Object, schema: Structural, entries: _Entries, mine: _Manager, applied: FieldSet
-) -> Object:
-    owned = applied
+def _owned(
+    entries: _Entries, mine: _Manager, applied: FieldSet, own: str, schemas: Mapping[str, Structural]
+) -> dict[str, FieldSet]:
+    """What is applied now, and what others own, by version."""
+    owned = {own: applied}
     for manager, entry in entries.items():
         if manager != mine:
-            owned = field_set.union(owned, entry["fieldsV1"])
-    kept: Object = merging.remove(merged, schema, entries[mine]["fieldsV1"], owned)
-    return kept
+            version = entry["apiVersion"] if entry.get("apiVersion") in schemas else own
+            owned[version] = field_set.union(owned.get(version) or {}, entry["fieldsV1"])
+    return owned
 
 
 def _raise_conflicts(
-    entries: _Entries, mine: _Manager, taken: FieldSet, live: Object, schema: Structural, force: bool
+    entries: _Entries,
+    mine: _Manager,
+    changes: versions.Changes,
+    live: Object,
+    schema: Structural,
+    force: bool,
 ) -> None:
-    if force or not taken:
+    if force:
         return
     conflicts: list[tuple[_Manager, Path]] = []
     for manager, entry in entries.items():
         if manager != mine:
-            common = field_set.intersection(entry["fieldsV1"], taken)
+            common = field_set.intersection(entry["fieldsV1"], changes.of(entry)[0])
             conflicts += [(manager, path) for path in field_set.paths(common)]
     if conflicts and not _kubectl_may(mine, conflicts, live, schema):
         raise _conflict(conflicts)
