@@ -7,7 +7,7 @@ copied and tested; only to remove it is an error. Whatever stands before the fir
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubarium.apimachinery.errors import BadRequest, Invalid, RequestEntityTooLarge
@@ -21,8 +21,12 @@ _INDEX = re.compile(r"[+-]?[0-9]+")
 Container = dict[str, Any] | list[Any]
 
 
-class _CannotApply(Exception):
+class CannotApply(Exception):
     """An operation does not fit the document."""
+
+
+class TestFailed(CannotApply):
+    """A value is not what an operation says."""
 
 
 def apply(document: Object, operations: Any) -> Any:
@@ -39,10 +43,61 @@ def apply(document: Object, operations: Any) -> Any:
     try:
         for operation in operations:
             root = _apply_one(root, operation or {})
-    except _CannotApply as error:
+    except CannotApply as error:
         # Upstream keeps the reason to itself; people who debug find it as the cause of this exception.
         raise Invalid(REJECTED, {}) from error
     return root
+
+
+def attempt(document: Object, operations: Sequence[Object]) -> Any:
+    """The document after all operations of a policy: there nothing may be missing. Raises CannotApply, TestFailed.
+
+    Source: https://github.com/evanphx/json-patch/tree/master/v5, whose texts these are.
+    """
+    root: Container = copy(document)
+    for operation in operations:
+        _check_places(root, operation)
+        root = _apply_one(root, operation)
+    return root
+
+
+_NOWHERE = {
+    "add": 'add operation does not apply: doc is missing path: "{}"',
+    "remove": 'remove operation does not apply: doc is missing path: "{}"',
+    "replace": "replace operation does not apply: doc is missing path: {}",
+    "test": "test operation does not apply: is missing path: {}",
+    "move": "move operation does not apply: doc is missing destination path: {}",
+    "copy": "copy operation does not apply: doc is missing destination path: {}",
+}
+
+
+def _check_places(root: Container, operation: Object) -> None:
+    kind, path = operation.get("op") or "", operation.get("path") or ""
+    if "from" in operation and kind in ("move", "copy"):
+        source = operation["from"]
+        missing = f"{kind} operation does not apply: doc is missing from path: {source}"
+        holder, key = _place_or(root, source, missing)
+        where = f"move for path: '{key}'" if kind == "move" else f"copy for from: '{source}'"
+        _must_have(holder, key, f"error in {where}: unable to get nonexistent key: {key}")
+    if path and kind in _NOWHERE:
+        holder, key = _place_or(root, path, _NOWHERE[kind].format(path))
+        if kind == "replace":
+            _must_have(holder, key, f"replace operation does not apply: doc is missing key: {path}")
+        elif kind == "remove":
+            nothing = f"unable to remove nonexistent key: {key}"
+            _must_have(holder, key, f"error in remove for path: '{path}': {nothing}")
+
+
+def _place_or(root: Container, path: str, missing: str) -> tuple[Container, str]:
+    try:
+        return _place(root, path)
+    except CannotApply:
+        raise CannotApply(f"{missing}: missing value") from None
+
+
+def _must_have(holder: Container, key: str, missing: str) -> None:
+    if isinstance(holder, dict) and key not in holder:
+        raise CannotApply(f"{missing}: missing value")
 
 
 def _apply_one(root: Container, operation: Object) -> Container:
@@ -50,7 +105,7 @@ def _apply_one(root: Container, operation: Object) -> Container:
     kind, path = operation.get("op"), _path(operation, "path")
     run = _OPERATIONS.get(kind) if isinstance(kind, str) else None
     if run is None:
-        raise _CannotApply(f"Unexpected kind: {kind}")
+        raise CannotApply(f"Unexpected kind: {kind}")
     if path == "" and kind == "replace":
         return _whole(operation.get("value"))
     if path == "" and kind == "test":
@@ -63,13 +118,13 @@ def _apply_one(root: Container, operation: Object) -> Container:
 def _path(operation: Object, name: str) -> str:
     path = operation.get(name)
     if not isinstance(path, str):
-        raise _CannotApply(f"failed to decode {name}")
+        raise CannotApply(f"failed to decode {name}")
     return path
 
 
 def _whole(value: Any) -> Container:
     if not isinstance(value, dict | list):
-        raise _CannotApply("replace operation value must be object or array")
+        raise CannotApply("replace operation value must be object or array")
     return value
 
 
@@ -77,12 +132,12 @@ def _place(root: Container, path: str) -> tuple[Container, str]:
     """Where a path leads: the object or list, and the key or index in it (RFC 6901)."""
     steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
     if not steps:
-        raise _CannotApply(f"doc is missing path: {path}")
+        raise CannotApply(f"doc is missing path: {path}")
     holder: Any = root
     for step in steps[:-1]:
         holder = _get(holder, step)
         if not isinstance(holder, dict | list):
-            raise _CannotApply(f"doc is missing path: {path}")
+            raise CannotApply(f"doc is missing path: {path}")
     return holder, steps[-1]
 
 
@@ -93,10 +148,10 @@ def _get(holder: Container, key: str) -> Any:
 
 def _index(key: str, end: int) -> int:
     if not _INDEX.fullmatch(key):
-        raise _CannotApply(f"value was not a proper array index: '{key}'")
+        raise CannotApply(f"value was not a proper array index: '{key}'")
     index = int(key)
     if not -end <= index < end:
-        raise _CannotApply(f"Unable to access invalid index: {index}")
+        raise CannotApply(f"Unable to access invalid index: {index}")
     return index % end
 
 
@@ -113,7 +168,7 @@ def _take(holder: Container, key: str) -> Any:
     if isinstance(holder, list):
         return holder.pop(_index(key, len(holder)))
     if key not in holder:
-        raise _CannotApply(f"Unable to remove nonexistent key: {key}")
+        raise CannotApply(f"Unable to remove nonexistent key: {key}")
     return holder.pop(key)
 
 
@@ -149,7 +204,7 @@ def _test(root: Container, path: str, operation: Object) -> None:
 
 def _check_equal(found: Any, operation: Object) -> None:
     if not _equal(found, operation.get("value")):
-        raise _CannotApply(f"testing value {operation['path']} failed: test failed")
+        raise TestFailed(f"testing value {operation['path']} failed: test failed")
 
 
 def _equal(left: Any, right: Any) -> bool:

@@ -222,16 +222,20 @@ async def test_an_apply_configuration_may_not_replace_atomic_lists(
     client: Client, namespace: str, policies: Policies
 ) -> None:
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["endpoints"]}]
-    await policies.add(
+    policy = await policies.add(
         "Mutating",
         {
             "matchConstraints": {"resourceRules": rules},
             "reinvocationPolicy": "Never",
             "mutations": [
                 {
+                    "patchType": "JSONPatch",  # not for this object, and no error
+                    "jsonPatch": {"expression": "[JSONPatch{op: 'test', path: '/kind', value: 'Pod'}]"},
+                },
+                {
                     "patchType": "ApplyConfiguration",
                     "applyConfiguration": {"expression": "Object{subsets: [Object.subsets{}]}"},
-                }
+                },
             ],
         },
     )
@@ -241,8 +245,11 @@ async def test_an_apply_configuration_may_not_replace_atomic_lists(
             body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name}}
             try:
                 await client.resource("v1", "endpoints").create(body, namespace)
-            except errors.Forbidden as error:
-                assert "may not mutate atomic arrays, maps or structs: .subsets" in error.message
+            except errors.StatusError as error:
+                wrong = "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .subsets"
+                who = f"policy '{policy}' with binding '{policy}'"
+                assert error.message == f"{who} denied request: {wrong}"
+                assert (error.code, error.reason) == (403, "Invalid")
                 return
             await asyncio.sleep(0.05)
 

@@ -68,3 +68,34 @@ def test_what_is_no_patch():
         json_patch.apply(DOCUMENT, {"op": "add"})
     with pytest.raises(RequestEntityTooLarge):
         json_patch.apply(DOCUMENT, [{"op": "test", "path": "/b/c", "value": "d"}] * 10_001)
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [
+        ({"op": "remove", "path": "/x/y"},
+         'remove operation does not apply: doc is missing path: "/x/y": missing value'),
+        ({"op": "remove", "path": "/o/y"},
+         "error in remove for path: '/o/y': unable to remove nonexistent key: y: missing value"),
+        ({"op": "replace", "path": "/o/y", "value": 1},
+         "replace operation does not apply: doc is missing key: /o/y: missing value"),
+        ({"op": "add", "path": "/x/y", "value": 1},
+         'add operation does not apply: doc is missing path: "/x/y": missing value'),
+        ({"op": "copy", "from": "/y", "path": "/z"},
+         "error in copy for from: '/y': unable to get nonexistent key: y: missing value"),
+        ({"op": "move", "from": "/y/a", "path": "/z"},
+         "move operation does not apply: doc is missing from path: /y/a: missing value"),
+        ({"op": "test", "path": "/x/y", "value": 1},
+         "test operation does not apply: is missing path: /x/y: missing value"),
+    ],
+)  # fmt: skip
+def test_a_policy_may_miss_nothing(operation, told):
+    with pytest.raises(json_patch.CannotApply) as refused:
+        json_patch.attempt({"o": {"a": 1}}, [operation])
+    assert str(refused.value) == told
+
+
+def test_a_test_that_fails_is_told_apart():
+    with pytest.raises(json_patch.TestFailed):
+        json_patch.attempt({"o": {"a": 1}}, [{"op": "test", "path": "/o/a", "value": 2}])
+    assert json_patch.attempt({"o": {}}, [{"op": "add", "path": "/o/a", "value": 1}]) == {"o": {"a": 1}}
