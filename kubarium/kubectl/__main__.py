@@ -14,6 +14,7 @@ from kubarium.kubectl.commands import (
     change,
     create,
     create_access,
+    create_data,
     create_networking,
     create_workloads,
     exec,
@@ -35,11 +36,13 @@ from kubarium.kubectl.commands.describe import describe
 from kubarium.kubectl.commands.diff import diff
 from kubarium.kubectl.commands.edit import edit
 from kubarium.kubectl.commands.events import events
+from kubarium.kubectl.commands.expose import expose
 from kubarium.kubectl.commands.get import get
 from kubarium.kubectl.commands.logs import logs
 from kubarium.kubectl.commands.port_forward import port_forward
 from kubarium.kubectl.commands.proxy import proxy
 from kubarium.kubectl.commands.replace import replace
+from kubarium.kubectl.commands.run import run
 from kubarium.kubectl.commands.set import set_group
 from kubarium.kubectl.commands.top import top
 from kubarium.kubectl.commands.wait import wait
@@ -51,11 +54,11 @@ from kubarium.kubectl.refusals import refusal
 from kubarium.kubectl.session import Chosen, CommandFailed, warn, with_global_flags
 
 # Of `create` and `apply`: they add themselves.
-SUBCOMMANDS = (apply_last, set_env, create_access, create_networking, create_workloads)
+SUBCOMMANDS = (apply_last, set_env, create_access, create_data, create_networking, create_workloads)
 COMMANDS = (
     create.create,
-    create.expose,
-    create.run,
+    expose,
+    run,
     set_group,
     explain.explain,
     get,

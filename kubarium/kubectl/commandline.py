@@ -86,6 +86,8 @@ class UnknownCommand(click.ClickException):
             close = [f"\t{name}" for name in known if _distance(word, name) <= FAR or name.startswith(word)]
             meant = ["", "Did you mean this?", *close] if close else []
             text = "\n".join([f'unknown command "{word}" for "{path}"', *meant])
+        elif context.command.name == "create":
+            text = f"Unexpected args: [{word}]\nSee '{path} -h' for help and examples"
         else:
             text = f"unknown command \"{word}\"\nSee '{path} -h' for help and examples"
         super().__init__(text)
@@ -117,6 +119,8 @@ def words_of(error: click.ClickException) -> str:
     parameter = getattr(error, "param", None)
     if isinstance(error, click.MissingParameter) and isinstance(parameter, click.Option):
         return f'required flag(s) "{_long(parameter)[2:]}" not set'
+    if isinstance(error, click.MissingParameter) and parameter is not None and parameter.name == "name":
+        return f"exactly one NAME is required, got 0\nSee '{path} -h' for help and examples"
     if isinstance(error, click.BadParameter) and isinstance(parameter, click.Option):
         return f"{_bad_value(error, parameter)}{see}"
     return error.format_message()

@@ -45,8 +45,13 @@ def remembering(obj: Object) -> Object:
 
 def schema_of(kind: Kind) -> Structural | None:
     """How the lists of a built-in kind are merged; None for kinds that are not built in."""
+    return schema_named(kind.group, kind.version, kind.kind)
+
+
+def schema_named(group: str, version: str, kind: str) -> Structural | None:
+    """The same by its name."""
     try:
         known = catalog.load(SCHEMAS.expanduser())
     except OSError:  # no place of our own to keep them in
         known = catalog.load()
-    return known.schema(GroupVersionKind(kind.group, kind.version, kind.kind))
+    return known.schema(GroupVersionKind(group, version, kind))

@@ -13,6 +13,13 @@ from kubarium.kubectl.names import Kind, Target
 from kubarium.kubectl.session import CommandFailed, Session
 
 NOTHING = "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+NO_RESOURCE = """\
+You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'"""
 NO_NAME = "resource(s) were provided, but no name was specified"
 
 Picked = tuple[Kind, Object]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kubarium.api.core.pod import status
-from kubarium.apimachinery.object import Object, name_of, namespace_of
+from kubarium.apimachinery.object import Object, name_of, namespace_of, status_of
 from kubarium.kubectl.names import Target
 from kubarium.kubectl.session import CommandFailed, Session, warn
 
@@ -62,3 +64,20 @@ async def _selector(session: Session, target: Target) -> str:
             f"cannot get the pods of {target.kind.full_name(target.name)}: it has no selector"
         )
     return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+async def until_started(session: Session, pod: Object, container: str) -> Object:
+    """Return when a container runs, or has run; why it does not start is said."""
+    pods = session.client.resource("v1", "pods")
+    told = False
+    while True:
+        found = await pods.get(name_of(pod), namespace_of(pod))
+        statuses = status_of(found).get("containerStatuses") or []
+        statuses = statuses + (status_of(found).get("ephemeralContainerStatuses") or [])
+        state = next((each.get("state") or {} for each in statuses if each["name"] == container), {})
+        if "running" in state or "terminated" in state:
+            return found
+        if not told and (message := (state.get("waiting") or {}).get("message")):
+            warn(f"Warning: container {container}: {message}")
+            told = True
+        await asyncio.sleep(0.2)

@@ -18,7 +18,6 @@ from kubarium.kubectl.go_template.values import show
 from kubarium.kubectl.names import Kind
 
 TABLE_ACCEPT = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-GAP = "   "
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _STRING = "tag:yaml.org,2002:str"
 
@@ -27,14 +26,16 @@ class OutputError(Exception):
     """Unknown `-o`."""
 
 
-def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], show_headers: bool = True) -> str:
+def columns(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], show_headers: bool = True, gap: int = 3
+) -> str:
     """Aligned columns, each as wide as its widest cell; nothing is padded at the end of a line."""
     lines = ([list(headers)] if show_headers else []) + [list(row) for row in rows]
     if not lines:
         return ""
     widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
     text = [
-        GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        (" " * gap).join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
     return "\n".join(text)

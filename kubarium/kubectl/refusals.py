@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kubarium.apimachinery.errors import StatusError
+from kubarium.kubectl.session import warn
 
 
 def refusal(error: StatusError) -> str:
@@ -15,3 +18,11 @@ def refusal(error: StatusError) -> str:
         return f'The {details["kind"]} "{details.get("name", "")}" is invalid: {text}'
     reason = f" ({error.reason})" if error.reason else ""
     return f"Error from server{reason}: {error.message}"
+
+
+def tell_failures(failures: Sequence[StatusError]) -> None:
+    """Say what was refused, each by itself; the command has failed then."""
+    for failure in failures:
+        warn(refusal(failure))
+    if failures:
+        raise SystemExit(1)

@@ -44,6 +44,12 @@ class TellingClient(Client):
         return answer
 
 
+def misused(text: str) -> CommandFailed:
+    """The command was called in a way that its help would tell of."""
+    path = click.get_current_context().command_path
+    return CommandFailed(f"{text}\nSee '{path} -h' for help and examples")
+
+
 @dataclass(frozen=True)
 class Session:
     """What every command works with."""

@@ -73,7 +73,7 @@ async def clusterrole(
     """Create a cluster role."""
     if aggregation_rule:
         labels = dict(word.split("=", 1) for word in aggregation_rule)
-        made = _role("ClusterRole", name, [])
+        made = _role("ClusterRole", name, None)
         made["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": labels}]}
     elif non_resource_url:
         rule = {"nonResourceURLs": non_resource_url, "verbs": verb}
@@ -175,9 +175,10 @@ async def _resource_rules(
         groups.setdefault(kind.group, []).append(kind.plural + slash + subresource)
     named = {"resourceNames": names} if names else {}
     return [
-        {"apiGroups": [group], "resources": each, **named, "verbs": verbs} for group, each in groups.items()
+        {"apiGroups": [group], "resources": each, **named, "verbs": verbs}
+        for group, each in sorted(groups.items())
     ]
 
 
-def _role(kind: str, name: str, rules: list[Object]) -> Object:
+def _role(kind: str, name: str, rules: list[Object] | None) -> Object:
     return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": {"name": name}, "rules": rules}

@@ -79,6 +79,7 @@ async def externalname(
 @click.option("--rule", "rules", multiple=True)
 @click.option("--class", "ingress_class", default="")
 @click.option("--default-backend", default="")
+@click.option("--annotation", "annotations", multiple=True)
 @with_output
 @with_session
 async def ingress(
@@ -87,6 +88,7 @@ async def ingress(
     rules: Sequence[str],
     ingress_class: str,
     default_backend: str,
+    annotations: Sequence[str],
     dry_run: str,
     output: str,
 ) -> None:
@@ -101,10 +103,11 @@ async def ingress(
     found, tls = read_rules(rules)
     spec |= {"rules": found} if found else {}
     spec |= {"tls": tls} if tls else {}
+    notes = {"annotations": dict(each.split("=", 1) for each in annotations)} if annotations else {}
     made = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": name},
+        "metadata": {"name": name, **notes},
         "spec": spec,
     }
     await make(session, made, dry_run, output)

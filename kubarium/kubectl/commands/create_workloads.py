@@ -135,10 +135,15 @@ async def _of_cron_job(session: Session, name: str, source: str) -> Object:
     made = _job(name, template["spec"].pop("template"), **template["spec"])
     made["metadata"] |= {
         "annotations": {**(metadata.get("annotations") or {}), "cronjob.kubernetes.io/instantiate": "manual"},
-        "labels": metadata.get("labels") or {},
-        "ownerReferences": [owner_reference_to(owner)],
+        **({"labels": metadata["labels"]} if metadata.get("labels") else {}),
+        "ownerReferences": [_owned_by(owner)],
     }
     return made
+
+
+def _owned_by(owner: Object) -> Object:
+    reference = owner_reference_to(owner)
+    return {key: value for key, value in reference.items() if key != "blockOwnerDeletion"}
 
 
 def _job(name: str, template: Object, **spec: Any) -> Object:

@@ -5,18 +5,17 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-application/debug-running-p
 
 from __future__ import annotations
 
-import asyncio
 import random
 import string
 from typing import Any
 
 import click
 
-from kubarium.apimachinery.object import Object, name_of, namespace_of, status_of
+from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.exec import attach_to
 from kubarium.kubectl.names import Target
-from kubarium.kubectl.pods import pod_of
+from kubarium.kubectl.pods import pod_of, until_started
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, warn, with_session
 
 
@@ -43,7 +42,7 @@ async def debug(session: Session, word: str, command: tuple[str, ...], **flags: 
     else:
         pod = await _in_pod(session, await pod_of(session, word), container, flags)
     if flags["stdin"] if flags["attach"] is None else flags["attach"]:
-        pod = await _until_started(session, pod, container["name"])
+        pod = await until_started(session, pod, container["name"])
         code = await attach_to(session, pod, container["name"], flags["stdin"], flags["terminal"])
         if code:
             raise SystemExit(code)
@@ -121,22 +120,6 @@ async def _in_pod(session: Session, pod: Object, container: Object, flags: Any) 
         subresource="ephemeralcontainers",
         field_manager=FIELD_MANAGER,
     )
-
-
-async def _until_started(session: Session, pod: Object, container: str) -> Object:
-    pods = session.client.resource("v1", "pods")
-    told = False
-    while True:
-        found = await pods.get(name_of(pod), namespace_of(pod))
-        statuses = status_of(found).get("containerStatuses") or []
-        statuses = statuses + (status_of(found).get("ephemeralContainerStatuses") or [])
-        state = next((each.get("state") or {} for each in statuses if each["name"] == container), {})
-        if "running" in state or "terminated" in state:
-            return found
-        if not told and (message := (state.get("waiting") or {}).get("message")):
-            warn(f"Warning: container {container}: {message}")
-            told = True
-        await asyncio.sleep(0.2)
 
 
 def _suffix() -> str:

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from kubarium.apimachinery.errors import NotFound
+from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, name_of, namespace_of
-from kubarium.kubectl import manifests
+from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl import manifests, picking
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Kind, WrongArguments
+from kubarium.kubectl.refusals import tell_failures
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
 CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan", "true": "Background"}
@@ -32,35 +34,43 @@ CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "O
 @click.option("--ignore-not-found", is_flag=True)
 @click.option("--timeout", default="0s", hidden=True)
 @click.option("-o", "--output", default="")
+@dry.option
 @with_session
 async def delete(session: Session, words: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> None:
     """Delete resources by file names, stdin, resources and names, or by label selector."""
     victims = await _victims(session, words, files, flags)
     deleted: list[tuple[Kind, Object]] = []
+    failures: list[StatusError] = []
     for kind, namespace, name in victims:
         try:
-            answer = await session.resource(kind).delete(
-                name,
-                namespace,
-                grace_period_seconds=_grace(flags),
-                propagation_policy=CASCADES.get(flags["cascade"], flags["cascade"]),
+            answer = (
+                await session.resource(kind).delete(
+                    name,
+                    namespace,
+                    grace_period_seconds=_grace(flags),
+                    propagation_policy=CASCADES.get(flags["cascade"], flags["cascade"]),
+                    dry_run=flags["dry_run"] == "server",
+                )
+                if flags["dry_run"] != "client"
+                else await session.resource(kind).get(name, namespace)
             )
-        except NotFound:
+        except NotFound as error:
             if not flags["ignore_not_found"]:
-                raise
+                failures.append(error)
             continue
         where = f" from {namespace} namespace" if namespace else ""
         force = " force" if flags["force"] else ""
         say(
             kind.full_name(name)
             if flags["output"] == "name"
-            else f"{_quoted(kind, name)}{force} deleted{where}"
+            else dry.told(f"{_quoted(kind, name)}{force} deleted{where}", flags["dry_run"])
         )
         deleted.append((kind, _identity(answer, namespace, name)))
     if not victims and not flags["ignore_not_found"]:
         warn("No resources found")
-    if flags["wait"]:
+    if flags["wait"] and flags["dry_run"] == "none":
         await asyncio.gather(*(until_gone(session, kind, obj) for kind, obj in deleted))
+    tell_failures(failures)
 
 
 async def until_gone(session: Session, kind: Kind, obj: Object) -> None:
@@ -90,7 +100,7 @@ async def _victims(
     try:
         targets = await session.names.targets(words)
     except WrongArguments as error:
-        raise CommandFailed("You must provide one or more resources by argument or filename.") from error
+        raise CommandFailed(picking.NO_RESOURCE) from error
     if any(not target.name for target in targets) and not (
         flags["everything"] or flags["selector"] or flags["field_selector"]
     ):

@@ -143,12 +143,19 @@ def add_events(page: Page, events: list[Object]) -> None:
             event.get("reason") or "",
             _age(event),
             (event.get("source") or {}).get("component") or event.get("reportingComponent") or "",
-            (event.get("message") or "").strip(),
+            _message(event),
         ]
         for event in events
     ]
     if rows:
         page.table(1, ["Type", "Reason", "Age", "From", "Message"], rows)
+
+
+def _message(event: Object) -> str:
+    """What happened, behind the part of the object that it happened to."""
+    part = (event.get("involvedObject") or {}).get("fieldPath")
+    text = (event.get("message") or "").strip()
+    return f"{part}: {text}" if part else text
 
 
 def _age(event: Object) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
 import termios
 import tty
@@ -125,15 +126,20 @@ async def _print_output(stream: Stream) -> int:
 async def _send_input(stream: Stream) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except ValueError:  # a plain file cannot be waited for
+    if not _can_be_waited_for(sys.stdin.fileno()):
         while data := await asyncio.to_thread(os.read, sys.stdin.fileno(), 65536):
             await stream.send(streams.STDIN, data)
     else:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while data := await reader.read(65536):
             await stream.send(streams.STDIN, data)
     await stream.close_channel(streams.STDIN)
+
+
+def _can_be_waited_for(descriptor: int) -> bool:
+    """Pipes, sockets and terminals can; plain files and /dev/null have all that they will ever have."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 async def _send_sizes(stream: Stream) -> None:

@@ -91,6 +91,12 @@ async def _print(session: Session, pod: Object, container: str, flags: Any) -> N
             _write(prefix + rest)
 
 
+async def print_log(session: Session, pod: Object, container: str, follow: bool = False) -> None:
+    """The whole log of a container."""
+    flags = {"follow": follow, "previous": False, "tail": -1, "since": "", "since_time": ""}
+    await _print(session, pod, container, flags | {"limit_bytes": 0, "timestamps": False, "prefix": False})
+
+
 def _write(data: bytes) -> None:
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

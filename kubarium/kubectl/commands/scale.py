@@ -8,31 +8,39 @@ import click
 
 from kubarium.apimachinery.object import Object
 from kubarium.kubectl import dry_run as dry
+from kubarium.kubectl import picking
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.create import make, with_output
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 
 @command()
-@click.argument("words", nargs=-1, required=True)
-@click.option("--replicas", type=click.IntRange(min=0), required=True)
-@click.option("--current-replicas", type=int, default=-1)
+@click.option("--replicas", type=int, required=True, help="How many there are to be.")
+@click.argument("words", nargs=-1)
+@picking.options
+@click.option("--current-replicas", type=int, default=-1, help="Only if there are so many now.")
 @dry.option
 @with_session
 async def scale(
-    session: Session, words: tuple[str, ...], replicas: int, current_replicas: int, dry_run: str
+    session: Session, words: tuple[str, ...], replicas: int, current_replicas: int, **flags: Any
 ) -> None:
-    """Set a new size for a deployment, replica set, or stateful set."""
-    for target in await session.names.targets(words):
-        if not target.name:
-            raise CommandFailed("resource(s) were provided, but no name was specified")
-        resource, where = session.resource(target.kind), session.where(target.kind)
+    """Set a new size for a deployment, replica set, or replication controller."""
+    if replicas < 0:
+        raise CommandFailed(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"
+        )
+    for picked in await picking.pick(session, words, flags):
+        where, target = picking.target_of(session, picked)
         if current_replicas >= 0:
-            present = (await resource.get(target.name, where, subresource="scale"))["spec"].get("replicas", 0)
+            resource = where.resource(target.kind)
+            scale_of = await resource.get(target.name, where.where(target.kind), subresource="scale")
+            present = scale_of["spec"].get("replicas", 0)
             if present != current_replicas:
                 raise CommandFailed(f"Expected replicas to be {current_replicas}, was {present}")
-        await dry.patch(session, target, {"spec": {"replicas": replicas}}, dry_run, subresource="scale")
-        say(f"{target.kind.full_name(target.name)} {dry.told('scaled', dry_run)}")
+        await dry.patch(
+            where, target, {"spec": {"replicas": replicas}}, flags["dry_run"], subresource="scale"
+        )
+        say(f"{target.kind.full_name(target.name)} {dry.told('scaled', flags['dry_run'])}")
 
 
 @command()
@@ -46,7 +54,7 @@ async def scale(
 @with_output
 @with_session
 async def autoscale(session: Session, words: tuple[str, ...], **flags: Any) -> None:
-    """Let a deployment, replica set or stateful set be scaled by what its pods use."""
+    """Auto-scale a deployment, replica set, stateful set, or replication controller."""
     for target in await session.names.targets(words):
         if not target.name:
             raise CommandFailed("resource(s) were provided, but no name was specified")

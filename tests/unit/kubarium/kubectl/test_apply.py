@@ -113,7 +113,7 @@ def test_what_was_applied_is_remembered() -> None:
 
 
 def test_the_server_takes_over_what_the_client_applied() -> None:
-    annotation = {"f:kubectl.kubernetes.io/last-applied-configuration": {}, "f:own": {}}
+    annotation: Any = {"f:kubectl.kubernetes.io/last-applied-configuration": {}, "f:own": {}}
     entries = [
         {
             "manager": last_applied.MANAGER,
