@@ -10,6 +10,7 @@ from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
 from kubarium.apimachinery.object import Object, name_of, spec_of, uid_of
 
 MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
+_GROUP = "authentication.k8s.io"
 _BOUND = {"Pod": "pods", "Node": "nodes", "Secret": "secrets"}
 
 
@@ -28,8 +29,9 @@ async def issue_token(registry: Registry, row: Resource, context: RequestContext
         text = "may not specify a duration larger than 2^32 seconds"
         found.append(invalid(SPEC / "expirationSeconds", seconds, text))
     if found:
-        raise errors.Invalid.of("authentication.k8s.io", "TokenRequest", "", found)
+        raise errors.Invalid.of(_GROUP, "TokenRequest", "", found)
     account = (await registry.get(row, context.info.namespace, context.info.name)).obj
+    _check_addressee(request, account)
     bound = await _bound_object(registry, context, account, spec.get("boundObjectRef"))
     metadata: Object = request.setdefault("metadata", {})
     metadata |= {
@@ -38,6 +40,17 @@ async def issue_token(registry: Registry, row: Resource, context: RequestContext
         "creationTimestamp": registry.now(),
     }
     return await registry.issue_token(account, request, bound)
+
+
+def _check_addressee(request: Object, account: Object) -> None:
+    """The account may have been deleted and made again. Raises Conflict."""
+    uid = (request.get("metadata") or {}).get("uid")
+    if uid and uid != uid_of(account):
+        why = (
+            f"the UID in the token request ({uid}) does not match the UID of the service account "
+            f"({uid_of(account)})"
+        )
+        raise errors.Conflict.of(_GROUP, "TokenRequest", name_of(account), why)
 
 
 async def _bound_object(

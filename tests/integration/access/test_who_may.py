@@ -106,6 +106,11 @@ async def test_a_bound_token_lives_and_dies_with_its_pod(
         "metadata": {"name": "default", "namespace": namespace},
         "spec": {"expirationSeconds": 600, "boundObjectRef": bound},
     }  # fmt: skip
+    other = {**request, "metadata": {"name": "default", "uid": "other"}}
+    with pytest.raises(
+        errors.Conflict, match=r"the UID in the token request \(other\) does not match the UID of"
+    ):
+        await accounts.create(other, namespace, name="default", subresource="token")
     token = (await accounts.create(request, subresource="token"))["status"]["token"]
     reviews = client.resource("authentication.k8s.io/v1", "tokenreviews")
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
