@@ -11,6 +11,7 @@ from typing import Any
 
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.time import parse_time
+from kubarium.component_base import stability
 
 RESOURCE = {
     "container_cpu_usage_seconds_total": (
@@ -19,7 +20,10 @@ RESOURCE = {
     ),
     "container_memory_working_set_bytes": ("gauge", "Current working set of the container in bytes"),
     "container_start_time_seconds": ("gauge", "Start time of the container since unix epoch in seconds"),
-    "container_swap_usage_bytes": ("gauge", "Current amount of the container swap usage in bytes."),
+    "container_swap_usage_bytes": (
+        "gauge",
+        "Current amount of the container swap usage in bytes. Reported only on non-windows systems",
+    ),
     "node_cpu_usage_seconds_total": ("counter", "Cumulative cpu time consumed by the node in core-seconds"),
     "node_memory_working_set_bytes": ("gauge", "Current working set of the node in bytes"),
     "pod_cpu_usage_seconds_total": ("counter", "Cumulative cpu time consumed by the pod in core-seconds"),
@@ -55,7 +59,8 @@ def resource_metrics(summary: Object) -> str:
         add("pod_cpu_usage_seconds_total", of_pod, pod["cpu"].get("usageCoreNanoSeconds", 0) / 1e9)
         add("pod_memory_working_set_bytes", of_pod, pod["memory"].get("workingSetBytes", 0))
     return "".join(
-        _block(name, kind, f"[STABLE] {help}", lines[name]) for name, (kind, help) in RESOURCE.items()
+        _block(name, kind, f"[{stability.level_of(name)}] {help}", lines[name])
+        for name, (kind, help) in RESOURCE.items()
     )
 
 

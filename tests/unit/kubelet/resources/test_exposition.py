@@ -28,5 +28,7 @@ LABELS = 'container="main",namespace="default",pod="web"'
 def test_resource_metrics() -> None:
     text = exposition.resource_metrics(SUMMARY)
     assert f"container_cpu_usage_seconds_total{{{LABELS}}} 1.500000 " in text
+    assert "# HELP pod_cpu_usage_seconds_total [STABLE] " in text
+    assert "# HELP container_swap_usage_bytes [ALPHA] " in text
     assert f"container_start_time_seconds{{{LABELS}}} 1767323045.000000 " in text
     assert "node_memory_working_set_bytes 20 " in text and "resource_scrape_error 0\n" in text
