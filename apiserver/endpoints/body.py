@@ -20,7 +20,7 @@ MEDIA_TYPES = (codec.JSON, codec.YAML, codec.PROTOBUF)
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 
 
-async def read(receive: Receive, limit: int = LIMIT) -> bytes:
+async def read(receive: Receive, limit: float = LIMIT) -> bytes:
     """The whole body."""
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -38,7 +38,7 @@ async def read(receive: Receive, limit: int = LIMIT) -> bytes:
     return b"".join(parts)
 
 
-def _check_size(size: int, limit: int) -> None:
+def _check_size(size: int, limit: float) -> None:
     if size > limit:
         raise errors.RequestEntityTooLarge(f"Request entity too large: limit is {limit}")
 

@@ -7,6 +7,7 @@ request on, and then only carries bytes; the newer protocols over WebSockets are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,8 @@ from yarl import URL
 from apiserver.admission.plugin import CONNECT
 from apiserver.endpoints import translation, websocket
 from apiserver.endpoints.backends import Backends, Place
-from apiserver.endpoints.proxying import repeat, upgrade_of, whole, why_not_reached
+from apiserver.endpoints.body import read
+from apiserver.endpoints.proxying import pour, repeat, upgrade_of, why_not_reached
 from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry.resource import Resource
@@ -133,9 +135,7 @@ async def _log(
             await websocket.send_stream(scope, answer.content.iter_any())
             return
         await send({"type": "http.response.start", "status": 200, "headers": [_PLAIN]})
-        async for part in answer.content.iter_any():
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await pour(answer.content.iter_any(), receive, send)
 
 
 def _refusal(status: int, text: str) -> errors.StatusError:
@@ -228,8 +228,9 @@ async def _proxy(
         return
     headers = [*_forwarded(scope, context.source_ip), (b"x-forwarded-uri", raw.encode("latin-1"))]
     prefix = before.encode("latin-1")
-    content = await whole(receive)
-    await repeat(backends.client(place), place.url, scope["method"], target, headers, content, send, prefix)
+    content = await read(receive, limit=math.inf)
+    client, method = backends.client(place), scope["method"]
+    await repeat(client, place.url, method, target, headers, content, receive, send, prefix)
 
 
 def _parts_until_proxy(row: Resource) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from multidict import CIMultiDict
 from yarl import URL
 
 from kubarium.client.lean_aiohttp import aiohttp
+from kubarium.component_base.departure import until_gone, while_listened
 from kubarium.component_base.serving import Receive, Scope, Send
 
 CONNECT_SECONDS = 30.0
@@ -30,14 +31,12 @@ def upgrade_of(scope: Scope) -> bytes:
     return next((value for name, value in scope["headers"] if name == b"upgrade"), b"")
 
 
-async def whole(receive: Receive) -> bytes:
-    """The whole body of a request."""
-    parts, more = [], True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = bool(message.get("more_body"))
-    return b"".join(parts)
+async def pour(parts: AsyncIterable[bytes], receive: Receive, send: Send) -> None:
+    """Send a body that comes bit by bit, perhaps without an end, as long as the client is there."""
+    async with while_listened(until_gone(receive)):
+        async for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def repeat(
@@ -47,6 +46,7 @@ async def repeat(
     target: str,
     headers: Iterable[tuple[bytes, bytes]],
     content: bytes,
+    receive: Receive,
     send: Send,
     prefix: bytes = b"",
     server_name: str | None = None,
@@ -81,9 +81,7 @@ async def repeat(
             location = prefix + answer.headers["Location"].encode()
             shown = [(name, location if name == b"location" else value) for name, value in shown]
         await send({"type": "http.response.start", "status": answer.status, "headers": shown})
-        async for part in body:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await pour(body, receive, send)
 
 
 def why_not_reached(error: BaseException) -> str:

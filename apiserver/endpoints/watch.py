@@ -37,6 +37,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.protobuf.encoding import NotMarshalable
 from kubarium.apimachinery.watch import ADDED, BOOKMARK, DELETED, ERROR, INITIAL_EVENTS_END, MODIFIED
+from kubarium.component_base.departure import until_gone
 from kubarium.component_base.metrics import Counts, Timings
 
 SHORTEST = 1800.0  # seconds after which a watch may be ended; upstream's --min-request-timeout
@@ -251,8 +252,5 @@ class Stream:
 
 async def _close_when_gone(watch: Watch, receive: Receive) -> None:
     """A client that hangs up is only noticed by listening to it."""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            watch.close()
-            return
+    await until_gone(receive)
+    watch.close()

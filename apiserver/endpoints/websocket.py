@@ -16,6 +16,7 @@ from typing import Any
 
 from apiserver.endpoints.server import Scope
 from kubarium.apimachinery import errors
+from kubarium.component_base.departure import while_listened
 
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
@@ -31,6 +32,7 @@ class _Client(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.transport: asyncio.Transport = protocol.transport
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def write(self, data: bytes) -> None:
         """Send, as fast as the client reads. Raises ConnectionError when it is gone."""
@@ -48,6 +50,8 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._writable.set()
         self._protocol.connection_lost(error)
+        if not self.gone.done():
+            self.gone.set_result(None)
 
 
 async def send_stream(scope: Scope, parts: AsyncIterable[bytes]) -> None:
@@ -63,10 +67,11 @@ async def send_stream(scope: Scope, parts: AsyncIterable[bytes]) -> None:
     uvicorn.transport.set_protocol(client)
     uvicorn.transport.resume_reading()
     try:
-        await client.write(answer + frame(_message(b"", chosen), chosen == BASE64))
-        async for part in parts:
-            await client.write(frame(_message(part, chosen), chosen == BASE64))
-        await client.write(_frame(_CLOSE_FRAME, _NORMAL_END))
+        async with while_listened(client.gone):
+            await client.write(answer + frame(_message(b"", chosen), chosen == BASE64))
+            async for part in parts:
+                await client.write(frame(_message(part, chosen), chosen == BASE64))
+            await client.write(_frame(_CLOSE_FRAME, _NORMAL_END))
     except ConnectionError:
         return
     finally:

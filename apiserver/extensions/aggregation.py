@@ -10,15 +10,17 @@ Groups that we serve ourselves have APIServices, too: without a service, always 
 from __future__ import annotations
 
 import base64
+import math
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from apiserver.endpoints.body import read
 from apiserver.endpoints.discovery import Discovery, RemoteGroup
 from apiserver.endpoints.openapi import OpenAPI
 from apiserver.endpoints.openapi_merging import ForeignSchemas
-from apiserver.endpoints.proxying import open_session, repeat, upgrade_of, whole, why_not_reached
+from apiserver.endpoints.proxying import open_session, repeat, upgrade_of, why_not_reached
 from apiserver.extensions.foreign import BadAnswer, Door, read_group, read_schemas
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User
@@ -319,9 +321,9 @@ class Aggregation(Controller):
             if upgrade_of(scope):
                 await self._tunnel(upstream, scope, target, headers + identity)
                 return
-            content = await whole(receive)
-            await repeat(upstream.client, upstream.base, scope["method"], target, headers + identity, content, send,
-                         server_name=upstream.server_name)  # fmt: skip
+            content = await read(receive, limit=math.inf)
+            await repeat(upstream.client, upstream.base, scope["method"], target, headers + identity, content, receive,
+                         send, server_name=upstream.server_name)  # fmt: skip
         except (aiohttp.ClientError, OSError) as error:
             log.info("cannot pass %s on: %s", context.info.path, error)
             raise errors.ServiceUnavailable(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, annotations_of, uid_of
 from kubarium.component_base import tunnel
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.departure import until_gone, while_listened
 from kubarium.component_base.serving import Receive, Scope, Send, respond
 from kubelet.pods.inputs import log_directory
 from kubelet.pods.manager import PodManager
@@ -66,10 +66,8 @@ class Streams:
         options = self._log_options(query)
         path, container_id = await self._log_file(pod, container, _flag(query, "previous"))
 
-        gone = asyncio.ensure_future(_disconnected(receive))
-
         async def is_running() -> bool:
-            if not container_id or gone.done():
+            if not container_id:
                 return False
             try:
                 return (await self._runtime.container_status(container_id)).state == interface.RUNNING
@@ -78,14 +76,10 @@ class Streams:
 
         headers = [(b"content-type", b"text/plain"), (b"transfer-encoding", b"chunked")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        try:
+        async with while_listened(until_gone(receive)):
             async for part in logs.read(path, options, self._clock, is_running):
-                if gone.done():
-                    return  # nobody listens any more
                 await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
+        await send({"type": "http.response.body", "body": b""})
 
     def _log_options(self, query: Query) -> LogOptions:
         since = None
@@ -216,11 +210,6 @@ class Streams:
         if run is None or run.state != interface.RUNNING:
             raise Refused(404, f'container not found ("{name}")')
         return run
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _first(pod: Object) -> str:

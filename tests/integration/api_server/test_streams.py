@@ -31,11 +31,12 @@ PAGE = b'<html><a href="/there">there</a></html>'
 
 @dataclass
 class Kubelet:
-    """Answers logs with lines, upgrades with an echo, everything else with a page."""
+    """Answers logs with lines, upgrades with an echo, everything else with a page; what is `endless` never ends."""
 
     heads: list[str] = field(default_factory=list)
     read: bytearray = field(default_factory=bytearray)  # what a process was told
     ended: bool = False  # was it told that this was all, and not hung up on?
+    left: asyncio.Queue[str] = field(default_factory=asyncio.Queue)  # endless answers that were hung up on
     port: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -54,6 +55,12 @@ class Kubelet:
                 await writer.drain()
         elif "upgrade: spdy/3.1" in head.lower():
             await self._speak_spdy(head, reader, writer)
+        elif "endless" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"4\r\none\n\r\n")
+            with contextlib.suppress(OSError):
+                await reader.read()
+            self.left.put_nowait(head.split()[1])
         elif "/containerLogs/" in head:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
             writer.write(b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n")
@@ -148,6 +155,22 @@ async def test_log_of_two_containers_needs_a_name(client: Client, pod: str) -> N
         await client.request("GET", f"{pod}/log")
     with pytest.raises(errors.BadRequest, match="container nobody is not valid for pod web"):
         await client.request("GET", f"{pod}/log?container=nobody")
+
+
+async def test_an_answer_ends_when_nobody_listens_any_more(
+    api_server: ApiServer, client: Client, pod: str, kubelet: Kubelet
+) -> None:
+    """Though nothing more is said: logs, logs over WebSocket, and what is behind a proxy."""
+    endless = f"{pod}/log?container=main&follow=true&sinceTime=endless"
+    for path in (endless, "/api/v1/nodes/far/proxy/endless"):
+        async with client.stream("GET", path) as answer:
+            assert [await anext(answer.chunks())] == [b"one\n"]
+        async with asyncio.timeout(60):
+            assert "endless" in await kubelet.left.get()
+    async with web_socket(api_server, endless, "binary.k8s.io") as socket:
+        assert [await socket.receive_bytes() for _ in range(2)] == [b"", b"one\n"]
+    async with asyncio.timeout(60):
+        assert "endless" in await kubelet.left.get()
 
 
 async def test_exec_becomes_a_tunnel(
