@@ -10,6 +10,7 @@ from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
 from kubarium.kubectl.commandline import Told, group, words_of
 from kubarium.kubectl.commands import (
+    about,
     apply_last,
     change,
     create,
@@ -89,12 +90,14 @@ COMMANDS = (
     change.patch,
     replace,
     wait,
+    about.kustomize,
     change.label,
     change.annotate,
     server.api_resources,
     server.api_versions,
     config,
     server.version,
+    about.options,
 )
 
 OWN_ERRORS = (

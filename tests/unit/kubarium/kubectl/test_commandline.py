@@ -54,6 +54,10 @@ def test_alone_it_tells_what_there_is(
     code, out, _ = run(monkeypatch, capsys)
     assert code == 0
     assert "Basic Commands (Beginner):\n  create" in out
+    code, out, _ = run(monkeypatch, capsys, "options")
+    assert code == 0 and "\n    -n, --namespace='':" in out
+    code, _, err = run(monkeypatch, capsys, "kustomize", "d")
+    assert code == 1 and err.startswith("error: d: this kubectl cannot build kustomizations")
     code, out, _ = run(monkeypatch, capsys, "rollout")
     assert code == 1
     assert "Available Commands:\n" in out and "Usage:\n  kubectl rollout SUBCOMMAND [options]" in out
