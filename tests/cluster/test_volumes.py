@@ -101,6 +101,7 @@ def test_a_claim_of_the_default_class(stories: Shell, namespace: str) -> None:
     node = stories.get("pod", "second", "-n", namespace)["spec"]["nodeName"]
     assert stories.on_node(node, "cat", f"{folder}/file") == "kept\n"
 
+    stories.kubectl("delete", "pods", "first", "second", "-n", namespace)  # ended pods hold their claims, too
     stories.kubectl("delete", "pvc", "data", "--no-wait", "-n", namespace)
     until(lambda: "NotFound" in stories.kubectl("get", "pv", volume["metadata"]["name"], check=False))
     until(
