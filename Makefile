@@ -42,8 +42,9 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(BIN)/python -m compileall -q -j 0 $(CODE)
 	@touch $@
 
-install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose
+install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose, a kubectl if there is none
 	@$(SUDO) sh -c "$$INSTALL" install $(TEST_SYSTEM)
+	@command -v kubectl >/dev/null || $(SUDO) sh -c "$$INSTALL" install kubernetes-client
 
 up: install  ## a cluster of NODES nodes (3)
 	@$(SUDO) $(BIN)/kubarium up --nodes $(NODES)
