@@ -90,7 +90,7 @@ ROWS += [
     for name, about, more, mode, user_mode, content in (
         ("name", about_pod("metadata.name"), {}, SEEN_AS_IS, SEEN_AS_IS, "POD"),
         ("labels", about_pod("metadata.labels"), {}, SEEN_AS_IS, SEEN_AS_IS, 'app="POD"'),
-        ("annotations", about_pod("metadata.annotations"), {}, SEEN_AS_IS, SEEN_AS_IS, 'note="seen"'),
+        ("annotations", about_pod("metadata.annotations"), {}, SEEN_AS_IS, SEEN_AS_IS, 'a-note="seen"'),
         ("mode", about_pod("metadata.name"), {"defaultMode": 0o400}, PRIVATE, PRIVATE_TO_GROUP, "POD"),
         ("item-mode", about_pod("metadata.name", mode=0o400), {}, PRIVATE, PRIVATE_TO_GROUP, "POD"),
         ("cpu-limit", about_pod("", "limits.cpu", "1m"), {}, SEEN_AS_IS, SEEN_AS_IS, "200"),
@@ -163,7 +163,7 @@ LOOK = "; ".join(
 def pod_of_files(name: str, **spec: Any) -> Any:
     """A pod with all rows."""
     made = pod(name, "sleep", "1000", **spec)
-    made["metadata"]["annotations"] = {"note": "seen"}
+    made["metadata"]["annotations"] = {"a-note": "seen"}
     main = made["spec"]["containers"][0]
     main["env"], main["envFrom"] = VARIABLES, SOURCES
     main["resources"] = {
@@ -251,7 +251,7 @@ def _changes(stories: Shell, namespace: str, given: Any, hidden: Any) -> None:
     """What comes late, changes or goes is seen in every sort of volume, but not in a single file of one."""
     stories.kubectl("delete", "configmap/gone", "secret/gone", "-n", namespace)
     stories.apply(*_pair("late", "2"), given, hidden | {"stringData": {"a": "changed"}}, namespace=namespace)
-    stories.kubectl("annotate", "pod", "as-user", "note=other", "--overwrite", "-n", namespace)
+    stories.kubectl("annotate", "pod", "as-user", "a-note=other", "--overwrite", "-n", namespace)
     stories.kubectl("label", "pod", "as-user", "app=other", "--overwrite", "-n", namespace)
     inside = ("exec", "as-user", "-c", "main", "-n", namespace, "--", "sh", "-c")
     volumes = [f"{prefix}{kind}" for prefix in ("", "projected-") for kind in ("config", "secret", "pod")]
@@ -263,7 +263,7 @@ def _changes(stories: Shell, namespace: str, given: Any, hidden: Any) -> None:
     changed |= {"config-plain/c": "new", "projected-config/c": "new"}
     for prefix in ("", "projected-"):
         changed |= {
-            f"{prefix}pod-annotations/about": 'note="other"',
+            f"{prefix}pod-annotations/about": 'a-note="other"',
             f"{prefix}pod-labels/about": 'app="other"',
         }
     changed |= {f"{name}/a": "2" if name.startswith("late") else "none" for name in OPTIONAL}

@@ -67,6 +67,7 @@ class CronJobController(Controller):
         children = [job for job in self.jobs.list(key.namespace) if owners.is_controlled_by(job, cron)]
         await self._forget_finished(cron, children)
         self._note_ended(cron, children)
+        await self._forget_missing(cron, children)
         try:
             wait = await self._start_due(cron, children)
         finally:
@@ -100,7 +101,6 @@ class CronJobController(Controller):
 
     def _note_ended(self, cron: Object, children: Sequence[Object]) -> None:
         status = cron.setdefault("status", {})
-        by_uid = {uid_of(job): job for job in children}
         active = {reference.get("uid") for reference in status.get("active") or []}
         for job in children:
             if not jobs.is_finished(job):
@@ -116,17 +116,19 @@ class CronJobController(Controller):
             ended = status_of(job).get("completionTime")
             if ended and ended > (status.get("lastSuccessfulTime") or ""):
                 status["lastSuccessfulTime"] = ended
-        for uid in active - set(by_uid):
-            lost = next(one for one in status["active"] if one.get("uid") == uid)
-            if self.jobs.get(namespace_of(cron), lost["name"]) is None and not self._is_fresh(lost):
+
+    async def _forget_missing(self, cron: Object, children: Sequence[Object]) -> None:
+        """Jobs that are gone run no more. The API server is asked: a new one may not have reached the cache."""
+        known = {uid_of(job) for job in children}
+        for lost in [one for one in status_of(cron).get("active") or [] if one.get("uid") not in known]:
+            try:
+                found = await self.job_client.get(lost["name"], namespace_of(cron))
+            except errors.NotFound:
+                found = {}
+            if not found or uid_of(found) != lost.get("uid"):
                 text = f"Active job went missing: {lost['name']}"
                 self.events.event(cron, "Normal", "MissingJob", text)
-                _forget_active(cron, uid)
-
-    def _is_fresh(self, reference: Object) -> bool:
-        """A job made a moment ago may not have reached the cache."""
-        minutes = str(reference.get("name") or "").rpartition("-")[2]
-        return minutes.isdigit() and self.clock.now().timestamp() - int(minutes) * 60 < 60
+                _forget_active(cron, lost.get("uid"))
 
     # ---- jobs that are due
 
