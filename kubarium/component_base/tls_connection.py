@@ -27,7 +27,7 @@ HANDSHAKE_SECONDS = 32.0
 GOODBYE_SECONDS = 0.5
 """How long a closed connection waits for the client's end of it, lest what was said last be lost on the way."""
 FLUSH_SECONDS = 30.0
-"""How long a client may take to fetch what it was told before the connection was closed."""
+"""How long a client may fetch nothing of what it was told before the connection was closed."""
 HIGH_WATER = 512 * 1024  # bytes that may wait for a slow client before the protocol is asked to pause
 _PLAIN = (b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO")  # how somebody begins who does not know of TLS
 _TOLD = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -188,11 +188,18 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
             self._lower.resume_reading()  # to see the client go
             with contextlib.suppress(OSError):  # it has gone already
                 self._lower.write_eof()
-        self._timer = self._loop.call_later(GOODBYE_SECONDS, self._leave, self._loop.time() + FLUSH_SECONDS)
+        self._leave_later(self._lower.get_write_buffer_size(), self._loop.time() + FLUSH_SECONDS)
 
-    def _leave(self, latest: float) -> None:
-        if self._lower.get_write_buffer_size() and self._loop.time() < latest:
-            self._timer = self._loop.call_later(GOODBYE_SECONDS, self._leave, latest)
+    def _leave_later(self, waiting: int, latest: float) -> None:
+        self._timer = self._loop.call_later(GOODBYE_SECONDS, self._leave, waiting, latest)
+
+    def _leave(self, waiting: int, latest: float) -> None:
+        """Go, unless the client is still fetching some of the bytes that waited when it was last looked at."""
+        left, now = self._lower.get_write_buffer_size(), self._loop.time()
+        if left < waiting:
+            latest = now + FLUSH_SECONDS
+        if left and now < latest:
+            self._leave_later(left, latest)
         else:
             self._lower.abort()
 

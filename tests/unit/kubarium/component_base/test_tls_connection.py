@@ -193,6 +193,31 @@ async def test_a_client_that_stays_is_not_waited_for(server: Server, monkeypatch
     client.close()
 
 
+@pytest.mark.parametrize("fetches", [True, False])
+async def test_who_fetches_the_rest_slowly_gets_it_and_who_does_not_is_left(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fetches: bool
+) -> None:
+    monkeypatch.setattr(tls_connection, "GOODBYE_SECONDS", 0.01)
+    monkeypatch.setattr(tls_connection, "FLUSH_SECONDS", PATIENCE if fetches else 0.0)
+    plain = server.connect_plainly()
+    client = await asyncio.to_thread(server.trust.wrap_socket, plain, server_hostname="127.0.0.1")
+    client.sendall(b"much")
+    (echo,) = server.came
+    await echo.paused.wait()
+    echo.transport.close()
+
+    def fetch() -> int:
+        fetched = 0
+        while piece := client.recv(1 << 20):
+            fetched += len(piece)
+        return fetched
+
+    if fetches:
+        assert await asyncio.to_thread(fetch) == 16 << 20
+    await echo.lost.wait()
+    client.close()
+
+
 async def test_a_client_that_cuts_the_connection(server: Server) -> None:
     def talk() -> None:
         with server.connect_plainly() as plain:
