@@ -24,7 +24,6 @@ from apiserver.storage.interface import (
     Hints,
     Modify,
     Page,
-    Predicate,
     StorageError,
     Stored,
     Watch,
@@ -80,26 +79,8 @@ class SplitStorage:
     async def get(self, key: str, *, minimum_revision: int | None = None) -> Stored:
         return await self._of(key).get(key, minimum_revision=minimum_revision)
 
-    def list(
-        self,
-        prefix: str,
-        *,
-        minimum_revision: int | None = None,
-        exact_revision: int = 0,
-        start_key: str = "",
-        limit: int = 0,
-        predicate: Predicate | None = None,
-        hints: Hints = NO_HINTS,
-    ) -> Coroutine[Any, Any, Page]:
-        return self._of(prefix).list(
-            prefix,
-            minimum_revision=minimum_revision,
-            exact_revision=exact_revision,
-            start_key=start_key,
-            limit=limit,
-            predicate=predicate,
-            hints=hints,
-        )
+    def list(self, prefix: str, **query: Any) -> Coroutine[Any, Any, Page]:
+        return self._of(prefix).list(prefix, **query)
 
     async def watch(self, prefix: str, *, after_revision: int, hints: Hints = NO_HINTS) -> Watch:
         return await self._of(prefix).watch(prefix, after_revision=after_revision, hints=hints)
