@@ -3,8 +3,9 @@
     the socket ─▶ TLSConnection.data_received ─▶ OpenSSL ─▶ the protocol's data_received
     the protocol ─▶ TLSConnection.write ─▶ OpenSSL ─▶ the socket, at once if it takes all; else through the loop
 
-The loop has such a layer, too. But an event of a watch goes to a thousand connections in one go, and there the layer
-cost a third of the time. This one keeps nothing: whatever is written is encrypted and sent before `write` returns.
+The loop has such a layer, too. It keeps for every connection what its largest answer needed, waits half a minute for
+a client's good-bye, and cannot answer who speaks plain HTTP. This one keeps nothing: whatever is written is encrypted in
+parts and sent before `write` returns.
 
 Source: net/http/server.go for how long a handshake and a good-bye may take
 """
