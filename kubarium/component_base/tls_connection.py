@@ -4,8 +4,8 @@
     the protocol ─▶ TLSConnection.write ─▶ OpenSSL ─▶ the socket, at once if it takes all; else through the loop
 
 The loop has such a layer, too. It keeps for every connection what its largest answer needed, waits half a minute for
-a client's good-bye, and cannot answer who speaks plain HTTP. This one keeps nothing: whatever is written is encrypted in
-parts and sent before `write` returns.
+a client's good-bye, and cannot answer who speaks plain HTTP. This one keeps nothing: whatever is written is encrypted
+in parts and sent before `write` returns.
 
 Source: net/http/server.go for how long a handshake and a good-bye may take
 """
