@@ -12,7 +12,6 @@ from kubarium.component_base.options import Duration, flag
 
 _NO_CACHES = "Accepted; answers are asked for anew, or kept for ten seconds."
 _NO_MANAGER = "Accepted; no CPUs or memory are set apart for single pods."
-_TLS = "Accepted; TLS is spoken with what OpenSSL takes for safe."
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class AcceptedFlags:
         4 * 3600.0, "Accepted; streams end with their clients."
     )
     system_cgroups: str = flag("", "Accepted; processes stay in their cgroups.")
-    tls_cipher_suites: tuple[str, ...] = flag((), _TLS)
-    tls_curve_preferences: tuple[int, ...] = flag((), _TLS)
-    tls_min_version: str = flag("", _TLS)
+    tls_curve_preferences: tuple[int, ...] = flag(
+        (), "Accepted; TLS is spoken with the curves that OpenSSL prefers."
+    )
     topology_manager_policy_options: dict[str, str] = flag({}, _NO_MANAGER)
     volume_plugin_dir: str = flag(
         "/usr/libexec/kubernetes/kubelet-plugins/volume/exec/", "Accepted; there are no flex volumes."

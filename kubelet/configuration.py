@@ -114,9 +114,7 @@ ACCEPTED = frozenset(  # what the file may say and what makes no difference here
         "staticPodURLHeader",
         "streamingConnectionIdleTimeout",
         "systemCgroups",
-        "tlsCipherSuites",
         "tlsCurvePreferences",
-        "tlsMinVersion",
         "topologyManagerPolicyOptions",
         "tracing",
         "userNamespaces",
@@ -206,6 +204,8 @@ def read(argv: Sequence[str]) -> Options:
             + (problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
             + f", path: {options.config or '(flags)'}"
         )
+    if problem := configuration_checks.unknown_tls(options):
+        raise Invalid(f"failed to construct kubelet dependencies: {problem}")
     return options
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from kubarium.component_base import serving
+from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.options import format_duration
 from kubelet.options import Options
 
@@ -81,6 +83,18 @@ def complaints(options: Options) -> list[str]:
         text = f"CrashLoopBackOff.MaxContainerRestartPeriod (got: {longest:g} seconds)"
         found.append(f"{text} must be set between 1s and 300s")
     return [f"invalid configuration: {text}" for text in found]
+
+
+def unknown_tls(options: Options) -> str:
+    """What the file asks of TLS and nobody knows; of flags it has been said."""
+    if options.tls_min_version not in ("", *serving.TLS_VERSIONS):
+        return f'unknown tls version "{options.tls_min_version}"'
+    try:
+        for name in options.tls_cipher_suites:
+            CipherSuite(name)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _numbers(options: Options) -> list[str]:

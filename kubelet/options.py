@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from kubarium.component_base import features
+from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.options import Duration, flag
 from kubarium.component_base.process_flags import LoggingFlags
 from kubelet.accepted_flags import AcceptedFlags
@@ -66,6 +67,14 @@ class Options(AcceptedFlags, LoggingFlags):
     )
     tls_cert_file: str = flag("", "File containing x509 Certificate used for serving HTTPS.")
     tls_private_key_file: str = flag("", "File containing x509 private key matching --tls-cert-file.")
+    tls_min_version: str = flag(
+        "",
+        "Minimum TLS version supported.",
+        choices=("", "VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
+    )
+    tls_cipher_suites: tuple[CipherSuite, ...] = flag(
+        (), "Cipher suites of TLS 1.2, comma separated; those that OpenSSL takes for safe by default."
+    )
     client_ca_file: str = flag(
         "", "Any request presenting a client certificate signed by one of the authorities is authenticated."
     )

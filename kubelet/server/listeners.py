@@ -69,7 +69,12 @@ class Listeners:
             anonymous=options.anonymous_auth,
             always_allow=options.authorization_mode == "AlwaysAllow",
         )
-        tls = serving.TLS(*await self._certificate(), options.client_ca_file or None)
+        tls = serving.TLS(
+            *await self._certificate(),
+            options.client_ca_file or None,
+            min_version=options.tls_min_version,
+            cipher_suites=options.tls_cipher_suites,
+        )
         self._has_certificate.set()
         pages = self._pages(door, options.enable_debugging_handlers)
         await serving.serve(

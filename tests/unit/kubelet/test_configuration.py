@@ -186,6 +186,8 @@ def test_defaults_of_thresholds_may_be_kept() -> None:
         ({"kind": ""}, "failed to decode: Object 'Kind' is missing in '{"),
         ({"cpuManagerPolicy": "static"}, 'cpuManagerPolicy static is not supported, only "none"'),
         ({"runOnce": True}, "runOnce True is not supported"),
+        ({"tlsMinVersion": "SSLv3"}, 'failed to construct kubelet dependencies: unknown tls version "SSLv3"'),
+        ({"tlsCipherSuites": ["TLS_X"]}, "Cipher suite TLS_X not supported or doesn't exist"),
         ({"containerLogMaxFiles": 1}, "containerLogMaxFiles must be greater than 1"),
         ({"podLogsDir": "logs/../x"}, 'pod logs path "logs/../x" must be absolute path'),
         (

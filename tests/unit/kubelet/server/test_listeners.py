@@ -6,7 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kubarium.client.fake import FakeAPI
+from kubarium.component_base import serving
+from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.clock import FakeClock
 from kubarium.component_base.health import Health
 from kubelet.node import facts
@@ -71,4 +75,27 @@ async def test_one_serving_certificate_is_asked_for(clock: FakeClock, tmp_path: 
     for _ in range(5):
         await clock.advance(1)
     assert len(api.objects("certificates.k8s.io/v1", "certificatesigningrequests")) == 1
+    await tasks.end()
+
+
+async def test_tls_is_spoken_as_configured(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: asyncio.Future[serving.TLS] = asyncio.get_running_loop().create_future()
+
+    async def serve(pages: Any, address: str, port: int, tls: serving.TLS, **settings: Any) -> None:
+        served.set_result(tls)
+
+    monkeypatch.setattr(serving, "serve", serve)
+    suites = (CipherSuite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),)
+    options = Options(
+        hostname_override="n",
+        healthz_port=0,
+        cert_dir=str(tmp_path),
+        tls_min_version="VersionTLS13",
+        tls_cipher_suites=suites,
+    )
+    tasks, _ = await started(options, clock, FakeAPI(clock=clock))
+    tls = await served
+    assert (tls.min_version, tls.cipher_suites) == ("VersionTLS13", suites)
     await tasks.end()
