@@ -40,7 +40,6 @@ class AcceptedFlags:
     minimum_container_ttl_duration: Duration = flag(0.0, "Accepted; eviction settings took its place.")
     protect_kernel_defaults: bool = flag(False, "Accepted; no kernel settings are changed.")
     qos_reserved: dict[str, str] = flag({}, _NO_MANAGER)
-    reserved_cpus: str = flag("", _NO_MANAGER)
     reserved_memory: tuple[str, ...] = flag((), _NO_MANAGER)
     runtime_cgroups: str = flag("", "Accepted; the container runtime sees to that.")
     streaming_connection_idle_timeout: Duration = flag(

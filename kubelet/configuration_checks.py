@@ -7,6 +7,7 @@ import os
 from kubarium.component_base import serving
 from kubarium.component_base.cipher_suites import CipherSuite
 from kubarium.component_base.options import format_duration
+from kubelet import reservations
 from kubelet.options import Options
 
 RANGES = (  # option, name in the file, flag, smallest, largest
@@ -146,6 +147,17 @@ def _allocatable(options: Options) -> list[str]:
             if not options.cgroups_per_qos:
                 text = "cgroupsPerQOS (--cgroups-per-qos) must be set to true when"
                 found.append(f'{text} "{value}" contained in {name}')
+    if options.reserved_cpus:
+        if options.system_reserved_cgroup or options.kube_reserved_cgroup:
+            found.append(
+                "can't use reservedSystemCPUs (--reserved-cpus) with systemReservedCgroup (--system-reserved-cgroup) "
+                "or kubeReservedCgroup (--kube-reserved-cgroup)"
+            )
+        try:
+            reservations.cpu_numbers(options.reserved_cpus)
+        except ValueError as error:
+            text = f"unable to parse reservedSystemCPUs (--reserved-cpus) {options.reserved_cpus}"
+            found.append(f"{text}, error: {error}")
     return found
 
 

@@ -182,9 +182,11 @@ class Options(AcceptedFlags, LoggingFlags):
         "", "What pods may swap: NoSwap or LimitedSwap (memorySwap.swapBehavior).", group=FILE_ONLY
     )
     topology_manager_policy: str = flag(
-        "none", "Accepted for compatibility: none, best-effort, restricted, single-numa-node."
+        "none",
+        "none, best-effort, restricted, single-numa-node. With one NUMA node nothing need be aligned; with more than "
+        "one only none is supported.",
     )
-    topology_manager_scope: str = flag("container", "Accepted for compatibility: container or pod.")
+    topology_manager_scope: str = flag("container", "Accepted: container or pod; there is nothing to align.")
     hairpin_mode: str = flag("promiscuous-bridge", "Accepted for compatibility; the CNI plugin decides.")
     event_qps: int = flag(50, "Accepted for compatibility.")
     event_burst: int = flag(100, "Accepted for compatibility.")
@@ -198,6 +200,10 @@ class Options(AcceptedFlags, LoggingFlags):
     )
     system_reserved: dict[str, str] = flag(
         {}, "Resources reserved for non-kubernetes components (cpu=200m,memory=500Mi)."
+    )
+    reserved_cpus: str = flag(
+        "",
+        "CPUs (0-2,5) that are reserved; how many they are counts instead of what else is reserved of CPU.",
     )
     kube_reserved: dict[str, str] = flag({}, "Resources reserved for kubernetes system components.")
     eviction_hard: tuple[str, ...] = flag(

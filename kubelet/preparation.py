@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kubarium.component_base import logging
+from kubelet import reservations
 from kubelet.node import machine
 from kubelet.options import Options
 from kubelet.resources.cgroups import Cgroups
@@ -19,7 +20,8 @@ class UnfitMachine(Exception):
 
 def check(options: Options) -> None:
     """May a kubelet with these options run here? Raises UnfitMachine."""
-    if options.fail_swap_on and machine.look().swap:
+    found = machine.look()
+    if options.fail_swap_on and found.swap:
         raise UnfitMachine(
             "running with swap on is not supported, please disable swap or set --fail-swap-on flag to false"
         )
@@ -28,6 +30,21 @@ def check(options: Options) -> None:
             "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is unsupported and will be "
             "removed in a future release"
         )
+    policy, numa_nodes = options.topology_manager_policy, machine.numa_nodes()
+    if policy != "none" and numa_nodes > 1:  # on a single one everything lies together
+        raise UnfitMachine(
+            f'topologyManagerPolicy {policy} is not supported on a machine with {numa_nodes} NUMA nodes, only "none"'
+        )
+    whole = {
+        "cpu": 1000 * found.cpus,
+        "memory": found.memory,
+        "ephemeral-storage": machine.disk(options.root_dir)[0],
+        "pid": machine.processes()[0],
+    }
+    try:
+        reservations.check(options, found.cpus, whole)
+    except reservations.Unreservable as error:
+        raise UnfitMachine(str(error)) from error
 
 
 def prepare(options: Options, root: Path, cgroups: Cgroups) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object
+from kubelet import reservations
 from kubelet.node import machine
 from kubelet.node import status as node_status
 from kubelet.node.machine import Machine
@@ -14,12 +14,6 @@ from kubelet.options import Options
 def gather(options: Options, api_host: str) -> NodeFacts:
     """Look once; what changes later is asked of the machine again."""
     found = machine.look()
-    reserved = {
-        resource: quantity.add(
-            options.system_reserved.get(resource, "0"), options.kube_reserved.get(resource, "0")
-        )
-        for resource in {*options.system_reserved, *options.kube_reserved}
-    }
     return NodeFacts(
         name=options.node_name,
         ips=node_status.find_ips(options.node_ip, api_host),
@@ -28,7 +22,7 @@ def gather(options: Options, api_host: str) -> NodeFacts:
         root=options.root_dir,
         max_pods=_max_pods(options, found.cpus),
         port=options.port,
-        reserved=reserved,
+        reserved=reservations.reserved(options),
         eviction_hard=options.eviction_thresholds,
         manages_storage=options.local_storage_capacity_isolation,
     )

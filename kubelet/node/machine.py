@@ -61,6 +61,11 @@ def processes() -> tuple[int, int]:
     return most, present
 
 
+def numa_nodes() -> int:
+    """How many groups of processors and memory there are; 0 where the kernel tells of none."""
+    return len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
+
+
 def _meminfo() -> dict[str, int]:
     found = {}
     for line in Path("/proc/meminfo").read_text().splitlines():

@@ -10,6 +10,7 @@ from datetime import datetime
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery import conditions, quantity, time
 from kubarium.apimachinery.object import Object, status_of
+from kubelet import reservations
 from kubelet.node import machine
 from kubelet.node.machine import Machine
 from kubelet.runtime.interface import Image, RuntimeInfo
@@ -76,20 +77,13 @@ def capacity(facts: NodeFacts) -> Object:
 
 def allocatable(facts: NodeFacts, whole: Object) -> Object:
     """What pods may have: capacity without reservations and eviction thresholds."""
-    found = dict(whole)
-    memory_threshold = _threshold(facts.eviction_hard.get("memory.available", "100Mi"), facts.machine.memory)
-    disk = quantity.value(whole.get("ephemeral-storage", "0"))
-    disk_threshold = _threshold(facts.eviction_hard.get("nodefs.available", "10%"), disk)
-    taken = {
-        "cpu": quantity.milli_value(facts.reserved.get("cpu", "0")),
-        "memory": quantity.value(facts.reserved.get("memory", "0")) + memory_threshold,
-        "ephemeral-storage": quantity.value(facts.reserved.get("ephemeral-storage", "0")) + disk_threshold,
-    }
-    milli = facts.machine.cpus * 1000 - taken["cpu"]
-    found["cpu"] = f"{milli}m" if milli % 1000 else str(milli // 1000)
-    found["memory"] = f"{max(0, facts.machine.memory - taken['memory']) // 1024}Ki"
-    if facts.manages_storage:
-        found["ephemeral-storage"] = str(max(0, disk - taken["ephemeral-storage"]))
+    found, capacity = dict(whole), resources.amounts(whole)
+    for resource, amount in reservations.taken(facts.reserved, facts.eviction_hard, capacity).items():
+        if resource in capacity:
+            left = max(0, capacity[resource] - amount)
+            found[resource] = (
+                quantity.of_milli(left) if resource == "cpu" else quantity.of_value(left, "BinarySI")
+            )
     return found
 
 
@@ -97,12 +91,6 @@ def extended_of(node: Object) -> Object:
     """The capacity of resources that others count on this node: the kubelet keeps it, and lets pods have all of it."""
     capacity: Object = status_of(node).get("capacity") or {}
     return {name: amount for name, amount in capacity.items() if resources.is_extended(name)}
-
-
-def _threshold(text: str, whole: int) -> int:
-    if text.endswith("%"):
-        return int(whole * float(text[:-1]) / 100)
-    return quantity.value(text)
 
 
 def node_info(facts: NodeFacts, runtime: RuntimeInfo) -> Object:

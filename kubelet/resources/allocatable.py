@@ -9,6 +9,7 @@ from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubelet.node import machine
 from kubelet.resources.cgroups import Cgroups
 
 log = logging.get(__name__)
@@ -45,6 +46,7 @@ class Allocatable:
         self._clock = clock
         self._milli = max(0, cpus * 1000 - quantity.milli_value(reserved.get("cpu", "0")))
         self.memory = max(0, memory - quantity.value(reserved.get("memory", "0")))
+        self._pids = reserved.get("pid")
         self._enforced = enforced
         self._others = others
         self._pods = pods
@@ -54,6 +56,8 @@ class Allocatable:
         """Enforce once, then keep the weights of the classes."""
         if self._enforced:
             self._cgroups.enforce_allocatable(self._milli, self.memory)
+            if self._pids:
+                self._cgroups.enforce_processes(machine.processes()[0] - quantity.value(self._pids))
             self._tell("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         for other in self._others:
             self._enforce(other)

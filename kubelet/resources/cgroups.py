@@ -92,6 +92,10 @@ class Cgroups:
         self._write_shares(self._base, limits.cpu_shares(milli_cpu))
         self._write_memory(self._base, memory)
 
+    def enforce_processes(self, most: int) -> None:
+        """All pods together may have so many processes."""
+        self._write_pids(self._base, most)
+
     def enforce_reserved(self, path: str, amounts: Mapping[str, str]) -> None:
         """Hold a cgroup of somebody else to what is reserved for it. Raises FileNotFoundError when there is none."""
         if not all((hierarchy / path.strip("/")).is_dir() for hierarchy in self._hierarchies):

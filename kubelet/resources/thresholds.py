@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from kubarium.apimachinery import quantity
 from kubarium.component_base.options import parse_duration
+from kubelet.reservations import portion
 
 MEMORY, ALLOCATABLE_MEMORY = "memory.available", "allocatableMemory.available"
 NODEFS, NODEFS_INODES = "nodefs.available", "nodefs.inodesFree"
@@ -101,13 +102,6 @@ class Met:
 def of_resource(amount: int, resource: str) -> str:
     """An amount as text in the unit that fits."""
     return quantity.of_value(amount, "BinarySI" if resource in IN_BYTES else "DecimalSI")
-
-
-def portion(text: str, whole: int) -> int:
-    """`10%` of the whole, or an amount as it stands."""
-    if text.endswith("%"):
-        return int(whole * float(text[:-1]) / 100)
-    return quantity.value(text)
 
 
 def read(
