@@ -1,7 +1,7 @@
 """What watches over the node while pods come and go.
 
 allocatable    all pods together keep to what is not reserved
-eviction       under pressure somebody must go
+eviction       under pressure somebody must go, and for a critical pod without room
 shutdown       before the machine ends, pods end
 images         unused images make room
 log rotation   logs do not grow without end
@@ -9,14 +9,16 @@ log rotation   logs do not grow without end
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery import quantity
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery import quantity, time
+from kubarium.apimachinery.object import Object, generation_of, uid_of
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.process import Process
+from kubelet import metrics
 from kubelet.images.garbage import ImageGarbage
 from kubelet.node import shutdown
 from kubelet.node.shutdown import Announcer, ShutdownManager
@@ -26,7 +28,7 @@ from kubelet.pod_workers import PodWorkers
 from kubelet.pods.admission import Refusal
 from kubelet.pods.inputs import log_directory
 from kubelet.pods.leftovers import Leftovers
-from kubelet.resources import ranking, thresholds
+from kubelet.resources import preemption, ranking, thresholds
 from kubelet.resources.allocatable import Allocatable, Reserved
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.eviction import EvictionManager, Policy
@@ -147,21 +149,53 @@ class Guardians:
         text = ranking.refuses(pod, self.eviction.pressure())
         return Refusal("Evicted", text) if text else None
 
+    def make_room(
+        self, pod: Object, others: Sequence[Object], refusal: Refusal
+    ) -> tuple[Refusal | None, Sequence[str]]:
+        """For a critical pod others end; the answer is why not, or whose end it must wait for."""
+        if not ranking.is_critical(pod):
+            return refusal, ()
+        try:
+            leaving = preemption.choose(pod, others, refusal.missing)
+        except preemption.NobodyToPreempt as error:
+            text = f"Unexpected error while attempting to recover from admission failure: {error}"
+            return Refusal("UnexpectedAdmissionError", text), ()
+        for other in leaving:
+            self._recorder.event(other, "Warning", preemption.REASON, preemption.MESSAGE)
+            metrics.PREEMPTIONS.add((next(iter(refusal.missing)),))
+            self._end(other, preemption.REASON, preemption.MESSAGE, None, preemption.CONDITION_MESSAGE)
+        return None, [uid_of(other) for other in leaving]
+
     def _active_pods(self) -> list[Object]:
         return [pod for pod in self._pods() if not pod_status.is_terminal(pod)]
 
     def _tell(self, type: str, reason: str, message: str) -> None:
         self._recorder.event(self._node(), type, reason, message)
 
-    def _end(self, pod: Object, reason: str, message: str, condition: Object, grace: int | None) -> None:
+    def _end(
+        self, pod: Object, reason: str, message: str, grace: int | None, because: str | None = None
+    ) -> None:
         """The node's own needs end this pod: it has failed."""
         status = generate.failed(self._statuses.with_status(pod), reason, message, self._clock.now())
+        condition = _disruption(pod, because or message, self._clock.now())
         status["conditions"] = [
             *(one for one in status["conditions"] if one["type"] != condition["type"]),
             condition,
         ]
         self._statuses.set(pod, status)
         self._workers.terminate(pod, grace)
+
+
+def _disruption(pod: Object, message: str, now: datetime) -> Object:
+    """The condition by which others see that the pod did not end by itself."""
+    condition: Object = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "TerminationByKubelet",
+        "message": message,
+        "lastTransitionTime": time.format_time(now),
+    }
+    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
 
 
 def eviction_policy(options: Options) -> Policy:

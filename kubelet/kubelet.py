@@ -286,6 +286,7 @@ class Kubelet:
             sources_ready=lambda: self.pod_informer.has_synced,
             collect=self.leftovers.add,
             refuses=lambda pod: self.guardians.refuse(pod),
+            make_room=lambda pod, others, refusal: self.guardians.make_room(pod, others, refusal),
             allowed_sysctls=self.options.allowed_unsafe_sysctls,
             on_new=self.objects.invalidate,
             on_freed=self._retry_resizes,

@@ -147,6 +147,9 @@ CGROUP_SECONDS = _timings(
 )
 CGROUP_VERSION = Latest("kubelet_cgroup_version", "cgroup version on the hosts.", ())
 EVICTIONS = _counts("evictions", "Cumulative number of pod evictions by eviction signal", "eviction_signal")
+PREEMPTIONS = _counts(
+    "preemptions", "Cumulative number of pod preemptions by preemption resource", "preemption_signal"
+)
 SHUTDOWN_BEGAN = Latest(
     "kubelet_graceful_shutdown_start_time_seconds",
     "Last graceful shutdown start time since unix epoch in seconds",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -67,7 +67,7 @@ class _Worker:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_asked: bool = False  # was it woken for more than that its containers have changed?
     changed: float = 0.0  # when it was last said that they have
-    finished: bool = False
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
     seen: float = 0.0  # when it was first heard of
     is_starting: bool = False  # until the pod runs
     next: str = "create"  # what the next pass is for: create, update, sync
@@ -89,11 +89,11 @@ class PodWorkers:
 
     # -- asked by the sync loop ------------------------------------------------------------------------------------
 
-    def sync(self, pod: Object) -> None:
-        """Look at this pod (again); it may be new, changed, or marked for deletion."""
+    def sync(self, pod: Object, after: Sequence[str] = ()) -> None:
+        """Look at this pod (again); it may be new, changed, or marked for deletion. `after` others have ended."""
         worker = self._workers.get(uid_of(pod))
         if worker is None:
-            worker = self._start(pod)
+            worker = self._start(pod, after)
         elif worker.next == "sync":
             worker.next = "update"
         worker.pod = pod
@@ -125,7 +125,7 @@ class PodWorkers:
         worker = self._workers.get(pod_uid)
         if worker is None:
             return True
-        if not worker.finished:
+        if not worker.finished.is_set():
             return False
         del self._workers[pod_uid]
         return True
@@ -139,7 +139,7 @@ class PodWorkers:
     def has_finished(self, pod_uid: str) -> bool:
         """Has everything of the pod ended and been cleared up? True also for a pod that never began."""
         worker = self._workers.get(pod_uid)
-        return worker is None or worker.finished
+        return worker is None or worker.finished.is_set()
 
     def may_run(self, pod_uid: str) -> bool:
         """May something of the pod still run?"""
@@ -176,13 +176,13 @@ class PodWorkers:
 
     # -- a worker's life -------------------------------------------------------------------------------------------
 
-    def _start(self, pod: Object) -> _Worker:
+    def _start(self, pod: Object, after: Sequence[str] = ()) -> _Worker:
         worker = self._workers[uid_of(pod)] = _Worker(
             pod, seen=self._clock.monotonic(), is_starting=not status_of(pod).get("containerStatuses")
         )
         metrics.CONTAINERS_PER_POD.observe((), len(pod_containers.containers_of(pod)))
         worker.task = asyncio.get_running_loop().create_task(
-            self._run(worker), name=f"pod {logging.name(pod)}"
+            self._run(worker, [self._workers[uid] for uid in after]), name=f"pod {logging.name(pod)}"
         )
         return worker
 
@@ -202,13 +202,15 @@ class PodWorkers:
                 worker.wake.set()
         worker.asked_to_end.set()
 
-    async def _run(self, worker: _Worker) -> None:
+    async def _run(self, worker: _Worker, after: Sequence[_Worker]) -> None:
+        for other in after:
+            await self._unless_ended(worker, other.finished.wait())
         await self._wait_for_turn()
         metrics.WORKER_START_SECONDS.observe((), self._clock.monotonic() - worker.seen)
         await self._repeat(worker, Phase.SYNCING, self._sync_once)
         await self._repeat(worker, Phase.TERMINATING, self._terminate_once)
         await self._repeat(worker, Phase.TERMINATED, self._clear_once)
-        worker.finished = True
+        worker.finished.set()
         self._on_finished(worker.pod)
 
     async def _wait_for_turn(self) -> None:

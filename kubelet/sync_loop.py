@@ -65,6 +65,9 @@ class SyncLoop:
         collect: Callable[[str], None],
         allowed_sysctls: Sequence[str] = (),
         refuses: Callable[[Object], Refusal | None] = lambda pod: None,
+        make_room: Callable[
+            [Object, Sequence[Object], Refusal], tuple[Refusal | None, Sequence[str]]
+        ] = lambda pod, others, refusal: (refusal, ()),
         on_new: Callable[[Object], None] = lambda pod: None,
         on_freed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -81,6 +84,7 @@ class SyncLoop:
         self._collect = collect
         self._allowed_sysctls = allowed_sysctls
         self._refuses = refuses
+        self._make_room = make_room
         self._on_new = on_new
         self._on_freed = on_freed
         self._suspects: set[str] = set()
@@ -138,9 +142,13 @@ class SyncLoop:
             self._wake_static(pod)
             return
         self._on_new(pod)
-        if not pod_status.is_terminal(pod) and not _is_deleting(pod) and self._refuse(pod):
-            return
-        self._workers.sync(pod)
+        leaving: Sequence[str] = ()
+        if not pod_status.is_terminal(pod) and not _is_deleting(pod):
+            refusal, leaving = self._admit(pod)
+            if refusal is not None:
+                self._refuse(pod, refusal)
+                return
+        self._workers.sync(pod, leaving)
 
     def _update(self, pod: Object) -> None:
         self._pods.remember(pod)
@@ -180,29 +188,33 @@ class SyncLoop:
             self._statuses.send_again(uid_of(static))
             self._workers.wake(uid_of(static))
 
-    def _refuse(self, pod: Object) -> bool:
-        """Admission: a pod that cannot run here becomes Failed.
+    def _admit(self, pod: Object) -> tuple[Refusal | None, Sequence[str]]:
+        """Can this pod run here, and which others go for it?
 
         Of a pod that runs already (this kubelet was started again) the node's need of the moment is no reason: whoever
         must go for that is chosen by eviction.
         """
-        is_running = uid_of(pod) in self._pleg.running_pods()
-        node = self._node()
         others = [
             other for other in self._pods.all() if uid_of(other) != uid_of(pod) and self._is_active(other)
         ]
-        pressing = None if is_running else self._refuses(pod)
-        refusal = pressing or admission.refuse(pod, others, node, self._allowed_sysctls)
-        if refusal is None:
-            return False
+        pressing = None if self._is_running(pod) else self._refuses(pod)
+        refusal = pressing or admission.refuse(pod, others, self._node(), self._allowed_sysctls)
+        if refusal is None or not refusal.missing:
+            return refusal, ()
+        return self._make_room(pod, others, refusal)
+
+    def _is_running(self, pod: Object) -> bool:
+        return uid_of(pod) in self._pleg.running_pods()
+
+    def _refuse(self, pod: Object, refusal: Refusal) -> None:
+        """A pod that cannot run here becomes Failed."""
         log.info("pod %s refused: %s", logging.name(pod), refusal.message)
         metrics.REFUSED.add((refusal.reason,))
         self._recorder.event(pod, "Warning", refusal.reason, refusal.message)
         text = f"Pod was rejected: {refusal.message}"
         self._statuses.set(pod, generate.failed(pod, refusal.reason, text, self._clock.now()))
-        if is_running:
+        if self._is_running(pod):
             self._workers.terminate(pod)
-        return True
 
     def _is_active(self, pod: Object) -> bool:
         known = self._statuses.with_status(pod)

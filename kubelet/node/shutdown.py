@@ -21,7 +21,7 @@ from typing import Protocol
 import orjson
 
 from kubarium.apimachinery import time
-from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
+from kubarium.apimachinery.object import Object, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet import metrics
@@ -69,18 +69,6 @@ def grace_of(pod: Object, period: Period) -> int:
     return period.seconds if own is None else min(int(own), period.seconds)
 
 
-def disruption(pod: Object, now: datetime) -> Object:
-    """The condition by which others see that the pod did not end by itself."""
-    condition: Object = {
-        "type": "DisruptionTarget",
-        "status": "True",
-        "reason": "TerminationByKubelet",
-        "message": MESSAGE,
-        "lastTransitionTime": time.format_time(now),
-    }
-    return {**condition, "observedGeneration": generation_of(pod)} if generation_of(pod) else condition
-
-
 class Announcer(Protocol):
     """Somebody who knows that the machine is about to end, and waits for us."""
 
@@ -108,7 +96,7 @@ class ShutdownManager:
         periods: Sequence[Period],
         root: Path,
         pods: Callable[[], list[Object]],
-        end: Callable[[Object, str, str, Object, int], None],
+        end: Callable[[Object, str, str, int], None],
         has_ended: Callable[[str], bool],
         tell: Callable[[str, str, str], None],
         changed: Callable[[], None],
@@ -186,8 +174,7 @@ class ShutdownManager:
         for period, pods in groups_of(self._pods(), self._periods):
             log.info("shutdown: %d pods of priority %d and above end", len(pods), period.priority)
             for pod in pods:
-                condition = disruption(pod, self._clock.now())
-                self._end(pod, REASON, MESSAGE, condition, grace_of(pod, period))
+                self._end(pod, REASON, MESSAGE, grace_of(pod, period))
             deadline = self._clock.monotonic() + period.seconds
             while not all(self._has_ended(uid_of(pod)) for pod in pods):
                 if self._clock.monotonic() >= deadline:

@@ -6,13 +6,15 @@ becomes Failed, with upstream's reason, so that its owner makes another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubarium.api.core.pod import affinity, resources
 from kubarium.api.core.pod import containers as pod_containers
-from kubarium.apimachinery.object import Object, spec_of, status_of
+from kubarium.apimachinery.object import Object, labels_of, spec_of, status_of
+from kubelet.pods.merge import is_static
+from kubelet.resources import ranking
 
 Port = tuple[str, str, int]
 
@@ -39,42 +41,59 @@ SAFE_SYSCTLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why not."""
+    """Why not. If room is all that is missing: how much of what."""
 
     reason: str
     message: str
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 def refuse(
     pod: Object, others: Iterable[Object], node: Object, allowed_sysctls: Sequence[str] = ()
 ) -> Refusal | None:
-    """None when the pod may run beside the others."""
+    """None when the pod may run beside the others.
+
+    A pod that has no room is told so first; a critical one, for which others would make room, is told the rest.
+    """
     others = list(others)
+    if labels_of(pod).get("kubernetes.io/os", OS) != OS:
+        return Refusal(
+            "PodOSSelectorNodeLabelDoesNotMatch",
+            "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+        )
     if (spec_of(pod).get("os") or {}).get("name", OS) != OS:
         return Refusal("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")
-    if not affinity.node_selector_accepts(pod, node):
-        return Refusal(
-            "NodeAffinity",
-            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
-        )
-    taint = affinity.untolerated_taint(
-        spec_of(node).get("taints") or [], affinity.tolerations_of(pod), effects=("NoExecute",)
-    )
-    if taint is not None:
-        return Refusal("TaintToleration", "Predicate TaintToleration failed")
     refusal = _refuse_security(pod, node)
     if refusal is not None:
         return refusal
     sysctl = forbidden_sysctl(pod, allowed_sysctls)
     if sysctl is not None:
         return Refusal("SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
+    room, place = _refuse_resources(pod, others, node), _refuse_place(pod, others, node)
+    if room is not None and not (place and ranking.is_critical(pod)):
+        return room
+    return place
+
+
+def _refuse_place(pod: Object, others: Iterable[Object], node: Object) -> Refusal | None:
+    """What no other pod could make better by going, except for ports."""
+    if not affinity.node_selector_accepts(pod, node):
+        return Refusal(
+            "NodeAffinity",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        )
     taken = {port for other in others for port in host_ports(other)}
     if any(conflicts(port, other) for port in host_ports(pod) for other in taken):
         return Refusal(
             "NodePorts",
             "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
         )
-    return _refuse_resources(pod, others, node)
+    taint = affinity.untolerated_taint(
+        spec_of(node).get("taints") or [], affinity.tolerations_of(pod), effects=("NoExecute",)
+    )
+    if taint is not None and not is_static(pod):
+        return Refusal("TaintToleration", "Predicate TaintToleration failed")
+    return None
 
 
 def _refuse_security(pod: Object, node: Object) -> Refusal | None:
@@ -106,27 +125,24 @@ def _refuse_resources(pod: Object, others: list[Object], node: Object) -> Refusa
     allocatable = resources.amounts(status_of(node).get("allocatable"))
     if not allocatable:
         return None
-    if len(others) + 1 > allocatable.get("pods", 110):
-        return Refusal(
-            "OutOfpods",
-            f"Node didn't have enough resource: pods, requested: 1, used: {len(others)}, "
-            f"capacity: {allocatable.get('pods', 110)}",
-        )
-    used: resources.Amounts = {}
+    used: resources.Amounts = {"pods": len(others)}
     for other in others:
         for resource, amount in resources.requests_of(other).items():
             used[resource] = used.get(resource, 0) + amount
-    for resource, wanted in resources.requests_of(pod).items():
+    first, missing = None, {}
+    for resource, wanted in {"pods": 1, **resources.requests_of(pod)}.items():
         if resource not in allocatable and resources.is_extended(resource):
             continue  # the scheduler knows better: ours may be an old state of the node
-        free = allocatable.get(resource, 0) - used.get(resource, 0)
-        if wanted > free and wanted > 0:
-            return Refusal(
+        whole, taken = allocatable.get(resource, 110 if resource == "pods" else 0), used.get(resource, 0)
+        if wanted > whole - taken and wanted > 0:
+            missing[resource] = wanted - (whole - taken)
+            first = first or Refusal(
                 f"OutOf{resource}",
-                f"Node didn't have enough resource: {resource}, requested: {wanted}, "
-                f"used: {used.get(resource, 0)}, capacity: {allocatable.get(resource, 0)}",
+                f"Node didn't have enough resource: {resource}, requested: {wanted}, used: {taken}, "
+                f"capacity: {whole}",
+                missing,
             )
-    return None
+    return first
 
 
 def forbidden_sysctl(pod: Object, allowed: Sequence[str]) -> str | None:

@@ -16,8 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubarium.apimachinery import time
-from kubarium.apimachinery.object import Object, generation_of, spec_of, uid_of
+from kubarium.apimachinery.object import Object, spec_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet import metrics
@@ -64,7 +63,7 @@ class EvictionManager:
         processes: Callable[[Object], int],
         free_containers: Callable[[], Awaitable[None]],
         free_images: Callable[[], Awaitable[None]],
-        fail: Callable[[Object, str, str, Object, int | None], None],
+        fail: Callable[[Object, str, str, int | None], None],
         has_finished: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
         local_limits: bool = True,
@@ -229,17 +228,8 @@ class EvictionManager:
     def _evict(self, pod: Object, signal: str, message: str, grace: int | None) -> None:
         metrics.EVICTIONS.add((signal,))
         self._recorder.event(pod, "Warning", "Evicted", message)
-        condition: Object = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": "TerminationByKubelet",
-            "message": message,
-            "lastTransitionTime": time.format_time(self._clock.now()),
-        }
-        if generation_of(pod):
-            condition["observedGeneration"] = generation_of(pod)
         log.warning("pod %s evicted: %s", logging.name(pod), message)
-        self._fail(pod, "Evicted", message, condition, grace)
+        self._fail(pod, "Evicted", message, grace)
 
     async def _wait_for(self, uids: Sequence[str]) -> None:
         """What an evicted pod used comes free only when it has ended: until then nobody else need go."""

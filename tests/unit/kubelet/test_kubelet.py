@@ -342,6 +342,30 @@ async def test_a_pod_that_does_not_fit_is_refused(node: Node) -> None:
     await node.until(lambda: not node.pods())
 
 
+def asking(milli: int, **spec: Any) -> Object:
+    return make_pod(make_container(resources={"requests": {"cpu": f"{milli}m"}}), **spec)
+
+
+async def test_a_critical_pod_makes_others_go(node: Node) -> None:
+    whole = 1000 * node.kubelet.facts.machine.cpus
+    node.api.put(asking(whole - 100))
+    await node.until(node.is_ready)
+    node.api.put(asking(200, name="urgent", uid="uid-2", priority=2 * 10**9))
+    await node.until(lambda: node.status()["phase"] == "Failed")
+    preempted = conditions.find(node.status()["conditions"], "DisruptionTarget")
+    assert preempted is not None and preempted["reason"] == "TerminationByKubelet"
+    assert preempted["message"] == "Pod was preempted by Kubelet to accommodate a critical pod."
+    told = (node.status()["reason"], node.status()["message"])
+    assert told == ("Preempting", "Preempted in order to admit critical pod")
+    await node.until(lambda: node.is_ready("urgent"))
+    names = [call[0] for call in node.runtime.calls]
+    assert names.index("stop_sandbox") < max(i for i, name in enumerate(names) if name == "run_sandbox")
+    assert "Preempting" in node.events()
+    node.api.put(asking(whole + 1, name="huge", uid="uid-3", priority=2 * 10**9))
+    await node.until(lambda: node.status("huge").get("reason") == "UnexpectedAdmissionError")
+    assert node.is_ready("urgent"), "critical pods do not go for each other"
+
+
 async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
     manifest = tmp_path / "manifests/a.yaml"
     manifest.write_text(

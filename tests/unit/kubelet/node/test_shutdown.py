@@ -80,8 +80,8 @@ class Scene:
         )
         self.task = asyncio.ensure_future(self.manager.run())
 
-    def end(self, found: Object, reason: str, message: str, condition: Object, grace: int) -> None:
-        self.log.append((found["metadata"]["name"], reason, condition["reason"], grace))
+    def end(self, found: Object, reason: str, message: str, grace: int) -> None:
+        self.log.append((found["metadata"]["name"], reason, grace))
 
     def state(self) -> Any:
         return orjson.loads((self.folder / "graceful_node_shutdown_state").read_bytes())
@@ -102,14 +102,12 @@ async def test_the_machine_waits_for_pods(scene: Scene) -> None:
     assert scene.log == [
         "Shutdown manager detected shutdown event",
         "node is shutting down",
-        ("slow", "Terminated", "TerminationByKubelet", 20),
+        ("slow", "Terminated", 20),
     ]
     assert scene.state()["endTime"] is None
     for _ in range(21):  # the slow one has its twenty seconds, then the next group ends all the same
         await scene.clock.advance(1)
-    assert (
-        scene.log[-1] == ("system", "Terminated", "TerminationByKubelet", 1) and not scene.announcer.released
-    )
+    assert scene.log[-1] == ("system", "Terminated", 1) and not scene.announcer.released
     scene.ended.add("system")
     await scene.clock.advance(1)
     assert scene.announcer.released and scene.state()["endTime"]

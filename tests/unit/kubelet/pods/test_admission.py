@@ -62,3 +62,23 @@ def test_the_message_is_upstreams() -> None:
     assert refusal is not None and refusal.message == (
         "Node didn't have enough resource: cpu, requested: 600, used: 500, capacity: 1000"
     )
+
+
+def test_a_critical_pod_is_told_what_no_room_would_change() -> None:
+    wanted = {"cpu": "2", "nodeSelector": {"disk": "hdd"}}
+    plain, critical = refuse(pod(**wanted), [], NODE), refuse(pod(**wanted, priority=2 * 10**9), [], NODE)
+    assert plain and (plain.reason, plain.missing) == ("OutOfcpu", {"cpu": 1000})
+    assert critical and (critical.reason, critical.missing) == ("NodeAffinity", {})
+
+
+def test_static_pods_tolerate_all_taints() -> None:
+    taint = {"key": "a", "effect": "NoExecute"}
+    tainted = {**NODE, "spec": {"taints": [taint]}}
+    refusal = refuse(pod(), [], tainted)
+    assert refusal is not None and refusal.reason == "TaintToleration"
+    static = pod()
+    static["metadata"]["annotations"] = {"kubernetes.io/config.source": "file"}
+    assert refuse(static, [], tainted) is None
+    static["metadata"]["labels"] = {"kubernetes.io/os": "windows"}
+    refusal = refuse(static, [], NODE)
+    assert refusal is not None and refusal.reason == "PodOSSelectorNodeLabelDoesNotMatch"

@@ -61,8 +61,8 @@ class Scene:
         self.freed.append("images")
         self.left |= self.freeing
 
-    def fail(self, evicted: Object, reason: str, message: str, condition: Object, grace: int | None) -> None:
-        self.failed.append((evicted["metadata"]["name"], condition["reason"], grace))
+    def fail(self, evicted: Object, reason: str, message: str, grace: int | None) -> None:
+        self.failed.append((evicted["metadata"]["name"], reason, grace))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_look_under_pressure(clock: FakeClock, make_scene: Any) -> None:
     scene = make_scene(Policy(thresholds.read({"memory.available": "50"})))
     scene.left["memory.available"] = 10
     assert await scene.manager.look() == ["a"]
-    assert scene.failed == [("a", "TerminationByKubelet", 1)] and not scene.freed
+    assert scene.failed == [("a", "Evicted", 1)] and not scene.freed
     assert scene.manager.pressure()["MemoryPressure"]
     scene.left["memory.available"] = 60
     await clock.advance(200)
