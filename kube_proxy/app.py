@@ -27,12 +27,10 @@ from kube_proxy import options as flags
 from kube_proxy.backends.backend import Backend, BackendError, Settings
 from kube_proxy.backends.iptables import IptablesBackend
 from kube_proxy.backends.nftables import NftablesBackend
-from kube_proxy.conntrack import Conntrack
-from kube_proxy.endpoints import EndpointTracker
+from kube_proxy.family import IPV4, IPV6, Family
 from kube_proxy.health import ProxyHealth, ServiceHealth
 from kube_proxy.options import Options
 from kube_proxy.proxier import Proxier
-from kube_proxy.services import ServiceTracker
 from kube_proxy.topology import NodeView
 
 ZONE = "topology.kubernetes.io/zone"
@@ -57,8 +55,8 @@ async def main(process: Process, argv: Sequence[str]) -> None:
         log.info("wrote configuration to %s", options.write_config_to)
         return
     if options.cleanup:
-        for backend in BACKENDS.values():
-            await backend(settings_of(options, {})).clean_up()
+        for family in (IPV4, IPV6):
+            await clean_up_after_others("", settings_of(options, {}, family))
         return
     kernel.prepare(options)
     if options.init_only:
@@ -72,14 +70,15 @@ def client_config(options: Options) -> kubeconfig.ClientConfig:
     return kubeconfig.of_program(options.kubeconfig, options.master)
 
 
-def settings_of(options: Options, node: Object) -> Settings:
+def settings_of(options: Options, node: Object, family: Family) -> Settings:
     """What a backend needs to know."""
-    addresses = options.nodeport_addresses
-    if addresses == (configuration.PRIMARY,):
-        addresses = tuple(f"{address}/32" for address in own_node.addresses_of(node))
+    addresses = family.of(options.nodeport_addresses)
+    if options.nodeport_addresses == (configuration.PRIMARY,):
+        addresses = family.of(own_node.addresses_of(node))
     return Settings(
         local=local_traffic.detector(
             options.detect_local_mode,
+            family,
             cluster_cidr=options.cluster_cidr,
             node_cidr=",".join(own_node.pod_cidrs_of(node)),
             bridge=options.pod_bridge_interface,
@@ -87,8 +86,10 @@ def settings_of(options: Options, node: Object) -> Settings:
         ),
         masquerade_mark=options.masquerade_mark,
         masquerade_all=options.masquerade_all,
-        node_port_addresses=tuple(address for address in addresses if ":" not in address),
-        localhost_node_ports=options.iptables_localhost_nodeports,
+        node_port_addresses=addresses,
+        # The kernel never sends [::1] anywhere else.
+        localhost_node_ports=options.iptables_localhost_nodeports and family is IPV4,
+        family=family,
         conntrack_is_liberal=options.conntrack_tcp_be_liberal,
     )
 
@@ -110,37 +111,51 @@ async def start(
     process.start("metrics", _serve_pages(options, options.metrics_bind_address, table, clock))
 
     node = await _own_node(client, options, clock)
-    settings = settings_of(options, node)
-    backend = backend or BACKENDS[options.mode](settings)
+    own, other = settings_of(options, node, IPV4), settings_of(options, node, IPV6)
+    backend = backend or BACKENDS[options.mode](own)
     view = NodeView(options.node_name)
-    proxier = Proxier(
-        ServiceTracker(),
-        EndpointTracker(),
-        backend,
-        Conntrack(),
-        health,
-        ServiceHealth(view, health, await kernel.addresses_within(settings.node_port_addresses)),
-        view,
-        clock,
-        minimum_interval=options.iptables_min_sync_period,
-        interval=options.iptables_sync_period,
-    )
+
+    async def proxier_of(settings: Settings, backend: Backend) -> Proxier:
+        places = await kernel.addresses_within(settings.node_port_addresses, settings.family)
+        return Proxier(
+            settings.family,
+            backend,
+            health,
+            ServiceHealth(view, health, places),
+            view,
+            clock,
+            minimum_interval=options.iptables_min_sync_period,
+            interval=options.iptables_sync_period,
+        )
+
+    first, second = await proxier_of(own, backend), await proxier_of(other, BACKENDS[options.mode](other))
+    proxiers = (first, second)
     informers = Informers(client, clock)
-    watch_services(informers, proxier)
-    watch_endpoint_slices(informers, proxier)
-    watch_own_node(informers, proxier, health, process, options, own_node.pod_cidrs_of(node))
+    watch_services(informers, proxiers)
+    watch_endpoint_slices(informers, proxiers)
+    watch_own_node(informers, proxiers, health, process, options, own_node.pod_cidrs_of(node))
     recorder = SeriesRecorder(client, "kube-proxy", clock)
 
-    await clean_up_after_others(options.mode, settings)
+    await clean_up_after_others(options.mode, own)
     await backend.prepare()
     process.start("informers", informers.run())
     process.start("events", recorder.run())
     await informers.synced()
-    process.start("proxier", proxier.run())
+    process.start("proxier", first.run())
+    process.start("second proxier", run_when_needed(second, options.mode, other))
     recorder.event(own_node.reference_to(options.node_name), "Normal", "Starting", "StartKubeProxy", "")
     log.info("proxying in mode %s on node %s", options.mode, options.node_name)
     await process.stopped()
-    await proxier.close()
+    for proxier in proxiers:
+        await proxier.close()
+
+
+async def run_when_needed(proxier: Proxier, mode: str, settings: Settings) -> None:
+    """A cluster of one family pays nothing for the other."""
+    await proxier.needed.wait()
+    log.info("there are Services with addresses of the family %s", proxier.family.name)
+    await clean_up_after_others(mode, settings)
+    await proxier.run()
 
 
 async def clean_up_after_others(mode: str, settings: Settings) -> None:
@@ -171,33 +186,37 @@ async def _own_node(client: Client, options: Options, clock: Clock) -> Object:
         await clock.sleep(RETRY_SECONDS)
 
 
-def watch_services(informers: Informers, proxier: Proxier) -> None:
+def watch_services(informers: Informers, proxiers: Sequence[Proxier]) -> None:
     """Services, except headless ones and those of other proxies."""
 
     def put(service: Object) -> None:
-        if proxier.services.put(service):
-            proxier.service_changed()
+        for proxier in proxiers:
+            if proxier.services.put(service):
+                proxier.service_changed()
 
     def remove(service: Object) -> None:
-        if proxier.services.remove(service):
-            proxier.service_changed()
+        for proxier in proxiers:
+            if proxier.services.remove(service):
+                proxier.service_changed()
 
     informer = informers.informer("v1", "services", label_selector=NOT_OURS)
     informer.add_handler(lambda obj, initial: put(obj), lambda old, new: put(new), remove)
 
 
-def watch_endpoint_slices(informers: Informers, proxier: Proxier) -> None:
+def watch_endpoint_slices(informers: Informers, proxiers: Sequence[Proxier]) -> None:
     """EndpointSlices of the same Services."""
 
     def put(slice_: Object, initial: bool = False) -> None:
-        if proxier.endpoints.put(slice_):
-            trigger = annotations_of(slice_).get(TRIGGER_TIME)
-            since = parse_time(trigger) if trigger and not initial else None
-            proxier.endpoints_changed(since)
+        for proxier in proxiers:
+            if proxier.endpoints.put(slice_):
+                trigger = annotations_of(slice_).get(TRIGGER_TIME)
+                since = parse_time(trigger) if trigger and not initial else None
+                proxier.endpoints_changed(since)
 
     def remove(slice_: Object) -> None:
-        if proxier.endpoints.remove(slice_):
-            proxier.endpoints_changed()
+        for proxier in proxiers:
+            if proxier.endpoints.remove(slice_):
+                proxier.endpoints_changed()
 
     informer = informers.informer("discovery.k8s.io/v1", "endpointslices", label_selector=NOT_OURS)
     informer.add_handler(put, lambda old, new: put(new), remove)
@@ -205,7 +224,7 @@ def watch_endpoint_slices(informers: Informers, proxier: Proxier) -> None:
 
 def watch_own_node(
     informers: Informers,
-    proxier: Proxier,
+    proxiers: Sequence[Proxier],
     health: ProxyHealth,
     process: Process,
     options: Options,
@@ -219,9 +238,10 @@ def watch_own_node(
             log.error("the pod CIDRs of node %s changed, starting again", options.node_name)
             process.stop(1)
         zone = labels_of(node).get(ZONE, "")
-        if zone != proxier.node.zone:
-            proxier.node = replace(proxier.node, zone=zone)
-            proxier.changed()
+        for proxier in proxiers:
+            if zone != proxier.node.zone:
+                proxier.node = replace(proxier.node, zone=zone)
+                proxier.changed()
 
     informer = informers.informer("v1", "nodes", field_selector=f"metadata.name={options.node_name}")
     informer.add_handler(lambda obj, initial: see(obj), lambda old, new: see(new))

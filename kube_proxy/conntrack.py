@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from kubarium.component_base import logging
 from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, run
+from kube_proxy.family import IPV4, Family
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
 
@@ -16,23 +17,23 @@ log = logging.get(__name__)
 class Conntrack:
     """Remembers where UDP was allowed to go the last time."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family = IPV4) -> None:
+        self._family = family
         self._before: dict[PortName, Rule] = {}
 
     async def forget_stale(self, ruleset: Ruleset) -> None:
         """Delete flows to endpoints that left, and flows made while a Service had no endpoint."""
         now = {rule.name: rule for rule in ruleset.udp()}
-        with metrics.CONNTRACK_SECONDS.labels(metrics.FAMILY).time():
+        with metrics.CONNTRACK_SECONDS.labels(self._family.name).time():
             for name in self._before.keys() | now.keys():
                 for flow in stale_flows(self._before.get(name), now.get(name)):
                     await self._delete(*flow)
         self._before = now
 
-    @staticmethod
-    async def _delete(*match: str) -> None:
+    async def _delete(self, *match: str) -> None:
         try:
-            flows = await run(["conntrack", "-D", "-p", "udp", *match])
-            metrics.CONNTRACK_DELETED.labels(metrics.FAMILY).inc(len(flows.splitlines()))
+            flows = await run(["conntrack", "-D", "-f", self._family.name.lower(), "-p", "udp", *match])
+            metrics.CONNTRACK_DELETED.labels(self._family.name).inc(len(flows.splitlines()))
         except BackendError as error:
             if "0 flow entries" not in str(error):
                 log.warning("cannot delete conntrack entries %s: %s", " ".join(match), error)

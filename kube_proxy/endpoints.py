@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, namespace_of
+from kube_proxy.family import IPV4, Family, family_of
 from kube_proxy.services import PortName
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -26,14 +27,14 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """`10.244.1.7:8080`."""
-        return f"{self.ip}:{self.port}"
+        """`10.244.1.7:8080` or `[fd00::7]:8080`."""
+        return family_of(self.ip).host_port(self.ip, self.port)
 
 
-def endpoints_of(slice_: Object) -> dict[PortName, tuple[Endpoint, ...]]:
-    """The endpoints in one slice, by port of their Service."""
+def endpoints_of(slice_: Object, family: Family = IPV4) -> dict[PortName, tuple[Endpoint, ...]]:
+    """The endpoints in one slice, by port of their Service; none if it is of another family."""
     service = labels_of(slice_).get(SERVICE_NAME)
-    if not service or slice_.get("addressType") == "FQDN":
+    if not service or slice_.get("addressType") != family.name:
         return {}
     found = {}
     for port in slice_.get("ports") or []:
@@ -65,14 +66,15 @@ def _endpoint(endpoint: Object, port: int) -> Endpoint:
 class EndpointTracker:
     """All endpoints, as the API server last told them; those of a port are merged again only after a change."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family = IPV4) -> None:
+        self._family = family
         self._slices: dict[ObjectKey, dict[PortName, tuple[Endpoint, ...]]] = {}
         self._of_port: dict[PortName, dict[ObjectKey, tuple[Endpoint, ...]]] = {}
         self._merged: dict[PortName, tuple[Endpoint, ...]] = {}
 
     def put(self, slice_: Object) -> bool:
         """Remember a slice; True if its endpoints changed."""
-        return self._replace(key_of(slice_), endpoints_of(slice_))
+        return self._replace(key_of(slice_), endpoints_of(slice_, self._family))
 
     def remove(self, slice_: Object) -> bool:
         """Forget a slice; True if it had any endpoint."""

@@ -16,6 +16,7 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import App, Page, Scope, pages, serve
 from kube_proxy import metrics
+from kube_proxy.family import IPV4, Family
 from kube_proxy.ruleset import Ruleset
 from kube_proxy.topology import NodeView
 
@@ -30,17 +31,17 @@ class ProxyHealth:
     def __init__(self, clock: Clock, patience: float) -> None:
         self._clock, self._patience = clock, patience
         self._updated = clock.now()
-        self._queued: float | None = None
+        self._queued: dict[Family, float] = {}  # since when something waits
         self.node_is_eligible = True  # until the node says otherwise
 
-    def queued(self) -> None:
+    def queued(self, family: Family = IPV4) -> None:
         """A change waits to be applied."""
-        if self._queued is None:
-            self._queued = self._clock.monotonic()
+        self._queued.setdefault(family, self._clock.monotonic())
 
-    def applied(self) -> None:
-        """All changes have been applied."""
-        self._updated, self._queued = self._clock.now(), None
+    def applied(self, family: Family = IPV4) -> None:
+        """All changes of a family have been applied."""
+        self._updated = self._clock.now()
+        self._queued.pop(family, None)
 
     def see(self, node: Object) -> None:
         """A node that goes away gets no new connections; those which it has go on (KEP-3836)."""
@@ -60,7 +61,8 @@ class ProxyHealth:
 
     def is_alive(self) -> bool:
         """Has nothing waited for too long?"""
-        return self._queued is None or self._clock.monotonic() - self._queued < self._patience
+        now = self._clock.monotonic()
+        return all(now - since < self._patience for since in self._queued.values())
 
     def _answer(self, good: bool, counter: prometheus_client.Counter, more: Object) -> tuple[int, str, bytes]:
         """While all is well the last update is now: so it was when the rules were written again and again."""

@@ -11,6 +11,7 @@ import orjson
 
 from kubarium.component_base import logging
 from kube_proxy.backends.backend import run, set_sysctl
+from kube_proxy.family import IPV4, Family
 from kube_proxy.options import Options
 
 log = logging.get(__name__)
@@ -43,15 +44,15 @@ def wanted_sysctls(options: Options, cores: int) -> Iterator[tuple[str, int]]:
         yield f"{CONNTRACK}udp_timeout_stream", int(options.conntrack_udp_timeout_stream)
 
 
-async def addresses_within(cidrs: tuple[str, ...]) -> tuple[str, ...]:
+async def addresses_within(cidrs: tuple[str, ...], family: Family = IPV4) -> tuple[str, ...]:
     """The addresses of this node in any of these ranges; all of them, as one, if there is no range."""
     if not cidrs:
-        return ("0.0.0.0",)
+        return (family.everywhere,)
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
-    links = orjson.loads(await run(["ip", "-json", "-4", "address", "show"]))
+    links = orjson.loads(await run(["ip", "-json", "address", "show"]))
     own = [ipaddress.ip_address(info["local"]) for link in links for info in link["addr_info"]]
     found = (str(address) for address in own if any(address in network for network in networks))
-    return tuple(dict.fromkeys(found)) or ("0.0.0.0",)
+    return tuple(dict.fromkeys(found)) or (family.everywhere,)
 
 
 def _number_in(name: str) -> int:

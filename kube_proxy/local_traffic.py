@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kube_proxy.family import IPV4, Family, family_of
+
 
 @dataclass(frozen=True, slots=True)
 class LocalTraffic:
@@ -24,22 +26,23 @@ class LocalTraffic:
         """The same for nft, where any beginning ends in `*`."""
         equals = "" if local else "!= "
         if self.cidr:
-            return f"ip saddr {equals}{self.cidr}"
+            return f"{family_of(self.cidr).nft} saddr {equals}{self.cidr}"
         return f'iifname {equals}"{self.interface.replace("+", "*")}"'
 
 
 def detector(
-    mode: str, *, cluster_cidr: str = "", node_cidr: str = "", bridge: str = "", prefix: str = ""
+    mode: str,
+    family: Family = IPV4,
+    *,
+    cluster_cidr: str = "",
+    node_cidr: str = "",
+    bridge: str = "",
+    prefix: str = "",
 ) -> LocalTraffic | None:
     """How to know local traffic; None if that is not known: then nothing is masqueraded for being foreign."""
     if mode == "BridgeInterface":
         return LocalTraffic(interface=bridge)
     if mode == "InterfaceNamePrefix":
         return LocalTraffic(interface=f"{prefix}+")
-    cidr = first_ipv4(node_cidr if mode == "NodeCIDR" else cluster_cidr)
-    return LocalTraffic(cidr=cidr) if cidr else None
-
-
-def first_ipv4(cidrs: str) -> str:
-    """The IPv4 range of a list that may have one of each family."""
-    return next((cidr for cidr in cidrs.split(",") if cidr and ":" not in cidr), "")
+    cidrs = family.of(filter(None, (node_cidr if mode == "NodeCIDR" else cluster_cidr).split(",")))
+    return LocalTraffic(cidr=cidrs[0]) if cidrs else None

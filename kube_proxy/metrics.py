@@ -104,5 +104,3 @@ CONNTRACK_DELETED = Counter(
     "Cumulative conntrack flows deleted by conntrack reconciler",
     ["ip_family"],
 )
-
-FAMILY = "IPv4"  # the only one that is proxied here

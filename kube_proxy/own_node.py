@@ -12,9 +12,9 @@ def pod_cidrs_of(node: Object) -> list[str]:
 
 
 def addresses_of(node: Object) -> list[str]:
-    """The IPv4 addresses by which the cluster knows it."""
+    """The addresses by which the cluster knows it."""
     addresses = (node.get("status") or {}).get("addresses") or []
-    return [a["address"] for a in addresses if a["type"] == "InternalIP" and ":" not in a["address"]]
+    return [a["address"] for a in addresses if a["type"] == "InternalIP"]
 
 
 def reference_to(name: str) -> Object:

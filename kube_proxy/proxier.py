@@ -11,8 +11,8 @@ from kube_proxy import metrics
 from kube_proxy.backends.backend import Backend, BackendError
 from kube_proxy.conntrack import Conntrack
 from kube_proxy.endpoints import EndpointTracker
+from kube_proxy.family import Family
 from kube_proxy.health import ProxyHealth, ServiceHealth
-from kube_proxy.metrics import FAMILY
 from kube_proxy.ruleset import Ruleset, build_ruleset
 from kube_proxy.services import ServiceTracker
 from kube_proxy.topology import NodeView
@@ -24,14 +24,12 @@ RETRY_SECONDS = 1.0
 
 
 class Proxier:
-    """Brings the kernel in line with what the API server last said."""
+    """Brings the kernel in line with what the API server last said, for one family of addresses."""
 
     def __init__(
         self,
-        services: ServiceTracker,
-        endpoints: EndpointTracker,
+        family: Family,
         backend: Backend,
-        conntrack: Conntrack,
         health: ProxyHealth,
         service_health: ServiceHealth,
         node: NodeView,
@@ -40,9 +38,11 @@ class Proxier:
         minimum_interval: float,
         interval: float,
     ) -> None:
-        self.services, self.endpoints = services, endpoints
+        self.family = family
+        self.services, self.endpoints = ServiceTracker(family), EndpointTracker(family)
         self.node = node
-        self._backend, self._conntrack = backend, conntrack
+        self.needed = asyncio.Event()  # there has been a Service with an address of our family
+        self._backend, self._conntrack = backend, Conntrack(family)
         self._health, self._service_health = health, service_health
         self._clock = clock
         self._minimum_interval, self._interval = minimum_interval, interval
@@ -52,22 +52,23 @@ class Proxier:
 
     def service_changed(self) -> None:
         """A Service promises something else."""
-        metrics.SERVICE_CHANGES.labels(FAMILY).inc()
-        metrics.SERVICES_PENDING.labels(FAMILY).inc()
+        self.needed.set()
+        metrics.SERVICE_CHANGES.labels(self.family.name).inc()
+        metrics.SERVICES_PENDING.labels(self.family.name).inc()
         self.changed()
 
     def endpoints_changed(self, since: datetime | None = None) -> None:
         """Endpoints came or went, since that moment if it is known."""
-        metrics.ENDPOINT_CHANGES.labels(FAMILY).inc()
-        metrics.ENDPOINTS_PENDING.labels(FAMILY).inc()
+        metrics.ENDPOINT_CHANGES.labels(self.family.name).inc()
+        metrics.ENDPOINTS_PENDING.labels(self.family.name).inc()
         if since is not None:
             self._triggers.append(since)
         self.changed()
 
     def changed(self) -> None:
         """Something is different: sync soon."""
-        self._health.queued()
-        metrics.LAST_QUEUED.labels(FAMILY).set(self._clock.now().timestamp())
+        self._health.queued(self.family)
+        metrics.LAST_QUEUED.labels(self.family.name).set(self._clock.now().timestamp())
         self._wanted.set()
 
     async def run(self) -> None:
@@ -103,8 +104,8 @@ class Proxier:
         """Changes -> ruleset (pure) -> kernel (one transaction)."""
         started = self._clock.monotonic()
         triggers, self._triggers = self._triggers, []
-        metrics.SERVICES_PENDING.labels(FAMILY).set(0)
-        metrics.ENDPOINTS_PENDING.labels(FAMILY).set(0)
+        metrics.SERVICES_PENDING.labels(self.family.name).set(0)
+        metrics.ENDPOINTS_PENDING.labels(self.family.name).set(0)
         ruleset = build_ruleset(self.services.all(), self.endpoints.all(), self.node)
         full = started >= self._full_at
         await self._backend.apply(ruleset, full=full)
@@ -113,20 +114,20 @@ class Proxier:
         await self._conntrack.forget_stale(ruleset)
         await self._service_health.sync(ruleset)
         if not self._wanted.is_set():
-            self._health.applied()
+            self._health.applied(self.family)
         self._measure(ruleset, self._clock.monotonic() - started, triggers, full=full)
         log.debug("synced %d service ports", len(ruleset.rules))
 
     def _measure(self, ruleset: Ruleset, seconds: float, triggers: list[datetime], *, full: bool) -> None:
         now = self._clock.now()
-        metrics.SYNC_SECONDS.labels(FAMILY).observe(seconds)
+        metrics.SYNC_SECONDS.labels(self.family.name).observe(seconds)
         kind = metrics.FULL_SYNC_SECONDS if full else metrics.PARTIAL_SYNC_SECONDS
-        kind.labels(FAMILY).observe(seconds)
-        metrics.LAST_SYNC.labels(FAMILY).set(now.timestamp())
+        kind.labels(self.family.name).observe(seconds)
+        metrics.LAST_SYNC.labels(self.family.name).set(now.timestamp())
         for moment in triggers:
-            metrics.PROGRAMMING_SECONDS.labels(FAMILY).observe((now - moment).total_seconds())
+            metrics.PROGRAMMING_SECONDS.labels(self.family.name).observe((now - moment).total_seconds())
         for policy, count in ruleset.without_local_endpoints().items():
-            metrics.NO_LOCAL_ENDPOINTS.labels(FAMILY, policy).set(count)
+            metrics.NO_LOCAL_ENDPOINTS.labels(self.family.name, policy).set(count)
 
     async def close(self) -> None:
         """Stop serving health-check ports; rules stay, so that Services go on while the proxy restarts."""

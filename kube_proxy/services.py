@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kubarium.api.core import service as noun
 from kubarium.apimachinery.object import Object, ObjectKey, key_of
+from kube_proxy.family import IPV4, Family, family_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,9 +38,14 @@ class ServicePort:
     external_local: bool = False  # the same for traffic from outside
     health_check_node_port: int = 0
 
+    @property
+    def family(self) -> Family:
+        """A Service with two addresses makes two promises of each port."""
+        return family_of(self.cluster_ip)
 
-def ports_of(service: Object) -> tuple[ServicePort, ...]:
-    """The promises of one Service; none for headless ones and ExternalNames."""
+
+def ports_of(service: Object, family: Family = IPV4) -> tuple[ServicePort, ...]:
+    """The promises of one Service in one family; none for headless ones and ExternalNames."""
     if not noun.has_cluster_ip(service):
         return ()
     spec = noun.spec_of(service)
@@ -51,9 +57,9 @@ def ports_of(service: Object) -> tuple[ServicePort, ...]:
             cluster_ip=address,
             port=port["port"],
             node_port=port.get("nodePort") or 0,
-            external_ips=tuple(spec.get("externalIPs") or ()),
-            load_balancer_ips=_ingress_ips(service),
-            source_ranges=tuple(spec.get("loadBalancerSourceRanges") or ()),
+            external_ips=family.of(spec.get("externalIPs") or ()),
+            load_balancer_ips=family.of(_ingress_ips(service)),
+            source_ranges=family.of(spec.get("loadBalancerSourceRanges") or ()),
             affinity_seconds=affinity.get("timeoutSeconds", 10800)
             if spec.get("sessionAffinity") == "ClientIP"
             else 0,
@@ -61,7 +67,7 @@ def ports_of(service: Object) -> tuple[ServicePort, ...]:
             external_local=spec.get("externalTrafficPolicy") == "Local",
             health_check_node_port=spec.get("healthCheckNodePort") or 0,
         )
-        for address in noun.cluster_ips_of(service)[:1]
+        for address in family.of(noun.cluster_ips_of(service))
         for port in noun.ports_of(service)
     )
 
@@ -75,12 +81,13 @@ def _ingress_ips(service: Object) -> tuple[str, ...]:
 class ServiceTracker:
     """All promises, as the API server last told them."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family = IPV4) -> None:
+        self._family = family
         self._ports: dict[ObjectKey, tuple[ServicePort, ...]] = {}
 
     def put(self, service: Object) -> bool:
         """Remember a Service; True if its promises changed."""
-        ports = ports_of(service)
+        ports = ports_of(service, self._family)
         key = key_of(service)
         if self._ports.get(key, ()) == ports:
             return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kubarium.component_base import logging
+from kube_proxy.family import IPV4, Family
 from kube_proxy.local_traffic import LocalTraffic
 from kube_proxy.ruleset import Ruleset
 
@@ -29,6 +30,7 @@ class Settings:
     node_port_addresses: tuple[str, ...] = ()
     localhost_node_ports: bool = True
     conntrack_is_liberal: bool = False
+    family: Family = IPV4
 
 
 class Backend(Protocol):

@@ -56,21 +56,22 @@ class IptablesBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._iptables, self._family = settings.family.iptables, settings.family.name
         self._parts = Rendered(lambda rule: render(rule, settings))
         self._applied: dict[str, Chains] = {"nat": {}, "filter": {}}
 
     async def prepare(self) -> None:
-        await run(["iptables", "--version"])
-        set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
+        await run([self._iptables, "--version"])
+        set_sysctl(f"net/bridge/bridge-nf-call-{self._iptables}", "1")
         if self._settings.localhost_node_ports:
             set_sysctl("net/ipv4/conf/all/route_localnet", "1")
         text = "".join([_hooks(table, await self._saved(table)) for table in CANARY_TABLES])
         if text:
-            await run(["iptables-restore", *_WAIT, "--noflush"], text)
+            await run([f"{self._iptables}-restore", *_WAIT, "--noflush"], text)
 
     async def intact(self) -> bool:
         for table in CANARY_TABLES:
-            if not await self._try("iptables", *_WAIT, "-t", table, "-S", CANARY):
+            if not await self._try(self._iptables, *_WAIT, "-t", table, "-S", CANARY):
                 return False
         return True
 
@@ -82,8 +83,8 @@ class IptablesBackend:
         text = ""
         for table in ("filter", "nat"):
             part = _difference(table, self._applied[table], wanted[table])
-            metrics.IPTABLES_TOTAL.labels(metrics.FAMILY, table).set(sum(map(len, wanted[table].values())))
-            metrics.IPTABLES_LAST.labels(metrics.FAMILY, table).set(part.count("\n-A "))
+            metrics.IPTABLES_TOTAL.labels(self._family, table).set(sum(map(len, wanted[table].values())))
+            metrics.IPTABLES_LAST.labels(self._family, table).set(part.count("\n-A "))
             text += part
         if text:
             await self._restore(text, full=full)
@@ -96,23 +97,25 @@ class IptablesBackend:
             if not chains:
                 continue
             for chain, target, match in jumps:
-                await self._try("iptables", *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target)
+                await self._try(
+                    self._iptables, *_WAIT, "-t", table, "-D", chain, *_words(match), "-j", target
+                )
             lines = [
                 f"*{table}",
                 *(f":{chain} - [0:0]" for chain in chains),
                 *(f"-X {chain}" for chain in chains),
             ]
-            await run(["iptables-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
+            await run([f"{self._iptables}-restore", *_WAIT, "--noflush"], "\n".join([*lines, "COMMIT", ""]))
         for table in set(CANARY_TABLES) - JUMPS.keys():
-            await self._try("iptables", *_WAIT, "-t", table, "-X", CANARY)
+            await self._try(self._iptables, *_WAIT, "-t", table, "-X", CANARY)
         self._applied = {"nat": {}, "filter": {}}
 
     async def _restore(self, text: str, *, full: bool) -> None:
         try:
-            await run(["iptables-restore", *_WAIT, "--noflush", "--counters"], text)
+            await run([f"{self._iptables}-restore", *_WAIT, "--noflush", "--counters"], text)
         except BackendError:
             failures = metrics.IPTABLES_FAILURES if full else metrics.IPTABLES_PARTIAL_FAILURES
-            failures.labels(metrics.FAMILY).inc()
+            failures.labels(self._family).inc()
             raise
 
     async def _existing(self, table: str) -> Chains:
@@ -123,7 +126,7 @@ class IptablesBackend:
         return _chains_in(await self._saved(table))
 
     async def _saved(self, table: str) -> list[str]:
-        return (await run(["iptables-save", "-t", table])).splitlines()
+        return (await run([f"{self._iptables}-save", "-t", table])).splitlines()
 
     @staticmethod
     async def _try(*command: str) -> bool:

@@ -141,7 +141,7 @@ def _to_node_ports(settings: Settings) -> list[str]:
     comment = _comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain")
     if settings.node_port_addresses:
         return [f"{comment} -d {address} -j {NODE_PORTS}" for address in settings.node_port_addresses]
-    not_loopback = "" if settings.localhost_node_ports else "! -d 127.0.0.0/8 "
+    not_loopback = "" if settings.localhost_node_ports else f"! -d {settings.family.loopback} "
     return [f"{comment} {not_loopback}-m addrtype --dst-type LOCAL -j {NODE_PORTS}"]
 
 

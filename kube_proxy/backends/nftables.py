@@ -17,6 +17,7 @@ from kube_proxy import metrics
 from kube_proxy.backends.backend import BackendError, Settings, run, set_sysctl
 from kube_proxy.backends.rendered import Rendered
 from kube_proxy.endpoints import Endpoint
+from kube_proxy.family import IPV4, Family
 from kube_proxy.ruleset import Rule, Ruleset
 from kube_proxy.services import PortName
 
@@ -25,7 +26,7 @@ log = logging.get(__name__)
 TABLE = "kube-proxy"
 SERVICE_IPS, NODE_PORTS = "service-ips", "service-nodeports"
 NO_ENDPOINT_IPS, NO_ENDPOINT_PORTS = "no-endpoint-services", "no-endpoint-nodeports"
-_BY_IP = "type ipv4_addr . inet_proto . inet_service : verdict;"
+_BY_IP = "type {family}_addr . inet_proto . inet_service : verdict;"
 _BY_PORT = "type inet_proto . inet_service : verdict;"
 MAPS = {SERVICE_IPS: _BY_IP, NODE_PORTS: _BY_PORT, NO_ENDPOINT_IPS: _BY_IP, NO_ENDPOINT_PORTS: _BY_PORT}
 # Refusals come after DNAT: what has been sent to an endpoint is no longer addressed to the Service.
@@ -43,22 +44,29 @@ HOOKS = {
 class Table:
     """Everything in our table, by name."""
 
+    family: Family = IPV4
     sets: dict[str, str] = field(default_factory=dict)
     maps: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in MAPS})
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What `nft` calls it."""
+        return f"{self.family.nft} {TABLE}"
+
 
 class NftablesBackend:
-    """Owns the table `ip kube-proxy` and nothing else."""
+    """Owns the table `ip kube-proxy`, or `ip6 kube-proxy`, and nothing else."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._table = Table(settings.family).name
         self._parts = Rendered(lambda rule: render(rule, settings))
         self._applied: Table | None = None
 
     async def prepare(self) -> None:
         await run(["nft", "--version"])
-        set_sysctl("net/bridge/bridge-nf-call-iptables", "1")
+        set_sysctl(f"net/bridge/bridge-nf-call-{self._settings.family.iptables}", "1")
 
     async def apply(self, ruleset: Ruleset, *, full: bool = False) -> None:
         wanted = assemble(self._parts.of(ruleset.rules), self._settings)
@@ -68,12 +76,11 @@ class NftablesBackend:
             await self._send(text)
         self._applied = wanted
 
-    @staticmethod
-    async def _send(text: str) -> None:
+    async def _send(self, text: str) -> None:
         try:
             await run(["nft", "-f", "-"], text)
         except BackendError:
-            metrics.NFTABLES_FAILURES.labels(metrics.FAMILY).inc()
+            metrics.NFTABLES_FAILURES.labels(self._settings.family.name).inc()
             raise
 
     async def intact(self) -> bool:
@@ -82,7 +89,7 @@ class NftablesBackend:
         )
 
     async def clean_up(self) -> None:
-        await run(["nft", "-f", "-"], f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
+        await run(["nft", "-f", "-"], f"add table {self._table}\ndelete table {self._table}\n")
         self._applied = None
 
     async def _replace(self, wanted: Table) -> None:
@@ -91,12 +98,13 @@ class NftablesBackend:
             await run(["nft", "-f", "-"], difference(await self._existing(), wanted, flush_maps=True))
         except BackendError as error:
             log.info("writing the whole table anew: %s", error)
-            await self._send(f"add table ip {TABLE}\ndelete table ip {TABLE}\n{difference(Table(), wanted)}")
+            anew = difference(Table(wanted.family), wanted)
+            await self._send(f"add table {self._table}\ndelete table {self._table}\n{anew}")
 
     async def _existing(self) -> Table:
         """Chains and sets that an earlier life of this process left, without what is in them."""
-        await run(["nft", "-f", "-"], f"add table ip {TABLE}\n")
-        found = Table()
+        await run(["nft", "-f", "-"], f"add table {self._table}\n")
+        found = Table(self._settings.family)
         for entry in await self._listed("chains"):
             if "chain" in entry and entry["chain"]["table"] == TABLE:
                 found.chains[entry["chain"]["name"]] = ("unknown",)
@@ -105,44 +113,42 @@ class NftablesBackend:
                 found.sets[entry["set"]["name"]] = "unknown"
         return found
 
-    @staticmethod
-    async def _listed(what: str) -> list[dict[str, dict[str, str]]]:
-        found: list[dict[str, dict[str, str]]] = json.loads(
-            await run(["nft", "-j", "-t", "list", what, "ip"])
-        )["nftables"]
+    async def _listed(self, what: str) -> list[dict[str, dict[str, str]]]:
+        command = ["nft", "-j", "-t", "list", what, self._settings.family.nft]
+        found: list[dict[str, dict[str, str]]] = json.loads(await run(command))["nftables"]
         return found
 
 
 def difference(old: Table, new: Table, *, flush_maps: bool = False) -> str:
     """One transaction: what is added exists before it is named, what goes is no longer named."""
+    table = new.name
     fresh_chains = [name for name in new.chains if name not in old.chains]
     changed = [name for name, rules in new.chains.items() if old.chains.get(name) != rules]
     gone = [name for name in old.chains if name not in new.chains]
-    lines = [_add_chain(name) for name in fresh_chains]
-    lines += [
-        f"add set ip {TABLE} {name} {{ {new.sets[name]} }}" for name in new.sets if name not in old.sets
-    ]
+    lines = [_add_chain(table, name) for name in fresh_chains]
+    lines += [f"add set {table} {name} {{ {new.sets[name]} }}" for name in new.sets if name not in old.sets]
     if (fresh_chains and not old.chains) or flush_maps:
-        lines = [f"add table ip {TABLE}", *_add_maps(flush_maps), *lines]
-    lines += _elements("delete", old.maps, new.maps)
-    lines += [f"flush chain ip {TABLE} {name}" for name in [*changed, *gone] if name in old.chains]
-    lines += [f"add rule ip {TABLE} {name} {rule}" for name in changed for rule in new.chains[name]]
-    lines += _elements("add", new.maps, old.maps)
-    lines += [f"delete chain ip {TABLE} {name}" for name in gone]
-    lines += [f"delete set ip {TABLE} {name}" for name in old.sets if name not in new.sets]
+        lines = [f"add table {table}", *_add_maps(new.family, flush_maps), *lines]
+    lines += _elements(f"delete element {table}", old.maps, new.maps)
+    lines += [f"flush chain {table} {name}" for name in [*changed, *gone] if name in old.chains]
+    lines += [f"add rule {table} {name} {rule}" for name in changed for rule in new.chains[name]]
+    lines += _elements(f"add element {table}", new.maps, old.maps)
+    lines += [f"delete chain {table} {name}" for name in gone]
+    lines += [f"delete set {table} {name}" for name in old.sets if name not in new.sets]
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def _add_chain(name: str) -> str:
+def _add_chain(table: str, name: str) -> str:
     hook = HOOKS.get(name)
-    return f"add chain ip {TABLE} {name}" + (f" {{ {hook} }}" if hook else "")
+    return f"add chain {table} {name}" + (f" {{ {hook} }}" if hook else "")
 
 
-def _add_maps(flush: bool) -> Iterable[str]:
+def _add_maps(family: Family, flush: bool) -> Iterable[str]:
+    table = Table(family).name
     for name, form in MAPS.items():
-        yield f"add map ip {TABLE} {name} {{ {form} }}"
+        yield f"add map {table} {name} {{ {form.format(family=family.name.lower())} }}"
         if flush:
-            yield f"flush map ip {TABLE} {name}"
+            yield f"flush map {table} {name}"
 
 
 def _elements(
@@ -152,7 +158,7 @@ def _elements(
     for name, entries in of.items():
         different = [f"{key} : {to}" for key, to in entries.items() if than[name].get(key) != to]
         if different:
-            yield f"{verb} element ip {TABLE} {name} {{ {', '.join(different)} }}"
+            yield f"{verb} {name} {{ {', '.join(different)} }}"
 
 
 def chain_of(kind: str, name: PortName) -> str:
@@ -164,14 +170,14 @@ def chain_of(kind: str, name: PortName) -> str:
 
 def render(rule: Rule, settings: Settings) -> Table:
     """The part of one Service port."""
-    part = Table(chains=_chains(rule, settings), sets=_sets(rule))
+    part = Table(settings.family, chains=_chains(rule, settings), sets=_sets(rule))
     _look_up(part.maps, rule)
     return part
 
 
 def assemble(parts: Iterable[Table], settings: Settings) -> Table:
     """The whole table."""
-    table = Table(chains=_fixed_chains(settings))
+    table = Table(settings.family, chains=_fixed_chains(settings))
     for part in parts:
         for name, entries in part.maps.items():
             table.maps[name] |= entries
@@ -183,19 +189,20 @@ def assemble(parts: Iterable[Table], settings: Settings) -> Table:
 def _fixed_chains(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Those that do not depend on any Service."""
     mark = f"{settings.masquerade_mark:#x}"
-    here = "fib daddr type local ip daddr != 127.0.0.0/8"
+    ip = settings.family.nft
+    here = f"fib daddr type local {ip} daddr != {settings.family.loopback}"
     if settings.node_port_addresses:
-        here = f"ip daddr {{ {', '.join(settings.node_port_addresses)} }}"
+        here = f"{ip} daddr {{ {', '.join(settings.node_port_addresses)} }}"
     refuse = ("ct state new jump services-without-endpoints",)
     return {
         "mark-for-masquerade": (f"meta mark set meta mark or {mark}",),
         "reject-chain": ("reject",),
         "services": (
-            f"ip daddr . meta l4proto . th dport vmap @{SERVICE_IPS}",
+            f"{ip} daddr . meta l4proto . th dport vmap @{SERVICE_IPS}",
             f"{here} meta l4proto . th dport vmap @{NODE_PORTS}",
         ),
         "services-without-endpoints": (
-            f"ip daddr . meta l4proto . th dport vmap @{NO_ENDPOINT_IPS}",
+            f"{ip} daddr . meta l4proto . th dport vmap @{NO_ENDPOINT_IPS}",
             f"fib daddr type local meta l4proto . th dport vmap @{NO_ENDPOINT_PORTS}",
         ),
         "nat-prerouting": ("jump services",),
@@ -258,7 +265,7 @@ def _sets(rule: Rule) -> dict[str, str]:
     """Who came lately, per endpoint."""
     if not rule.port.affinity_seconds:
         return {}
-    form = f"type ipv4_addr; flags dynamic,timeout; timeout {rule.port.affinity_seconds}s;"
+    form = f"type {rule.port.family.name.lower()}_addr; flags dynamic,timeout; timeout {rule.port.affinity_seconds}s;"
     return {_set_of(rule, endpoint): form for endpoint in rule.all_endpoints}
 
 
@@ -267,7 +274,8 @@ def _masquerade_strangers(rule: Rule, settings: Settings) -> tuple[str, ...]:
     if settings.masquerade_all:
         return ("jump mark-for-masquerade",)
     if settings.local:
-        return (f"ip daddr {rule.port.cluster_ip} {settings.local.nft(False)} jump mark-for-masquerade",)
+        where = f"{rule.port.family.nft} daddr {rule.port.cluster_ip}"
+        return (f"{where} {settings.local.nft(False)} jump mark-for-masquerade",)
     return ()
 
 
@@ -291,34 +299,35 @@ def _external(rule: Rule, settings: Settings) -> tuple[str, ...]:
 def _source_ranges(rule: Rule) -> tuple[str, ...]:
     if not rule.port.source_ranges or not rule.port.load_balancer_ips:
         return ()
+    ip = rule.port.family.nft
     sources, addresses = ", ".join(rule.port.source_ranges), ", ".join(rule.port.load_balancer_ips)
-    return (f"ip daddr {{ {addresses} }} ip saddr != {{ {sources} }} drop",)
+    return (f"{ip} daddr {{ {addresses} }} {ip} saddr != {{ {sources} }} drop",)
 
 
 def _pick(rule: Rule, endpoints: tuple[Endpoint, ...]) -> tuple[str, ...]:
     """Whoever came before goes where it was (affinity); anybody else to one endpoint at random."""
-    lines = []
+    lines, ip = [], rule.port.family.nft
     if rule.port.affinity_seconds:
-        lines = [f"ip saddr @{_set_of(rule, each)} goto {_endpoint_name(rule, each)}" for each in endpoints]
+        lines = [f"{ip} saddr @{_set_of(rule, each)} goto {_endpoint_name(rule, each)}" for each in endpoints]
     targets = ", ".join(f"{i} : goto {_endpoint_name(rule, each)}" for i, each in enumerate(endpoints))
     return (*lines, f"numgen random mod {len(endpoints)} vmap {{ {targets} }}")
 
 
 def _endpoint_chain(rule: Rule, endpoint: Endpoint) -> tuple[str, ...]:
     """A pod that reaches itself is masqueraded, or its answer would never leave it."""
-    protocol = rule.name.protocol.lower()
-    remember = (f"update @{_set_of(rule, endpoint)} {{ ip saddr }}",) if rule.port.affinity_seconds else ()
+    protocol, ip = rule.name.protocol.lower(), rule.port.family.nft
+    remember = (f"update @{_set_of(rule, endpoint)} {{ {ip} saddr }}",) if rule.port.affinity_seconds else ()
     return (
-        f"ip saddr {endpoint.ip} jump mark-for-masquerade",
+        f"{ip} saddr {endpoint.ip} jump mark-for-masquerade",
         *remember,
-        f"meta l4proto {protocol} dnat to {endpoint.ip}:{endpoint.port}",
+        f"meta l4proto {protocol} dnat to {endpoint.address}",
     )
 
 
 def _endpoint_name(rule: Rule, endpoint: Endpoint) -> str:
     text = f"{rule.name}{rule.name.protocol}{endpoint.address}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:8].upper()
-    return f"endpoint-{digest}-{endpoint.ip}/{endpoint.port}"
+    return f"endpoint-{digest}-{endpoint.ip.replace(':', '.')}/{endpoint.port}"
 
 
 def _set_of(rule: Rule, endpoint: Endpoint) -> str:

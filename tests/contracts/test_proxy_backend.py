@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SERVE = """
-import http.server, sys
+import http.server, socket, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = f"{sys.argv[1]} {self.client_address[0]}".encode()
@@ -25,7 +25,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *args): pass
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+    def server_bind(self):
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        super().server_bind()
+server = Server((sys.argv[2], 8080), Handler)
 print("ready", flush=True)
 server.serve_forever()
 """
@@ -35,13 +41,16 @@ import asyncio, json, sys
 from kube_proxy.app import BACKENDS
 from kube_proxy.backends.backend import Settings
 from kube_proxy.endpoints import Endpoint
+from kube_proxy.family import family_of
 from kube_proxy.local_traffic import LocalTraffic
 from kube_proxy.ruleset import build_ruleset
 from kube_proxy.services import PortName, ServicePort
 from kube_proxy.topology import NodeView
 
 async def main():
-    backend = BACKENDS[sys.argv[1]](Settings(LocalTraffic("10.244.0.0/16"), 0x4000))
+    cidr, family = sys.argv[2], family_of(sys.argv[2])
+    settings = Settings(LocalTraffic(cidr), 0x4000, localhost_node_ports=family.name == "IPv4", family=family)
+    backend = BACKENDS[sys.argv[1]](settings)
     await backend.prepare()
     first = True
     for line in sys.stdin:
@@ -73,6 +82,7 @@ class Node:
     """A namespace that plays the node, with a bridge and two namespaces that play pods."""
 
     def __init__(self, stack: ExitStack, backend: str) -> None:
+        self.stack, self.pods = stack, "10.244.0.0/16"
         self.prefix = f"kbt{os.getpid()}"
         self.namespace = f"{self.prefix}-node"
         self._add_namespace(stack, self.namespace)
@@ -100,7 +110,7 @@ class Node:
     def _start_backend(self) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         return subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", APPLY, self.mode],
+            ["nsenter", f"--net=/run/netns/{self.namespace}", sys.executable, "-c", APPLY, self.mode, self.pods],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
@@ -152,12 +162,32 @@ class Node:
         self.run(f"ip addr add 10.244.1.{number}/24 dev eth0", name)
         self.run("ip link set eth0 up", name)
         self.run("ip route add default via 10.244.1.1", name)
+        self._serve(name, f"pod{number}", "0.0.0.0")
+
+    def _serve(self, namespace: str, *words: str) -> None:
         server = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{name}", sys.executable, "-c", SERVE, f"pod{number}"],
+            ["nsenter", f"--net=/run/netns/{namespace}", sys.executable, "-c", SERVE, *words],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        stack.callback(self._end, server)
+        self.stack.callback(self._end, server)
         assert server.stdout and server.stdout.readline().strip() == "ready"
+
+    def change_to_ipv6(self) -> None:
+        """The same with other addresses; the rules of the first family stay."""
+        self.pods = "fd00:10:244::/56"
+        self.run("sysctl -qw net.ipv6.conf.all.forwarding=1")
+        self.run("ip addr add fd00:10:244:1::1/64 dev cni0 nodad")
+        self.run("ip addr add fd00:77::1/64 dev world nodad")
+        self.run("ip -6 route add default dev world")
+        for number in (2, 3):
+            name = f"{self.prefix}-pod{number}"
+            self.run(f"ip addr add fd00:10:244:1::{number}/64 dev eth0 nodad", name)
+            self.run("ip -6 route add default via fd00:10:244:1::1", name)
+            self._serve(name, f"pod{number}", "::")
+        name = f"{self.prefix}-stranger"
+        self.run("ip addr add fd00:77::9/64 dev eth0 nodad", name)
+        self.run("ip -6 route add default via fd00:77::1", name)
+        self.restart()
 
     def _add_stranger(self, stack: ExitStack) -> None:
         """Somebody outside the cluster."""
@@ -283,6 +313,28 @@ def test_rules_that_others_flushed_are_missed(node: Node) -> None:
     node.restart()
     node.apply(WEB)
     assert node.intact() and node.get("http://10.96.0.20/").startswith("pod")
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="needs a kernel with IPv6")
+def test_the_second_family_is_served_beside_the_first(node: Node) -> None:
+    node.apply(WEB)
+    node.change_to_ipv6()
+    both = [["fd00:10:244:1::2", "node-1"], ["fd00:10:244:1::3", "node-2"]]
+    web = {**WEB, "cluster_ip": "fd00:10:96::20", "endpoints": both}
+    node.apply({**web, "affinity_seconds": 600, "endpoints": both[:1], "external_local": True})
+    assert node.intact()
+    assert node.get("http://[fd00:10:96::20]/", pod=2) == "pod2 fd00:10:244:1::1"  # a pod that reaches itself
+    assert node.get("http://[fd00:77::1]:30080/", stranger=True) == "pod2 fd00:77::9"
+    node.apply({**web, "load_balancer_ips": ["fd00:99::9"], "source_ranges": ["fd00:77::/64"]})
+    assert who([node.get("http://[fd00:10:96::20]/", pod=2) for _ in range(24)]) == {"pod2", "pod3"}
+    assert node.get("http://[fd00:10:96::20]/").startswith("pod")
+    assert node.get("http://[fd00:10:244:1::1]:30080/", pod=3).startswith("pod")
+    assert node.get("http://[fd00:99::9]/", stranger=True).startswith("pod")
+    assert node.get("http://10.96.0.20/", pod=2).startswith("pod")
+    node.apply({**web, "endpoints": []})
+    assert node.get("http://[fd00:10:96::20]/", pod=2) == "failed 7"
+    node.clean_up()
+    assert not node.intact() and node.get("http://10.96.0.20/").startswith("pod")
 
 
 def test_nothing_is_left_after_a_clean_up(node: Node) -> None:

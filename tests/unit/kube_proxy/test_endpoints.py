@@ -1,11 +1,12 @@
-"""Endpoints from slices: merged by port, again only where something changed."""
+"""Endpoints from slices, and the Services that they belong to: merged by port, again only where something changed."""
 
 from typing import Any
 
 from kube_proxy.backends.rendered import Rendered
 from kube_proxy.endpoints import EndpointTracker
+from kube_proxy.family import IPV4, IPV6
 from kube_proxy.ruleset import build_ruleset
-from kube_proxy.services import PortName, ServicePort
+from kube_proxy.services import PortName, ServicePort, ServiceTracker
 from kube_proxy.topology import NodeView
 
 HTTP, OTHER = PortName("default", "web", "http", "TCP"), PortName("default", "web", "other", "TCP")
@@ -15,7 +16,7 @@ def make_slice(name: str, *addresses: str, port: str = "http", ready: bool = Tru
     labels = {"kubernetes.io/service-name": "web"}
     return {
         "metadata": {"name": name, "namespace": "default", "labels": labels},
-        "addressType": "IPv4",
+        "addressType": "IPv6" if ":" in "".join(addresses) else "IPv4",
         "ports": [{"name": port, "port": 8080, "protocol": "TCP"}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": ready}} for address in addresses],
     }
@@ -42,6 +43,37 @@ def test_changes_are_seen_and_what_is_gone_is_gone() -> None:
     assert seen(tracker) == {"http": ["10.0.0.1"], "other": ["10.0.0.3"]}
     assert tracker.remove(make_slice("b")) and not tracker.remove(make_slice("b"))
     assert seen(tracker) == {"other": ["10.0.0.3"]}
+
+
+def test_each_family_has_its_own() -> None:
+    first, second = EndpointTracker(IPV4), EndpointTracker(IPV6)
+    for tracker in (first, second):
+        tracker.put(make_slice("a", "10.0.0.2"))
+        tracker.put(make_slice("b", "fd00::2"))
+    assert seen(first) == {"http": ["10.0.0.2"]} and seen(second) == {"http": ["fd00::2"]}
+    assert second.all()[HTTP][0].address == "[fd00::2]:8080"
+    spec = {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9", "fd00:96::9"], "ports": [{"port": 80}]}
+    spec |= {
+        "externalIPs": ["fd00:99::9"],
+        "type": "LoadBalancer",
+        "loadBalancerSourceRanges": ["10.0.0.0/8"],
+    }
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"ip": "fd00:99::1"}]}}
+    service = {"metadata": {"name": "web", "namespace": "default"}, "spec": spec, "status": status}
+    found = []
+    for family in (IPV4, IPV6):
+        services = ServiceTracker(family)
+        assert services.put(service)
+        found += [
+            (port.cluster_ip, port.external_ips, port.load_balancer_ips, port.source_ranges)
+            for port in services.all()
+        ]
+    assert found == [
+        ("10.96.0.9", (), ("192.0.2.1",), ("10.0.0.0/8",)),
+        ("fd00:96::9", ("fd00:99::9",), ("fd00:99::1",), ()),
+    ]
+    del spec["clusterIPs"]
+    assert services.put(service) and not services.all()
 
 
 def test_an_address_in_two_slices_counts_once_and_ready_wins() -> None:

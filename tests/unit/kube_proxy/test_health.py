@@ -3,6 +3,7 @@
 import orjson
 
 from kubarium.component_base.clock import FakeClock
+from kube_proxy.family import IPV4, IPV6
 from kube_proxy.health import TO_BE_DELETED, ProxyHealth
 
 
@@ -21,7 +22,12 @@ async def test_a_change_must_be_applied_in_time() -> None:
     assert await ask(health) == (503, 503)
     body = orjson.loads((await health.livez({}))[2])
     assert body == {"lastUpdated": "2026-01-01T00:00:00Z", "currentTime": "2026-01-01T00:01:00Z"}
-    health.applied()
+    health.queued(IPV6)
+    health.applied(IPV4)
+    assert await ask(health) == (200, 200)
+    await clock.advance(61)  # now the second family is late
+    assert await ask(health) == (503, 503)
+    health.applied(IPV6)
     assert await ask(health) == (200, 200)
 
 
