@@ -70,6 +70,11 @@ def cli(verbosity: int) -> None:
     "--proxy-mode", type=click.Choice(["iptables", "nftables"]), help="How kube-proxy writes its rules."
 )
 @click.option(
+    "--ip-family",
+    type=click.Choice(state.IP_FAMILIES),
+    help="Addresses of a new cluster: IPv4 alone, or IPv6 besides.",
+)
+@click.option(
     "--set", "settings", multiple=True, metavar="PROGRAM:FLAG=VALUE", help="One more flag for a program."
 )
 @click.option("--wait/--no-wait", default=True, help="End when all nodes are Ready.")
@@ -78,13 +83,14 @@ def up(
     nodes: int | None,
     simulated: int | None,
     proxy_mode: str | None,
+    ip_family: str | None,
     settings: tuple[str, ...],
     wait: bool,
 ) -> None:
     """Start a cluster, or start it again as it was."""
     home = state.home()
     with state.locked(home / f"{name}.lock"):
-        run(_up(home, name, nodes, simulated, proxy_mode, parse_settings(settings), wait))
+        run(_up(home, name, nodes, simulated, proxy_mode, ip_family, parse_settings(settings), wait))
 
 
 async def _up(
@@ -93,6 +99,7 @@ async def _up(
     nodes: int | None,
     simulated: int | None,
     proxy_mode: str | None,
+    ip_family: str | None,
     extra: dict[str, dict[str, str]],
     wait: bool,
 ) -> None:
@@ -102,7 +109,10 @@ async def _up(
         if nodes is None:
             nodes = 0 if simulated and os.geteuid() != 0 else 3
         machine.check_machine(with_nodes=nodes > 0)
-        cluster = launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0)
+        family = ip_family or "ipv4"
+        cluster = launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0, family)
+    elif ip_family not in (None, cluster.ip_family):
+        raise LaunchError(f"cluster {name} is {cluster.ip_family}: that cannot change but by down --wipe")
     elif nodes is not None and nodes != len(cluster.nodes):
         terminal.console.print(
             f"Cluster {name} has {len(cluster.nodes)} nodes; see: kubarium node add|remove"

@@ -7,6 +7,10 @@
 
 Traffic inside the cluster is routed as it is; only what leaves for the world is masqueraded, by one nftables
 table that carries the bridge's name. Everything here can be repeated and removes leftovers of an earlier try.
+
+The second addresses of a cluster with two families (fd00:10:89:N::11, pods fd00:10:244-N::/56) lead to nodes, pods
+and Services, not into the world: for that the host would have to become an IPv6 router as a whole, and would forget
+what its own router told it.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 from pathlib import Path
 
 from kubarium.cluster.shell import CommandError, run, succeeds
-from kubarium.cluster.state import NETWORKS, SERVICE_CIDR, Cluster, Node
+from kubarium.cluster.state import NETWORKS, SERVICE_CIDR, SERVICE_CIDR_6, Cluster, Node
 
 IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -36,6 +40,9 @@ async def connect_host(cluster: Cluster) -> str:
         "ip", "address", "replace", f"{cluster.address}/{cluster.subnet.prefixlen}", "dev", cluster.bridge
     )
     await run("ip", "link", "set", cluster.bridge, "up")
+    if cluster.is_dual:
+        second = f"{cluster.subnet_6[1]}/{cluster.subnet_6.prefixlen}"
+        await run("ip", "-6", "address", "replace", second, "dev", cluster.bridge, "nodad")
     before = IP_FORWARD.read_text().strip()
     IP_FORWARD.write_text("1")
     await run("nft", "-f", "-", stdin=masquerade_rules(cluster))
@@ -83,6 +90,12 @@ link set lo up
 address add {cluster.node_address(node)}/{cluster.subnet.prefixlen} dev eth0
 link set eth0 up
 route add default via {cluster.address}
+"""
+    if cluster.is_dual:
+        # No default route: what leads nowhere is refused at once. Addresses of Services need one to be translated.
+        commands += f"""
+address add {cluster.node_addresses(node)[1]}/{cluster.subnet_6.prefixlen} dev eth0 nodad
+route add {SERVICE_CIDR_6} dev eth0
 """
     await run("ip", "-netns", netns, "-batch", "-", stdin=commands)
 

@@ -46,6 +46,7 @@ def create(
     proxy_mode: str = "iptables",
     extra: dict[str, dict[str, str]] | None = None,
     simulated: int = 0,
+    ip_family: str = "ipv4",
 ) -> Cluster:
     """Decide what a new cluster looks like; nothing is started."""
     # Those that are down at present shall be able to come back to their networks.
@@ -60,6 +61,7 @@ def create(
         nodes=members,
         simulated=simulated,
         proxy_mode=proxy_mode,
+        ip_family=ip_family,
         extra=extra or {},
     )
     state.save(cluster)

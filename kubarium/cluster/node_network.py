@@ -51,11 +51,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Placement:
-    """What a Node object says about where its pods are."""
+    """What a Node object says about where its pods are, in one family of addresses."""
 
     name: str
     address: str
     pod_cidr: str
+
+    @property
+    def family(self) -> str:
+        """Which routes lead there, as `ip` says it."""
+        return "-6" if ":" in self.address else "-4"
 
 
 @dataclass(frozen=True)
@@ -68,19 +73,27 @@ class Machine:
     device: str = ""  # the host's routes of other clusters go through other bridges
 
 
-def placement_of(node: Object) -> Placement | None:
-    """A node's address and pod network, once it has both; the pods of a simulated node are nowhere."""
+def placements_of(node: Object) -> list[Placement]:
+    """A node's addresses and pod networks, by family, once it has both; the pods of a simulated node are nowhere."""
     if SIMULATED in (node["metadata"].get("labels") or {}):
-        return None
-    addresses = (node.get("status") or {}).get("addresses") or []
-    address = next((each["address"] for each in addresses if each["type"] == "InternalIP"), "")
-    pod_cidr = (node.get("spec") or {}).get("podCIDR", "")
-    return Placement(node["metadata"]["name"], address, pod_cidr) if address and pod_cidr else None
+        return []
+    listed = (node.get("status") or {}).get("addresses") or []
+    addresses = [each["address"] for each in listed if each["type"] == "InternalIP"]
+    spec = node.get("spec") or {}
+    found = []
+    for pod_cidr in spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")]):
+        address = next((each for each in addresses if (":" in each) == (":" in pod_cidr)), "")
+        found += [Placement(node["metadata"]["name"], address, pod_cidr)] if address else []
+    return found
 
 
-def wanted_routes(machine: Machine, placements: Iterable[Placement]) -> dict[str, str]:
+def wanted_routes(machine: Machine, placements: Iterable[Placement], family: str = "-4") -> dict[str, str]:
     """Pod network -> gateway, for all nodes but the machine itself."""
-    return {each.pod_cidr: each.address for each in placements if each.name != machine.name}
+    return {
+        each.pod_cidr: each.address
+        for each in placements
+        if each.name != machine.name and each.family == family
+    }
 
 
 def route_commands(wanted: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
@@ -94,8 +107,8 @@ def route_commands(wanted: Mapping[str, str], present: Mapping[str, str]) -> lis
     return stale + changed
 
 
-def cni_configuration(pod_cidr: str, mtu: int) -> str:
-    """The plugins that give a pod its cable, its address and its host ports."""
+def cni_configuration(pod_cidrs: Iterable[str], mtu: int) -> str:
+    """The plugins that give a pod its cable, its addresses and its host ports."""
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
@@ -106,7 +119,7 @@ def cni_configuration(pod_cidr: str, mtu: int) -> str:
         "ipam": {
             "type": "host-local",
             "dataDir": "/var/lib/cni/networks",
-            "ranges": [[{"subnet": pod_cidr}]],
+            "ranges": [[{"subnet": pod_cidr}] for pod_cidr in pod_cidrs],
         },
     }
     portmap = {"type": "portmap", "capabilities": {"portMappings": True}}
@@ -150,30 +163,30 @@ class NodeNetwork:
 
     def _look(self, node: Object) -> None:
         """Heartbeats change a Node often; only a change of place matters here, and a node that comes back."""
-        name, placement = node["metadata"]["name"], placement_of(node)
-        marks = (placement, (node.get("status") or {}).get("nodeInfo", {}).get("bootID"), is_ready(node))
+        name, placements = node["metadata"]["name"], placements_of(node)
+        marks = (placements, (node.get("status") or {}).get("nodeInfo", {}).get("bootID"), is_ready(node))
         if self._seen.get(name) != marks:
             self._seen[name] = marks
             self._changed.set()
 
     async def _sync(self) -> None:
-        placements = [
-            place for node in self._nodes.lister.list() if (place := placement_of(node)) is not None
-        ]
+        placements = [place for node in self._nodes.lister.list() for place in placements_of(node)]
+        families = sorted({"-4", *(place.family for place in placements)})
         for machine in machines(self._options):
-            await self._sync_routes(machine, placements)
-            own = next((place for place in placements if place.name == machine.name), None)
-            if own is not None and machine.cni_conf_dir is not None:
+            for family in families:
+                await self._sync_routes(machine, placements, family)
+            own = [place for place in placements if place.name == machine.name]
+            if own and machine.cni_conf_dir is not None:
                 write_cni(machine.cni_conf_dir, own)
 
-    async def _sync_routes(self, machine: Machine, placements: Sequence[Placement]) -> None:
+    async def _sync_routes(self, machine: Machine, placements: Sequence[Placement], family: str) -> None:
         where = ["-netns", machine.netns] if machine.netns else []
         through = ["dev", machine.device] if machine.device else []
-        listed = await run("ip", "-json", *where, "route", "show", "proto", PROTOCOL, *through)
+        listed = await run("ip", "-json", family, *where, "route", "show", "proto", PROTOCOL, *through)
         present = {route["dst"]: route.get("gateway", "") for route in json.loads(listed or "[]")}
-        commands = route_commands(wanted_routes(machine, placements), present)
+        commands = route_commands(wanted_routes(machine, placements, family), present)
         if commands:
-            await run("ip", *where, "-force", "-batch", "-", stdin="\n".join(commands) + "\n")
+            await run("ip", family, *where, "-force", "-batch", "-", stdin="\n".join(commands) + "\n")
             log.info("routes of %s: %s", machine.name or "the host", "; ".join(commands))
 
 
@@ -200,17 +213,18 @@ def machines(options: Options) -> list[Machine]:
     return found
 
 
-def write_cni(folder: Path, placement: Placement) -> None:
+def write_cni(folder: Path, placements: Sequence[Placement]) -> None:
     """Write the node's CNI configuration, if it is not there yet."""
     path = folder / CNI_FILE
-    content = cni_configuration(placement.pod_cidr, uplink_mtu())
+    pod_cidrs = [placement.pod_cidr for placement in placements]
+    content = cni_configuration(pod_cidrs, uplink_mtu())
     if path.exists() and path.read_text() == content:
         return
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{CNI_FILE}.draft"
     draft.write_text(content)
     os.replace(draft, path)
-    log.info("pod network of %s is %s", placement.name, placement.pod_cidr)
+    log.info("pod network of %s is %s", placements[0].name, ", ".join(pod_cidrs))
 
 
 def uplink_mtu() -> int:

@@ -56,7 +56,7 @@ def make_node(cluster: Cluster, node: Node, ca: Authority) -> None:
     certificates.write_public(etc / "pki/ca.crt", ca.cert_pem)
     user = f"system:node:{node.name}"
     serving = (kubelet / "pki/kubelet.crt", kubelet / "pki/kubelet.key")
-    names = [node.name, cluster.node_address(node), "127.0.0.1"]
+    names = [node.name, *cluster.node_addresses(node), "127.0.0.1"]
     if _must_make(serving[0], names):
         ca.server(user, names, organizations=["system:nodes"]).write(*serving)
     _kubeconfig(cluster, ca, etc / "kubelet.conf", user, ["system:nodes"], cluster.server)

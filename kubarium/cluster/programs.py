@@ -15,7 +15,7 @@ from pathlib import Path
 
 import kubarium
 from kubarium.cluster.keeper import Program
-from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, SERVICE_CIDR, Cluster, Node
+from kubarium.cluster.state import DNS_DOMAIN, DNS_SERVICE, Cluster, Node
 
 HOST_PROGRAMS = (
     "etcd",
@@ -158,7 +158,7 @@ def apiserver(cluster: Cluster) -> Flags:
         "service-account-issuer": f"https://kubernetes.default.svc.{DNS_DOMAIN}",
         "service-account-key-file": str(pki / "sa.pub"),
         "service-account-signing-key-file": str(pki / "sa.key"),
-        "service-cluster-ip-range": SERVICE_CIDR,
+        "service-cluster-ip-range": cluster.service_cidrs,
         "authorization-mode": "Node,RBAC",
         "enable-admission-plugins": "NodeRestriction",
         "allow-privileged": "true",
@@ -172,8 +172,8 @@ def controller_manager(cluster: Cluster) -> Flags:
     pki = cluster.pki
     return _control_loop(cluster, "controller-manager") | {
         "allocate-node-cidrs": "true",
-        "cluster-cidr": cluster.pod_cidr,
-        "service-cluster-ip-range": SERVICE_CIDR,
+        "cluster-cidr": cluster.pod_cidrs,
+        "service-cluster-ip-range": cluster.service_cidrs,
         "cluster-name": cluster.name,
         "root-ca-file": str(pki / "ca.crt"),
         "service-account-private-key-file": str(pki / "sa.key"),
@@ -193,7 +193,7 @@ def cloud(cluster: Cluster) -> Flags:
     return _control_loop(cluster, "cloud-controller-manager") | {
         "cloud-provider": "local",
         "cluster-name": cluster.name,
-        "cluster-cidr": cluster.pod_cidr,
+        "cluster-cidr": cluster.pod_cidrs,
         "configure-cloud-routes": "false",  # node-network does it
     }
 
@@ -234,7 +234,7 @@ def kubelet(cluster: Cluster, node: Node) -> Flags:
     return {
         "kubeconfig": "/etc/kubernetes/kubelet.conf",
         "hostname-override": node.name,
-        "node-ip": cluster.node_address(node),
+        "node-ip": ",".join(cluster.node_addresses(node)),
         "root-dir": "/var/lib/kubelet",
         "container-runtime-endpoint": f"unix://{CRI_SOCKET}",
         "client-ca-file": "/etc/kubernetes/pki/ca.crt",
@@ -262,7 +262,7 @@ def kube_proxy(cluster: Cluster, node: Node) -> Flags:
         "hostname-override": node.name,
         "proxy-mode": cluster.proxy_mode,
         "iptables-min-sync-period": "100ms",  # a small cluster: nobody shall wait a second for a Service
-        "cluster-cidr": cluster.pod_cidr,
+        "cluster-cidr": cluster.pod_cidrs,
     }
 
 

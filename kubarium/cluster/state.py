@@ -27,6 +27,8 @@ from kubarium.component_base.certificates import write_public
 DEFAULT_NAME = "kubarium"
 NETWORKS = 32  # how many clusters one machine can hold side by side
 SERVICE_CIDR = "10.96.0.0/12"
+SERVICE_CIDR_6 = "fd00:10:96::/112"
+IP_FAMILIES = ("ipv4", "dual")
 KUBERNETES_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 DNS_DOMAIN = "cluster.local"
@@ -53,6 +55,7 @@ class Cluster:
     nodes: tuple[Node, ...] = ()
     simulated: int = 0  # how many nodes there are besides, on which nothing really runs
     proxy_mode: str = "iptables"
+    ip_family: str = "ipv4"  # or "dual": nodes, pods and Services may have an IPv6 address besides
     extra: dict[str, dict[str, str]] = field(default_factory=dict)  # program -> flag -> value
     stopped: tuple[str, ...] = ()  # programs that people run themselves: "kube-scheduler", "node-1/kubelet"
     ip_forward: str | None = None  # what the host's switch was before
@@ -109,6 +112,26 @@ class Cluster:
         return f"10.{244 - self.network}.0.0/16"
 
     @property
+    def is_dual(self) -> bool:
+        """Do nodes and pods have two addresses?"""
+        return self.ip_family == "dual"
+
+    @property
+    def subnet_6(self) -> ipaddress.IPv6Network:
+        """The nodes' second addresses; their last part is that of the first."""
+        return ipaddress.IPv6Network(f"fd00:10:89:{self.network}::/64")
+
+    @property
+    def pod_cidrs(self) -> str:
+        """`--cluster-cidr`: the range of pods, of each family if there are two."""
+        return f"{self.pod_cidr},fd00:10:{244 - self.network}::/56" if self.is_dual else self.pod_cidr
+
+    @property
+    def service_cidrs(self) -> str:
+        """`--service-cluster-ip-range`."""
+        return f"{SERVICE_CIDR},{SERVICE_CIDR_6}" if self.is_dual else SERVICE_CIDR
+
+    @property
     def server(self) -> str:
         """The API server's URL for everyone."""
         return f"https://{self.address}:{self.ports['apiserver']}"
@@ -134,6 +157,11 @@ class Cluster:
     def node_address(self, node: Node) -> str:
         """A node's address."""
         return str(self.subnet[10 + node.index])
+
+    def node_addresses(self, node: Node) -> list[str]:
+        """All its addresses, the first one first."""
+        second = [f"fd00:10:89:{self.network}::{10 + node.index}"] if self.is_dual else []
+        return [self.node_address(node), *second]
 
     def netns(self, node: Node) -> str:
         """Name of a node's network namespace."""

@@ -38,7 +38,7 @@ def started(cluster: Cluster, seconds: float) -> None:
         f"Cluster [bold]{cluster.name}[/] is up after {seconds:.1f} s: {len(on)} nodes Ready{besides}"
     )
     console.print(f"  API server   {cluster.local_server}  (inside: {cluster.server})")
-    console.print(f"  networks     nodes {cluster.subnet}, pods {cluster.pod_cidr}")
+    console.print(f"  networks     nodes {cluster.subnet}, pods {cluster.pod_cidrs}")
     console.print(f"  kubeconfig   {cluster.admin_conf}", soft_wrap=True)
     console.print(f"  logs         {cluster.logs}", soft_wrap=True)
     console.print("Try:")

@@ -28,6 +28,19 @@ def test_clusters_side_by_side_share_no_address(tmp_path: Path) -> None:
     assert one.bridge != other.bridge
 
 
+def test_a_cluster_of_two_families_has_two_of_each(tmp_path: Path) -> None:
+    one, dual = cluster(tmp_path, 3), Cluster(**{**vars(cluster(tmp_path, 3)), "ip_family": "dual"})
+    flags = (
+        programs.apiserver(dual) | programs.controller_manager(dual) | programs.kubelet(dual, dual.nodes[1])
+    )
+    assert flags["service-cluster-ip-range"] == "10.96.0.0/12,fd00:10:96::/112"
+    assert flags["cluster-cidr"] == "10.241.0.0/16,fd00:10:241::/56"
+    assert flags["node-ip"] == "10.89.3.12,fd00:10:89:3::12"
+    assert programs.kube_proxy(dual, dual.nodes[0])["cluster-cidr"] == flags["cluster-cidr"]
+    assert "fd" not in str(programs.apiserver(one)["service-cluster-ip-range"] + one.pod_cidrs)
+    assert programs.kubelet(one, one.nodes[1])["node-ip"] == "10.89.3.12"
+
+
 def test_a_kubelet_is_found_where_its_flags_put_it(tmp_path: Path) -> None:
     made = cluster(tmp_path)
     moved = Cluster(**{**vars(made), "extra": {"node-2/kubelet": {"root-dir": "/kubelet"}}})
