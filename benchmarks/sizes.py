@@ -10,13 +10,16 @@ import asyncio
 import itertools
 import json
 import ssl
+import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from apiserver.storage.etcd_client import EtcdClient
 from benchmarks import api_server
 from benchmarks.control_plane import ControlPlane
+
+T = TypeVar("T")
 
 SIZES = (1_000, 10_000, 50_000)
 GROUP = 100  # pods with the same label, and pods on the same node
@@ -66,7 +69,10 @@ async def _measure_one(plane: ControlPlane, size: int) -> dict[str, str]:
         count=300,
         path=f"{_ALL}?limit=500&continue={token}",
     )
-    await rate(f"list by label, {GROUP} found", "read", count=500, path=f"{_ALL}?labelSelector=group%3Dg3")
+    begun = time.perf_counter()
+    await asyncio.to_thread(_ask, plane, _BY_LABEL, len)
+    found["the first list by label"] = f"{1000 * (time.perf_counter() - begun):.0f} ms"
+    await rate(f"list by label, {GROUP} found", "read", count=500, path=_BY_LABEL)
     await rate(
         f"list by node, {GROUP} found", "read", count=500, path=f"{_ALL}?fieldSelector=spec.nodeName%3Dnode-3"
     )
@@ -79,9 +85,10 @@ async def _measure_one(plane: ControlPlane, size: int) -> dict[str, str]:
 
 
 _ALL = "/api/v1/pods"
+_BY_LABEL = f"{_ALL}?labelSelector=group%3Dg3"  # the first such list makes an index, which the others use
 
 
-def _ask(plane: ControlPlane, path: str, read: Callable[[Any], str]) -> str:
+def _ask(plane: ControlPlane, path: str, read: Callable[[Any], T]) -> T:
     context: ssl.SSLContext = plane.client_context()
     with urllib.request.urlopen(f"https://127.0.0.1:{plane.port}{path}", context=context) as answer:
         return read(json.load(answer))
