@@ -8,6 +8,7 @@ version is pinned.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from apiserver.endpoints.server import Scope, Send
@@ -19,15 +20,15 @@ _JSON = (b"content-type", b"application/json")
 class Pipe:
     """One answer without a known length; waits while the client is slow, and hangs up when it has stopped reading."""
 
-    __slots__ = ("_cycle", "_flow", "_protocol", "_send", "_transport", "_write")
+    __slots__ = ("_flow", "_protocol", "_send", "_transport", "offer")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._protocol: Any = (scope.get("state") or {}).get("protocol")
-        self._cycle: Any = None  # the request under way, if we may write past it
-        self._flow: Any = None  # of the connection
+        self._flow: Any = None  # of the connection, if we may write past the server
         self._transport: Any = None
-        self._write: Any = None  # the transport's
+        self.offer: Callable[[bytes], bool] = _refuse
+        """Send what `chunk` has made, if that takes no waiting: the transport's own, for nothing stands between."""
 
     async def open(self) -> None:
         """Send the head."""
@@ -35,16 +36,16 @@ class Pipe:
         await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         cycle = getattr(self._protocol, "cycle", None)
         if getattr(cycle, "chunked_encoding", False):
-            self._cycle, self._flow, self._transport = cycle, self._protocol.flow, self._protocol.transport
-            self._write = self._transport.write
+            self._flow, self._transport = self._protocol.flow, self._protocol.transport
+            self.offer = self._transport.offer
 
     async def write(self, body: bytes) -> None:
         """Send some bytes."""
-        if self._cycle is None:
+        if self._flow is None:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             return
         framed = chunk(body)
-        if self.write_at_once(framed):
+        if self.offer(framed):
             return
         try:
             async with asyncio.timeout(SLOWEST):
@@ -52,19 +53,15 @@ class Pipe:
         except TimeoutError:
             self._transport.abort()
             return
-        self.write_at_once(framed)
-
-    def write_at_once(self, framed: bytes) -> bool:
-        """Send what `chunk` has made, if that takes no waiting."""
-        if self._cycle is None or self._flow.write_paused:
-            return False
-        if not self._cycle.disconnected:
-            self._write(framed)
-        return True
+        self.offer(framed)
 
     async def close(self, body: bytes = b"") -> None:
         """Send the last bytes and the end."""
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _refuse(framed: bytes) -> bool:
+    return False
 
 
 def chunk(body: bytes) -> bytes:

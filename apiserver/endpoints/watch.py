@@ -115,8 +115,8 @@ class Stream:
     """One watch on its way to a client."""
 
     __slots__ = (
-        "_began", "_begun", "_bookmark_due", "_clock", "_end", "_form", "_options", "_pipe", "_place", "_predicate",
-        "_scope", "_shared", "_told",
+        "_began", "_begun", "_bookmark_due", "_clock", "_end", "_form", "_offer", "_options", "_pipe", "_place",
+        "_predicate", "_scope", "_shared", "_told",
     )  # fmt: skip
 
     def __init__(
@@ -183,6 +183,7 @@ class Stream:
             yield b"".join(gathered)
 
     async def _follow(self, watch: Watch) -> None:
+        self._offer = self._pipe.offer
         watch.hand_to(self._take)
         async for batch in watch:
             if batch:
@@ -204,7 +205,8 @@ class Stream:
         framed = batch.wire.get(self._shared)
         if framed is None:
             framed = self._framed(batch)
-        if framed and not self._pipe.write_at_once(framed):
+        offer = self._offer
+        if framed and not offer(framed):
             return False
         self._told.value += len(batch)
         return True

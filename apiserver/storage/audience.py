@@ -85,7 +85,7 @@ class Subscription:
     async def __anext__(self) -> Sequence[Change]:
         if not self._queue and not self.ended:
             self._waiting = asyncio.get_running_loop().create_future()
-            if self.taker is not None and self._after <= self._cache.revision:
+            if self._after <= self._cache.revision:
                 self._company.take_along(self)
             try:
                 await self._waiting
@@ -167,7 +167,7 @@ class Company:
 
     def __init__(self, cache: Source) -> None:
         self._cache = cache
-        self._in_step: dict[Subscription, None] = {}
+        self._in_step: dict[Subscription, Taker] = {}
         self._others: dict[Subscription, None] = {}
         self._news = Batch()  # for those in step
         self.handed_at = -math.inf
@@ -178,9 +178,9 @@ class Company:
 
     def take_along(self, subscription: Subscription) -> None:
         """Let somebody who knows everything go in step, unless the others are about to get what it has had."""
-        if not self._news and subscription in self._others:
+        if not self._news and subscription in self._others and subscription.taker is not None:
             del self._others[subscription]
-            self._in_step[subscription] = None
+            self._in_step[subscription] = subscription.taker
 
     def part(self, subscription: Subscription) -> Sequence[Change]:
         """Let it go on with its own queue; returns what belongs into that."""
@@ -212,9 +212,9 @@ class Company:
         """Give those in step what is new; who cannot take it at once goes on with its own queue."""
         self.handed_at = now
         batch, self._news = self._news, Batch()
-        for subscription in [*self._in_step]:
+        for subscription, taker in [*self._in_step.items()]:
             try:
-                taken = subscription.taker(batch)  # type: ignore[misc]  # or it would not be in step
+                taken = taker(batch)
             except (
                 Exception
             ):  # the edge: one watcher must not stop the cache; its own task meets the error again

@@ -39,6 +39,11 @@ _PART = 256 * 1024  # bytes to encrypt in one go: OpenSSL's buffer stays as larg
 class TLSConnection(asyncio.Protocol, asyncio.Transport):
     """A connection of a server: the protocol of a plain transport below, the transport of a protocol above."""
 
+    __slots__ = (
+        "_agreed", "_clear", "_closing", "_descriptor", "_incoming", "_loop", "_lower", "_open", "_outgoing",
+        "_paused", "_protocol", "_session", "_timer",
+    )  # fmt: skip
+
     def __init__(self, context: ssl.SSLContext, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self._protocol: asyncio.BaseProtocol = protocol
@@ -47,6 +52,8 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
         self._agreed = False  # there was a handshake, and the protocol knows of us
         self._open = False  # and neither side has said good-bye
         self._closing = False
+        self._clear = True  # nothing waits below for the socket to take it
+        self._paused = False  # and so much waits that the protocol was told to pause
         self._timer: asyncio.TimerHandle | None = None
         self._descriptor = -1
 
@@ -87,10 +94,12 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
             self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._paused = True
         if self._agreed:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
+        self._paused = False
         if self._agreed:
             self._protocol.resume_writing()
 
@@ -158,20 +167,28 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
             log.debug("TLS with %s: %s", _address(self._lower), error)
             self.abort()
 
+    def offer(self, data: bytes) -> bool:
+        """Write, unless the client is so slow that the protocol should wait first: False then, and nothing is sent."""
+        if self._paused:
+            return False
+        self.write(data)
+        return True
+
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Encrypt and send some pieces as one."""
         self.write(b"".join(list_of_data))
 
     def _flush(self) -> None:
         sealed = self._outgoing.read()
-        if self._lower.get_write_buffer_size():
+        if not self._clear and self._lower.get_write_buffer_size():
             self._lower.write(sealed)
             return
         try:
             sent = os.write(self._descriptor, sealed)
         except OSError:  # it takes no more now; or it is broken, which the plain transport then finds out
             sent = 0
-        if sent < len(sealed):
+        self._clear = sent == len(sealed)
+        if not self._clear:
             self._lower.write(memoryview(sealed)[sent:])
 
     def close(self) -> None:

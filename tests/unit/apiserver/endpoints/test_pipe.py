@@ -16,23 +16,21 @@ class Connection:
 
     def __init__(self) -> None:
         self.flow = self.transport = self.cycle = self
-        self.chunked_encoding, self.disconnected = True, False
+        self.chunked_encoding, self.aborted = True, False
         self.writable = asyncio.Event()
         self.writable.set()
         self.sent: list[bytes] = []
 
-    @property
-    def write_paused(self) -> bool:
-        return not self.writable.is_set()
-
     async def drain(self) -> None:
         await self.writable.wait()
 
-    def write(self, data: bytes) -> None:
-        self.sent.append(data)
+    def offer(self, data: bytes) -> bool:
+        if self.writable.is_set():
+            self.sent.append(data)
+        return self.writable.is_set()
 
     def abort(self) -> None:
-        self.disconnected = True
+        self.aborted = True
 
 
 async def opened(connection: Connection) -> Pipe:
@@ -48,10 +46,10 @@ async def test_bytes_go_out_as_chunks() -> None:
     connection = Connection()
     answer = await opened(connection)
     await answer.write(b"hello")
-    assert answer.write_at_once(b"framed")
+    assert answer.offer(b"framed")
     assert connection.sent == [b"5\r\nhello\r\n", b"framed"]
     connection.writable.clear()
-    assert not answer.write_at_once(b"never")
+    assert not answer.offer(b"never")
     waiting = asyncio.ensure_future(answer.write(b"x" * 16))
     await asyncio.sleep(0)
     connection.writable.set()
@@ -66,5 +64,5 @@ async def test_a_client_that_has_stopped_reading_is_hung_up_on(monkeypatch: pyte
     connection.writable.clear()
     async with asyncio.timeout(60):
         await answer.write(b"never")
-    assert connection.disconnected
+    assert connection.aborted
     assert connection.sent == []
