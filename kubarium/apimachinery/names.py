@@ -221,7 +221,7 @@ def port_name_errors(text: str) -> list[str]:
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
-_MAX_GENERATED = 63
+LONGEST_BASE = 63 - _SUFFIX_LENGTH
 
 
 def random_suffix(length: int = _SUFFIX_LENGTH) -> str:
@@ -231,7 +231,7 @@ def random_suffix(length: int = _SUFFIX_LENGTH) -> str:
 
 def generate_name(base: str) -> str:
     """`generateName` -> a name: the base, cut if need be, and five random characters."""
-    return base[: _MAX_GENERATED - _SUFFIX_LENGTH] + random_suffix()
+    return base[:LONGEST_BASE] + random_suffix()
 
 
 def safe_encode(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, labels, time
@@ -128,10 +128,11 @@ def index_of(pod: Object) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def index_failures_of(pod: Object) -> int:
-    """How many pods of this index failed before this one."""
-    text = annotations_of(pod).get(INDEX_FAILURES) or "0"
-    return int(text) if text.isdigit() else 0
+def index_failures_of(pod: Object) -> tuple[int, int]:
+    """How many pods of this index failed before this one: those that count, and those that were ignored."""
+    texts = [annotations_of(pod).get(name) or "" for name in (INDEX_FAILURES, INDEX_IGNORED_FAILURES)]
+    counted, ignored = (int(text) if text.isdigit() else 0 for text in texts)
+    return counted, ignored
 
 
 def is_tracked(pod: Object) -> bool:
@@ -158,20 +159,21 @@ def is_terminating(pod: Object) -> bool:
     return is_deleting(pod) and not pod_status.is_terminal(pod)
 
 
-def ended_at(pod: Object) -> datetime | None:
-    """When the last container ended; else when the pod stopped being ready or was to be deleted."""
-    moments = []
-    for status in status_of(pod).get("containerStatuses") or []:
-        terminated = (status.get("state") or {}).get("terminated") or {}
-        if terminated.get("finishedAt"):
-            moments.append(time.parse_time(terminated["finishedAt"]))
-    if moments:
-        return max(moments)
+def ended_at(pod: Object) -> datetime:
+    """When the last container ended; else when the pod stopped being ready, was to be deleted, or was made."""
+    states = [one.get("state") or {} for one in status_of(pod).get("containerStatuses") or []]
+    moments: list[str] = [(state.get("terminated") or {}).get("finishedAt") or "" for state in states]
+    if moments and all(moments):
+        return max(map(time.parse_time, moments))
     ready = pod_status.condition(pod, pod_status.READY)
-    if ready is not None and ready.get("lastTransitionTime"):
+    if ready is not None and ready.get("status") == "False" and ready.get("lastTransitionTime"):
         return time.parse_time(ready["lastTransitionTime"])
-    text = pod["metadata"].get("deletionTimestamp")
-    return time.parse_time(text) if text else datetime.fromtimestamp(0, UTC)
+    metadata = pod["metadata"]
+    if "deletionTimestamp" in metadata:
+        patience = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+        return time.parse_time(metadata["deletionTimestamp"]) - patience
+    made = metadata.get("creationTimestamp")
+    return time.parse_time(made) if made else datetime.fromtimestamp(0, UTC)
 
 
 def total_restarts(pod: Object) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from controller_manager.controllers.workloads.deployment import recreate
 from kubarium.apimachinery import conditions
 from kubarium.apimachinery.object import Object, annotations_of, copy, name_of
 from tests.unit.controller_manager.cluster import Cluster, template
@@ -195,3 +196,31 @@ async def test_pods_are_replaced_released_and_adopted(cluster: Cluster) -> None:
     await roll(cluster, 3)
     owned = [pod for pod in cluster.pods() if pod["metadata"].get("ownerReferences")]
     assert len(owned) == len(cluster.pods()) == 2
+
+
+def test_recreate_believes_the_replica_sets_too() -> None:
+    """A pod that was made a moment ago may not be in the cache yet."""
+    assert recreate.old_pods_running(None, [{"status": {"replicas": 1}}], [])
+    assert not recreate.old_pods_running(None, [{"status": {"replicas": 0}}], [])
+
+
+async def test_terminating_pods_are_told_once_all_replica_sets_have_counted_theirs(cluster: Cluster) -> None:
+    await cluster.start("deployment-controller")
+    cluster.api.put(deployment(1))
+    await cluster.settle()
+    assert "terminatingReplicas" not in current(cluster)["status"]
+    (one,) = cluster.api.objects("apps/v1", "replicasets")
+    cluster.api.put({**one, "status": {"replicas": 1, "terminatingReplicas": 2}})
+    await cluster.settle()
+    assert current(cluster)["status"]["terminatingReplicas"] == 2
+
+
+async def test_a_replica_set_has_the_whole_hash_in_its_name(cluster: Cluster) -> None:
+    await cluster.start("deployment-controller")
+    one = deployment(1)
+    one["metadata"]["name"] = "w" * 250
+    cluster.api.put(one)
+    await cluster.settle()
+    (made,) = cluster.api.objects("apps/v1", "replicasets")
+    digest = made["metadata"]["labels"]["pod-template-hash"]
+    assert name_of(made) == "w" * (252 - len(digest)) + "-" + digest

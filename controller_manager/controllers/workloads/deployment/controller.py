@@ -49,6 +49,7 @@ from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
+LONGEST_NAME = 253  # of a ReplicaSet; the hash at its end is never cut off
 HISTORY_LENGTH = 2000  # characters of the annotation that lists a ReplicaSet's earlier revisions
 
 
@@ -152,7 +153,7 @@ class DeploymentController(Controller):
             return await self._write_rollout(deployment, new, everything)
         uids = {uid_of(one) for one in everything}
         pods = [pod for pod in self.pods.list(namespace_of(deployment)) if _owner_uid(pod) in uids]
-        if recreate.old_pods_running(new, pods):
+        if recreate.old_pods_running(new, old, pods):
             return await self._write_rollout(deployment, new, everything)
         if new is None:
             deployment, new, old = await self._prepare(deployment, sets, create=True)
@@ -351,7 +352,7 @@ def new_set(deployment: Object) -> Object:
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
-            "name": f"{name_of(deployment)}-{digest}",
+            "name": f"{name_of(deployment)[: LONGEST_NAME - len(digest) - 1]}-{digest}",
             "namespace": namespace_of(deployment),
             "labels": dict(metadata["labels"]),
             "ownerReferences": [

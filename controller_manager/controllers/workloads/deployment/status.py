@@ -60,7 +60,8 @@ def count(deployment: Object, new: Object | None, sets: Sequence[Object], now: d
     }
     status: Object = {"observedGeneration": generation_of(deployment)}
     status |= {field: number for field, number in counts.items() if number}
-    status["terminatingReplicas"] = total("terminatingReplicas")
+    if all("terminatingReplicas" in status_of(one) for one in sets):  # else not all have been counted
+        status["terminatingReplicas"] = total("terminatingReplicas")
     old = copy(status_of(deployment))
     for kept in ("collisionCount", "conditions"):
         if old.get(kept) is not None:
@@ -87,7 +88,7 @@ def rollout(deployment: Object, new: Object | None, sets: Sequence[Object], now:
         remove_condition(status, PROGRESSING)
     else:
         _note_progress(deployment, new, status, now)
-    _note_failures(new, sets, status, now)
+    _note_failures(new, sets, status)
     return status
 
 
@@ -120,14 +121,14 @@ def has_timed_out(deployment: Object, status: Object, now: datetime) -> bool:
     return failed or (moment is not None and moment < now)
 
 
-def _note_failures(new: Object | None, sets: Sequence[Object], status: Object, now: datetime) -> None:
+def _note_failures(new: Object | None, sets: Sequence[Object], status: Object) -> None:
     failure = _failure_of(new) or next((found for one in sets if (found := _failure_of(one))), None)
     if failure is None:
         remove_condition(status, REPLICA_FAILURE)
         return
-    set_condition(
-        status, REPLICA_FAILURE, failure["status"], failure.get("reason", ""), failure.get("message", ""), now
-    )
+    since = time.parse_time(failure["lastTransitionTime"])
+    reason, message = failure.get("reason", ""), failure.get("message", "")
+    set_condition(status, REPLICA_FAILURE, failure["status"], reason, message, since)
 
 
 def _failure_of(replica_set: Object | None) -> Object | None:

@@ -162,9 +162,8 @@ class JobController(PodOwner):
             wanted = len(work.active) if succeeded > 0 else parallelism
         else:
             wanted = max(0, min(completions - succeeded - len(work.failed_indexes), parallelism))
-        surplus = len(work.active) - wanted
-        if surplus > 0:
-            victims = job_pods.least_useful(work, self.clock.now())[:surplus]
+        victims = job_pods.to_stop(work, len(work.active) - wanted, self.clock.now())
+        if victims:
             await self._delete(work, victims, forgive=True)
             work.active = [pod for pod in work.active if pod not in victims]
             return
@@ -212,8 +211,7 @@ class JobController(PodOwner):
         fresh = [pod for pod in ended if uid_of(pod) not in listed]
         count, last = self._setbacks.get(key, (0, 0.0))
         count += len(fresh)
-        moments = [moment.timestamp() for pod in fresh if (moment := jobs.ended_at(pod)) is not None]
-        last = max([last, *moments])
+        last = max([last, *(jobs.ended_at(pod).timestamp() for pod in fresh)])
         if not count:
             return 0.0
         return job_pods.FAILURES.delay(count - 1) - (self.clock.now().timestamp() - last)
@@ -239,7 +237,9 @@ class JobController(PodOwner):
         """`stopped`: the job is over and what still ran has been told to stop, so that it counts as failed."""
         key = key_of(work.job)
         listed = set(work.ledger.listed_failed)
-        release = finalizers.enter(work.ledger, work.job, work.waiting, work.ignored, fail_all=stopped)
+        kept = job_pods.not_yet_replaced(work)
+        waiting = [pod for pod in work.waiting if uid_of(pod) not in kept]
+        release = finalizers.enter(work.ledger, work.job, waiting, work.ignored, fail_all=stopped)
         self._note_setbacks(key, work.ledger)
         for sort, pods in (("succeeded", work.ledger.new_succeeded), ("failed", work.ledger.new_failed)):
             if pods:
@@ -264,7 +264,7 @@ class JobController(PodOwner):
             count = 0
         elif ledger.new_failed:
             count += len(ledger.new_failed)
-            last = max(m.timestamp() for pod in ledger.new_failed if (m := jobs.ended_at(pod)) is not None)
+            last = max(jobs.ended_at(pod).timestamp() for pod in ledger.new_failed)
         self._setbacks[key] = (count, last)
 
     async def _write(self, work: Pass, job: Object) -> Object:
@@ -332,6 +332,9 @@ class JobController(PodOwner):
             self.events.event(work.job, "Warning", outcome.reason, outcome.message)
             metrics.JOBS_FINISHED.add((_mode(work.job), "failed", outcome.reason))
         else:
+            if (most := jobs.completions_of(work.job)) is not None and work.ledger.succeeded > most:
+                text = "Too many succeeded pods running after completion count reached"
+                self.events.event(work.job, "Warning", "TooManySucceededPods", text)
             self._set_condition(work, jobs.COMPLETE, "True", outcome.reason, outcome.message)
             work.status["completionTime"] = time.format_time(self.clock.now())
             self.events.event(work.job, "Normal", "Completed", "Job completed")

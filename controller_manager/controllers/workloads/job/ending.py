@@ -27,7 +27,7 @@ def judge(work: Pass, now: datetime) -> None:
             return
     failed = [pod for pod in work.pods if jobs.has_failed(pod, work.job)]
     tracked = [pod for pod in work.waiting if jobs.has_failed(pod, work.job)]
-    fatal = _apply_failure_policy(work, tracked)
+    fatal = _apply_failure_policy(work, failed)
     _find_failed_indexes(work, failed)
     work.outcome = fatal or _limits(work, tracked, now) or _success(work)
 
@@ -56,9 +56,9 @@ def _find_failed_indexes(work: Pass, failed: Iterable[Object]) -> None:
         index = jobs.index_of(pod)
         if index is None or uid_of(pod) in work.ignored:
             continue
-        if jobs.index_failures_of(pod) + 1 > limit:
+        if jobs.index_failures_of(pod)[0] >= limit:
             work.failed_indexes.add(index)
-    work.failed_indexes -= work.ledger.completed
+    work.failed_indexes &= set(range(completions or 0)) - work.ledger.completed
 
 
 def _limits(work: Pass, tracked_failed: Sequence[Object], now: datetime) -> Outcome | None:
@@ -100,17 +100,17 @@ def _success(work: Pass) -> Outcome | None:
     fresh = work.fresh_successes()
     if indexed and completions is not None:
         done |= {i for pod in fresh if (i := jobs.index_of(pod)) is not None and i < completions}
+        if work.failed_indexes and len(done | work.failed_indexes) >= completions:
+            return Outcome(jobs.FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
         rule = policies.matched_success_rule(job, done)
         if rule is not None:
             text = f"Matched rules at index {rule}"
             return Outcome(jobs.SUCCESS_CRITERIA_MET, "SuccessPolicy", text)
-        if work.failed_indexes and len(done | work.failed_indexes) >= completions and not work.active:
-            return Outcome(jobs.FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
     count = len(done) if indexed else work.ledger.total_succeeded + len(fresh)
     text = "Reached expected number of succeeded pods"
     if completions is None:
         if count > 0 and not work.active:
             return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
-    elif count >= completions and not work.active and not jobs.is_suspended(job):
+    elif count >= completions and not work.active:
         return Outcome(jobs.SUCCESS_CRITERIA_MET, "CompletionsReached", text)
     return None

@@ -11,7 +11,7 @@ from kubarium.api.batch import job as jobs
 from kubarium.api.core.pod import deletion_order
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.core.pod.template import pod_from
-from kubarium.apimachinery import owners
+from kubarium.apimachinery import names, owners
 from kubarium.apimachinery.object import Object, copy, labels_of, name_of, spec_of, uid_of
 from kubarium.component_base.backoff import Backoff
 
@@ -19,18 +19,19 @@ FAILURES = Backoff(initial=10.0, maximum=600.0)  # between replacements of faile
 LABEL_FIELD = f"metadata.labels['{jobs.COMPLETION_INDEX}']"
 
 
-def least_useful(work: Pass, now: datetime) -> list[Object]:
-    """Pods in the order in which they may go: those whose index nobody needs first."""
+def to_stop(work: Pass, surplus: int, now: datetime) -> list[Object]:
+    """Pods that are too many, the least useful first; of an indexed job also all whose index nobody needs."""
     ordered = deletion_order.in_order(work.active, work.active, now)
     if not jobs.is_indexed(work.job):
-        return ordered
+        return ordered[: max(0, surplus)]
     needed: dict[int, Object] = {}
     for pod in reversed(ordered):  # of several with one index the most useful is needed
         index = jobs.index_of(pod)
         if index is not None and index < (jobs.completions_of(work.job) or 0):
             needed.setdefault(index, pod)
     kept = {uid_of(pod) for pod in needed.values()}
-    return sorted(ordered, key=lambda pod: uid_of(pod) in kept)
+    ordered.sort(key=lambda pod: uid_of(pod) in kept)
+    return ordered[: max(surplus, len(ordered) - len(kept))]
 
 
 def next_indexes(work: Pass, count: int, now: datetime) -> Iterable[int]:
@@ -58,20 +59,31 @@ def _index_pause(work: Pass, index: int, now: datetime) -> float:
     """With a limit for each index, each index backs off for itself."""
     if jobs.backoff_limit_per_index_of(work.job) is None:
         return 0.0
-    failed = work.failed_of(index)
-    if not failed:
+    last = work.last_failed.get(index)
+    if last is None:
         return 0.0
-    ended = max(moment for pod in failed if (moment := jobs.ended_at(pod)) is not None)
-    count = max(map(jobs.index_failures_of, failed))
-    return FAILURES.delay(count) - (now - ended).total_seconds()
+    return FAILURES.delay(sum(jobs.index_failures_of(last))) - (now - jobs.ended_at(last)).total_seconds()
+
+
+def not_yet_replaced(work: Pass) -> set[str]:
+    """Uids of failed pods that stay until their index has a new pod: it learns from them how often it has failed."""
+    if jobs.backoff_limit_per_index_of(work.job) is None or work.outcome is not None:
+        return set()
+    done = [*work.active, *work.fresh_successes()]
+    over = work.ledger.completed | work.failed_indexes | {jobs.index_of(pod) for pod in done}
+    completions = jobs.completions_of(work.job) or 0
+    return {
+        uid_of(last) for index, last in work.last_failed.items() if index < completions and index not in over
+    }
 
 
 def new_pod(work: Pass, index: int | None) -> Object:
     """A pod of the job; with an index it has a name, a host name and a variable that tell it."""
     job = work.job
     reference = owners.owner_reference_to(job, api_version="batch/v1", kind="Job")
-    prefix = name_of(job) if index is None else f"{name_of(job)}-{index}"
-    pod = pod_from(spec_of(job)["template"], reference, f"{prefix}-")
+    ending = "-" if index is None else f"-{index}-"  # never cut off
+    prefix = name_of(job)[: names.LONGEST_BASE - len(ending)] + ending
+    pod = pod_from(spec_of(job)["template"], reference, prefix)
     metadata = pod["metadata"]
     metadata["finalizers"] = [*(metadata.get("finalizers") or []), jobs.TRACKING_FINALIZER]
     if index is not None:
@@ -83,11 +95,21 @@ def new_pod(work: Pass, index: int | None) -> Object:
         pod["spec"]["hostname"] = f"{name_of(job)}-{index}"
         _add_index_variable(pod["spec"])
         if jobs.backoff_limit_per_index_of(job) is not None:
-            failed = work.failed_of(index)
-            counted = [pod for pod in failed if uid_of(pod) not in work.ignored]
-            count = max((jobs.index_failures_of(one) + 1 for one in counted), default=0)
-            metadata["annotations"][jobs.INDEX_FAILURES] = str(count)
+            _tell_failures(work, index, metadata["annotations"])
     return pod
+
+
+def _tell_failures(work: Pass, index: int, annotations: Object) -> None:
+    """How often the index has failed, with the pod that is replaced now."""
+    failures, ignored = 0, 0
+    last = work.last_failed.get(index)
+    if last is not None:
+        failures, ignored = jobs.index_failures_of(last)
+        counts = uid_of(last) not in work.ignored
+        failures, ignored = failures + counts, ignored + (not counts)
+    annotations[jobs.INDEX_FAILURES] = str(failures)
+    if ignored:
+        annotations[jobs.INDEX_IGNORED_FAILURES] = str(ignored)
 
 
 def _add_index_variable(spec: Object) -> None:

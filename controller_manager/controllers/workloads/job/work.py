@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, partial
 
 from controller_manager.controllers.workloads.job.finalizers import Ledger
 from kubarium.api.batch import job as jobs
@@ -44,6 +46,16 @@ class Pass:
         listed = set(self.ledger.listed_succeeded)
         return [pod for pod in self.waiting if jobs.has_succeeded(pod) and uid_of(pod) not in listed]
 
-    def failed_of(self, index: int) -> list[Object]:
-        """The failed pods of an index."""
-        return [pod for pod in self.pods if jobs.index_of(pod) == index and jobs.has_failed(pod, self.job)]
+    @cached_property
+    def last_failed(self) -> dict[int, Object]:
+        """The last failed pod of each index: it knows how often the index has failed."""
+        found: dict[int, Object] = {}
+        for pod in filter(partial(jobs.has_failed, job=self.job), self.pods):
+            index = jobs.index_of(pod)
+            if index is not None:
+                found[index] = max(found.get(index, pod), pod, key=_failure)
+        return found
+
+
+def _failure(pod: Object) -> tuple[int, datetime]:
+    return sum(jobs.index_failures_of(pod)), jobs.ended_at(pod)
