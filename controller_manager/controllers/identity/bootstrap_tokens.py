@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from kubarium.apimachinery import errors, time
 from kubarium.apimachinery.object import Object, ObjectKey, copy, name_of, namespace_of, uid_of
@@ -24,6 +25,7 @@ TYPE = "bootstrap.kubernetes.io/token"
 SYSTEM = "kube-system"
 INFO = ObjectKey("kube-public", "cluster-info")
 SIGNATURE = "jws-kubeconfig-"
+ID_LENGTH = 6
 
 
 def field(secret: Object, name: str) -> str:
@@ -32,6 +34,26 @@ def field(secret: Object, name: str) -> str:
         return base64.b64decode((secret.get("data") or {}).get(name) or "").decode()
     except (ValueError, UnicodeDecodeError):
         return ""
+
+
+def seconds_left(secret: Object, now: datetime) -> float | None:
+    """How long the token is still good; None: for ever."""
+    text = field(secret, "expiration")
+    if not text:
+        return None
+    try:
+        return (time.parse_time(text) - now).total_seconds()
+    except ValueError:
+        return 0.0  # an unreadable time counts as long past
+
+
+def may_sign(secret: Object, now: datetime) -> bool:
+    """Is this a whole token, for signing, that has not expired? Its name must say its id."""
+    token_id, left = field(secret, "token-id"), seconds_left(secret, now)
+    whole = secret.get("type") == TYPE and bool(token_id and field(secret, "token-secret"))
+    named = name_of(secret) == f"bootstrap-token-{token_id}" and len(token_id) == ID_LENGTH
+    fresh = left is None or left > 0
+    return whole and named and fresh and field(secret, "usage-bootstrap-signing") == "true"
 
 
 def detached_signature(content: str, token_id: str, token_secret: str) -> str:
@@ -72,14 +94,13 @@ class BootstrapSigner(Controller):
         if stored is None:
             return
         data = stored.get("data") or {}
+        if "kubeconfig" not in data:
+            return
         wanted = {name: text for name, text in data.items() if not name.startswith(SIGNATURE)}
         for secret in self.secrets.lister.list(SYSTEM):
-            if secret.get("type") != TYPE or field(secret, "usage-bootstrap-signing") != "true":
-                continue
-            token_id, token = field(secret, "token-id"), field(secret, "token-secret")
-            if token_id and token:
-                signature = detached_signature(data.get("kubeconfig") or "", token_id, token)
-                wanted[SIGNATURE + token_id] = signature
+            if may_sign(secret, self.clock.now()):
+                token_id, token = field(secret, "token-id"), field(secret, "token-secret")
+                wanted[SIGNATURE + token_id] = detached_signature(data["kubeconfig"], token_id, token)
         if wanted != data:
             changed = copy(stored)
             changed["data"] = wanted
@@ -112,14 +133,8 @@ class TokenCleaner(Controller):
         secret = self.secrets.lister.get(key)
         if secret is None:
             return None
-        text = field(secret, "expiration")
-        if not text:
-            return None
-        try:
-            left = (time.parse_time(text) - self.clock.now()).total_seconds()
-        except ValueError:
-            left = 0.0  # an unreadable time counts as long past
-        if left > 0:
+        left = seconds_left(secret, self.clock.now())
+        if left is None or left > 0:
             return left
         log.info("deleting expired bootstrap token %s", key)
         try:

@@ -55,5 +55,6 @@ def aggregate(role: Object, roles: Iterable[Object]) -> list[Object]:
         matcher = labels.from_label_selector(selector)
         for one in ordered:
             if matcher.matches(labels_of(one)):
-                found += [rule for rule in one.get("rules") or [] if rule not in found]
+                for rule in one.get("rules") or []:
+                    found += [rule] if rule not in found else []
     return found

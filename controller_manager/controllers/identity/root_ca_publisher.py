@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, ObjectKey, name_of, namespace_of, status_of
+from kubarium.apimachinery.object import (
+    Object,
+    ObjectKey,
+    annotations_of,
+    name_of,
+    namespace_of,
+    status_of,
+)
 from kubarium.client.controller import Controller, Watch
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
@@ -58,8 +65,9 @@ class RootCAPublisher(Controller):
         if stored is None:
             await self._create(key.name, data)
             return
-        annotations = {**(stored["metadata"].get("annotations") or {}), DESCRIPTION: TEXT}
-        if stored.get("data") != data or stored["metadata"].get("annotations") != annotations:
+        present = annotations_of(stored)
+        if stored.get("data") != data or not present.get(DESCRIPTION):
+            annotations = {**present, DESCRIPTION: TEXT}
             metadata = {**stored["metadata"], "annotations": annotations}
             await self.resource.update({**stored, "metadata": metadata, "data": data})
 
@@ -69,7 +77,7 @@ class RootCAPublisher(Controller):
             await self.resource.create(
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
             )
-        except errors.AlreadyExists:
+        except (errors.AlreadyExists, errors.NotFound):  # NotFound: the namespace has gone meanwhile
             return
         except errors.Forbidden as error:
             if not any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes()):

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import jwt
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kubarium.apimachinery import errors
+from kubarium.apimachinery import errors, time
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
     annotations_of,
     copy,
+    is_deleting,
     key_of,
     labels_of,
     name_of,
     namespace_of,
+    resource_version_of,
     spec_of,
     uid_of,
 )
@@ -42,6 +44,8 @@ ISSUER = "kubernetes/serviceaccount"
 
 LAST_USED = "kubernetes.io/legacy-token-last-used"
 INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
+TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
+DAY = "%Y-%m-%d"
 
 
 class LegacyIssuer:
@@ -162,33 +166,46 @@ class LegacyTokenCleaner:
         self._accounts = informers.informer("v1", "serviceaccounts")
         self._pods = informers.informer("v1", "pods")
         self._resource = client.resource("v1", "secrets")
+        self._maps = client.resource("v1", "configmaps")
 
     async def run(self) -> None:
         """Look around."""
         for informer in (self._secrets, self._accounts, self._pods):
             await informer.synced()
         while True:
+            try:
+                if await self._has_watched_long_enough():
+                    for secret in self._secrets.lister.list():
+                        await self._judge(secret)
+            except (errors.StatusError, ConnectionError, TimeoutError) as error:  # the edge of the loop
+                log.info("cannot clean up token secrets: %s", error)
             await self._clock.sleep(min(86400.0, self._age.total_seconds() / 2))
-            for secret in self._secrets.lister.list():
-                try:
-                    await self._judge(secret)
-                except (errors.StatusError, ConnectionError, TimeoutError) as error:  # the edge of the loop
-                    log.info("cannot clean up secret %s: %s", key_of(secret), error)
+
+    async def _has_watched_long_enough(self) -> bool:
+        """Have API servers noted for the whole period which tokens are used? They say since when they do."""
+        noted = await self._maps.get(TRACKING, "kube-system")
+        since = _day((noted.get("data") or {}).get("since"))
+        return since is not None and since + timedelta(days=1) + self._age <= self._clock.now()
 
     async def _judge(self, secret: Object) -> None:
+        now = self._clock.now()
+        limit = now - self._age
+        used = labels_of(secret).get(LAST_USED)
+        if time.parse_time(secret["metadata"]["creationTimestamp"]) >= limit or is_deleting(secret):
+            return
+        if used is not None and (_day(used) is None or used >= limit.strftime(DAY)):
+            return
         if not self._is_automatic(secret) or self._is_mounted(secret):
             return
-        today = self._clock.now()
-        marked = labels_of(secret).get(INVALID_SINCE)
-        used = labels_of(secret).get(LAST_USED) or secret["metadata"].get("creationTimestamp", "")[:10]
-        if marked is None:
-            if _older(used, today, self._age):
-                labels = {INVALID_SINCE: today.strftime("%Y-%m-%d")}
-                await self._resource.patch(
-                    name_of(secret), {"metadata": {"labels": labels}}, namespace_of(secret)
-                )
-        elif _older(marked, today, self._age) and _older(used, today, self._age):
-            await self._resource.delete(name_of(secret), namespace_of(secret))
+        marked = labels_of(secret).get(INVALID_SINCE, "")
+        if _day(marked) is None:
+            labels = {INVALID_SINCE: now.strftime(DAY)}
+            await self._resource.patch(
+                name_of(secret), {"metadata": {"labels": labels}}, namespace_of(secret)
+            )
+        elif marked < limit.strftime(DAY):
+            unchanged = {"resourceVersion": resource_version_of(secret)}
+            await self._resource.delete(name_of(secret), namespace_of(secret), preconditions=unchanged)
 
     def _is_automatic(self, secret: Object) -> bool:
         """Only Secrets that an account names were made by the cluster itself."""
@@ -206,9 +223,8 @@ class LegacyTokenCleaner:
         )
 
 
-def _older(day: str, now: datetime, age: timedelta) -> bool:
+def _day(text: str | None) -> datetime | None:
     try:
-        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=now.tzinfo)
+        return datetime.strptime(text or "", DAY).replace(tzinfo=UTC)
     except ValueError:
-        return False
-    return now - moment > age
+        return None

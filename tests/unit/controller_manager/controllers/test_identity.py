@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 
 import jwt
 
-from controller_manager.controllers.identity.bootstrap_tokens import detached_signature
+from controller_manager.controllers.identity.bootstrap_tokens import detached_signature, may_sign
 from controller_manager.controllers.identity.cluster_role_aggregation import aggregate
 from controller_manager.controllers.identity.service_account_token import LegacyIssuer
 from kubarium.apimachinery.object import Object
@@ -25,6 +26,19 @@ def test_cluster_info_is_signed_without_being_repeated() -> None:
         f"{header}.{body}.{signature}", key, algorithms=["HS256"], options={"verify_signature": True}
     )
     assert (read["payload"], read["header"]["kid"]) == (b"kubeconfig", "abcdef")
+
+
+def test_only_whole_tokens_sign_and_only_until_they_expire() -> None:
+    def signs(name: str = "bootstrap-token-abcdef", **fields: str) -> bool:
+        given = {"token-id": "abcdef", "token-secret": "s", "usage-bootstrap-signing": "true", **fields}
+        data = {key: base64.b64encode(text.encode()).decode() for key, text in given.items()}
+        secret: Object = {"type": "bootstrap.kubernetes.io/token", "metadata": {"name": name}, "data": data}
+        return may_sign(secret, datetime(2026, 1, 1, tzinfo=UTC))
+
+    assert signs() and signs(expiration="2026-01-01T00:00:01Z")
+    assert not signs(expiration="2026-01-01T00:00:00Z") and not signs(expiration="some day")
+    assert not signs("bootstrap-token-other0") and not signs(**{"token-secret": ""})
+    assert not signs(**{"usage-bootstrap-signing": "yes"})
 
 
 async def test_expired_bootstrap_tokens_go(cluster: Cluster) -> None:
@@ -61,6 +75,43 @@ def test_a_legacy_token_names_its_account() -> None:
     assert claims["kubernetes.io/serviceaccount/secret.name"] == "robot-token"
 
 
+async def test_unused_automatic_tokens_are_marked_and_later_go(cluster: Cluster) -> None:
+    def put(kind: str, name: str, namespace: str = "default", **more: object) -> Object:
+        metadata = {"name": name, "namespace": namespace, "creationTimestamp": "2024-01-01T00:00:00Z"}
+        return cluster.api.put({"apiVersion": "v1", "kind": kind, "metadata": metadata, **more})
+
+    def token(name: str, **labels: str) -> None:
+        made = put("Secret", name, type="kubernetes.io/service-account-token")
+        made["metadata"] |= {"annotations": {"kubernetes.io/service-account.name": "robot"}, "labels": labels}
+        cluster.api.put(made)
+
+    def left() -> dict[str, str | None]:
+        found = {one["metadata"]["name"]: one["metadata"].get("labels") for one in secrets()}
+        return {
+            name: (labels or {}).get("kubernetes.io/legacy-token-invalid-since")
+            for name, labels in found.items()
+        }
+
+    def secrets() -> list[Object]:
+        return cluster.api.objects("v1", "secrets")
+
+    names = ("unused", "used", "mounted")
+    put("ServiceAccount", "robot", secrets=[{"name": name} for name in names])
+    put("Pod", "web", spec={"volumes": [{"name": "t", "secret": {"secretName": "mounted"}}]})
+    token("unused")
+    token("used", **{"kubernetes.io/legacy-token-last-used": "2025-12-31"})
+    token("mounted")
+    token("by-hand")
+    tracking = "kube-apiserver-legacy-service-account-token-tracking"
+    put("ConfigMap", tracking, "kube-system", data={"since": "2025-12-29"})
+    cleaner = "legacy-serviceaccount-token-cleaner-controller"
+    await cluster.start(cleaner, legacy_service_account_token_clean_up_period=2 * 86400.0)
+    assert left() == {"unused": "2026-01-01", "used": None, "mounted": None, "by-hand": None}
+    for _ in range(4):
+        await cluster.settle(86400)
+    assert left() == {"used": "2026-01-03", "mounted": None, "by-hand": None}
+
+
 def test_rules_are_gathered_by_name_and_once() -> None:
     def role(name: str, *verbs: str) -> Object:
         return {
@@ -72,5 +123,5 @@ def test_rules_are_gathered_by_name_and_once() -> None:
         "metadata": {"name": "whole", "labels": {"part": "yes"}},
         "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"part": "yes"}}]},
     }
-    rules = aggregate(whole, [whole, role("b", "get", "list"), role("a", "get")])
+    rules = aggregate(whole, [whole, role("b", "get", "list", "list"), role("a", "get")])
     assert [rule["verbs"] for rule in rules] == [["get"], ["list"]]
