@@ -35,6 +35,7 @@ log = logging.get(__name__)
 
 SLACK = 0.1  # seconds; a start a moment early would belong to the time before
 TOO_MANY_MISSED = 100
+PAGE = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/"
 
 
 class CronJobController(Controller):
@@ -136,11 +137,8 @@ class CronJobController(Controller):
         if is_deleting(cron) or spec_of(cron).get("suspend"):
             return None
         now = self.clock.now()
-        try:
-            schedule = crons.schedule_of(cron)
-        except ValueError as error:
-            text = f"unparseable schedule: {spec_of(cron).get('schedule')} : {error}"
-            self.events.event(cron, "Warning", "UnparseableSchedule", text)
+        schedule = self._schedule_of(cron)
+        if schedule is None:
             return None
         since = crons.earliest_start(cron, now)
         missed = crons.most_recent(schedule, since, now)
@@ -150,10 +148,7 @@ class CronJobController(Controller):
             return wait
         due, count = missed
         if count > TOO_MANY_MISSED:
-            text = (
-                f"too many missed start times: {count}. Set or decrease .spec.startingDeadlineSeconds or "
-                "check clock skew"
-            )
+            text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
             self.events.event(cron, "Warning", "TooManyMissedTimes", text)
         if crons.is_too_late(cron, due, now):
             stamp = due.strftime("%a, %d %b %Y %H:%M:%S +0000")
@@ -168,6 +163,27 @@ class CronJobController(Controller):
         elif await self._may_start(cron, children):
             await self._start(cron, due)
         return wait
+
+    def _schedule_of(self, cron: Object) -> crons.Schedule | None:
+        """The schedule; None where it says nothing, which is told."""
+        zone, text = spec_of(cron).get("timeZone"), spec_of(cron).get("schedule") or ""
+        try:
+            if zone:
+                crons.zone_of(zone)
+        except ValueError as error:
+            note = f'invalid timeZone: "{zone}": {error}'
+            self.events.event(cron, "Warning", "UnknownTimeZone", note)
+            return None
+        if "TZ" in text:
+            note = f'CRON_TZ or TZ used in schedule "{text}" is not officially supported, see {PAGE} for more details'
+            self.events.event(cron, "Warning", "UnsupportedSchedule", note)
+        try:
+            return crons.schedule_of(cron)
+        except ValueError as error:
+            self.events.event(
+                cron, "Warning", "UnparseableSchedule", f'unparseable schedule: "{text}" : {error}'
+            )
+            return None
 
     async def _may_start(self, cron: Object, children: Sequence[Object]) -> bool:
         active = status_of(cron).get("active") or []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import product
 
 from kubarium.apimachinery import owners, time
 from kubarium.apimachinery.object import (
@@ -60,13 +61,12 @@ class Schedule:
             day = (local + timedelta(days=offset)).date()
             if day.month not in self.months or not self._day_fits(day.day, day.isoweekday() % 7):
                 continue
-            for hour in sorted(self.hours):
-                for minute in sorted(self.minutes):
-                    found = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self.zone).astimezone(
-                        UTC
-                    )
-                    if found > moment and found.astimezone(self.zone).hour == hour:
-                        return found
+            # An hour that the clock shows twice is due twice; one that it leaves out is not due at all.
+            for hour, fold, minute in product(sorted(self.hours), (0, 1), sorted(self.minutes)):
+                shown = datetime(day.year, day.month, day.day, hour, minute, fold=fold, tzinfo=self.zone)
+                found = shown.astimezone(UTC)
+                if found > moment and found.astimezone(self.zone).hour == hour:
+                    return found
         return None
 
     def _day_fits(self, day: int, weekday: int) -> bool:

@@ -42,3 +42,23 @@ async def test_a_job_that_the_cache_does_not_know_yet_is_not_missing(cluster: Cl
     cluster.api.remove("batch/v1", "jobs", "default", "tick-1")
     assert await active() == []
     following.cancel()
+
+
+async def test_what_a_schedule_does_not_say_is_told(cluster: Cluster) -> None:
+    def put(name: str, **spec: str) -> None:
+        metadata = {"name": name, "namespace": "default", "creationTimestamp": "2025-12-31T23:00:00Z"}
+        cluster.api.put({**CRON, "metadata": metadata, "spec": {**CRON["spec"], **spec}, "status": {}})
+
+    put("here", timeZone="Moon/Crater", schedule="* * * * *")
+    put("never", schedule="0 26 * * *")
+    put("old", schedule="TZ=UTC 0 0 1 2 *")
+    await cluster.start("cronjob-controller")
+    assert cluster.events("UnknownTimeZone") == [
+        'invalid timeZone: "Moon/Crater": unknown time zone Moon/Crater'
+    ]
+    text = "end of range (26) above maximum (23): 26"
+    assert cluster.events("UnparseableSchedule") == [f'unparseable schedule: "0 26 * * *" : {text}']
+    (told,) = cluster.events("UnsupportedSchedule")
+    assert told.startswith(
+        'CRON_TZ or TZ used in schedule "TZ=UTC 0 0 1 2 *" is not officially supported, see '
+    )

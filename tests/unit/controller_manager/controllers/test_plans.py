@@ -205,6 +205,21 @@ def test_schedules_name_their_next_time(schedule: str, following: str) -> None:
     assert found == datetime.fromisoformat(following + "+00:00")
 
 
+def test_an_hour_that_the_clock_shows_twice_is_due_twice_and_one_that_it_leaves_out_never() -> None:
+    def times(schedule: str, since: str, count: int) -> list[str]:
+        moment, found = datetime.fromisoformat(since + "+00:00"), []
+        for _ in range(count):
+            following = crons.parse_schedule(f"TZ=America/New_York {schedule}").after(moment)
+            assert following is not None
+            moment = following
+            found.append(moment.strftime("%d %H:%M"))
+        return found
+
+    assert times("30 * * * *", "2026-11-01T04:45", 3) == ["01 05:30", "01 06:30", "01 07:30"]
+    assert times("30 1 * * *", "2026-11-01T04:45", 3) == ["01 05:30", "01 06:30", "02 06:30"]
+    assert times("30 2 * * *", "2026-03-08T00:00", 2) == ["09 06:30", "10 06:30"]
+
+
 @pytest.mark.parametrize("schedule", ["", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *", "x * * * *"])
 def test_nonsense_is_no_schedule(schedule: str) -> None:
     with pytest.raises(ValueError):
