@@ -416,6 +416,7 @@ class Kubelet:
                 self.options.pod_manifest_path,
                 self.name,
                 self.merge,
+                self.recorder,
                 self.clock,
                 self.options.file_check_frequency,
             )

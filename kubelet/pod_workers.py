@@ -18,7 +18,7 @@ from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, is_deleting, status_of, uid_of
+from kubarium.apimachinery.object import Object, is_deleting, key_of, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
@@ -177,14 +177,23 @@ class PodWorkers:
     # -- a worker's life -------------------------------------------------------------------------------------------
 
     def _start(self, pod: Object, after: Sequence[str] = ()) -> _Worker:
+        before = [self._workers[uid] for uid in after] + self._former(pod)
         worker = self._workers[uid_of(pod)] = _Worker(
             pod, seen=self._clock.monotonic(), is_starting=not status_of(pod).get("containerStatuses")
         )
         metrics.CONTAINERS_PER_POD.observe((), len(pod_containers.containers_of(pod)))
         worker.task = asyncio.get_running_loop().create_task(
-            self._run(worker, [self._workers[uid] for uid in after]), name=f"pod {logging.name(pod)}"
+            self._run(worker, before), name=f"pod {logging.name(pod)}"
         )
         return worker
+
+    def _former(self, pod: Object) -> list[_Worker]:
+        """What a static pod was before its file was edited: two of one name would be in each other's way."""
+        return [
+            worker
+            for worker in self._workers.values()
+            if is_static(pod) and is_static(worker.pod) and key_of(worker.pod) == key_of(pod)
+        ]
 
     @staticmethod
     def _wake(worker: _Worker) -> None:

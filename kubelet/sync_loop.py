@@ -36,7 +36,7 @@ from kubelet.pod_workers import PodWorkers
 from kubelet.pods import admission
 from kubelet.pods.admission import Refusal
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import is_mirror
+from kubelet.pods.merge import is_mirror, is_static
 from kubelet.runtime.inputs import Recorder
 from kubelet.status import generate
 from kubelet.status.manager import StatusManager
@@ -88,6 +88,7 @@ class SyncLoop:
         self._on_new = on_new
         self._on_freed = on_freed
         self._suspects: set[str] = set()
+        self._returning: set[str] = set()  # static pods that begin anew once they have ended
         self._chores: set[asyncio.Task[None]] = set()
         self.last_turn = clock.monotonic()
 
@@ -140,6 +141,9 @@ class SyncLoop:
         self._pods.remember(pod)
         if is_mirror(pod):
             self._wake_static(pod)
+            return
+        if is_static(pod) and self._workers.is_ending(uid_of(pod)):
+            self._returning.add(uid_of(pod))  # its file went, and came back before it had ended
             return
         self._on_new(pod)
         leaving: Sequence[str] = ()
@@ -222,7 +226,12 @@ class SyncLoop:
 
     def _finished(self, pod: Object) -> None:
         uid = uid_of(pod)
-        if self._pods.by_uid(uid) is None:
+        returned = self._pods.by_uid(uid) if uid in self._returning else None
+        self._returning.discard(uid)
+        if returned is not None and self._workers.forget(uid):
+            self._statuses.forget(uid)
+            self._add(returned)
+        elif self._pods.by_uid(uid) is None:
             if self._workers.forget(uid):
                 self._statuses.forget(uid)
                 self._collect(uid)

@@ -1,10 +1,13 @@
 """Static pods: manifests in a directory of this node, run without asking the API server.
 
-Each gets the node's name as a suffix and a uid made from its content, so that an edited file is another pod.
+Each gets the node's name as a suffix and a uid made from its content, so that an edited file is another pod. The
+kernel tells when a file has changed, and the directory is looked at now and then besides.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -12,10 +15,15 @@ import orjson
 import yaml
 
 from kubarium.api.core.pod import references
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery import names
+from kubarium.apimachinery.field_path import METADATA, invalid
+from kubarium.apimachinery.metadata import validate_annotations, validate_labels
+from kubarium.apimachinery.object import Object, ObjectKey, key_of, name_of, namespace_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
+from kubarium.component_base.inotify import FolderWatch
 from kubelet.pods.merge import HASH_ANNOTATION, SOURCE_ANNOTATION, Merge
+from kubelet.runtime.inputs import Recorder
 
 log = logging.get(__name__)
 
@@ -25,24 +33,46 @@ SOURCE = "file"
 class FileSource:
     """Reads the directory again and again."""
 
-    def __init__(self, directory: str, node_name: str, merge: Merge, clock: Clock, period: float) -> None:
+    def __init__(
+        self, directory: str, node_name: str, merge: Merge, recorder: Recorder, clock: Clock, period: float
+    ) -> None:
         self._directory = Path(directory)
         self._node_name = node_name
         self._merge = merge
+        self._recorder = recorder
         self._clock = clock
         self._period = period
         self._seen: object = None
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Look every `period` seconds (upstream's fileCheckFrequency)."""
-        while True:
-            try:
-                self.look()
-            except OSError as error:
-                log.warning("static pods in %s not read: %s", self._directory, error)
-            except Exception:
-                log.exception("static pods in %s not read", self._directory)
-            await self._clock.sleep(self._period)
+        """Look when something has changed, and every `period` seconds (upstream's fileCheckFrequency)."""
+        with contextlib.closing(FolderWatch()) as watch:
+            while True:
+                self._changed.clear()
+                try:
+                    self._follow(watch)
+                    self.look()
+                except OSError as error:
+                    log.warning("static pods in %s not read: %s", self._directory, error)
+                except Exception:
+                    log.exception("static pods in %s not read", self._directory)
+                await self._pause()
+
+    def _follow(self, watch: FolderWatch) -> None:
+        folder = self._directory.parent if self._directory.is_file() else self._directory
+        watch.follow(folder, lambda name: self._changed.set())
+
+    async def _pause(self) -> None:
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(self._period)),
+            asyncio.ensure_future(self._changed.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def look(self) -> None:
         """Read the directory if anything in it has changed."""
@@ -52,20 +82,36 @@ class FileSource:
         if seen == self._seen:
             return
         self._seen = seen
-        pods = [pod for file in files if (pod := self._read(file)) is not None]
-        self._merge.replace(SOURCE, pods)
+        pods: dict[ObjectKey, Object] = {}
+        for file in files:
+            pod = self._read(file)
+            if pod is not None and pods.setdefault(key_of(pod), pod) is not pod:
+                self._tell_of_namesake(pod)
+        self._merge.replace(SOURCE, list(pods.values()))
 
     def _read(self, file: Path) -> Object | None:
         try:
             pod = yaml.safe_load(file.read_text())
             return prepare(pod, str(file), self._node_name)
-        except (yaml.YAMLError, ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            log.error("file %s holds no pod: %s", file, error)
+        except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, FileNotFoundError) as error:
+            log.error("Can't process manifest file %s: %s", file, error)
             return None
+
+    def _tell_of_namesake(self, pod: Object) -> None:
+        name = name_of(pod)
+        text = (
+            f"Error validating pod {name}_{namespace_of(pod)}({uid_of(pod)}) from {SOURCE} due to duplicate pod name "
+            f'"{name}", ignoring'
+        )
+        log.warning(text)
+        self._recorder.event(pod, "Warning", "FailedValidation", text)
 
 
 def prepare(pod: Object, file: str, node_name: str) -> Object:
-    """Fill in what the API server would have filled in. Raises ValueError when it is no pod."""
+    """Fill in what the API server would have filled in. Raises ValueError, or what broken structure leads to."""
+    # Only now: many nodes have no static pods, and need to know nothing of what makes a pod valid.
+    from kubarium.api.core.pod import defaults, validation
+
     if not isinstance(pod, dict) or pod.get("kind") != "Pod" or pod.get("apiVersion") != "v1":
         raise ValueError("not a v1 Pod")
     if api_objects := _api_objects_of(pod):
@@ -75,7 +121,7 @@ def prepare(pod: Object, file: str, node_name: str) -> Object:
     uid = metadata.get("uid") or hashlib.md5(content, usedforsecurity=False).hexdigest()
     metadata |= {
         "uid": uid,
-        "name": f"{metadata['name']}-{node_name.lower()}",
+        "name": f"{metadata.get('name') or ''}-{node_name.lower()}",
         "namespace": metadata.get("namespace") or "default",
     }
     metadata["annotations"] = {
@@ -83,21 +129,24 @@ def prepare(pod: Object, file: str, node_name: str) -> Object:
         HASH_ANNOTATION: uid,
         SOURCE_ANNOTATION: SOURCE,
     }
+    defaults.fill(pod)
     spec = pod["spec"]
     spec["nodeName"] = node_name
-    spec.setdefault("restartPolicy", "Always")
-    spec.setdefault("dnsPolicy", "ClusterFirst")
-    spec.setdefault("terminationGracePeriodSeconds", 30)
-    spec.setdefault("securityContext", {})
     # A static pod stays when the node is in trouble.
-    spec.setdefault("tolerations", []).append({"operator": "Exists", "effect": "NoExecute"})
-    for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
-        container.setdefault("terminationMessagePath", "/dev/termination-log")
-        container.setdefault("terminationMessagePolicy", "File")
-        tag = container["image"].rpartition("/")[2]
-        latest = "@" not in tag and (":" not in tag or tag.endswith(":latest"))
-        container.setdefault("imagePullPolicy", "Always" if latest else "IfNotPresent")
+    stays = {"operator": "Exists", "effect": "NoExecute"}
+    spec["tolerations"] = [*(spec.get("tolerations") or []), stays]
     pod.setdefault("status", {})["phase"] = "Pending"
+    problems = [
+        *(
+            invalid(METADATA / "name", metadata["name"], text)
+            for text in names.dns_subdomain_errors(metadata["name"])
+        ),
+        *validate_labels(metadata.get("labels"), METADATA / "labels"),
+        *validate_annotations(metadata["annotations"], METADATA / "annotations"),
+        *validation.validate(pod),
+    ]
+    if problems:
+        raise ValueError(f"invalid pod: [{', '.join(str(one) for one in problems)}]")
     return pod
 
 

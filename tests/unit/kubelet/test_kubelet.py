@@ -371,12 +371,26 @@ async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
     manifest.write_text(
         "{apiVersion: v1, kind: Pod, metadata: {name: st}, spec: {containers: [{name: main, image: 'busybox:1'}]}}"
     )
-    files = FileSource(str(tmp_path / "manifests"), "node-1", node.kubelet.merge, node.clock, 20)
+    kubelet = node.kubelet
+    files = FileSource(str(tmp_path / "manifests"), "node-1", kubelet.merge, kubelet.recorder, node.clock, 20)
     files.look()
     await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
     mirror = node.pods()[0]
     assert mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"]
     node.api.remove("v1", "pods", "default", "st-node-1")
+    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    manifest.write_text(manifest.read_text().replace("name: main", "name: second"))
+    files.look()
+    await node.until(lambda: node.pods() and node.first("st-node-1").get("name") == "second")
+    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    calls = [call[0] for call in node.runtime.calls if call[0] in ("stop_sandbox", "run_sandbox")]
+    assert calls.index("stop_sandbox") < len(calls) - 1 - calls[::-1].index("run_sandbox")
+    content, starts = manifest.read_text(), len(node.calls("start_container"))
+    manifest.unlink()
+    files.look()
+    manifest.write_text(content)
+    files.look()
+    await node.until(lambda: len(node.calls("start_container")) > starts)
     await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
     manifest.unlink()
     files.look()
