@@ -144,9 +144,11 @@ class Writing:
         row = self._row
         versions = row.custom.versions if row.custom is not None else managed_fields.NO_OTHERS
         writer, reset = self.writer(subresource), reset_of(row, subresource)
-        return await self._converted(
+        found = await self._converted(
             managed_fields.applying(live, config, writer, self.schema, force, reset, versions)
         )
+        # Where versions have but their name to tell them apart, nobody else converts what is kept.
+        return row.to_storage(found) if row.custom is not None and row.to_storage is not None else found
 
     async def _converted(self, steps: Steps) -> Object:
         """The result of steps that want objects in other versions of a custom resource."""

@@ -161,6 +161,12 @@ async def test_applied_configurations_own_no_defaults(client: Client, group: str
         await cron_tabs.apply(
             {**wanted, "spec": {"schedule": "* * * * *", "unknown": 1}}, field_manager="one"
         )
+    older = client.resource(f"{group}/v1beta1", "crontabs")
+    again = {**wanted, "apiVersion": f"{group}/v1beta1"}
+    assert (await older.apply(again, field_manager="one"))["apiVersion"] == f"{group}/v1beta1"
+    kept = await cron_tabs.get("my", namespace)
+    assert kept["apiVersion"] == f"{group}/v1", "it is kept in the version in which all are kept"
+    await cron_tabs.apply(wanted, field_manager="one")
     metadata = {**wanted["metadata"], "finalizers": ["mine"]}  # only kinds of the core want a domain in it
     assert await cron_tabs.apply({**wanted, "metadata": metadata}, field_manager="one")
     await cron_tabs.apply(wanted, field_manager="one")
