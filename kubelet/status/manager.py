@@ -20,6 +20,7 @@ log = logging.get(__name__)
 SENDERS = 4
 TERMINAL = (pod_status.SUCCEEDED, pod_status.FAILED)
 ENDING = ("phase", "reason", "message")  # what says that and why a pod has ended
+TOLD_CONDITIONS = (*OWN_CONDITIONS, pod_status.DISRUPTION_TARGET)  # others may set the last one, too
 RECONCILE_PERIOD = 10.0  # seconds between looks at statuses that somebody else has changed
 
 
@@ -53,9 +54,17 @@ class StatusManager:
         return self._statuses.get(uid)
 
     def with_status(self, pod: Object) -> Object:
-        """The pod with the status that this kubelet knows, which may be newer than the API server's."""
+        """The pod with the status that this kubelet knows, which may be newer than the API server's.
+
+        What others say of the pod, readiness gates among it, only the API server knows.
+        """
         known = self._statuses.get(uid_of(pod))
-        return pod if known is None else {**pod, "status": known}
+        if known is None:
+            return pod
+        own = [one for one in known.get("conditions") or [] if one["type"] in TOLD_CONDITIONS]
+        told = {*OWN_CONDITIONS, *(one["type"] for one in own)}
+        others = [one for one in status_of(pod).get("conditions") or [] if one["type"] not in told]
+        return {**pod, "status": {**known, "conditions": [*others, *own]}}
 
     def set(self, pod: Object, status: Object) -> None:
         """This is the pod's status now."""
@@ -188,7 +197,7 @@ def _changes(old: Object, new: Object) -> Object:
     changed = [
         condition
         for condition in new.get("conditions") or []
-        if condition["type"] in OWN_CONDITIONS or condition["type"] == pod_status.DISRUPTION_TARGET
+        if condition["type"] in TOLD_CONDITIONS
         if not _same(known.get(condition["type"]), condition)
     ]
     if changed:

@@ -265,6 +265,19 @@ async def test_a_pod_that_is_done_succeeds_and_is_cleared(node: Node) -> None:
     assert len(await node.runtime.list_containers("uid-1")) == 1  # its log can still be read
 
 
+async def test_what_others_say_of_a_pod_opens_its_readiness_gate(node: Node) -> None:
+    node.api.put(make_pod(readinessGates=[{"conditionType": "a.b/open"}]))
+    await node.until(lambda: node.status().get("phase") == "Running")
+    for says in ("True", "False"):
+        pod = node.pods()[0]
+        theirs = {"type": "a.b/open", "status": says}
+        conditions.set_condition(pod["status"]["conditions"], theirs, node.clock.now())
+        node.api.put(pod)
+        await node.until(lambda says=says: node.is_ready() is (says == "True"))
+        found = conditions.find(node.status()["conditions"], "a.b/open")
+        assert found is not None and found["status"] == says
+
+
 async def test_deletion_stops_everything_and_then_deletes_the_object(node: Node) -> None:
     node.api.put(make_pod(terminationGracePeriodSeconds=7))
     await node.until(node.is_ready)
