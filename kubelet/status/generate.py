@@ -72,7 +72,7 @@ def generate(pod: Object, seen: Seen, now: datetime) -> Object:
     init = [_container(pod, one, seen, now) for one in pod_containers.init_containers_of(pod)]
     main = [_container(pod, one, seen, now) for one in pod_containers.containers_of(pod)]
     ephemeral = [_container(pod, one, seen, now) for one in pod_containers.ephemeral_containers_of(pod)]
-    phase = _phase(pod, init, main, seen.terminating)
+    phase = _phase(pod, init, main, seen)
     if old.get("phase") in ENDED:
         phase = old["phase"]
     if seen.terminating:
@@ -318,7 +318,7 @@ def _apply_probes(
 # -- phase -----------------------------------------------------------------------------------------------------------
 
 
-def _phase(pod: Object, init: list[Object], main: list[Object], terminating: bool) -> str:
+def _phase(pod: Object, init: list[Object], main: list[Object], seen: Seen) -> str:
     pending_init, failed_init = _init_progress(pod, init)
     waiting = running = stopped = succeeded = 0
     for status in main:
@@ -330,7 +330,7 @@ def _phase(pod: Object, init: list[Object], main: list[Object], terminating: boo
             succeeded += (state.get("terminated") or {}).get("exitCode") == 0
         else:
             waiting += 1
-    if failed_init:
+    if failed_init and not seen.restarting_all:  # else it was stopped to begin anew
         return pod_status.FAILED
     if pending_init and not (running or stopped):
         return pod_status.PENDING
@@ -340,9 +340,9 @@ def _phase(pod: Object, init: list[Object], main: list[Object], terminating: boo
         return pod_status.RUNNING
     if not stopped:
         return pod_status.PENDING
-    if terminating:
+    if seen.terminating:
         return pod_status.SUCCEEDED if stopped == succeeded else pod_status.FAILED
-    if _any_runs_again(pod, main):
+    if seen.restarting_all or _any_runs_again(pod, main):
         return pod_status.RUNNING
     return pod_status.SUCCEEDED if stopped == succeeded else pod_status.FAILED
 
@@ -414,7 +414,10 @@ def _all_restarting(status: Object, seen: Seen) -> Object:
     ended = {pod_status.SUCCEEDED: "PodCompleted", pod_status.FAILED: "PodFailed"}.get(status["phase"])
     if ended:
         return {"status": "False", "reason": ended}
-    return {"status": "True" if seen.restarting_all else "False"}
+    if not seen.restarting_all:
+        return {"status": "False"}
+    message = "container exited with restart policy rule"
+    return {"status": "True", "reason": "RestartAllContainersStarted", "message": message}
 
 
 def _initialized(pod: Object, status: Object) -> Object:

@@ -177,6 +177,17 @@ def test_while_all_containers_restart() -> None:
     assert conditions.find(plain["conditions"], "AllContainersRestarting") is None
 
 
+def test_what_a_sidecar_stopped_to_begin_anew_has_not_failed() -> None:
+    side = make_container("side", restartPolicy="Always", restartPolicyRules=RULES)
+    pod = make_pod(initContainers=[side, make_container("i")], restartPolicy="Never")
+    end = make_run("side", EXITED, exit_code=42)
+    through = make_run("i", EXITED, exit_code=0)
+    ended = make_state(end, through, make_run(state=EXITED, exit_code=137))
+    assert status_of(pod, ended, restarting_all=True)["phase"] == "Running"
+    early = make_state(end, make_run("i", EXITED, exit_code=137))
+    assert status_of(pod, early, restarting_all=True)["phase"] == "Pending"
+
+
 def test_an_init_container_with_a_rule_has_not_failed() -> None:
     rule = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]
     init = make_container("i", restartPolicy="Never", restartPolicyRules=rule)
