@@ -10,7 +10,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-au
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,14 +112,14 @@ class Door:
             await self._check(user, scope)
         return user
 
-    def attributes(self, scope: Mapping[str, Any]) -> Object:
-        """What the user wants, in the words of a SubjectAccessReview."""
+    def attributes(self, scope: Mapping[str, Any]) -> Sequence[Object]:
+        """What the user wants, in the words of SubjectAccessReviews; one that is allowed is enough."""
         verb = VERBS.get(scope["method"], scope["method"].lower())
-        return {"nonResourceAttributes": {"path": scope["path"], "verb": verb}}
+        return ({"nonResourceAttributes": {"path": scope["path"], "verb": verb}},)
 
-    def refusal(self, user: User, wanted: Object) -> str:
+    def refusal(self, user: User, wanted: Sequence[Object]) -> str:
         """What a user is told who may not."""
-        asked = wanted["nonResourceAttributes"]
+        asked = wanted[0]["nonResourceAttributes"]
         return f'forbidden: User "{user.name}" cannot {asked["verb"]} path "{asked["path"]}"'
 
     async def _recognise(self, scope: Mapping[str, Any]) -> User | None:
@@ -167,6 +167,12 @@ class Door:
 
     async def _check(self, user: User, scope: Mapping[str, Any]) -> None:
         wanted = self.attributes(scope)
+        for one in wanted:
+            if await self._may(user, one):
+                return
+        raise errors.Forbidden(self.refusal(user, wanted))
+
+    async def _may(self, user: User, wanted: Object) -> bool:
         key, now = (user, repr(wanted)), self._clock.monotonic()
         known = self._known_accesses.get(key)
         if known is None or now >= known[0]:
@@ -175,8 +181,7 @@ class Door:
                 self._known_accesses.clear()
             known = (now + (self._rules.allowed_for if allowed else self._rules.denied_for), allowed)
             self._known_accesses[key] = known
-        if not known[1]:
-            raise errors.Forbidden(self.refusal(user, wanted))
+        return known[1]
 
     async def _ask(self, user: User, wanted: Object) -> bool:
         if self._accesses is None:

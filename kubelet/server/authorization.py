@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubarium.apimachinery.object import Object
@@ -13,16 +13,20 @@ from kubarium.component_base.clock import Clock
 
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 PARTS = {
-    "stats": "stats",
-    "metrics": "metrics",
-    "logs": "log",
-    "checkpoint": "checkpoint",
-    "pods": "pods",
-    "runningpods": "pods",
-    "healthz": "healthz",
-    "configz": "configz",
+    "stats": ("stats",),
+    "metrics": ("metrics",),
+    "logs": ("log",),
+    "checkpoint": ("checkpoint",),
+    "pods": ("pods", "proxy"),
+    "runningpods": ("pods", "proxy"),
+    "healthz": ("healthz", "proxy"),
+    "configz": ("configz", "proxy"),
+    "statusz": ("statusz", "proxy"),
 }
-"""First element of the path -> subresource of `nodes`; everything else is `proxy`."""
+"""First element of the path -> subresources of `nodes`, of which one is enough; everything else is `proxy`.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/#fine-grained-authorization
+"""
 
 
 class Door(delegated_access.Door):
@@ -37,14 +41,15 @@ class Door(delegated_access.Door):
         super().__init__(client, client, clock, rules)
         self._node = node_name
 
-    def attributes(self, scope: Mapping[str, Any]) -> Object:
+    def attributes(self, scope: Mapping[str, Any]) -> Sequence[Object]:
         """The node, and which part of it."""
-        part = PARTS.get(scope["path"].strip("/").split("/")[0], "proxy")
-        wanted = {"verb": VERBS.get(scope["method"], "get"), "resource": "nodes", "subresource": part}
-        return {"resourceAttributes": {**wanted, "name": self._node, "version": "v1"}}
+        parts = PARTS.get(scope["path"].strip("/").split("/")[0], ("proxy",))
+        node = {"name": self._node, "version": "v1", "resource": "nodes"}
+        wanted = {"verb": VERBS.get(scope["method"], "get"), **node}
+        return [{"resourceAttributes": {**wanted, "subresource": part}} for part in parts]
 
-    def refusal(self, user: User, wanted: Object) -> str:
+    def refusal(self, user: User, wanted: Sequence[Object]) -> str:
         """The text of upstream's kubelet."""
-        asked = wanted["resourceAttributes"]
-        where = f"resource=nodes, subresource(s)=[{asked['subresource']}]"
-        return f"Forbidden (user={user.name}, verb={asked['verb']}, {where})\n"
+        asked = [one["resourceAttributes"] for one in wanted]
+        where = f"resource=nodes, subresource(s)=[{' '.join(one['subresource'] for one in asked)}]"
+        return f"Forbidden (user={user.name}, verb={asked[0]['verb']}, {where})\n"

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from kubarium.apimachinery.errors import Forbidden
 from kubarium.client.delegated_access import user_of
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
@@ -159,3 +160,27 @@ async def test_nobody_is_let_in_unknown(tmp_path: Path, clock: FakeClock) -> Non
 def test_a_certificate_names_a_user() -> None:
     user = user_of(CERTIFICATE)
     assert (user.name, user.groups) == ("admin", ("system:masters", "system:authenticated"))
+
+
+async def test_who_may_use_the_proxy_may_see_pages_that_have_a_right_of_their_own(clock: FakeClock) -> None:
+    door = Door(FakeAPI(clock=clock).client(), "n", clock, anonymous=True, always_allow=False)
+    may = {"proxy"}
+
+    async def ask(user: Any, wanted: Any) -> bool:
+        return wanted["resourceAttributes"]["subresource"] in may
+
+    door._ask = ask  # type: ignore[method-assign]
+
+    async def enter(path: str) -> None:
+        await clock.advance(300)  # what was allowed is remembered for so long
+        await door.enter({"method": "GET", "path": path, "headers": []})
+
+    for path in ("/pods", "/runningpods/", "/healthz/ping", "/configz", "/exec/default/web/main"):
+        await enter(path)
+    for path, part in (("/metrics/cadvisor", "metrics"), ("/stats/summary", "stats"), ("/logs/", "log")):
+        with pytest.raises(Forbidden, match=rf"subresource\(s\)=\[{part}\]"):
+            await enter(path)
+    may = {"healthz"}
+    await enter("/healthz")
+    with pytest.raises(Forbidden, match=r"subresource\(s\)=\[pods proxy\]"):
+        await enter("/pods")
