@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from apiserver.registry.core import service_addresses as pool
+from apiserver.registry.core import service_families as families
 from apiserver.registry.core.service_addresses import ServiceAddresses
 from apiserver.registry.store import Registry
 from apiserver.registry.strategy import Strategy, Undo, offers_of
@@ -76,9 +77,6 @@ def _patch_allocated(new: Object, old: Object) -> None:
             old["clusterIP"],
             list(old.get("clusterIPs") or [old["clusterIP"]]),
         )
-    for name in ("ipFamilies", "ipFamilyPolicy"):
-        if not new.get(name) and old.get(name):
-            new[name] = old[name]
     if new.get("type") in (noun.NODE_PORT, noun.LOAD_BALANCER):
         _patch_ports(new, old)
     if old.get("healthCheckNodePort") and not new.get("healthCheckNodePort"):
@@ -101,18 +99,16 @@ def _drop_unchanged(new: Object, old: Object, name: str) -> None:
 
 def _patch_ports(new: Object, old: Object) -> None:
     """Ports without a node port keep the one they had."""
-    before = {
-        (port.get("protocol"), port.get("port")): port.get("nodePort") for port in old.get("ports") or ()
-    }
+    before = {port.get("name"): port.get("nodePort") for port in old.get("ports") or ()}
     taken = {port.get("nodePort") for port in new.get("ports") or ()}
     for port in new.get("ports") or ():
-        number = before.get((port.get("protocol"), port.get("port")))
+        number = before.get(port.get("name"))
         if not port.get("nodePort") and number and number not in taken:
             port["nodePort"] = number
 
 
 def _normalize_addresses(spec: Object, old: Object) -> None:
-    """`clusterIP` and the first of `clusterIPs` say the same, whichever of them the client gave."""
+    """`clusterIP` and the first of `clusterIPs` say the same; only the newer field alone is too little."""
     if spec.get("type") == noun.EXTERNAL_NAME:
         for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             spec.pop(name, None)
@@ -121,14 +117,15 @@ def _normalize_addresses(spec: Object, old: Object) -> None:
         return
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
-    elif spec.get("clusterIPs") and not spec.get("clusterIP"):
-        spec["clusterIP"] = spec["clusterIPs"][0]
     elif (
         old
         and spec.get("clusterIP") != old.get("clusterIP")
         and spec.get("clusterIPs") == old.get("clusterIPs")
     ):
-        spec["clusterIPs"] = [spec["clusterIP"]]  # a client that does not know the newer field
+        # A client that does not know the newer field.
+        spec["clusterIPs"] = [spec["clusterIP"]] if spec.get("clusterIP") else []
+    families.fill_policy(spec, old)
+    families.give_up_second(spec, old)
     if not noun.needs_node_ports({"spec": spec}) and old.get("type") in (noun.NODE_PORT, noun.LOAD_BALANCER):
         before = {port.get("nodePort") for port in old.get("ports") or ()}
         for port in spec.get("ports") or ():
@@ -151,7 +148,9 @@ class _Allocation:
         if self._pool is None:
             return None
         try:
-            if noun.type_of(self._service) != noun.EXTERNAL_NAME:
+            spec = spec_of(self._service)
+            kept = bool(old) and families.stays_as_it_is(spec, spec_of(old))
+            if noun.type_of(self._service) != noun.EXTERNAL_NAME and not kept:
                 self._choose_families(self._pool)
                 await self._complete_addresses(self._pool, set(pool.addresses_of(old)) if old else set())
             await self._complete_ports(self._pool, pool.node_ports_of(old) if old else set())
@@ -173,28 +172,9 @@ class _Allocation:
             await self._pool.release_ports(self._ports)
 
     def _choose_families(self, addresses: ServiceAddresses) -> None:
-        spec = spec_of(self._service)
-        given = [text for text in spec.get("clusterIPs") or () if text and text != noun.NONE]
-        if not spec.get("ipFamilies"):
-            spec["ipFamilies"] = [_family(text) for text in given] or [addresses.families[0]]
-            if spec.get("ipFamilyPolicy") in ("PreferDualStack", "RequireDualStack"):
-                spec["ipFamilies"] += [name for name in addresses.families if name not in spec["ipFamilies"]]
-        if not spec.get("ipFamilyPolicy"):
-            spec["ipFamilyPolicy"] = "SingleStack" if len(spec["ipFamilies"]) == 1 else "RequireDualStack"
-        for index, name in enumerate(spec["ipFamilies"]):
-            if name not in addresses.families and not self._is_headless_without_selector(spec):
-                path = SPEC / "ipFamilies" % index
-                raise self._invalid(invalid(path, name, "not configured on this cluster"))
-        wants_two = spec["ipFamilyPolicy"] == "RequireDualStack" and not self._is_headless_without_selector(
-            spec
-        )
-        if wants_two and len(addresses.families) < 2:
-            text = "this cluster is not configured for dual-stack services"
-            raise self._invalid(invalid(SPEC / "ipFamilyPolicy", "RequireDualStack", text))
-
-    @staticmethod
-    def _is_headless_without_selector(spec: Object) -> bool:
-        return spec.get("clusterIP") == noun.NONE and not spec.get("selector")
+        found = families.choose(spec_of(self._service), addresses.families)
+        if found:
+            raise errors.Invalid.of("", "Service", name_of(self._service), found)
 
     async def _complete_addresses(self, addresses: ServiceAddresses, held: set[str]) -> None:
         spec = spec_of(self._service)
@@ -219,7 +199,7 @@ class _Allocation:
     async def _claim(self, addresses: ServiceAddresses, address: str, index: int) -> None:
         if self._dry:
             return
-        path = SPEC / "clusterIPs" % index
+        path = SPEC / "clusterIPs"
         try:
             await addresses.claim(address, self._service)
         except (pool.Taken, pool.OutOfRange) as error:
@@ -267,7 +247,3 @@ class _Allocation:
 
     def _invalid(self, error: FieldError) -> errors.Invalid:
         return errors.Invalid.of("", "Service", name_of(self._service), [error])
-
-
-def _family(address: str) -> str:
-    return "IPv6" if ":" in address else "IPv4"

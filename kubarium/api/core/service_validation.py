@@ -12,7 +12,10 @@ from kubarium.api.core.service import (
     MAX_AFFINITY_SECONDS,
     NODE_PORT,
     NONE,
+    PREFER_DUAL,
     PROTOCOLS,
+    REQUIRE_DUAL,
+    SINGLE,
     TYPES,
     is_externally_accessible,
     is_headless,
@@ -37,6 +40,7 @@ from kubarium.apimachinery.object import Object, spec_of
 
 KUBELET_PORT = 10250
 POLICIES = ("Cluster", "Local")
+FAMILY_POLICIES = (PREFER_DUAL, REQUIRE_DUAL, SINGLE)
 DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 _ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
 _ONCE = "may not change once set"
@@ -64,13 +68,8 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     """An address once given stays, unless the type changes to or from ExternalName."""
     found = validate(new)
     after, before = spec_of(new), spec_of(old)
-    if EXTERNAL_NAME not in (type_of(old), type_of(new)) and before.get("clusterIP"):
-        found += immutable(
-            SPEC / "clusterIPs" % 0,
-            (after.get("clusterIPs") or [""])[0],
-            (before.get("clusterIPs") or [before["clusterIP"]])[0],
-            _ONCE,
-        )
+    if EXTERNAL_NAME not in (type_of(old), type_of(new)):
+        found += _validate_address_update(after, before)
     if type_of(new) == type_of(old) == LOAD_BALANCER:
         found += immutable(
             SPEC / "loadBalancerClass", after.get("loadBalancerClass"), before.get("loadBalancerClass"), _ONCE
@@ -160,26 +159,75 @@ def _validate_addresses(spec: Object, kind: str) -> list[FieldError]:
     address, addresses = spec.get("clusterIP"), spec.get("clusterIPs") or []
     if kind == EXTERNAL_NAME:
         return _validate_no_addresses(spec)
+    at = SPEC / "clusterIPs"
     found: list[FieldError] = []
     if address == NONE and kind in (NODE_PORT, LOAD_BALANCER):
-        found.append(invalid(SPEC / "clusterIPs" % 0, NONE, f"may not be set to 'None' for {kind} services"))
-    if address and addresses and addresses[0] != address:
-        found.append(invalid(SPEC / "clusterIPs", addresses, "first value must match `clusterIP`"))
-    for index, each in enumerate(addresses or ([address] if address else [])):
-        if each not in (NONE, ""):
-            found += rules.address(SPEC / "clusterIPs" % index, each)
-    if len(addresses) > 2:
-        found.append(invalid(SPEC / "clusterIPs", addresses, "may only hold up to 2 values"))
-    families = spec.get("ipFamilies") or []
+        found.append(invalid(at % 0, NONE, f"may not be set to 'None' for {kind} services"))
+    if address and not addresses:
+        found.append(required(at))
+    elif address and addresses[0] != address:
+        found.append(invalid(at, addresses, "first value must match `clusterIP`"))
+    elif addresses and not address:
+        found.append(invalid(at, addresses, "must be empty when `clusterIP` is not specified"))
+    families, policy = spec.get("ipFamilies") or [], spec.get("ipFamilyPolicy")
     for index, family in enumerate(families):
         if family not in ("IPv4", "IPv6"):
             found.append(not_supported(SPEC / "ipFamilies" % index, family, ("IPv4", "IPv6")))
         if family in families[:index]:
             found.append(duplicate(SPEC / "ipFamilies" % index, family))
-    policy = spec.get("ipFamilyPolicy")
-    choices = ("PreferDualStack", "RequireDualStack", "SingleStack")
-    if policy is not None and policy not in choices:
-        found.append(not_supported(SPEC / "ipFamilyPolicy", policy, choices))
+    if policy is not None and policy not in FAMILY_POLICIES:
+        found.append(not_supported(SPEC / "ipFamilyPolicy", policy, FAMILY_POLICIES))
+    return found + _validate_list(addresses, families) + _validate_policy(spec)
+
+
+def _validate_list(addresses: list[str], families: list[str]) -> list[FieldError]:
+    """One address of each family, in the order of the families."""
+    at = SPEC / "clusterIPs"
+    unfit: list[FieldError] = []
+    if addresses[:1] == [NONE] and len(addresses) > 1:
+        unfit.append(invalid(at, addresses, "'None' must be the first and only value"))
+    for index, each in enumerate(addresses):
+        if index or each != NONE:
+            unfit += rules.address(at % index, each)
+    found = [*unfit, invalid(at, addresses, "may only hold up to 2 values")] if len(addresses) > 2 else unfit
+    if unfit or addresses == [NONE]:
+        return found
+    own = [rules.family_of(each) for each in addresses]
+    if len(own) > 1 and len({*own}) < len(own):
+        found.append(invalid(at, addresses, "may specify no more than one IP for each IP family"))
+    for index, (each, family) in enumerate(zip(addresses, families, strict=False)):
+        if family in ("IPv4", "IPv6") and family != own[index]:
+            text = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
+            found.append(invalid(at % index, each, text))
+    return found
+
+
+def _validate_policy(spec: Object) -> list[FieldError]:
+    """Two of anything need a policy for two."""
+    if spec.get("ipFamilyPolicy") != SINGLE:
+        return []
+    text = f"must be '{REQUIRE_DUAL}' or '{PREFER_DUAL}' when multiple %s are specified"
+    several = (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families"))
+    at = SPEC / "ipFamilyPolicy"
+    return [invalid(at, SINGLE, text % words) for name, words in several if len(spec.get(name) or ()) == 2]
+
+
+def _validate_address_update(after: Object, before: Object) -> list[FieldError]:
+    """The first family and its address stay; the second may come, and goes only if one is asked for."""
+    headless = [spec.get("clusterIP") == NONE for spec in (after, before)]
+    found: list[FieldError] = []
+    for name, words in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        new, old = after.get(name) or [], before.get(name) or []
+        if new and len(new) < len(old) and after.get("ipFamilyPolicy") != SINGLE:
+            text = f"must be '{SINGLE}' to release the secondary {words}"
+            found.append(invalid(SPEC / "ipFamilyPolicy", after.get("ipFamilyPolicy"), text))
+        if all(headless) or (any(headless) and name == "ipFamilies"):
+            continue  # nothing is given to who is headless
+        if name == "clusterIPs" and old and not new:
+            found.append(invalid(SPEC / name % 0, new, "primary clusterIP can not be unset"))
+        for index, (one, other) in enumerate(zip(new, old, strict=False)):
+            if one != other:
+                found.append(invalid(SPEC / name % (index if name == "clusterIPs" else 0), new, _ONCE))
     return found
 
 
