@@ -12,7 +12,7 @@ import prometheus_client
 
 from addons.network_policy import plan
 from addons.network_policy.leases import Lease, Leases
-from addons.network_policy.members import STATIC_UID, Members
+from addons.network_policy.members import IPV4, IPV6, STATIC_UID, Members
 from addons.network_policy.nft import Kernel, KernelError
 from addons.network_policy.nodes import Namespaces, Nodes, OneNode
 from addons.network_policy.options import Options
@@ -84,23 +84,32 @@ class Agent:
     def __init__(self, nodes: Nodes, clock: Clock) -> None:
         self._nodes, self._clock = nodes, clock
         self._policies: dict[ObjectKey, Object] = {}
-        self._members = Members()
+        self._members = [Members(IPV4), Members(IPV6)]
+        self._families = {IPV4}  # and the other from the first pod on that has an address of it
         self._leases: Leases | None = None
         self._wanted = asyncio.Event()
 
     def follow(self, informers: Informers) -> None:
         """Pods and namespaces are kept as members only: their informers hold no more than what that needs."""
-        members = self._members
+
+        def everywhere(put: Callable[[Members, Object], bool]) -> Callable[[Object], None]:
+            def everyone(obj: Object) -> None:
+                changes = [put(members, obj) for members in self._members]
+                self._changed(any(changes))
+
+            return everyone
+
+        put_pod, put_namespace = everywhere(Members.put_pod), everywhere(Members.put_namespace)
         pods = informers.informer("v1", "pods", transform=_slim)
         pods.add_handler(
-            lambda obj, initial: self._changed(members.put_pod(obj)),
-            lambda old, new: self._changed(members.put_pod(new)),
-            lambda obj: self._changed(members.remove_pod(obj)),
+            lambda obj, initial: put_pod(obj),
+            lambda old, new: put_pod(new),
+            everywhere(Members.remove_pod),
         )
         informers.informer("v1", "namespaces").add_handler(
-            lambda obj, initial: self._changed(members.put_namespace(obj)),
-            lambda old, new: self._changed(members.put_namespace(new)),
-            lambda obj: self._changed(members.remove_namespace(obj)),
+            lambda obj, initial: put_namespace(obj),
+            lambda old, new: put_namespace(new),
+            everywhere(Members.remove_namespace),
         )
         informers.informer("networking.k8s.io/v1", "networkpolicies").add_handler(
             lambda obj, initial: self._put_policy(obj),
@@ -115,10 +124,11 @@ class Agent:
         self._leases = Leases(cni_notes, watch, self._leased)
 
     def _leased(self, before: Lease | None, now: Lease | None) -> None:
-        if before is not None:
-            self._changed(self._members.remove_lease(before))
-        if now is not None:
-            self._changed(self._members.put_lease(now))
+        for members in self._members:
+            if before is not None:
+                self._changed(members.remove_lease(before))
+            if now is not None:
+                self._changed(members.put_lease(now))
 
     async def run(self, minimum_interval: float) -> None:
         """Sync now, then after each change; changes that come close together are taken together."""
@@ -140,15 +150,17 @@ class Agent:
         nodes = self._nodes.present()
         if self._leases is not None:
             self._leases.follow(nodes)
+        self._families |= {members.family for members in self._members if members.are_any}
+        chosen = [members for members in self._members if members.family in self._families]
         failure = None
         with SYNC_SECONDS.time():
             for node, kernel in nodes.items():
-                wanted = plan.build(self._policies.values(), self._members, node)
-                ISOLATED.labels(node, plan.INGRESS).set(len(wanted.ingress))
-                ISOLATED.labels(node, plan.EGRESS).set(len(wanted.egress))
+                wanted = [plan.build(self._policies.values(), members, node) for members in chosen]
+                ISOLATED.labels(node, plan.INGRESS).set(max(len(each.ingress) for each in wanted))
+                ISOLATED.labels(node, plan.EGRESS).set(max(len(each.egress) for each in wanted))
                 try:
                     if await kernel.apply(wanted):
-                        log.debug("%s: %d chains", node, len(wanted.chains))
+                        log.debug("%s: %d chains", node, sum(len(each.chains) for each in wanted))
                 except KernelError as error:  # of a node that comes or goes; the others must not wait for it
                     failure = error
         if failure is not None:

@@ -25,12 +25,12 @@ FOLDERS = ("results", "kubelet")  # below /var/lib/cni
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One sandbox and its address."""
+    """One sandbox and its addresses."""
 
     node: str
     pod: ObjectKey
     uid: str  # as its kubelet knows it
-    address: str
+    addresses: tuple[str, ...]
 
 
 def lease_of(node: str, note: bytes) -> Lease | None:
@@ -38,13 +38,12 @@ def lease_of(node: str, note: bytes) -> Lease | None:
     try:
         found = orjson.loads(note)
         arguments = dict(found["cniArgs"])
-        addresses = [ip["address"].partition("/")[0] for ip in found["result"].get("ips") or []]
+        addresses = tuple(ip["address"].partition("/")[0] for ip in found["result"].get("ips") or [])
         pod = ObjectKey(arguments["K8S_POD_NAMESPACE"], arguments["K8S_POD_NAME"])
         uid = arguments.get("K8S_POD_UID", "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # of another network, or only half written: then its end is told as well
-    address = next((address for address in addresses if ":" not in address), None)
-    return Lease(node, pod, uid, address) if address else None
+    return Lease(node, pod, uid, addresses) if addresses else None
 
 
 class Leases:

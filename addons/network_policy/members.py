@@ -9,6 +9,7 @@ from addons.network_policy.leases import Lease
 from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of, labels_of, spec_of
 
+IPV4, IPV6 = "ip", "ip6"  # families of addresses, as nft calls them
 # What its kubelet takes for the uid of a pod that comes from a file: the API server gives the mirror another one.
 STATIC_UID = "kubernetes.io/config.hash"
 
@@ -28,11 +29,16 @@ class Pod:
         return [number for its_name, its, number in self.ports if (its_name, its) == (name, protocol)]
 
 
-def pod_of(obj: Object, leased: str = "") -> Pod | None:
-    """The pod as policies see it; None while it has no address of its own, or no use for it any more."""
+def is_of(family: str, address: str) -> bool:
+    """Is it an address, or a range, of this family?"""
+    return (":" in address) == (family == IPV6)
+
+
+def pod_of(obj: Object, leased: Iterable[str] = (), family: str = IPV4) -> Pod | None:
+    """The pod as policies see it; None while it has no address of the family, or no use for it any more."""
     spec, status = spec_of(obj), obj.get("status") or {}
-    addresses = [leased, status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or [])]
-    address = next((address for address in addresses if address and ":" not in address), None)
+    addresses = [*leased, status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or [])]
+    address = next((address for address in addresses if address and is_of(family, address)), None)
     if address is None or spec.get("hostNetwork") or status.get("phase") in ("Succeeded", "Failed"):
         return None
     containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
@@ -59,9 +65,10 @@ class Peers:
 
 
 class Members:
-    """All pods, and which of them are meant by the selectors that somebody asked for."""
+    """All pods with an address of a family, and which of them are meant by the selectors that somebody asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: str = IPV4) -> None:
+        self.family = family
         self._objects: dict[ObjectKey, Object] = {}
         self._leases: dict[ObjectKey, list[Lease]] = {}  # the newest last
         self._pods: dict[ObjectKey, Pod] = {}
@@ -107,6 +114,11 @@ class Members:
         self._namespaces.pop(obj["metadata"]["name"], None)
         return True
 
+    @property
+    def are_any(self) -> bool:
+        """Is there any such pod?"""
+        return bool(self._pods)
+
     def of(self, peers: Peers) -> Iterable[Pod]:
         """Who is meant. From now on this is kept up to date."""
         if peers not in self._known:
@@ -127,7 +139,7 @@ class Members:
     def _place(self, key: ObjectKey) -> bool:
         """Bring in line what is known of a pod; True if that means anything to policies."""
         obj = self._objects.get(key)
-        pod = None if obj is None else pod_of(obj, self._leased(obj))
+        pod = None if obj is None else pod_of(obj, self._leased(obj), self.family)
         if self._pods.get(key) == pod:
             return False
         if pod is None:
@@ -140,12 +152,12 @@ class Members:
             self._sort(pod, peers, found)
         return True
 
-    def _leased(self, obj: Object) -> str:
-        """The address that the pod has now: another one of its name, or on another node, has another uid."""
+    def _leased(self, obj: Object) -> tuple[str, ...]:
+        """The addresses that the pod has now: another one of its name, or on another node, has another uid."""
         uid = annotations_of(obj).get(STATIC_UID) or obj["metadata"].get("uid")
         mine = (uid, spec_of(obj).get("nodeName"))
         leases = self._leases.get(key_of(obj)) or ()
-        return next((one.address for one in reversed(leases) if (one.uid, one.node) == mine), "")
+        return next((one.addresses for one in reversed(leases) if (one.uid, one.node) == mine), ())
 
     def _sort_namespace(self, name: str) -> None:
         pods = [pod for pod in self._pods.values() if pod.key.namespace == name]

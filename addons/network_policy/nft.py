@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from addons.network_policy.members import IPV4, IPV6
 from addons.network_policy.plan import EGRESS, INGRESS, Plan, Rule
 from kubarium.component_base import logging
 
@@ -18,7 +19,10 @@ log = logging.get(__name__)
 TABLE = "kubarium-network-policy"
 ADDRESS = {INGRESS: "saddr", EGRESS: "daddr"}  # where the other end of the connection is written
 # Without this, packets between two pods of a node pass the bridge unseen.
-BRIDGE_SYSCTL = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+BRIDGE_SYSCTLS = {
+    IPV4: "/proc/sys/net/bridge/bridge-nf-call-iptables",
+    IPV6: "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+}
 
 
 class KernelError(Exception):
@@ -32,25 +36,26 @@ class Kernel:
         self._bridge = bridge
         self._inside = () if netns is None else ("nsenter", f"--net={netns}")
         self._applied = ""
-        self._prepared = False
+        self._prepared: set[str] = set()  # families
 
-    async def prepare(self) -> None:
+    async def prepare(self, family: str = IPV4) -> None:
         """Let the bridge show its packets to us. Raises KernelError."""
         if shutil.which("nft") is None:
             raise KernelError("nft: not found")
         try:
-            await self._run("tee", BRIDGE_SYSCTL, text="1")
+            await self._run("tee", BRIDGE_SYSCTLS[family], text="1")
         except KernelError as error:
             log.warning("pods of one node may reach each other whatever policies say: %s", error)
-        self._prepared = True
+        self._prepared.add(family)
 
-    async def apply(self, plan: Plan) -> bool:
-        """Make the kernel do exactly this; False if it does already. Raises KernelError."""
-        text = render(plan, self._bridge)
+    async def apply(self, plans: Sequence[Plan]) -> bool:
+        """Make the kernel do exactly this, a plan for each family; False if it does already. Raises KernelError."""
+        text = "".join(render(plan, self._bridge) for plan in plans)
         if text == self._applied:
             return False
-        if not self._prepared:
-            await self.prepare()
+        for plan in plans:
+            if plan.family not in self._prepared:
+                await self.prepare(plan.family)
         await self._run("nft", "-f", "-", text=text)
         self._applied = text
         return True
@@ -65,7 +70,8 @@ class Kernel:
 
     async def clean_up(self) -> None:
         """Leave nothing behind."""
-        await self._run("nft", "-f", "-", text=f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
+        tables = [f"{family} {TABLE}" for family in (IPV4, IPV6)]
+        await self._run("nft", "-f", "-", text="".join(f"add table {t}\ndelete table {t}\n" for t in tables))
         self._applied = ""
 
     async def _run(self, *command: str, text: str = "") -> None:
@@ -83,27 +89,29 @@ class Kernel:
 
 def render(plan: Plan, bridge: str) -> str:
     """The whole table. Whoever is behind the bridge and is not known yet must wait until it is."""
-    lines = [f"add table ip {TABLE}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
+    ip, kind = plan.family, "ipv6_addr" if plan.family == IPV6 else "ipv4_addr"
+    table = f"{ip} {TABLE}"
+    lines = [f"add table {table}", f"delete table {table}", f"table {table} {{"]
     for name, elements in sorted(plan.sets.items()):
-        lines += _container("set", name, "type ipv4_addr; flags interval; auto-merge;", elements)
+        lines += _container("set", name, f"type {kind}; flags interval; auto-merge;", elements)
     for name, elements in sorted(plan.targets.items()):
-        lines += _container("set", name, "type ipv4_addr . inet_proto . inet_service;", elements)
+        lines += _container("set", name, f"type {kind} . inet_proto . inet_service;", elements)
     for name, rules in sorted(plan.chains.items()):
         direction = name.partition("-")[0]
-        lines += [f"  chain {name} {{", *(f"    {line}" for line in _rules(direction, rules)), "  }"]
+        lines += [f"  chain {name} {{", *(f"    {line}" for line in _rules(ip, direction, rules)), "  }"]
     for direction, pods in ((INGRESS, plan.ingress), (EGRESS, plan.egress)):
         entries = [f"{address} : jump {chain}" for address, chain in sorted(pods.items())]
-        lines += _container("map", f"{direction}-pods", "type ipv4_addr : verdict;", entries)
+        lines += _container("map", f"{direction}-pods", f"type {kind} : verdict;", entries)
     own = [f"{address} . {address}" for address in sorted({*plan.ingress, *plan.egress})]
-    lines += _container("set", "own-pods", "type ipv4_addr . ipv4_addr;", own)
-    forward = [*_BEGINNING]
+    lines += _container("set", "own-pods", f"type {kind} . {kind};", own)
+    forward = [*_BEGINNING, *(_NEIGHBOURS if ip == IPV6 else ())]
     if plan.known is not None and bridge:
-        lines += _container("set", "known-pods", "type ipv4_addr;", plan.known)
+        lines += _container("set", "known-pods", f"type {kind};", plan.known)
         forward += [
-            f'    iifname "{bridge}" ip saddr != @known-pods counter drop',
-            f'    oifname "{bridge}" ip daddr != @known-pods counter drop',
+            f'    iifname "{bridge}" {ip} saddr != @known-pods counter drop',
+            f'    oifname "{bridge}" {ip} daddr != @known-pods counter drop',
         ]
-    return "\n".join([*lines, *forward, *_VERDICTS, "}", ""])
+    return "\n".join([*lines, *forward, *(line.format(ip=ip) for line in _VERDICTS), "  }", "}", ""])
 
 
 _BEGINNING = (
@@ -111,11 +119,13 @@ _BEGINNING = (
     "    type filter hook forward priority filter + 10; policy accept;",
     "    ct state established,related accept",
 )
+_NEIGHBOURS = (  # IPv6 asks for neighbours in packets of its own, which pass the bridge as all others do
+    "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
+)
 _VERDICTS = (
-    "    ip saddr . ip daddr @own-pods accept",  # a pod that reaches itself through a Service
-    "    ip saddr vmap @egress-pods",
-    "    ip daddr vmap @ingress-pods",
-    "  }",
+    "    {ip} saddr . {ip} daddr @own-pods accept",  # a pod that reaches itself through a Service
+    "    {ip} saddr vmap @egress-pods",
+    "    {ip} daddr vmap @ingress-pods",
 )
 
 
@@ -128,16 +138,16 @@ def _container(kind: str, name: str, form: str, elements: Iterable[str]) -> Iter
     yield "  }"
 
 
-def _rules(direction: str, rules: Iterable[Rule]) -> Iterator[str]:
+def _rules(ip: str, direction: str, rules: Iterable[Rule]) -> Iterator[str]:
     for rule in rules:
-        yield _match(direction, rule) + "return"
+        yield _match(ip, direction, rule) + "return"
     yield "counter drop"
 
 
-def _match(direction: str, rule: Rule) -> str:
+def _match(ip: str, direction: str, rule: Rule) -> str:
     if rule.targets:
-        return f"ip daddr . meta l4proto . th dport @{rule.targets} "
-    found = f"ip {ADDRESS[direction]} @{rule.peers} " if rule.peers else ""
+        return f"{ip} daddr . meta l4proto . th dport @{rule.targets} "
+    found = f"{ip} {ADDRESS[direction]} @{rule.peers} " if rule.peers else ""
     if rule.ports:
         return f"{found}{rule.protocol} dport {{ {', '.join(rule.ports)} }} "
     return f"{found}meta l4proto {rule.protocol} " if rule.protocol else found

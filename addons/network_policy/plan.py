@@ -10,8 +10,9 @@ import hashlib
 import ipaddress
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from addons.network_policy.members import Members, Peers, Pod
+from addons.network_policy.members import IPV4, Members, Peers, Pod, is_of
 from kubarium.apimachinery.labels import from_label_selector
 from kubarium.apimachinery.object import Object, ObjectKey, namespace_of, spec_of
 
@@ -33,8 +34,9 @@ class Rule:
 
 @dataclass
 class Plan:
-    """Everything in our table."""
+    """Everything in our table of one family."""
 
+    family: str = IPV4
     sets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # addresses and ranges, by name
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # `address . protocol . port`, by name
     chains: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
@@ -69,7 +71,7 @@ class _Planner:
 
     def __init__(self, members: Members) -> None:
         self._members = members
-        self.plan = Plan()
+        self.plan = Plan(members.family)
         self.used: set[Peers] = set()
 
     def pods_of(self, peers: Peers) -> Sequence[Pod]:
@@ -107,7 +109,9 @@ class _Planner:
         if peer.get("ipBlock") is not None:
             block = peer["ipBlock"]
             place = _Place(f"block-{_digest(repr(block))}")
-            self.plan.sets[place.name] = tuple(ranges_of(block["cidr"], block.get("except") or []))
+            self.plan.sets[place.name] = tuple(
+                ranges_of(block["cidr"], block.get("except") or [], self.plan.family)
+            )
             return place
         scope = peer.get("namespaceSelector")
         meant = Peers(
@@ -164,13 +168,14 @@ def _protocol_of(port: Object) -> str:
     return str(port.get("protocol") or "TCP").lower()
 
 
-def ranges_of(cidr: str, exceptions: Sequence[str]) -> list[str]:
-    """A range without parts of it, as ranges; none for IPv6, which no pod here has."""
-    if ":" in cidr:
+def ranges_of(cidr: str, exceptions: Sequence[str], family: str = IPV4) -> list[str]:
+    """A range without parts of it, as ranges; none in the other family."""
+    if not is_of(family, cidr):
         return []
-    left = [ipaddress.IPv4Network(cidr, strict=False)]
+    kind: Any = ipaddress.IPv4Network if family == IPV4 else ipaddress.IPv6Network
+    left = [kind(cidr, strict=False)]
     for text in exceptions:
-        hole = ipaddress.IPv4Network(text, strict=False)
+        hole = kind(text, strict=False)
         left = [
             piece
             for network in left

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from addons.network_policy.leases import Lease, Leases, lease_of
-from addons.network_policy.members import Members, pod_of
+from addons.network_policy.members import IPV6, Members, pod_of
 from addons.network_policy.nft import render
 from addons.network_policy.nodes import Namespaces
 from addons.network_policy.plan import Plan, Rule, build, ranges_of
@@ -118,13 +118,35 @@ def test_members_follow_labels_of_pods_and_namespaces(members: Members) -> None:
     assert not members.put_pod(make_pod("web", "10.0.0.1")), "nothing that matters here has changed"
 
 
+def test_the_second_addresses_are_kept_apart_as_the_first() -> None:
+    members, second = Members(), Members(IPV6)
+    for each in (members, second):
+        for number, name in enumerate(("web", "db"), 1):
+            pod = make_pod(name, f"10.0.0.{number}")
+            pod["status"]["podIPs"] = [{"ip": f"10.0.0.{number}"}, {"ip": f"fd00::{number}"}]
+            each.put_pod(pod)
+        each.put_lease(make_lease("db", "10.0.0.9,fd00::9"))
+    blocks = [{"ipBlock": {"cidr": cidr}} for cidr in ("192.0.2.0/24", "2001:db8::/32")]
+    policy = make_policy(selector=app("db"), ingress=[{"from": [{"podSelector": app("web")}, *blocks]}])
+    first, plan = build([policy], members, NODE), build([policy], second, NODE)
+    assert set(first.ingress) == {"10.0.0.9"} and set(plan.ingress) == {"fd00::9"}
+    assert sorted(plan.sets.values()) == [(), ("2001:db8::/32",), ("fd00::1",)]
+    text = render(plan, "cni0")
+    assert "table ip6 kubarium-network-policy" in text and "ip6 daddr vmap @ingress-pods" in text
+    assert "nd-neighbor-solicit" in text and "nd-neighbor-solicit" not in render(first, "cni0")
+    assert " ip saddr" not in text and "ipv4_addr" not in text
+    alone = Members(IPV6)
+    alone.put_pod(make_pod("web", "10.0.0.1"))
+    assert second.are_any and not alone.are_any
+
+
 def test_pods_of_the_host_are_none() -> None:
     assert pod_of(make_pod("proxy", "10.89.0.11", hostNetwork=True)) is None
     assert pod_of({**make_pod("new", ""), "status": {}}) is None
 
 
 def make_lease(name: str, address: str, node: str = NODE, uid: str = "") -> Lease:
-    return Lease(node, ObjectKey("default", name), uid or f"uid-of-{name}", address)
+    return Lease(node, ObjectKey("default", name), uid or f"uid-of-{name}", tuple(address.split(",")))
 
 
 def test_a_new_pod_is_isolated_before_its_status_tells_its_address(members: Members) -> None:
@@ -168,7 +190,9 @@ def note(name: str, *addresses: str) -> str:
 
 
 def test_what_network_plugins_note() -> None:
-    assert lease_of(NODE, note("web", "fd00::7/64", "10.0.0.7/24").encode()) == make_lease("web", "10.0.0.7")
+    assert lease_of(NODE, note("web", "10.0.0.7/24", "fd00::7/64").encode()) == make_lease(
+        "web", "10.0.0.7,fd00::7"
+    )
     half, loopback = note("web", "10.0.0.7/24")[:40], '{"cniArgs": null, "result": {"ips": []}}'
     for other in ("", half, loopback, note("web"), '{"cniArgs": [], "result": null}', "[]"):
         assert lease_of(NODE, other.encode()) is None
