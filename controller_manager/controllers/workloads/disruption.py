@@ -33,7 +33,11 @@ from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
+STALE_SECONDS = 120  # after that a disruption that was told of has not come
 EVICTION_SECONDS = 120  # after that an evicted pod that has not gone counts as healthy again
+
+POD = "pod:"
+"""Keys with this prefix are of pods that were told to be disrupted; the others are of budgets."""
 
 SCALED = {
     ("apps", "ReplicaSet"): ("apps/v1", "replicasets"),
@@ -63,6 +67,18 @@ class NotScalable(Exception):
     """A pod has no owner that says how many pods there should be."""
 
 
+def disruption_of(pod: Object) -> Object | None:
+    """The condition that a living pod is about to be disrupted. The kubelet's own may take as long as it likes."""
+    told = pod_status.condition(pod, pod_status.DISRUPTION_TARGET)
+    if told is None or told.get("status") != "True" or told.get("reason") == "TerminationByKubelet":
+        return None
+    return None if is_deleting(pod) or pod_status.is_terminal(pod) else told
+
+
+def _if_disrupted(pod: Object) -> Iterable[ObjectKey]:
+    return () if disruption_of(pod) is None else (ObjectKey(namespace_of(pod), POD + name_of(pod)),)
+
+
 class DisruptionController(Controller):
     """Keeps `status.disruptionsAllowed` of every budget."""
 
@@ -76,6 +92,7 @@ class DisruptionController(Controller):
         self.owners = {key: informers.informer(*place).lister for key, place in SCALED.items()}
         self.deployments = informers.informer("apps/v1", "deployments").lister
         self.resource = client.resource("policy/v1", "poddisruptionbudgets")
+        self.pod_client = client.resource("v1", "pods")
         self.root = client
         super().__init__(client, informers, clock)
 
@@ -84,6 +101,7 @@ class DisruptionController(Controller):
         return [
             Watch("policy/v1", "poddisruptionbudgets"),
             Watch("v1", "pods", keys=self._budgets_of),
+            Watch("v1", "pods", keys=_if_disrupted),
             Watch("apps/v1", "deployments", keys=lambda obj: ()),
             *nobody,
         ]
@@ -93,6 +111,9 @@ class DisruptionController(Controller):
         return [key_of(one) for one in found if selector_of(one).matches(labels_of(pod))]
 
     async def reconcile(self, key: ObjectKey) -> float | None:
+        if key.name.startswith(POD):
+            pod = self.pods.get(key.namespace, key.name.removeprefix(POD))
+            return await self._spare(pod) if pod is not None else None
         budget = self.budgets.get(key)
         if budget is None or is_deleting(budget):
             return None
@@ -112,6 +133,25 @@ class DisruptionController(Controller):
         status, again = next_status(budget, pods, counts, self.clock.now())
         await self._write(budget, status)
         return again
+
+    async def _spare(self, pod: Object) -> float | None:
+        """Who should have been disrupted and still is not being deleted will not be: say so."""
+        told = disruption_of(pod)
+        if told is None:
+            return None
+        wait = (
+            time.parse_time(told["lastTransitionTime"]) - self.clock.now()
+        ).total_seconds() + STALE_SECONDS
+        if wait > 0:
+            return wait
+        log.info("pod %s was not disrupted after all", key_of(pod))
+        changed = copy(pod)
+        spared = {**told, "status": "False", "lastTransitionTime": time.format_time(self.clock.now())}
+        conditions.set_condition(
+            changed["status"]["conditions"], pod_status.observed(pod, spared), self.clock.now()
+        )
+        await self.pod_client.update_status(changed)
+        return None
 
     async def _write(self, budget: Object, status: Object) -> None:
         if status == status_of(budget):

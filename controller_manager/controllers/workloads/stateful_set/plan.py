@@ -86,11 +86,13 @@ def _fill(
         if pod_status.is_terminal(pod):
             if not is_deleting(pod):
                 plan.restart.append(pod)
-            return False
+            if ordered:
+                return False
+            continue
         plan.repair.append((pod, number))
         if ordered and not _healthy(stateful_set, pod, now):
             return False
-    return not plan.create
+    return not plan.create and not plan.restart
 
 
 def revision_for(stateful_set: Object, ordinal: int, current: Revision, update: Revision) -> Revision:

@@ -47,3 +47,28 @@ async def test_pods_without_an_owner_are_told_of_where_their_owner_would_be_aske
         "Pods selected by this PodDisruptionBudget (selector: &LabelSelector{MatchLabels:map[string]string{app: web,},"
         "MatchExpressions:[]LabelSelectorRequirement{},}) were found to be unmanaged. As a result,"
     )
+
+
+async def test_a_pod_that_was_not_disrupted_after_all_is_told_so(cluster: Cluster) -> None:
+    def tell(name: str, reason: str, **metadata: object) -> None:
+        put_pod(cluster, name, "Running")
+        pod = cluster.api.get("v1", "pods", "default", name)
+        told = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "soon"}
+        pod["status"]["conditions"].append({**told, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        pod["metadata"] |= metadata
+        cluster.api.put(pod)
+
+    def says(name: str) -> tuple[str, str]:
+        pod = cluster.api.get("v1", "pods", "default", name)
+        found = next(c for c in pod["status"]["conditions"] if c["type"] == "DisruptionTarget")
+        return found["status"], found["reason"]
+
+    tell("spared", "PreemptionByScheduler")
+    tell("leaving", "PreemptionByScheduler", deletionTimestamp="2026-01-01T00:00:00Z")
+    tell("kubelet", "TerminationByKubelet")
+    await cluster.start(CONTROLLER)
+    await cluster.settle(110)
+    assert says("spared") == ("True", "PreemptionByScheduler")
+    await cluster.settle(20)
+    assert says("spared") == ("False", "PreemptionByScheduler")
+    assert (says("leaving")[0], says("kubelet")[0]) == ("True", "True")

@@ -134,6 +134,7 @@ def test_stateful_pods_are_made_one_after_the_other() -> None:
     assert plan_of({"replicas": 3}, stateful_pod(0)) == {"create": [1], "delete": []}
     parallel = {"replicas": 3, "podManagementPolicy": "Parallel"}
     assert plan_of(parallel, stateful_pod(1)) == {"create": [0, 2], "delete": []}
+    assert plan_of(parallel, stateful_pod(0, phase="Failed")) == {"create": [1, 2], "delete": ["db-0"]}
     assert plan_of({"replicas": 2, "ordinals": {"start": 5}}) == {"create": [5], "delete": []}
 
 
