@@ -43,7 +43,8 @@ async def start(process: Process, options: Options, client: Client) -> None:
     process.start("metrics", _serve_page(options.metrics_port, "/metrics", metrics_page))
     process.start("informers", informers.run())
     await informers.synced()
-    process.start("server", server.run(options.bind_address, options.port))
+    for address in options.bind_address.split(","):
+        process.start(f"server on {address}", server.run(address, options.port))
     process.start("resolvers", forwarder.follow(options.resolv_conf, options.reload, clock))
     ready.waiting_for = ""
     await process.stopped()

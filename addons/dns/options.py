@@ -13,7 +13,7 @@ class Options:
 
     kubeconfig: str = flag("", "Path to a kubeconfig file; the pod's service account when empty.")
     cluster_domain: str = flag("cluster.local", "The domain of this cluster.")
-    bind_address: str = flag("0.0.0.0", "The IP address to answer on.")
+    bind_address: str = flag("0.0.0.0", "The IP addresses to answer on, split by commas.")
     port: int = flag(53, "The port to answer on, UDP and TCP.")
     health_port: int = flag(8080, "The port of /health.")
     ready_port: int = flag(8181, "The port of /ready.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,19 @@ class _Packed:
     count: Callable[[], None]
 
 
+def _datagram_socket(host: str, port: int) -> socket.socket:
+    """`::` beside `0.0.0.0`: each for its own family."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
 class Server:
     """Answers what is ours and forwards the rest."""
 
@@ -52,7 +66,8 @@ class Server:
     async def run(self, host: str, port: int) -> None:
         """Serve until cancelled."""
         loop = asyncio.get_running_loop()
-        udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(host, port))
+        listener = _datagram_socket(host, port)
+        udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=listener)
         tcp = await asyncio.start_server(self._converse, host, port)
         log.info("answering on %s:%s for %s", host, port, self._zone.domain)
         try:

@@ -110,6 +110,7 @@ async def _up(
             nodes = 0 if simulated and os.geteuid() != 0 else 3
         machine.check_machine(with_nodes=nodes > 0)
         family = ip_family or "ipv4"
+        machine.check_family(family)
         cluster = launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0, family)
     elif ip_family not in (None, cluster.ip_family):
         raise LaunchError(f"cluster {name} is {cluster.ip_family}: that cannot change but by down --wipe")

@@ -69,6 +69,7 @@ def values(cluster: Cluster) -> dict[str, str]:
     return {
         "dns_service": DNS_SERVICE,
         "dns_domain": DNS_DOMAIN,
+        "dns_addresses": "0.0.0.0,::" if cluster.is_dual else "0.0.0.0",
         "dns_replicas": str(min(2, max(1, len(cluster.nodes)))),
         "host_image": images.HOST_IMAGE,
         "python": sys.executable,

@@ -45,5 +45,14 @@ def check_machine(with_nodes: bool = True) -> None:
         raise LaunchError(f"missing packages: apt-get install {' '.join(sorted(missing))}")
 
 
+def check_family(ip_family: str) -> None:
+    """Can links here have addresses of this family, or of both?"""
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    if ip_family == "dual" and (not switch.exists() or switch.read_text().strip() != "0"):
+        raise LaunchError(
+            "no IPv6 on this machine: see sysctl net.ipv6.conf.default.disable_ipv6, or leave out --ip-family"
+        )
+
+
 def _search_path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"

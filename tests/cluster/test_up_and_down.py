@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,11 @@ import pytest
 
 from kubarium.cluster import cgroups, processes, state
 from tests.cluster.conftest import Shell, until
+from tests.families import has_ipv6
 
 pytestmark = pytest.mark.cluster
+
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 53), 20); print('reached')"
 
 
 @pytest.fixture
@@ -34,7 +38,10 @@ def traces(cluster: state.Cluster) -> str:
     found += [line for line in spaces.splitlines() if line.startswith(f"{cluster.bridge}-")]
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
     found += [line for line in tables.splitlines() if line.endswith(f" {cluster.bridge}")]
-    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    shown = [["ip", "route"], *([["ip", "-6", "route"]] if has_ipv6() else [])]
+    routes = "".join(
+        subprocess.run(each, capture_output=True, text=True, check=True).stdout for each in shown
+    )
     rules = subprocess.run(["iptables", "-w", "-S"], capture_output=True, text=True, check=True).stdout
     found += [line for line in rules.splitlines() if cluster.bridge in line.split()]
     found += [line for line in routes.splitlines() if cluster.bridge in line.split()]
@@ -50,10 +57,25 @@ def pid_of(cluster: state.Cluster, name: str) -> int | None:
     return report.pid if report else None
 
 
+def names_are_told_at_two_addresses(shell: Shell) -> None:
+    """A Service of a cluster with two families gets its second address, and the node reaches its pods by both."""
+    patch = '{"spec": {"ipFamilyPolicy": "RequireDualStack"}}'
+    shell.kubectl("patch", "service", "kube-dns", "-n", "kube-system", "-p", patch)
+    addresses = shell.get("service", "kube-dns", "-n", "kube-system")["spec"]["clusterIPs"]
+    assert [":" in address for address in addresses] == [False, True]
+    for address in addresses:
+        ask = (sys.executable, "-c", CONNECT, address)
+        until(
+            lambda ask=ask: "reached" in shell.on_node("node-1", *ask, check=False), what=f"DNS at {address}"
+        )
+
+
 def test_up_down_and_up_again(second: Shell) -> None:
-    said = second.kubarium("up", "--nodes", "1")
+    said = second.kubarium("up", "--nodes", "1", *(["--ip-family", "dual"] if has_ipv6() else []))
     assert "is up after" in said
     assert "is up" in second.kubarium("up")
+    if has_ipv6():
+        names_are_told_at_two_addresses(second)
     second.kubectl("create", "configmap", "kept", "--from-literal=a=1")
     key, value = second.kubarium("etcdctl", "get", "/registry/configmaps/default/kept").split("\n", 1)
     assert key.endswith("/kept") and json.loads(value)["data"] == {"a": "1"}

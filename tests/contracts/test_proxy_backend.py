@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.families import has_ipv6
+
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("iptables"), reason="needs root and iptables"
 )
@@ -315,8 +317,9 @@ def test_rules_that_others_flushed_are_missed(node: Node) -> None:
     assert node.intact() and node.get("http://10.96.0.20/").startswith("pod")
 
 
-@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="needs a kernel with IPv6")
 def test_the_second_family_is_served_beside_the_first(node: Node) -> None:
+    if not has_ipv6():
+        pytest.skip("needs IPv6")
     node.apply(WEB)
     node.change_to_ipv6()
     both = [["fd00:10:244:1::2", "node-1"], ["fd00:10:244:1::3", "node-2"]]
