@@ -9,7 +9,8 @@ from apiserver.endpoints.server import Endpoints, Receive, Scope
 from apiserver.registry.resource import Resource
 from apiserver.request import RequestContext, first
 from kubarium.apimachinery import codec, errors
-from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported
+from kubarium.apimachinery.apply import sent_entries
+from kubarium.apimachinery.field_path import FieldError, FieldPath, not_supported
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.protobuf import decoding
@@ -79,7 +80,8 @@ def read_options(context: RequestContext, kind: str) -> None:
     if dry_run := query.get("dryRun"):
         set_dry_run(context, dry_run, kind)
     if manager := first(query, "fieldManager"):
-        _check_manager(manager, kind)
+        if found := sent_entries.name_errors(manager, FieldPath("fieldManager")):
+            raise errors.Invalid.of("meta.k8s.io", kind, "", found)
         context.field_manager = manager
     if mode := first(query, "fieldValidation"):
         if mode not in _MODES:
@@ -95,19 +97,6 @@ def set_dry_run(context: RequestContext, values: Sequence[str], kind: str) -> No
     if any(value != "All" for value in values):
         raise _invalid_option(kind, not_supported(FieldPath("dryRun"), list(values), ("All",)))
     context.dry_run = True
-
-
-def _check_manager(manager: str, kind: str) -> None:
-    """Managers' names are short and printable."""
-    path = FieldPath("fieldManager")
-    if len(manager) > 128:
-        text = "Too long: may not be more than 128 bytes"
-        raise _invalid_option(kind, FieldError("FieldValueTooLong", path, text))
-    for index, character in enumerate(manager):
-        if not character.isprintable():
-            at = len(manager[:index].encode())
-            text = f"invalid character U+{ord(character):04X} (at position {at})"
-            raise _invalid_option(kind, invalid(path, manager, text))
 
 
 def _invalid_option(kind: str, error: FieldError) -> errors.Invalid:

@@ -46,7 +46,7 @@ async def create(endpoints: Endpoints, row: Resource, context: RequestContext, o
     row.strategy.defaults(obj)
     writing = Writing(endpoints, row, context)
     metadata = metadata_of(obj)
-    for name in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"):
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds"):
         metadata.pop(name, None)
     writing.drop_repeated_owners(obj)
     await writing.note_fields(None, obj)

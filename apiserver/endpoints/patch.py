@@ -143,8 +143,6 @@ class _Patching:
                 raise errors.Conflict.of(self._row.group, self._row.plural, self._context.info.name, text)
             if current is not None and self._window:
                 sent = self._behind_window(current, sent)
-            elif self._row.to_storage is not None:
-                sent = self._row.to_storage(sent)
             name = self._subresource.name if self._subresource is not None else ""
             merged = await self._writing.applied(current, sent, name, force)
             if current is not None and merged == current:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from apiserver.admission.plugin import CREATE, UPDATE, Attributes
 from apiserver.endpoints import body
@@ -18,7 +17,7 @@ from kubarium.apimachinery.apply.managed_fields import Writer
 from kubarium.apimachinery.apply.versions import Steps
 from kubarium.apimachinery.group_version import GroupVersionKind
 from kubarium.apimachinery.object import Object, metadata_of, name_of
-from kubarium.apimachinery.schema.structural import Structural
+from kubarium.apimachinery.schema.structural import ANY, Structural
 
 _REPEATED_OWNERS = (
     ".metadata.ownerReferences contains duplicate entries{}; API server dedups owner references in 1.20+, and may "
@@ -80,7 +79,7 @@ class Writing:
         self._options = options
         self._undo: list[Callable[[], Awaitable[None]]] = []
         self.schema: Structural | None = (
-            row.custom.schema if row.custom is not None else endpoints.schemas.schema(_storage_kind(row))
+            row.custom.schema if row.custom is not None else endpoints.schemas.schema(row.gvk)
         )
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
@@ -122,51 +121,74 @@ class Writing:
 
     async def note_fields(self, live: Object | None, new: Object, subresource: str = "") -> None:
         """Write down who owns which field, in the version of the request."""
-        row = self._row
-        writer, reset = self.writer(subresource), reset_of(row, subresource)
-        if row.custom is not None:
-            try:
-                steps = managed_fields.updating(live, new, writer, self.schema, reset, row.custom.versions)
-                await self._converted(steps)
-            except errors.StatusError:  # who owns what is no reason to refuse the write
-                managed_fields.update(live, new, writer, self.schema, reset)
-        elif row.from_storage is None:
-            managed_fields.update(live, new, writer, self.schema, reset)
-        else:
-            before = row.from_storage(live) if live is not None else None
-            after = row.from_storage(new)
-            schema = self._endpoints.schemas.schema(row.gvk)
-            managed_fields.update(before, after, replace(writer, api_version=row.api_version), schema, reset)
-            meta.keep_managed_fields(metadata_of(new), metadata_of(after))
+        writer, reset = self.writer(subresource), reset_of(self._row, subresource)
+        before = self._shown(live) if live is not None else None
+        after = self._shown(new)
+        try:
+            steps = managed_fields.updating(before, after, writer, self.schema, reset, self._versions)
+            await self._converted(steps)
+        except errors.StatusError:  # who owns what is no reason to refuse the write
+            managed_fields.update(before, after, writer, self.schema, reset)
+        meta.keep_managed_fields(metadata_of(new), metadata_of(after))
 
     async def applied(self, live: Object | None, config: Object, subresource: str, force: bool) -> Object:
-        """The object with a configuration applied."""
+        """The object as it would be kept with a configuration applied."""
         row = self._row
-        versions = row.custom.versions if row.custom is not None else managed_fields.NO_OTHERS
+        if row.custom is not None and row.to_storage is not None:
+            config = row.to_storage(config)
+        before = self._shown(live) if live is not None else None
         writer, reset = self.writer(subresource), reset_of(row, subresource)
-        found = await self._converted(
-            managed_fields.applying(live, config, writer, self.schema, force, reset, versions)
+        merged = await self._converted(
+            managed_fields.applying(before, config, writer, self.schema, force, reset, self._versions)
         )
         # Where versions have but their name to tell them apart, nobody else converts what is kept.
-        return row.to_storage(found) if row.custom is not None and row.to_storage is not None else found
+        return row.to_storage(merged) if row.to_storage is not None else merged
+
+    def _shown(self, kept: Object) -> Object:
+        """A kept object of a built-in kind in the version of the request; custom resources are told apart by name."""
+        if self._row.custom is not None or self._row.from_storage is None:
+            return kept
+        return self._row.from_storage(kept)
+
+    @property
+    def _versions(self) -> Mapping[str, Structural]:
+        """The schemas of all versions in which the object is known; none where there is only one."""
+        if self._row.custom is not None:
+            found: Mapping[str, Structural] = self._row.custom.versions
+            return found
+        if self._form is None:
+            return managed_fields.NO_OTHERS
+        kinds = (self._form.gvk, _storage_kind(self._form))
+        return {kind.api_version: self._endpoints.schemas.schema(kind) or ANY for kind in kinds}
+
+    @property
+    def _form(self) -> Resource | None:
+        """The row of a built-in kind that is not shown as it is kept."""
+        return self._row if self._row.from_storage is not None else self._row.other_form
 
     async def _converted(self, steps: Steps) -> Object:
-        """The result of steps that want objects in other versions of a custom resource."""
+        """The result of steps that want objects in other versions."""
         try:
             objects, version = next(steps)
             while True:
-                assert self._row.custom is not None
-                objects, version = steps.send(await self._row.custom.converted(objects, version))
+                objects, version = steps.send(await self._in_version(objects, version))
         except StopIteration as done:
             result: Object = done.value
             return result
 
+    async def _in_version(self, objects: Sequence[Object], version: str) -> list[Object]:
+        if self._row.custom is not None:
+            converted: list[Object] = await self._row.custom.converted(objects, version)
+            return converted
+        assert self._form is not None
+        convert = self._form.from_storage if version == self._form.api_version else self._form.to_storage
+        assert convert is not None
+        return [convert(obj) for obj in objects]
+
     def writer(self, subresource: str = "") -> Writer:
         """Who writes, now."""
-        row = self._row
-        version = row.api_version if row.custom is not None else row.storage_version or row.api_version
         now = self._endpoints.registry.now()
-        return Writer(body.manager_of(self._context), version, now, subresource)
+        return Writer(body.manager_of(self._context), self._row.api_version, now, subresource)
 
 
 def reset_of(row: Resource, subresource: str) -> Sequence[tuple[str, ...]]:

@@ -90,7 +90,7 @@ class CustomResource:
         None  # asked for other versions; without it only their name differs
     )
 
-    versions: Mapping[str, Structural] = field(default_factory=dict)  # whole schemas, where there are several
+    versions: Mapping[str, Structural] = field(default_factory=dict)  # whole schemas
     owns: Mapping[str, Structural] = field(default_factory=dict)  # what the definition says of each version
 
     async def converted(self, objects: Sequence[Object], api_version: str) -> list[Object]:
@@ -248,9 +248,7 @@ def _row(
         is_deleting(definition),
         any(one["name"] == storage and one.get("served") for one in spec["versions"]),
         tuple(entry["jsonPath"] for entry in version.get("selectableFields") or ()),
-        versions={name: _whole(one, schemas) for name, one in schemas_of.items()}
-        if len(schemas_of) > 1
-        else {},
+        versions={name: _whole(one, schemas) for name, one in schemas_of.items()},
         owns=schemas_of,
     )
     subresources = _subresources(api_version, names["kind"], version.get("subresources") or {})

@@ -193,11 +193,12 @@ def _autoscaling() -> list[Resource]:
         "HorizontalPodAutoscaler",
         "horizontalpodautoscalers",
     )
+    older = _row(v1, kind, plural, hpa.STRATEGY, status(v1, kind), short="hpa", categories=ALL, storage_version=v2,
+                 to_storage=hpa.to_v2, from_storage=hpa.from_v2)  # fmt: skip
     return [
-        _row(v2, kind, plural, hpa.STRATEGY, status(v2, kind), short="hpa", categories=ALL),
-        _row(v1, kind, plural, hpa.STRATEGY, status(v1, kind), short="hpa", categories=ALL, storage_version=v2,
-             to_storage=hpa.to_v2, from_storage=hpa.from_v2),
-    ]  # fmt: skip
+        _row(v2, kind, plural, hpa.STRATEGY, status(v2, kind), short="hpa", categories=ALL, other_form=older),
+        older,
+    ]
 
 
 def _batch() -> list[Resource]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kubarium.apimachinery import names
-from kubarium.apimachinery.apply import managed_fields
+from kubarium.apimachinery.apply import sent_entries
 from kubarium.apimachinery.field_path import (
     METADATA,
     FieldError,
@@ -72,7 +72,7 @@ def _common_errors(metadata: Object, finalizers_with_domain: bool) -> list[Field
         found += owner_errors(owners, METADATA / "ownerReferences")
     if finalizers := metadata.get("finalizers"):
         found += finalizer_errors(finalizers, METADATA / "finalizers", finalizers_with_domain)
-    return found
+    return found + sent_entries.errors_of(metadata.get("managedFields") or ())
 
 
 _known_labels: set[tuple[str, str]] = set()  # pairs found right; most objects carry the same few labels
@@ -207,14 +207,10 @@ def update_errors(new: Object, old: Object, *, finalizers_with_domain: bool = Tr
             found.append(invalid(METADATA / field_name, new.get(field_name), "field is immutable"))
     if new.get("labels") is not old.get("labels") or new.get("annotations") is not old.get("annotations"):
         found += _common_errors(new, finalizers_with_domain)
+    elif new.get("managedFields") != old.get("managedFields"):
+        found += sent_entries.errors_of(new.get("managedFields") or ())
     return found
 
 
 def _or_none(value: Any) -> Any:
     return None if value == "" else value
-
-
-def managed_fields_errors(metadata: Object) -> list[FieldError]:
-    """Managed fields that a client sent."""
-    entries = metadata.get("managedFields")
-    return managed_fields.validate(entries) if entries else []

@@ -63,6 +63,7 @@ class Resource:
     answer: Callable[..., Awaitable[Any]] | None = None  # resources that are answered, never stored: reviews
     observed: bool = False  # looked at when somebody asks, never stored: ComponentStatus
     deprecation: str = ""  # every client is told so in a `Warning:`
+    other_form: Resource | None = None  # the row that shows the same built-in objects in another version
     custom: Any = None  # for custom resources: what `extensions/` needs to know (schema, columns)
 
     @property

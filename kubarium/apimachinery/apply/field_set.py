@@ -32,6 +32,40 @@ def is_member(node: FieldSet) -> bool:
     return not node or SELF in node
 
 
+def read(fields: Any) -> FieldSet:
+    """A set that a client sent, as it is kept; unknown steps are passed over. Raises ValueError if it is none."""
+    found = _read(fields)
+    found.pop(SELF, None)
+    return found
+
+
+def _read(node: Any) -> FieldSet:
+    if not isinstance(node, dict | None):
+        raise ValueError(f"not a set of fields: {node!r}")
+    found: FieldSet = {}
+    for step, below in (node or {}).items():
+        if step == SELF:
+            found[SELF] = MEMBER
+        elif step[1:2] != ":":
+            raise ValueError(f"not a step of a path: {step!r}")
+        elif step[0] in "fkvi":
+            inner = _read(below)
+            found[_read_step(step)] = MEMBER if len(inner) == 1 and SELF in inner else inner
+    return found
+
+
+def _read_step(step: str) -> str:
+    kind, rest = step[0], step[2:]
+    if kind == "f":
+        return step
+    if kind == "i":
+        return f"i:{int(rest)}"
+    value = orjson.loads(rest)  # its error is a ValueError
+    if kind == "k" and not isinstance(value, dict):
+        raise ValueError(f"not the keys of an item: {rest}")
+    return f"{kind}:{orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()}"
+
+
 def union(left: FieldSet, right: FieldSet) -> FieldSet:
     """What is in either set."""
     if not right or left is right:

@@ -16,12 +16,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from kubarium.apimachinery.apply import field_set, versions
+from kubarium.apimachinery.apply import field_set, sent_entries, versions
 from kubarium.apimachinery.apply import merge as merging
 from kubarium.apimachinery.apply.field_set import FieldSet, Path
 from kubarium.apimachinery.apply.versions import Steps
 from kubarium.apimachinery.errors import BadRequest, Conflict, StatusError
-from kubarium.apimachinery.field_path import METADATA, FieldError, FieldPath, invalid
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
@@ -90,7 +89,7 @@ def updating(
     if live is not None and not entries and (live.get("metadata") or {}).get("uid"):
         _write(new, entries)  # who has begun without managers goes on without, until somebody applies
         return new
-    entries = {key: entry for key, entry in entries.items() if versions.are_known(entry, schemas)}
+    entries = versions.known(entries, schemas)
     difference = merging.compare(live or {}, new, schema or ANY)
     if not difference.is_same():
         difference = _without(difference, reset)
@@ -146,7 +145,7 @@ def applying(
     entries = _entries_of(before)
     if live is not None and not entries:
         entries = _entries_before_first_apply(live, writer, schema, reset)
-    entries = {key: entry for key, entry in entries.items() if versions.are_known(entry, schemas)}
+    entries = versions.known(entries, schemas)
     mine = _Manager(writer.manager, "Apply", "", writer.subresource)
     last = entries.get(mine)
     named = field_set.of_object(config, schema)
@@ -205,32 +204,21 @@ def _changes(
     return own._replace(others=found)
 
 
-_PATH = METADATA / "managedFields"
-
-
-def validate(entries: Any, path: FieldPath = _PATH) -> list[FieldError]:
-    """The errors in managed fields that a client sent."""
-    errors: list[FieldError] = []
-    for index, entry in enumerate(entries or ()):
-        where = path % index
-        operation, fields_type = entry.get("operation"), entry.get("fieldsType")
-        if operation not in ("Apply", "Update"):
-            errors.append(invalid(where / "operation", operation or "", "must be `Apply` or `Update`"))
-        if fields_type not in (None, "", "FieldsV1"):
-            errors.append(invalid(where / "fieldsType", fields_type, "must be `FieldsV1`"))
-        if len(manager := entry.get("manager") or "") > 128:
-            errors.append(invalid(where / "manager", manager, "may not be more than 128 bytes"))
-    return errors
-
-
 def _entries_of(obj: Object) -> _Entries:
-    """The managers of an object; entries that upstream could not read either are left out."""
+    """The managers of an object."""
+    return _by_manager(_listed(obj))
+
+
+def _listed(obj: Object) -> list[Object]:
+    found: list[Object] = (obj.get("metadata") or {}).get("managedFields") or []
+    return found
+
+
+def _by_manager(listed: Sequence[Object]) -> _Entries:
     entries: _Entries = {}
-    for entry in (obj.get("metadata") or {}).get("managedFields") or ():
-        operation, fields = entry.get("operation"), entry.get("fieldsV1")
-        if operation not in ("Apply", "Update") or not isinstance(fields, dict):
-            continue
-        version = entry.get("apiVersion") or "" if operation == "Update" else ""
+    for entry in listed:
+        operation = entry["operation"]
+        version = entry["apiVersion"] if operation == "Update" else ""
         manager = _Manager(entry.get("manager") or "", operation, version, entry.get("subresource") or "")
         entries[manager] = entry
     return entries
@@ -241,14 +229,15 @@ def _entries_for_update(live: Object | None, new: Object, subresource: str) -> _
 
     One empty entry starts them anew; with none, or with some that make no sense, those that are stay.
     """
-    sent = (new.get("metadata") or {}).get("managedFields")
-    if live is None:
-        return _entries_of(new)
-    if sent == [{}] and not subresource:
+    sent, known = _listed(new), _listed(live or {})
+    if not sent or sent == known or subresource:
+        return _entries_of(live or {})
+    if sent == [{}]:
         return {}
-    if not sent or subresource or validate(sent) or not all(_is_set(entry.get("fieldsV1")) for entry in sent):
-        return _entries_of(live)
-    return _entries_of(new)
+    try:
+        return _by_manager(sent_entries.read(sent))
+    except ValueError:
+        return _entries_of(live or {})
 
 
 def _of_scale(changes: versions.Changes, new: Object, entries: _Entries) -> tuple[FieldSet, FieldSet]:
@@ -264,14 +253,6 @@ def _at(obj: Any, path: Path) -> Any:
     for step in path:
         obj = obj.get(step.removeprefix("f:")) if isinstance(obj, dict) else None
     return obj
-
-
-def _is_set(fields: Any) -> bool:
-    """Can it be read as a set of fields?"""
-    if not isinstance(fields, dict):
-        return fields is None
-    known = (step == field_set.SELF or step[:2] in ("f:", "k:", "v:", "i:") for step in fields)
-    return all(known) and all(map(_is_set, fields.values()))
 
 
 def _entries_before_first_apply(
@@ -370,10 +351,8 @@ def _merge_ancient(entries: _Entries) -> None:
 
 def _write(obj: Object, entries: _Entries) -> None:
     metadata = obj.setdefault("metadata", {})
-    if entries:
-        metadata["managedFields"] = (
-            sorted(entries.values(), key=_order) if len(entries) > 1 else [*entries.values()]
-        )
+    if left := [entry for entry in entries.values() if entry["fieldsV1"]]:
+        metadata["managedFields"] = sorted(left, key=_order) if len(left) > 1 else left
     else:
         metadata.pop("managedFields", None)
 
@@ -393,7 +372,7 @@ def check_config(config: Object, schema: Structural) -> None:
     before the configuration is decoded further, which would drop unknown fields.
     """
     metadata = config.get("metadata") or {}
-    if metadata.get("managedFields"):
+    if metadata.get("managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
     problems = merging.undeclared(config, schema)
     if not problems:

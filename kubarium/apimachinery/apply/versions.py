@@ -14,7 +14,7 @@ Source: https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/mer
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kubarium.apimachinery.apply import field_set
 from kubarium.apimachinery.apply import merge as merging
@@ -22,6 +22,7 @@ from kubarium.apimachinery.apply.field_set import FieldSet
 from kubarium.apimachinery.object import Object
 from kubarium.apimachinery.schema.structural import ANY, Structural
 
+M = TypeVar("M")
 Steps = Generator[tuple[list[Object], str], list[Object], Object]
 ChangeSteps = Generator[tuple[list[Object], str], list[Object], "Changes"]
 
@@ -47,9 +48,42 @@ def others(entries: Iterable[Object], own: str, schemas: Mapping[str, Structural
     return sorted(found - {own})
 
 
-def are_known(entry: Object, schemas: Mapping[str, Structural]) -> bool:
-    """Does the version in which a manager wrote still exist?"""
-    return not schemas or entry.get("apiVersion") in schemas
+def known(entries: dict[M, Object], schemas: Mapping[str, Structural]) -> dict[M, Object]:
+    """The managers who wrote in a version that still exists, with the fields that it still tells apart.
+
+    A list or a map that has become atomic belongs to whoever owned something in it; what was atomic before stays whole
+    for whoever owned it.
+
+    Source: https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/typed/reconcile_schema.go
+    """
+    if not schemas:
+        return entries
+    found: dict[M, Object] = {}
+    for manager, entry in entries.items():
+        schema = schemas.get(entry["apiVersion"])
+        if schema is not None:
+            fields = _reconciled(entry["fieldsV1"], schema)
+            found[manager] = entry if fields is entry["fieldsV1"] else {**entry, "fieldsV1": fields}
+    return found
+
+
+def _reconciled(fields: FieldSet, schema: Structural) -> FieldSet:
+    """The set with whole lists and maps where the schema calls them atomic; itself if nothing changes."""
+    changed = fields
+    for step, node in fields.items():
+        if not node or step == field_set.SELF:
+            continue
+        below = (schema.child(step[2:]) if step[0] == "f" else schema.items) or ANY
+        new = field_set.MEMBER if _is_whole(below) else _reconciled(node, below)
+        if new is not node:
+            changed = {**changed, step: new}
+    return changed
+
+
+def _is_whole(schema: Structural) -> bool:
+    if schema.type == "array":
+        return schema.list_type == "atomic"
+    return schema.type == "object" and field_set.is_atomic({}, schema)
 
 
 def without_unowned(

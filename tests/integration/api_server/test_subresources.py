@@ -191,6 +191,17 @@ async def test_autoscalers_and_events_have_two_forms(client: Client, namespace: 
     }
     patched = await older.patch("h", {"spec": {"targetCPUUtilizationPercentage": 50}}, namespace)
     assert patched["spec"]["targetCPUUtilizationPercentage"] == 50 and patched["spec"]["maxReplicas"] == 3
+    metadata = {"name": "h", "namespace": namespace}
+    wish = {**kind, "metadata": metadata, "spec": {"targetCPUUtilizationPercentage": 60, "maxReplicas": 3}}
+    entry = (await older.apply(wish, field_manager="old"))["metadata"]["managedFields"][0]
+    assert (entry["manager"], entry["apiVersion"]) == ("old", "autoscaling/v1")
+    assert entry["fieldsV1"] == {"f:spec": {"f:maxReplicas": {}, "f:targetCPUUtilizationPercentage": {}}}
+    other = {"apiVersion": "autoscaling/v2", "kind": kind["kind"], "metadata": metadata}
+    other["spec"] = {"metrics": newer["spec"]["metrics"]}
+    with pytest.raises(errors.Conflict, match=r'conflict with "old": .spec.targetCPUUtilizationPercentage$'):
+        await client.resource("autoscaling/v2", "horizontalpodautoscalers").apply(
+            other, field_manager="new", force=False
+        )
     event = {
         "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "reason": "Testing", "message": "hello",
         "involvedObject": {"kind": "Pod", "name": "p", "namespace": namespace}, "type": "Normal",

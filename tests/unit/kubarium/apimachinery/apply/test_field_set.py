@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +51,26 @@ def test_paths_are_printed_as_upstream_prints_them():
     path = ("f:spec", "f:ports", 'k:{"containerPort":80,"protocol":"TCP"}', "f:name")
     assert field_set.path_text(path) == '.spec.ports[containerPort=80,protocol="TCP"].name'
     assert field_set.path_text(("f:finalizers", 'v:"a"')) == '.finalizers[="a"]'
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({}, {}),
+        ({".": {}}, {}),  # nobody owns a whole object
+        ({"f:a": {".": {}}}, {"f:a": {}}),
+        ({"f:a": None, "f:b": {".": None, "f:c": {}}}, {"f:a": {}, "f:b": {".": {}, "f:c": {}}}),
+        ({'k:{"b":1,"a":"x"}': {}}, {'k:{"a":"x","b":1}': {}}),
+        ({'v:{"b": 1}': {}, "i:01": {}, "x:0": {}}, {'v:{"b":1}': {}, "i:1": {}}),
+    ],
+)
+def test_what_clients_send_is_kept_in_one_form(sent, kept):
+    assert field_set.read(sent) == kept
+
+
+@pytest.mark.parametrize(
+    "sent", [[], 1, {"f": {}}, {"f:a": 1}, {"k:x": {}}, {"k:[1]": {}}, {"v:zz": {}}, {"i:x": {}}]
+)
+def test_what_is_no_set_is_refused(sent):
+    with pytest.raises(ValueError):
+        field_set.read(sent)

@@ -114,12 +114,35 @@ def test_subresources_are_managers_of_their_own(pods):
         ([], True),  # by clients that do not know of managed fields
         ([{"manager": "x", "operation": "Bad"}], True),
         ([{"manager": "x", "operation": "Update", "fieldsV1": {"x:y": {}}}], True),
+        ([{"apiVersion": "v1", "operation": "Update", "fieldsV1": {"f:spec": {}}}], True),  # of no type
+        ([{"apiVersion": "v1", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {}}], False),
     ],
 )
 def test_only_one_empty_entry_starts_the_managers_anew(pods, sent, kept):
     pod = update(None, make_pod, "kubectl", pods)
     pod = update(pod, lambda p: p["metadata"].update(managedFields=sent), "kubectl", pods)
     assert ("managedFields" in pod["metadata"]) is kept
+
+
+def sent_entry(manager, fields, operation="Update"):
+    entry = {"manager": manager, "operation": operation, "apiVersion": "v1", "time": NOON}
+    return entry | {"fieldsType": "FieldsV1", "fieldsV1": fields}
+
+
+def test_tools_may_write_managed_fields_themselves(pods):
+    image = {"f:spec": {"f:containers": {'k:{"name":"c"}': {".": {}, "f:image": {}}}}}
+    phase = sent_entry("restored", {"f:status": {"f:phase": {}}})
+
+    def restored(pod):
+        make_pod(pod)
+        pod["metadata"]["managedFields"] = [phase]
+
+    pod = update(None, restored, "tool", pods, reset=(("status",),))
+    assert [entry["manager"] for entry in pod["metadata"]["managedFields"]] == ["restored", "tool"]
+    # What `kubectl apply --server-side` sends before, where it has applied from the client so far.
+    migrated = [sent_entry("kubectl", image, "Apply") | {"subresource": ""}, phase]
+    pod = update(pod, lambda p: p["metadata"].update(managedFields=migrated), "kubectl", pods)
+    assert pod["metadata"]["managedFields"] == [sent_entry("kubectl", image, "Apply"), phase]
 
 
 def test_the_oldest_of_many_updaters_become_one(pods):

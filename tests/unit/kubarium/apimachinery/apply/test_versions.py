@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kubarium.apimachinery.apply import managed_fields
@@ -107,3 +109,39 @@ def test_conflicts_are_told_in_the_order_of_their_paths():
     with pytest.raises(Conflict) as refused:
         apply(live, "a.b/v1", "bob", {"x": 2, "size": 2})
     assert refused.value.message.splitlines()[1:] == ["- .spec.size", "- .spec.x"]
+
+
+def listed(list_type: str, map_type: str) -> Structural:
+    item = {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}
+    keys = {"x-kubernetes-list-map-keys": ["k"]} if list_type == "map" else {}
+    items = {"type": "array", "items": item, "x-kubernetes-list-type": list_type, **keys}
+    labels = {"type": "object", "additionalProperties": {"type": "string"}, "x-kubernetes-map-type": map_type}
+    spec = {"type": "object", "properties": {"items": items, "labels": labels}}
+    kind = {name: {"type": "string"} for name in ("apiVersion", "kind")}
+    return from_openapi({"type": "object", "properties": {**kind, "spec": spec}})
+
+
+def test_who_owned_a_part_of_what_became_atomic_owns_it_whole():
+    spec = {"items": [{"k": "1", "v": "a"}], "labels": {"x": "1"}}
+    config = {"apiVersion": "a.b/v1", "kind": "Toy", "metadata": {"name": "t"}, "spec": spec}
+    granular, atomic = listed("map", "granular"), listed("atomic", "atomic")
+    writer = Writer("one", "a.b/v1", "2026-01-01T12:00:00Z")
+    made = managed_fields.apply(None, config, writer, granular)
+    other = copy(config) | {"spec": {"items": [{"k": "2"}], "labels": {"y": "1"}}}
+    steps = managed_fields.applying(
+        made, other, replace(writer, manager="two"), atomic, schemas={"a.b/v1": atomic}
+    )
+    with pytest.raises(Conflict) as refused:
+        run(steps)
+    assert [cause["field"] for cause in refused.value.details["causes"]] == [".spec.items", ".spec.labels"]
+
+
+def test_who_wrote_in_a_version_that_is_gone_owns_nothing():
+    live = {"apiVersion": "a.b/v1", "kind": "Toy", "metadata": {"name": "t"}, "spec": {"size": 1}}
+    gone = managed_fields.apply(
+        None, live, Writer("one", "a.b/v0", "2026-01-01T12:00:00Z"), SCHEMAS["a.b/v1"]
+    )
+    config = copy(live) | {"spec": {"size": 2}}
+    later = Writer("two", "a.b/v1", "2026-01-01T13:00:00Z")
+    made = run(managed_fields.applying(gone, config, later, SCHEMAS["a.b/v1"], schemas=SCHEMAS))
+    assert [entry["manager"] for entry in made["metadata"]["managedFields"]] == ["two"]
