@@ -76,6 +76,7 @@ class RequestContext:
     impersonation_constraint: str = ""  # the verb that allowed it, if not the old one
     warnings: list[str] = field(default_factory=list)  # become `Warning:` headers
     audit_annotations: dict[str, str] = field(default_factory=dict)
+    audit_annotations_of_requests: dict[str, str] = field(default_factory=dict)  # told where bodies are told
     on_object: Callable[[Object], None] | None = None  # to be called with the decoded body: it is audited
     deadline: asyncio.Event | None = None
     waited: float = 0.0  # seconds in queues and for webhooks: what others took

@@ -74,9 +74,6 @@ async def act(
         endpoints, row, context, scope, receive, subresource.kind, subresource.also_reads
     )
     check_place(row, context, obj)
-    if name_of(obj) and name_of(obj) != context.info.name:
-        text = f"the name of the object ({name_of(obj)}) does not match the name on the URL ({context.info.name})"
-        raise errors.BadRequest(text)
     attributes = attributes_of(row, context, "CREATE", obj, None, kind=subresource.kind)
     await endpoints.admission.admit(attributes)
     await endpoints.admission.validate(attributes)

@@ -202,9 +202,14 @@ class _Record:
             self._attach(event)
         event["requestReceivedTimestamp"] = time.format_micro_time(self._received)
         event["stageTimestamp"] = time.format_micro_time(context.clock.now())
-        if stage != RECEIVED and context.audit_annotations:
-            event["annotations"] = dict(context.audit_annotations)
+        if stage != RECEIVED and (notes := self._annotations()):
+            event["annotations"] = notes
         return event
+
+    def _annotations(self) -> dict[str, str]:
+        context = self._context
+        with_bodies = self._rule.level != METADATA
+        return context.audit_annotations | (context.audit_annotations_of_requests if with_bodies else {})
 
     def _attach(self, event: Object) -> None:
         sent = self._object if self._object is not None else self._decoded(self._request)

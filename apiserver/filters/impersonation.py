@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+import orjson
+
 from apiserver.authorization.authorizer import Authorizers
 from apiserver.filters.impersonation_modes import impersonate
 from apiserver.request import CONTEXT, RequestContext, User
@@ -54,7 +56,21 @@ def wanted_user(headers: list[tuple[bytes, bytes]]) -> User:
         elif header.startswith(_EXTRA):
             extra.setdefault(unquote(header.removeprefix(_EXTRA)), []).append(value)
     if not name and (groups or uid or extra):
-        raise errors.BadRequest(
-            "requested impersonation of groups, uid or extra without impersonating a user"
-        )
+        asked = f'&user.DefaultInfo{{Name:"", UID:{_quoted(uid)}, Groups:{_listed(groups)}, Extra:{_shown(extra)}}}'
+        raise errors.BadRequest(f"requested {asked} without impersonating a user name")
     return User(name, uid, tuple(groups), {key: tuple(values) for key, values in extra.items()})
+
+
+def _shown(extra: dict[str, list[str]]) -> str:
+    """As Go shows a map of texts, for upstream's words."""
+    if not extra:
+        return "map[string][]string(nil)"
+    return f"map[string][]string{{{', '.join(f'{_quoted(key)}:{_listed(extra[key])}' for key in sorted(extra))}}}"
+
+
+def _listed(texts: list[str]) -> str:
+    return f"[]string{{{', '.join(map(_quoted, texts))}}}" if texts else "[]string(nil)"
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()

@@ -49,15 +49,22 @@ _OPERATIONS = frozenset({CREATE, UPDATE, DELETE, CONNECT})
 _DEFAULT_TIMEOUT = 10
 _LARGEST_CODE = 600  # that metrics tell apart
 _SAFE = ("None", "NoneOnDryRun")
+_REVIEW = "admission.k8s.io/v1, Kind=AdmissionReview"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """A webhook that wants to hear of a write, and the version in which it wants to see the object."""
 
-    uid: str  # of this webhook among all
+    configuration: str
+    index: int  # of this webhook among all
     webhook: Object
     version: str
+
+    @property
+    def uid(self) -> str:
+        """Tells it from all others."""
+        return f"{self.configuration}/{self.name}"
 
     @property
     def name(self) -> str:
@@ -74,7 +81,7 @@ class _Webhooks(AdmissionPlugin):
     """What both kinds have in common."""
 
     operations = _OPERATIONS
-    plural = ""
+    plural = notes = ""
     step = kind = ""  # and what the metrics call it
 
     def __init__(
@@ -95,11 +102,13 @@ class _Webhooks(AdmissionPlugin):
         """The webhooks to ask, in order."""
         if not len(self._configurations) or attributes.resource.group == matching.GROUP:
             return  # nobody may lock himself out of his own configuration
+        index = -1
         for configuration in sorted(self._configurations.list(), key=name_of):
             for webhook in configuration.get("webhooks") or ():
+                index += 1
                 version = self._version(webhook, attributes)
                 if version is not None and await self._selected(webhook, attributes):
-                    yield Call(f"{name_of(configuration)}/{webhook.get('name')}", webhook, version)
+                    yield Call(name_of(configuration), index, webhook, version)
 
     def _version(self, webhook: Object, attributes: Attributes) -> str | None:
         equivalent = webhook.get("matchPolicy") != "Exact"
@@ -129,31 +138,40 @@ class _Webhooks(AdmissionPlugin):
             labels_of(old) if old is not None else None,
         )
 
-    async def ask(self, call: Call, attributes: Attributes) -> Object | None:
-        """The response; None if there is nothing to follow. Raises the refusal."""
-        webhook = call.webhook
-        if webhook.get("matchConditions") and not self._conditions_hold(call, attributes):
-            return None
-        if attributes.dry_run and webhook.get("sideEffects") not in _SAFE:
+    async def ask(self, call: Call, attributes: Attributes, place: str) -> None:
+        """Ask it and do what it says. Raises the refusal; `place` is that of the call among all of this request."""
+        if call.webhook.get("matchConditions") and not self._conditions_hold(call, attributes):
+            return
+        began, code, why = time.perf_counter(), 200, ""
+        try:
+            await self.follow(call, attributes, await self._answer(call, attributes), place)
+        except CallFailed as error:
+            code, why = error.code, "" if call.fails_open else "calling_webhook_error"
+            self._unanswered(call, attributes, error, place)
+        except _Denied as denial:
+            code, why = denial.refusal.code, "no_error"
+            raise denial.refusal from None
+        except errors.StatusError:
+            code, why = 0, "apiserver_internal_error"
+            raise
+        finally:
+            self._measure(call, attributes, code, why, time.perf_counter() - began)
+
+    async def _answer(self, call: Call, attributes: Attributes) -> Object:
+        """The response of a webhook that allows the write. Raises CallFailed or _Denied."""
+        if attributes.dry_run and call.webhook.get("sideEffects") not in _SAFE:
             raise errors.BadRequest(f'admission webhook "{call.name}" does not support dry run')
         request, review = await _review(call, attributes, self._client.convert)
-        timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
-        began = time.perf_counter()
-        try:
-            answer = await self._client.call(webhook.get("clientConfig") or {}, review, timeout)
-            response = _response(answer, request, review)
-        except CallFailed as error:
-            why = "" if call.fails_open else "calling_webhook_error"
-            self._measure(call, attributes, error.code, why, time.perf_counter() - began)
-            self._unanswered(call, error)
-            return None
-        denied = None if response.get("allowed") else _denied(call.name, response.get("status") or {})
-        code, why = (200, "") if denied is None else (denied.code, "no_error")
-        self._measure(call, attributes, code, why, time.perf_counter() - began)
+        timeout = float(call.webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
+        answer = await self._client.call(call.webhook.get("clientConfig") or {}, review, timeout)
+        response = _response(answer, request, review, may_change=self.kind == ADMIT)
         self._note(call, attributes, response)
-        if denied is not None:
-            raise denied
+        if not response.get("allowed"):
+            raise _Denied(_refusal(call.name, response.get("status") or {}))
         return response
+
+    async def follow(self, call: Call, attributes: Attributes, response: Object, place: str) -> None:
+        """Do what the webhook asks for besides allowing the write."""
 
     def _conditions_hold(self, call: Call, attributes: Attributes) -> bool:
         try:
@@ -175,9 +193,10 @@ class _Webhooks(AdmissionPlugin):
         if why:
             WEBHOOK_REFUSALS.add((*labels, why, shown))
 
-    def _unanswered(self, call: Call, error: CallFailed) -> None:
+    def _unanswered(self, call: Call, attributes: Attributes, error: CallFailed, place: str) -> None:
         if call.fails_open:
             FAILED_OPEN.add((call.name, self.kind))
+            attributes.context.audit_annotations[f"failed-open.{self.notes}/{place}"] = call.name
             log.warning("Failed calling webhook, failing open %s: %s", call.name, error)
             return
         raise errors.InternalError.because(f'failed calling webhook "{call.name}": {error}')
@@ -196,18 +215,48 @@ class MutatingAdmissionWebhook(_Webhooks):
     name = "MutatingAdmissionWebhook"
     plural = "mutatingwebhookconfigurations"
     step = kind = ADMIT
+    notes = "mutation.webhook.admission.k8s.io"
 
     async def admit(self, attributes: Attributes) -> None:
         """Ask each, apply its patch; a second time only those that want to see what others changed since."""
+        again = "mutating webhooks" in attributes.memory
         seen: dict[str, bytes] = attributes.memory.setdefault("mutating webhooks", {})
         async for call in self.calls(attributes):
             if call.uid in seen and not _must_see_again(call, seen[call.uid], attributes):
                 continue
-            with _waiting(attributes):
-                response = await self.ask(call, attributes)
-            if response is not None and response.get("patch"):
-                await _apply(call, attributes, response, self._client.convert)
+            place, before = f"round_{int(again)}_index_{call.index}", attributes.obj
+            try:
+                with _waiting(attributes):
+                    await self.ask(call, attributes, place)
+            finally:
+                mutated = attributes.obj is not before
+                note = {"configuration": call.configuration, "webhook": call.name, "mutated": mutated}
+                attributes.context.audit_annotations[f"{self.notes}/{place}"] = orjson.dumps(note).decode()
             seen[call.uid] = _digest(attributes.obj)
+
+    async def follow(self, call: Call, attributes: Attributes, response: Object, place: str) -> None:
+        """Apply its patch."""
+        if not response.get("patch"):
+            return
+        try:
+            operations = orjson.loads(base64.b64decode(response["patch"]))
+        except (orjson.JSONDecodeError, binascii.Error) as error:
+            raise CallFailed(f"received undecodable patch in webhook response: {error}") from None
+        if not operations:
+            return
+        if attributes.obj is None:
+            text = (
+                f'admission webhook "{call.name}" attempted to modify the object, which is not supported for '
+                "this operation"
+            )
+            raise errors.InternalError.because(text)
+        if (patch_type := response.get("patchType") or "JSONPatch") != "JSONPatch":
+            raise CallFailed(f'unsupported patch type "{patch_type}"', 400)
+        await _apply(call, attributes, operations, self._client.convert)
+        note = {"configuration": call.configuration, "webhook": call.name}
+        note |= {"patch": operations, "patchType": patch_type}
+        text = orjson.dumps(note).decode()
+        attributes.context.audit_annotations_of_requests[f"patch.webhook.admission.k8s.io/{place}"] = text
 
 
 class ValidatingAdmissionWebhook(_Webhooks):
@@ -216,6 +265,7 @@ class ValidatingAdmissionWebhook(_Webhooks):
     name = "ValidatingAdmissionWebhook"
     plural = "validatingwebhookconfigurations"
     step, kind = VALIDATE, "validating"
+    notes = "validating.webhook.admission.k8s.io"
 
     async def validate(self, attributes: Attributes) -> None:
         """Ask all; the first refusal in their order is the answer."""
@@ -224,7 +274,8 @@ class ValidatingAdmissionWebhook(_Webhooks):
             return
         with _waiting(attributes):
             answers = await asyncio.gather(
-                *(self.ask(call, attributes) for call in calls), return_exceptions=True
+                *(self.ask(call, attributes, f"round_0_index_{at}") for at, call in enumerate(calls)),
+                return_exceptions=True,
             )
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -249,16 +300,12 @@ def _digest(obj: Object | None) -> bytes:
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
-async def _apply(call: Call, attributes: Attributes, response: Object, convert: Convert) -> None:
-    if response.get("patchType") not in ("JSONPatch", None, ""):
-        text = f"webhook returned response.patchType \"{response['patchType']}\", expected 'JSONPatch'"
-        raise errors.InternalError.because(f'failed calling webhook "{call.name}": {text}')
+async def _apply(call: Call, attributes: Attributes, operations: Any, convert: Convert) -> None:
+    shown = copy(await _shown(attributes.new, call, attributes, convert))
     try:
-        operations = orjson.loads(base64.b64decode(response["patch"]))
-        shown = copy(await _shown(attributes.new, call, attributes, convert))
         changed = json_patch.apply(shown, operations)
-    except (errors.StatusError, orjson.JSONDecodeError, binascii.Error) as error:
-        raise errors.InternalError.because(f"{error}") from error
+    except errors.StatusError as error:
+        raise errors.InternalError.because(f"{error.__cause__ or error}") from error
     if changed.get("apiVersion") != attributes.new.get("apiVersion"):
         changed = await convert(changed, attributes.new.get("apiVersion") or "")
     if changed != attributes.obj:
@@ -327,26 +374,51 @@ def _options(attributes: Attributes) -> Object | None:
     return {"kind": kind, "apiVersion": "meta.k8s.io/v1", **attributes.options}
 
 
-def _response(answer: Object, request: Object, review: Object) -> Object:
+class _Denied(Exception):
+    """The webhook does not allow the write."""
+
+    def __init__(self, refusal: errors.StatusError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+def _response(answer: Object, request: Object, review: Object, *, may_change: bool) -> Object:
+    """The response within a review. Raises CallFailed if it does not fit the request."""
     response: Any = answer.get("response")
+    wrong = ""
     if not isinstance(response, dict):
-        raise CallFailed("webhook response was absent")
-    if review["apiVersion"].endswith("/v1"):
-        for field in ("apiVersion", "kind"):
-            if answer.get(field) != review[field]:
-                raise CallFailed(
-                    f"expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got "
-                    f"{answer.get('apiVersion') or ''}, Kind={answer.get('kind') or ''}"
-                )
-        if response.get("uid") != request["uid"]:
-            raise CallFailed(f'expected response.uid="{request["uid"]}", got "{response.get("uid") or ""}"')
-        if response.get("patch") and not response.get("patchType"):
-            raise CallFailed("webhook returned response.patch but not response.patchType")
+        wrong = "webhook response was absent"
+    elif review["apiVersion"].endswith("/v1"):
+        wrong = _problem(answer, response, request["uid"]) or _patch_problem(response, may_change=may_change)
+    if wrong:
+        raise CallFailed(f"received invalid webhook response: {wrong}")
     found: Object = response
     return found
 
 
-def _denied(name: str, status: Object) -> errors.StatusError:
+def _problem(answer: Object, response: Object, uid: str) -> str:
+    if response.get("uid") != uid:
+        return f'expected response.uid="{uid}", got "{response.get("uid") or ""}"'
+    version = answer.get("apiVersion") or ""
+    said = f"{version if '/' in version else f'/{version}'}, Kind={answer.get('kind') or ''}"
+    if said != _REVIEW:
+        return f"expected webhook response of {_REVIEW}, got {said}"
+    return ""
+
+
+def _patch_problem(response: Object, *, may_change: bool) -> str:
+    patch, patch_type = response.get("patch"), response.get("patchType")
+    if not may_change:
+        given = "patch" if patch else "patchType" if patch_type is not None else ""
+        return given and f"validating webhook may not return response.{given}"
+    if patch and patch_type is None:
+        return "webhook returned response.patch but not response.patchType"
+    if patch_type is not None and not patch:
+        return "webhook returned response.patchType but not response.patch"
+    return 'webhook returned invalid response.patchType of ""' if patch_type == "" else ""
+
+
+def _refusal(name: str, status: Object) -> errors.StatusError:
     head = f'admission webhook "{name}" denied the request'
     said = status.get("message") or status.get("reason")
     code = status.get("code") or 0

@@ -19,7 +19,7 @@ SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status
 async def bind(registry: Registry, row: Resource, context: RequestContext, binding: Object) -> Object:
     """POST pods/<name>/binding: this pod goes to that node."""
     name = context.info.name
-    if name_of(binding) and name_of(binding) != name:
+    if name_of(binding) != name:
         raise errors.BadRequest("name in URL does not match name in Binding object")
     raise_invalid_target(binding, name)
     wanted = binding.get("metadata") or {}

@@ -28,7 +28,7 @@ _STILL_PROCESSING_SECONDS = 10
 async def evict(registry: Registry, row: Resource, context: RequestContext, eviction: Object) -> Object:
     """POST pods/<name>/eviction."""
     namespace, name = context.info.namespace, context.info.name
-    if name_of(eviction) and name_of(eviction) != name:
+    if name_of(eviction) != name:
         raise errors.BadRequest("name in URL does not match name in Eviction object")
     options: Object = dict(eviction.get("deleteOptions") or {})
     pod = (await registry.get(row, namespace, name, newest=True)).obj

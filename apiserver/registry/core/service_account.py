@@ -6,7 +6,7 @@ from apiserver.registry.resource import Resource
 from apiserver.registry.store import Registry
 from apiserver.request import RequestContext
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.field_path import SPEC, FieldError, invalid
+from kubarium.apimachinery.field_path import METADATA, SPEC, FieldError, invalid
 from kubarium.apimachinery.object import Object, name_of, spec_of, uid_of
 
 MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
@@ -30,6 +30,10 @@ async def issue_token(registry: Registry, row: Resource, context: RequestContext
         found.append(invalid(SPEC / "expirationSeconds", seconds, text))
     if found:
         raise errors.Invalid.of(_GROUP, "TokenRequest", "", found)
+    name = name_of(request)
+    if name and name != context.info.name:
+        wrong = invalid(METADATA / "name", name, "must match the service account name if specified")
+        raise errors.Invalid.of(_GROUP, "TokenRequest", context.info.name, [wrong])
     account = (await registry.get(row, context.info.namespace, context.info.name)).obj
     _check_addressee(request, account)
     bound = await _bound_object(registry, context, account, spec.get("boundObjectRef"))

@@ -25,6 +25,10 @@ class CannotApply(Exception):
     """An operation does not fit the document."""
 
 
+class _Nowhere(CannotApply):
+    """A path leads nowhere."""
+
+
 class TestFailed(CannotApply):
     """A value is not what an operation says."""
 
@@ -111,7 +115,10 @@ def _apply_one(root: Container, operation: Object) -> Container:
     if path == "" and kind == "test":
         _check_equal(root, operation)
     else:
-        run(root, path, operation)
+        try:
+            run(root, path, operation)
+        except _Nowhere:
+            raise CannotApply(f"{_NOWHERE[str(kind)].format(path)}: missing value") from None
     return root
 
 
@@ -132,12 +139,12 @@ def _place(root: Container, path: str) -> tuple[Container, str]:
     """Where a path leads: the object or list, and the key or index in it (RFC 6901)."""
     steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
     if not steps:
-        raise CannotApply(f"doc is missing path: {path}")
+        raise _Nowhere(path)
     holder: Any = root
     for step in steps[:-1]:
         holder = _get(holder, step)
         if not isinstance(holder, dict | list):
-            raise CannotApply(f"doc is missing path: {path}")
+            raise _Nowhere(path)
     return holder, steps[-1]
 
 

@@ -119,14 +119,15 @@ async def until_asked(client: Client, namespace: str, hook: Hook) -> None:
             await asyncio.sleep(0.01)
 
 
+def patching(patch: bytes) -> dict[str, str]:
+    return {"patchType": "JSONPatch", "patch": base64.b64encode(patch).decode()}
+
+
 async def test_a_mutating_webhook_changes_the_object(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:
     patch = orjson.dumps([{"op": "add", "path": "/data/b", "value": "2"}])
-    hook.answer = lambda request: {
-        "allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(patch).decode(),
-        "warnings": ["mind the b"],
-    }  # fmt: skip
+    hook.answer = lambda request: {"allowed": True, "warnings": ["mind the b"], **patching(patch)}
     await registered.add("Mutating", hook.client_config())
     await until_asked(client, namespace, hook)
     assert (await create(client, namespace))["data"] == {"a": "1", "b": "2"}
@@ -136,6 +137,24 @@ async def test_a_mutating_webhook_changes_the_object(
     assert request["userInfo"]["username"] == "kubernetes-admin"
     assert request["object"]["data"] == {"a": "1"} and request["oldObject"] is None
     assert request["options"]["kind"] == "CreateOptions"
+    lost = orjson.dumps([{"op": "remove", "path": "/nothing/here"}])
+    for answer, problem in (
+        ({"uid": "other"}, r'failed calling webhook "hook-.*": received invalid webhook response: expected'),
+        ({"patchType": "JSONPatch"}, "webhook returned response.patchType but not response.patch"),
+        (patching(b"[x"), 'com": received undecodable patch in webhook response: '),
+        (
+            patching(lost),
+            '^Internal error occurred: remove operation does not apply: doc is missing path: "/nothing',
+        ),
+    ):
+        hook.answer = lambda request, answer=answer: {"allowed": True, **answer}  # type: ignore[misc]
+        with pytest.raises(errors.InternalError, match=problem):
+            await create(client, namespace)
+    labels = 'operation="CREATE",rejection_code="0",type="admit"'
+    assert re.search(
+        rf'webhook_rejection_count{{error_type="apiserver_internal_error",name="hook-.*",{labels}}}',
+        await client.request("GET", "/metrics"),
+    )
 
 
 async def test_a_validating_webhook_refuses_in_its_own_words(

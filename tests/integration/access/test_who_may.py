@@ -111,6 +111,9 @@ async def test_a_bound_token_lives_and_dies_with_its_pod(
         errors.Conflict, match=r"the UID in the token request \(other\) does not match the UID of"
     ):
         await accounts.create(other, namespace, name="default", subresource="token")
+    with pytest.raises(errors.Invalid, match='"else": must match the service account name if specified'):
+        elsewhere = {**request, "metadata": {"name": "else"}}
+        await accounts.create(elsewhere, namespace, name="default", subresource="token")
     token = (await accounts.create(request, subresource="token"))["status"]["token"]
     reviews = client.resource("authentication.k8s.io/v1", "tokenreviews")
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}

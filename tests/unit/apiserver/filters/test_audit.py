@@ -141,6 +141,17 @@ async def test_the_decoded_object_says_what_was_made() -> None:
     assert "responseObject" not in complete
 
 
+async def test_what_is_told_of_bodies_is_told_where_bodies_are() -> None:
+    async def changed(context: RequestContext) -> None:
+        context.audit_annotations["mutation"] = "true"
+        context.audit_annotations_of_requests["patch"] = "[]"
+
+    for level, told in (("Metadata", {"mutation"}), ("Request", {"mutation", "patch"})):
+        memory = Memory()
+        await ask(door(memory, policy({"level": level}), changed), "/api/v1/namespaces/d/pods/x")
+        assert {"mutation", "patch"} & memory.events[-1]["annotations"].keys() == told
+
+
 async def test_a_rule_may_want_managed_fields_that_the_policy_omits() -> None:
     memory = Memory()
     rule = {"level": "RequestResponse", "omitManagedFields": False}

@@ -160,3 +160,6 @@ async def test_impersonation_exchanges_the_user() -> None:
     assert orjson.loads(await answer.read()) == {"user": "jane"}
     answer = await chain(nothing).send("GET", "/version", {"Impersonate-Group": "devs"}, None, 5.0)
     assert answer.status == 400
+    said = orjson.loads(await answer.read())["message"]
+    asked = '&user.DefaultInfo{Name:"", UID:"", Groups:[]string{"devs"}, Extra:map[string][]string(nil)}'
+    assert said == f"requested {asked} without impersonating a user name"
