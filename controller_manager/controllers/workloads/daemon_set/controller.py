@@ -132,11 +132,11 @@ class DaemonSetController(PodOwner):
         return min(waits) if waits else None
 
     async def _by_node(self, daemon_set: Object) -> dict[str, list[Object]]:
-        """The set's pods by the node they are on or meant for, oldest first."""
+        """The set's pods by the node they are on or meant for, those that are there before others, oldest first."""
         found_pods = candidates(self.pods, daemon_set)
         claimed = await self.adoption.claim(daemon_set, daemons.selector_of(daemon_set), found_pods)
         found: dict[str, list[Object]] = {}
-        for pod in sorted(claimed, key=_created):
+        for pod in sorted(claimed, key=_scheduled_and_created):
             found.setdefault(daemons.node_of(pod), []).append(pod)
         return found
 
@@ -183,6 +183,7 @@ class DaemonSetController(PodOwner):
             old, new = update.old_and_new(running, digest)
             if old is not None and new is not None:
                 wanted.delete += [pod for pod in running if pod is not old and pod is not new]
+                wanted.delete += [] if pod_status.is_ready(old) else [old]  # it is of no more use
                 return
         wanted.delete += running[1:]
 
@@ -302,11 +303,10 @@ def next_status(
         if not here:
             continue
         count["current"] += 1
-        newest = here[-1]
-        count["updated"] += update.is_new(newest, digest)
-        ready = [pod for pod in here if pod_status.is_ready(pod)]
-        count["ready"] += bool(ready)
-        count["available"] += any(pod_status.is_available(pod, minimum, now) for pod in ready)
+        oldest = here[0]  # speaks for the node, also while an update surges
+        count["updated"] += update.is_new(oldest, digest)
+        count["ready"] += pod_status.is_ready(oldest)
+        count["available"] += pod_status.is_available(oldest, minimum, now)
     status: Object = {
         "currentNumberScheduled": count["current"],
         "numberMisscheduled": count["misscheduled"],
@@ -332,8 +332,9 @@ def _node_changed(old: Object, new: Object) -> bool:
     return view(old) != view(new)
 
 
-def _created(pod: Object) -> tuple[str, str]:
-    return pod["metadata"].get("creationTimestamp") or "", name_of(pod)
+def _scheduled_and_created(pod: Object) -> tuple[bool, str, str]:
+    created = pod["metadata"].get("creationTimestamp") or ""
+    return not pod_status.is_scheduled(pod), created, name_of(pod)
 
 
 def _seconds_to_availability(
