@@ -29,6 +29,7 @@ from kubarium.component_base import logging
 from scheduler.candidates import Candidate, Numbers, Outcome, Outcomes, choose, importance
 from scheduler.extender import Extender, ExtenderError
 from scheduler.framework import metrics
+from scheduler.framework.columns import Mask
 from scheduler.framework.interface import LIVING_PODS, CycleState, Handle, PostFilterResult
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_info import PodInfo
@@ -62,13 +63,13 @@ class Preemption:
         """Steps 1 to 5; the deletions go on in the background."""
         framework: Framework = self._handle.framework
         nodes = self._handle.nodes
-        objection = self.may_preempt(pod, nodes)
-        if objection:
-            return PostFilterResult(None, f"preemption: {objection}")
-        metrics.preemption_attempts.inc()
         possible = verdict.resolvable_nodes(nodes.valid)
         if verdict.pre_filter_reason:
             possible &= False
+        objection = self.may_preempt(pod, nodes, possible)
+        if objection:
+            return PostFilterResult(None, f"preemption: {objection}")
+        metrics.preemption_attempts.inc()
         places = self._sample(np.flatnonzero(possible))
         outcomes = self.find_candidates(framework, state, pod, nodes, places)
         best = outcomes.best(places)
@@ -91,14 +92,14 @@ class Preemption:
 
     # ---- 1
 
-    def may_preempt(self, pod: PodInfo, nodes: Nodes) -> str:
-        """Why not, or nothing."""
+    def may_preempt(self, pod: PodInfo, nodes: Nodes, possible: Mask) -> str:
+        """Why not, or nothing. `possible`: where it could go if others went."""
         if pod.spec.get("preemptionPolicy") == "Never":
             return "not eligible due to preemptionPolicy=Never."
         nominated = self._handle.nominator.node_of(pod)
         info = nodes.info(nominated) if nominated else None
-        if info is None:
-            return ""
+        if info is None or not possible[info.index]:
+            return ""  # nobody was promised anything, or nobody's leaving helps there any more
         for other in info.pods.values():
             if other.priority < pod.priority and _is_leaving_for_us(other.pod):
                 return "not eligible due to a terminating pod on the nominated node."
@@ -381,4 +382,4 @@ def _is_leaving_for_us(pod: Object) -> bool:
     if "deletionTimestamp" not in pod["metadata"]:
         return False
     target = conditions.find((pod.get("status") or {}).get("conditions"), "DisruptionTarget")
-    return target is not None and target.get("reason") == BY_SCHEDULER
+    return target is not None and (target.get("status"), target.get("reason")) == ("True", BY_SCHEDULER)

@@ -119,3 +119,23 @@ async def test_never_means_never(start: Any) -> None:
             "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, "
             "preemption: not eligible due to preemptionPolicy=Never."
         )
+
+
+async def test_a_promise_that_cannot_come_true_holds_nobody_back(start: Any) -> None:
+    """The victim still leaves, but the node that it leaves has got a taint meanwhile."""
+    leaving = running("a1", "a", 1, "1")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    told = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    leaving["status"]["conditions"] = [told]
+    taint = {"key": "k", "effect": "NoSchedule"}
+    objects = [
+        make_node("a", cpu="1", taints=[taint]),
+        make_node("b", cpu="1"),
+        leaving,
+        running("b1", "b", 1, "1"),
+    ]
+    async with start(*objects) as cluster:
+        vip = make_pod("vip", cpu="1", priority=10)
+        vip["status"] = {"nominatedNodeName": "a"}
+        cluster.api.put(vip)
+        await cluster.until(lambda: cluster.node_of("vip") == "b")
