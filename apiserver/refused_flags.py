@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from apiserver import configuration
 from apiserver.configuration import ConfigurationError
 from apiserver.options import Options
-from kubarium.apimachinery.field_path import FieldError, FieldPath, invalid, not_supported, required
+from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, invalid, not_supported, required
 from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.rules import address_block, family_of
 from kubarium.component_base import logging
 
 log = logging.get(__name__)
@@ -33,12 +34,31 @@ def check(options: Options) -> None:
         raise ConfigurationError("--goaway-chance can not be less than 0 or greater than 0.02")
     if options.goaway_chance:
         log.warning("--goaway-chance is without effect: HTTP/1.1 is spoken, whose connections clients close")
+    _check_ranges(options)
     if options.egress_selector_config_file:
         found = configuration.load(
             options.egress_selector_config_file, "EgressSelectorConfiguration", EGRESS, EGRESS_SHAPE
         )
         configuration.refuse(list(egress_problems(found)))
         configuration.refuse(list(_proxies(found)))
+
+
+def _check_ranges(options: Options) -> None:
+    """Services have one range of a family; the server is itself behind one of the first."""
+    flag, ranges, own = (
+        "--service-cluster-ip-range",
+        options.service_cluster_ip_range,
+        options.advertise_address,
+    )
+    for index, text in enumerate(ranges):
+        if address_block(SPEC, text):
+            raise ConfigurationError(f"{flag[2:]}[{index}] is not a valid cidr")
+    if len(ranges) > 2:
+        raise ConfigurationError(f"{flag} must not contain more than two entries")
+    if len(ranges) == 2 and family_of(ranges[0]) == family_of(ranges[1]):
+        raise ConfigurationError(f"{flag}[0] and {flag}[1] must be of different IP family")
+    if own and ranges and family_of(own) != family_of(ranges[0]):
+        raise ConfigurationError(f'service IP family "{ranges[0]}" must match public address family "{own}"')
 
 
 def egress_problems(document: Object) -> Iterator[FieldError]:

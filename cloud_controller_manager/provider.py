@@ -37,19 +37,22 @@ class LoadBalancers(Protocol):
     """Addresses that lead to all nodes."""
 
     def remember(self, service: Object) -> None:
-        """This Service has an address already: give it to nobody else."""
+        """This Service has addresses already: give them to nobody else."""
         ...
 
     async def watch(self, clock: Clock) -> None:
         """Look after what stands, until cancelled."""
         ...
 
-    async def ensure(self, service: Object, nodes: Sequence[Object]) -> str:
-        """Make traffic to an address reach these nodes; the address. Calling it again changes what is different."""
+    async def ensure(self, service: Object, nodes: Sequence[Object]) -> list[str]:
+        """Make traffic to addresses, one of each of its families, reach these nodes.
+
+        Calling it again changes what is different.
+        """
         ...
 
     async def delete(self, service: Object) -> None:
-        """Give the address back."""
+        """Give the addresses back."""
         ...
 
 

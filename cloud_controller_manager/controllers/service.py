@@ -83,12 +83,12 @@ class ServiceController(Controller):
             self._events.event(service, "Warning", "UnAvailableLoadBalancer", text)
         names = sorted(name_of(node) for node in nodes)
         try:
-            address = await self._balancers.ensure(service, nodes)
+            addresses = await self._balancers.ensure(service, nodes)
         except ConnectionError as error:
             why = f"Error syncing load balancer: failed to ensure load balancer: {error}"
             self._events.event(service, "Warning", "SyncLoadBalancerFailed", why)
             raise
-        await self._publish(service, address)
+        await self._publish(service, addresses)
         if self._served.setdefault(key, names) != names:
             self._served[key] = names
             text = "Updated load balancer with new hosts"
@@ -103,8 +103,8 @@ class ServiceController(Controller):
             if before != after:
                 self._events.event(new, "Normal", reason, f"{_shown(before)} -> {_shown(after)}")
 
-    async def _publish(self, service: Object, address: str) -> None:
-        wanted = [{"ip": address, "ipMode": "VIP"}]
+    async def _publish(self, service: Object, addresses: list[str]) -> None:
+        wanted = [{"ip": address, "ipMode": "VIP"} for address in addresses]
         if _ingress_of(service) == wanted:
             return
         patch = {"status": {"loadBalancer": {"ingress": wanted}}}

@@ -1,8 +1,8 @@
 """A "cloud" of nodes on one machine: the machine's routing table is the load balancer.
 
-An address from a small pool in the nodes' own subnet gets a route with every ready node as a next hop; on the node
-kube-proxy knows the address from the Service's status and takes it from there. Where a Service only wants the pods of
-the node that traffic came to (`externalTrafficPolicy: Local`), nodes are asked whether they have any.
+An address of each family, from a small pool in the nodes' own subnet, gets a route with every ready node as a next
+hop; on the node kube-proxy knows the address from the Service's status and takes it from there. Where a Service only
+wants the pods of the node that traffic came to (`externalTrafficPolicy: Local`), nodes are asked whether they have any.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from cloud_controller_manager.provider import Instance
 from kubarium.api.core import service as services
 from kubarium.apimachinery.object import Object, ObjectKey, key_of, name_of
+from kubarium.apimachinery.rules import family_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 
 log = logging.get(__name__)
 
 POOL_SIZE = 56  # addresses, counted from the end of the nodes' /24
+POOL_6 = 0xFF00  # where the addresses begin in the nodes' /64
+FAMILIES = ("IPv4", "IPv6")
 PROBE_INTERVAL = 1.0  # seconds
 PROBE_TIMEOUT = 1.0
 
@@ -51,43 +54,62 @@ class LocalInstances:
 
 @dataclass
 class Way:
-    """How the machine gets to one Service."""
+    """How the machine gets to one Service, by one family of addresses."""
 
     address: str
     nodes: list[str]  # the addresses of all nodes that may serve
     health_port: int  # where to ask a node whether it has a pod of the Service; 0: no need to ask
     hops: list[str]  # the nodes in the routing table
 
+    @property
+    def destination(self) -> str:
+        """What the routing table calls it."""
+        return f"{self.address}/{ipaddress.ip_address(self.address).max_prefixlen}"
+
 
 class LocalLoadBalancers:
     """Addresses are kept in the Services' statuses, so that nothing is lost with this process."""
 
     def __init__(self) -> None:
-        self._taken: dict[ObjectKey, str] = {}
-        self._ways: dict[ObjectKey, Way] = {}
+        self._taken: dict[tuple[ObjectKey, str], str] = {}  # by Service and family
+        self._ways: dict[tuple[ObjectKey, str], Way] = {}
 
     def remember(self, service: Object) -> None:
-        if address := _given(service):
-            self._taken.setdefault(key_of(service), address)
+        for family in FAMILIES:
+            if address := _given(service, family):
+                self._taken.setdefault((key_of(service), family), address)
 
-    async def ensure(self, service: Object, nodes: Sequence[Object]) -> str:
-        found = sorted(filter(None, (internal_ip(node) for node in nodes)))
-        if not found:
+    async def ensure(self, service: Object, nodes: Sequence[Object]) -> list[str]:
+        wanted = services.spec_of(service).get("ipFamilies") or FAMILIES[:1]
+        for family in FAMILIES:
+            if family not in wanted:
+                await self._give_back(service, family)
+        addresses = []
+        for family in wanted:
+            found = sorted(filter(None, (internal_ip(node, family) for node in nodes)))
+            if found:
+                addresses.append(await self._ensure(service, family, found))
+        if not addresses:
             raise ConnectionError("there are no available nodes for LoadBalancer")
-        address = self._address_of(service, found[0])
-        spec = services.spec_of(service)
-        way = Way(address, found, 0, [])
+        return addresses
+
+    async def _ensure(self, service: Object, family: str, nodes: list[str]) -> str:
+        way = Way(self._address_of(service, family, nodes[0]), nodes, 0, [])
         if services.needs_health_check_port(service):
-            way.health_port = spec.get("healthCheckNodePort") or 0
-        self._ways[key_of(service)] = way
+            way.health_port = services.spec_of(service).get("healthCheckNodePort") or 0
+        self._ways[key_of(service), family] = way
         await _route(way)
-        return address
+        return way.address
 
     async def delete(self, service: Object) -> None:
-        address = self._taken.pop(key_of(service), "") or _given(service)
-        self._ways.pop(key_of(service), None)
-        if address:
-            await _ip("route", "delete", f"{address}/32", missing_is_fine=True)
+        for family in FAMILIES:
+            await self._give_back(service, family)
+
+    async def _give_back(self, service: Object, family: str) -> None:
+        place = key_of(service), family
+        self._ways.pop(place, None)
+        if address := self._taken.pop(place, "") or _given(service, family):
+            await _ip("route", "delete", Way(address, [], 0, []).destination, missing_is_fine=True)
 
     async def watch(self, clock: Clock) -> None:
         while True:
@@ -102,17 +124,16 @@ class LocalLoadBalancers:
         except ConnectionError as error:
             log.warning("cannot change the route to %s: %s", way.address, error)
         if way not in self._ways.values():  # given back while we asked
-            await _ip("route", "delete", f"{way.address}/32", missing_is_fine=True)
+            await _ip("route", "delete", way.destination, missing_is_fine=True)
 
-    def _address_of(self, service: Object, node_address: str) -> str:
-        key = key_of(service)
-        known = self._taken.get(key) or _given(service)
-        pool = list(ipaddress.ip_network(f"{node_address}/24", strict=False).hosts())[-POOL_SIZE:]
+    def _address_of(self, service: Object, family: str, node_address: str) -> str:
+        place = key_of(service), family
+        known = self._taken.get(place) or _given(service, family)
         asked = services.spec_of(service).get("loadBalancerIP") or ""
-        others = {address for owner, address in self._taken.items() if owner != key}
-        for address in [known, asked, *map(str, pool)]:
-            if address and address not in others:
-                self._taken[key] = address
+        others = {address for owner, address in self._taken.items() if owner != place}
+        for address in [known, asked, *pool_beside(node_address)]:
+            if address and family_of(address) == family and address not in others:
+                self._taken[place] = address
                 return address
         raise ConnectionError("no address is left in the pool of load balancers")
 
@@ -125,7 +146,7 @@ async def _route(way: Way) -> None:
         hops = [node for node, good in zip(way.nodes, answers, strict=True) if good] or way.nodes
     if hops != way.hops:
         via = [word for hop in hops for word in ("nexthop", "via", hop)]
-        await _ip("route", "replace", f"{way.address}/32", *via)
+        await _ip("route", "replace", way.destination, *via)
         way.hops = hops
 
 
@@ -144,15 +165,26 @@ async def _is_healthy(node: str, port: int) -> bool:
     return status.split()[1:2] == [b"200"]
 
 
-def internal_ip(node: Object) -> str:
+def internal_ip(node: Object, family: str = FAMILIES[0]) -> str:
     """The address by which other machines reach a node."""
     addresses = (node.get("status") or {}).get("addresses") or []
-    return next((each["address"] for each in addresses if each.get("type") == "InternalIP"), "")
+    own = [each["address"] for each in addresses if each.get("type") == "InternalIP"]
+    return next((address for address in own if family_of(address) == family), "")
 
 
-def _given(service: Object) -> str:
+def _given(service: Object, family: str) -> str:
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-    return ingress[0].get("ip", "") if ingress else ""
+    own = [way["ip"] for way in ingress if way.get("ip")]
+    return next((address for address in own if family_of(address) == family), "")
+
+
+def pool_beside(node_address: str) -> list[str]:
+    """The addresses for load balancers where nodes have addresses like this one."""
+    if family_of(node_address) == FAMILIES[0]:
+        hosts = list(ipaddress.ip_network(f"{node_address}/24", strict=False).hosts())
+        return [str(address) for address in hosts[-POOL_SIZE:]]
+    network = ipaddress.ip_network(f"{node_address}/64", strict=False)
+    return [str(network[POOL_6 + number]) for number in range(POOL_SIZE)]
 
 
 async def _ip(*words: str, missing_is_fine: bool = False) -> None:

@@ -16,6 +16,7 @@ In a container (docker compose) there is a root already: `"own_root": false` lea
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -153,11 +154,17 @@ def hidden(shared: Iterable[str]) -> list[str]:
 
 
 def allow_forwarding() -> None:
-    """A node is a router between its pods and the rest."""
-    try:
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    except OSError:
-        return
+    """A node is a router between its pods and the rest, in the families of which it has an address."""
+    switches = ["ipv4/ip_forward"]
+    with contextlib.suppress(OSError):
+        words = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+        if any(
+            (scope, name) == ("00", "eth0") for _, _, _, scope, _, name in words
+        ):  # of the world, not of a link
+            switches.append("ipv6/conf/all/forwarding")
+    for switch in switches:
+        with contextlib.suppress(OSError):
+            Path("/proc/sys/net", switch).write_text("1")
 
 
 if __name__ == "__main__":

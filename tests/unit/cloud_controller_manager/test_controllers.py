@@ -45,11 +45,11 @@ class Cloud:
     async def watch(self, clock: Clock) -> None:
         await asyncio.Event().wait()
 
-    async def ensure(self, obj: Object, detail: Any) -> str:
+    async def ensure(self, obj: Object, detail: Any) -> Any:
         if isinstance(detail, str):
             return self._route(obj, detail)
         self.balanced[name_of(obj)] = sorted(name_of(node) for node in detail)
-        return "203.0.113.1"
+        return ["203.0.113.1"]
 
     def _route(self, node: Object, cidr: str) -> str:
         if self.full:

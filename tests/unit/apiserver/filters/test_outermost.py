@@ -153,6 +153,23 @@ def write(path: Path, kind: str, version: str, **more: Any) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize(
+    ("ranges", "address", "why"),
+    [
+        (("10.96.0.0/16", "10.97.0.0/16"), "", "must be of different IP family"),
+        (("10.96.0.0/16", "fd00::/112", "fd01::/112"), "", "must not contain more than two entries"),
+        (("10.96.0.0",), "", r"service-cluster-ip-range\[0\] is not a valid cidr"),
+        (("fd00::/112", "10.96.0.0/16"), "10.89.0.1", "must match public address family"),
+    ],
+)
+def test_ranges_of_services_must_fit_together(ranges: tuple[str, ...], address: str, why: str) -> None:
+    refused_flags.check(
+        Options(service_cluster_ip_range=("10.96.0.0/16", "fd00::/112"), advertise_address="10.0.0.1")
+    )
+    with pytest.raises(ConfigurationError, match=why):
+        refused_flags.check(Options(service_cluster_ip_range=ranges, advertise_address=address))
+
+
 def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     refused_flags.check(Options(goaway_chance=0.02))
     with pytest.raises(
