@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from kubarium.apimachinery import names
+from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
-from kubarium.cluster import health, launcher, machine, processes, programs, state, terminal, waiting
+from kubarium.cluster import health, images, launcher, machine, processes, programs, state, terminal, waiting
 from kubarium.cluster import why as decisions
 from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.programs import HOST_PROGRAMS, NODE_PROGRAMS
@@ -44,6 +47,7 @@ name_option = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kubarium", message="kubarium %(version)s, Kubernetes v1.36")
 @click.option("-v", "verbosity", default=0, help="2 and more shows debug lines.")
 def cli(verbosity: int) -> None:
     """A whole Kubernetes under glass."""
@@ -109,6 +113,7 @@ async def _up(
         if nodes is None:
             nodes = 0 if simulated and os.geteuid() != 0 else 3
         machine.check_machine(with_nodes=nodes > 0)
+        machine.check_disk(home)
         family = ip_family or "ipv4"
         machine.check_family(family)
         cluster = launcher.create(home, name, nodes, proxy_mode or "iptables", extra, simulated or 0, family)
@@ -127,6 +132,8 @@ async def _up(
         return
     cluster = launcher.with_settings(cluster, proxy_mode, extra, simulated)
     cluster = await launcher.start(cluster, progress)
+    if cluster.stopped:
+        terminal.say(f"Not started, as they were stopped: {', '.join(cluster.stopped)}. See: kubarium start")
     if wait:
         await waiting.wait_ready(cluster, progress)
         terminal.started(cluster, time.monotonic() - began)
@@ -168,7 +175,7 @@ def logs(name: str, component: str, follow: bool, tail: int | None) -> None:
     if not path.exists():
         raise LaunchError(f"{component} has not written anything yet")
     lines = "+1" if tail is None else str(tail)
-    os.execvp("tail", ["tail", "-n", lines, *(["-F"] if follow else []), str(path)])
+    become("tail", "-n", lines, *(["-F"] if follow else []), str(path))
 
 
 def command_that_sends(verb: str, number: signal.Signals, purpose: str) -> None:
@@ -287,17 +294,28 @@ def node_exec(name: str, node_name: str, command: tuple[str, ...]) -> None:
     if pid is None:
         raise LaunchError(f"{node_name} is off")
     words = list(command[1:] if command[:1] == ("--",) else command)
-    os.execvp("nsenter", ["nsenter", "--target", str(pid), "--all", *(words or ["/bin/sh"])])
+    become("nsenter", "--target", str(pid), "--all", *(words or ["/bin/sh"]))
 
 
 @cli.command()
 @name_option
-@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
 def load(name: str, archive: Path) -> None:
-    """Import an image archive (docker save, OCI) on every node."""
-    found = run(launcher.load(known(name), archive))
+    """Import an image archive (docker save, OCI) on every node; - is read from a pipe."""
+    cluster = known(name)
+    if processes.keeper_pid(cluster) is None:
+        raise LaunchError(f"cluster {name!r} is down; start it with: {up_command(name)}")
+    with tempfile.TemporaryDirectory() as folder:
+        if str(archive) == "-":
+            archive = Path(folder, "stdin")
+            with archive.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            archive = archive.rename(Path(folder, images.file_name(archive)))
+        found = run(launcher.load(cluster, archive))
     for node_name, image_names in found.items():
-        terminal.console.print(f"{node_name}: {', '.join(image_names) or 'nothing new'}")
+        terminal.say(f"{node_name}: {', '.join(image_names) or 'nothing new'}")
+    if not found:
+        terminal.say("No node runs containers; nodes that are added will have the images.")
 
 
 @cli.command()
@@ -308,12 +326,15 @@ def load(name: str, archive: Path) -> None:
 def why(name: str, namespace: str, every: bool, pod: str) -> None:
     """Tell why a pod is on its node, or on none: kubarium why pod/web."""
     cluster = known(name)
+    kind, _, bare = pod.rpartition("/")
+    if kind not in ("", "pod", "pods", "po"):
+        raise LaunchError(f"{pod!r} is no pod: only pods are scheduled; see: kubectl get pods")
     try:
-        found = run(decisions.decisions(cluster, namespace, pod.removeprefix("pod/").removeprefix("pods/")))
+        found = run(decisions.decisions(cluster, namespace, bare))
     except decisions.NothingKnown as error:
         raise LaunchError(str(error)) from error
     for attempt in found if every else found[-1:]:
-        terminal.console.print(decisions.render(attempt))
+        terminal.wide().print(decisions.render(attempt))
 
 
 @cli.command()
@@ -352,7 +373,7 @@ def etcdctl(name: str, arguments: tuple[str, ...]) -> None:
         "ETCDCTL_CERT": str(pki / "healthcheck-client.crt"),
         "ETCDCTL_KEY": str(pki / "healthcheck-client.key"),
     }
-    os.execvpe("etcdctl", ["etcdctl", *arguments], {**os.environ, **given})
+    become("etcdctl", *arguments, environment={**os.environ, **given})
 
 
 @cli.command("list")
@@ -370,8 +391,24 @@ def known(name: str) -> Cluster:
     """The cluster of that name; an error when there is none."""
     cluster = state.load(state.home(), name)
     if cluster is None:
-        raise LaunchError(f"there is no cluster {name!r} in {state.home()}; start one with: kubarium up")
+        raise LaunchError(
+            f"there is no cluster {name!r} in {state.home()}; start one with: {up_command(name)}"
+        )
     return cluster
+
+
+def up_command(name: str) -> str:
+    """The command that starts the cluster of that name from this shell."""
+    implied = os.environ.get("KUBARIUM_NAME", DEFAULT_NAME)
+    return "kubarium up" if name == implied else f"kubarium up --name {name}"
+
+
+def become(program: str, *arguments: str, environment: Mapping[str, str] = os.environ) -> NoReturn:
+    """Go on as another program; an error that names its package when there is none."""
+    path = machine.find(program)
+    if path is None:
+        raise LaunchError(f"missing packages: apt-get install {machine.TOOLS[program]}")
+    os.execve(path, [program, *arguments], environment)
 
 
 @contextmanager
@@ -431,8 +468,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (LaunchError, CommandError, ConfigError, PermissionError) as error:
-        terminal.console.print(f"[red]error:[/] {error}", soft_wrap=True)
+    except (LaunchError, CommandError, ConfigError, StatusError) as error:
+        terminal.complain(str(error))
+        sys.exit(1)
+    except OSError as error:
+        named = error.strerror and error.filename
+        terminal.complain(f"{error.filename}: {error.strerror}" if named else str(error))
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.shell import CommandError, run, succeeds
 from kubarium.component_base.architecture import architecture
 
@@ -240,6 +241,25 @@ async def copy_root(prepared: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     await succeeds("rmdir", str(target))
     await run("cp", "-a", "--reflink=auto", str(prepared), str(target))
+
+
+def names(archive: Path) -> list[str]:
+    """What an archive says that its images are called. Raises LaunchError if it is none."""
+    try:
+        with tarfile.open(archive, "r:") as tar:  # ctr wants it unpacked
+            found = {each.name.removeprefix("./"): each for each in tar}
+            file = tar.extractfile(found.get("manifest.json") or found["index.json"])
+            said = json.load(file) if file else []
+    except (tarfile.TarError, KeyError, ValueError) as error:
+        raise LaunchError(
+            "that is no archive of images, or a compressed one; make one with: docker save NAME -o FILE"
+        ) from error
+    return [name for image in said if isinstance(image, dict) for name in image.get("RepoTags") or []]
+
+
+def file_name(archive: Path) -> str:
+    """The name under which an archive is kept, so that the next one of the same images takes its place."""
+    return "+".join(names(archive) or ["images"]).replace("/", "_").replace(":", "_")[:200] + ".tar"
 
 
 async def load(socket: str, archive: Path) -> list[str]:

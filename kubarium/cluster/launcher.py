@@ -246,6 +246,7 @@ async def shut_down(cluster: Cluster, name: str) -> Cluster:
 
 async def load(cluster: Cluster, archive: Path) -> dict[str, list[str]]:
     """Import an image archive on every node that is on; nodes made later get it, too."""
+    images.names(archive)
     kept = cluster.dir / "images" / archive.name
     if archive.resolve() != kept.resolve():
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 TOOLS = {  # program -> Debian package
     "etcd": "etcd-server",
+    "etcdctl": "etcd-client",
+    "tail": "coreutils",
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -21,6 +23,9 @@ TOOLS = {  # program -> Debian package
 }
 
 
+DISK_BYTES = 256 * 2**20
+
+
 class LaunchError(Exception):
     """Something that the user must know or decide; the text says what."""
 
@@ -28,7 +33,7 @@ class LaunchError(Exception):
 def check_machine(with_nodes: bool = True) -> None:
     """Can this machine hold a cluster? One without nodes of its own needs etcd only, and no root."""
     if not with_nodes:
-        if shutil.which("etcd", path=_search_path()) is None:
+        if find("etcd") is None:
             raise LaunchError("missing packages: apt-get install etcd-server")
         return
     if os.geteuid() != 0:
@@ -36,7 +41,7 @@ def check_machine(with_nodes: bool = True) -> None:
             "kubarium needs root for its nodes: it makes namespaces, cgroups and network links; "
             "without root there are simulated nodes: kubarium up --nodes 0 --simulated-nodes 10"
         )
-    missing = {package for tool, package in TOOLS.items() if shutil.which(tool, path=_search_path()) is None}
+    missing = {package for tool, package in TOOLS.items() if find(tool) is None} - {"etcd-client"}
     if not Path("/usr/lib/cni/bridge").exists():
         missing.add("containernetworking-plugins")
     if not any(Path(path).exists() for path in ("/bin/busybox", "/usr/bin/busybox")):
@@ -54,5 +59,17 @@ def check_family(ip_family: str) -> None:
         )
 
 
-def _search_path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+def check_disk(home: Path) -> None:
+    """Is there room for a new cluster? etcd alone reserves two files of 64 MB before it answers."""
+    there = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if free < DISK_BYTES:
+        raise LaunchError(
+            f"only {free / 2**20:.0f} MiB are free in {there}; a cluster needs {DISK_BYTES // 2**20}. "
+            "Make room, or set KUBARIUM_HOME to a folder on another disk"
+        )
+
+
+def find(tool: str) -> str | None:
+    """Where a program lies; those of system administrators count even if PATH leaves them out."""
+    return shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")

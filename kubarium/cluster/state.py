@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from kubarium.cluster.machine import LaunchError
 from kubarium.component_base.certificates import write_public
 
 DEFAULT_NAME = "kubarium"
@@ -206,7 +207,12 @@ def load(home_dir: Path, name: str) -> Cluster | None:
     path = home_dir / "clusters" / name / "cluster.json"
     if not path.exists():
         return None
-    data = json.loads(path.read_text())
+    try:
+        data = json.loads(path.read_text())
+    except ValueError as error:
+        raise LaunchError(
+            f"{path} is damaged ({error}); end what runs of the cluster and remove {path.parent}"
+        ) from error
     nodes = tuple(Node(**node) for node in data.pop("nodes"))
     stopped = tuple(data.pop("stopped", ()))
     return Cluster(**(data | {"home": home_dir, "nodes": nodes, "stopped": stopped}))

@@ -8,12 +8,28 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kubarium.cluster import processes
 from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster
 
 console = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """One line of plain text, however long."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def complain(text: str) -> None:
+    """Tell on the error output what is wrong."""
+    Console(highlight=False, stderr=True).print(Text.assemble(("error:", "red"), " ", text), soft_wrap=True)
+
+
+def wide() -> Console:
+    """A console for tables, which a pipe shall not fold."""
+    return Console(highlight=False, width=None if console.is_terminal else 200)
 
 
 class TerminalProgress(Progress):

@@ -89,8 +89,18 @@ async def until(
             last = f" ({error})"
         await asyncio.sleep(0.1)
     raise LaunchError(
-        f"{what()} after {seconds:.0f} s{last}; see the logs in {cluster.logs} and: kubarium status"
+        f"{what()} after {seconds:.0f} s{last}; {_failures(cluster)}"
+        f"see the logs in {cluster.logs} and: kubarium status"
     )
+
+
+def _failures(cluster: Cluster) -> str:
+    """Which programs ended again and again, and the last words of the first: the others mostly miss that one."""
+    failed = [each for each in processes.reports(cluster) if each.restarts and each.exit]
+    if not failed:
+        return ""
+    told = ", ".join(f"{each.name} ({each.restarts} times)" for each in failed)
+    return f"these ended and were started again: {told}; {failed[0].name} ended with {failed[0].exit}; "
 
 
 async def gone(pid: int, seconds: float) -> bool:

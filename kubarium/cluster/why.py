@@ -29,7 +29,12 @@ async def decisions(cluster: Cluster, namespace: str, pod: str) -> list[Object]:
         try:
             found = await client.request("GET", f"/debug/decisions/{namespace}/{pod}")
         except errors.NotFound as error:
-            raise NothingKnown(f"the scheduler remembers no decision about pod {namespace}/{pod}") from error
+            raise NothingKnown(
+                f"the scheduler remembers no decision about pod {namespace}/{pod}: it knows only what it "
+                "decided itself since it was started"
+            ) from error
+        except OSError as error:
+            raise NothingKnown(f"the scheduler does not answer ({error}); see: kubarium status") from error
     attempts: list[Object] = found if isinstance(found, list) else found["decisions"]
     return attempts
 

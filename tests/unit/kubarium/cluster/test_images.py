@@ -8,7 +8,11 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
+
+from kubarium.cluster import images
 from kubarium.cluster.images import Config, Layer, pack, programs_layer
+from kubarium.cluster.machine import LaunchError
 
 
 def test_an_archive_names_its_layers_by_their_content(tmp_path: Path) -> None:
@@ -42,3 +46,13 @@ def test_programs_bring_their_libraries() -> None:
     assert layer.has("/usr/bin/env")
     with tarfile.open(fileobj=io.BytesIO(layer.data())) as tar:
         assert any("libc.so" in name for name in tar.getnames())
+
+
+def test_an_archive_is_kept_under_the_names_of_its_images(tmp_path: Path) -> None:
+    archive = tmp_path / "stdin"
+    pack([Layer().data()], Config(), ["docker.io/library/thing:1"], archive)
+    assert images.names(archive) == ["docker.io/library/thing:1"]
+    assert images.file_name(archive) == "docker.io_library_thing_1.tar"
+    archive.write_text("no archive")
+    with pytest.raises(LaunchError, match="no archive of images"):
+        images.names(archive)

@@ -1,0 +1,93 @@
+"""Whatever is typed wrongly gets one plain line on the error output, and no cluster is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kubarium.cluster import __main__ as command
+from kubarium.cluster import machine, state
+from kubarium.cluster.machine import LaunchError
+
+
+@pytest.fixture
+def refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run a command that fails, in a home of its own; returns what it complains about."""
+    monkeypatch.setenv("KUBARIUM_HOME", str(tmp_path))
+    monkeypatch.delenv("KUBARIUM_NAME", raising=False)
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["kubarium", *words])
+        with pytest.raises(SystemExit) as end:
+            command.main()
+        said = capsys.readouterr()
+        assert end.value.code == 1 and said.out == ""
+        return said.err.removeprefix("error: ").strip()
+
+    return run
+
+
+def made(home: Path, name: str = "kubarium") -> state.Cluster:
+    """A cluster that was made and does not run."""
+    cluster = state.Cluster(home=home, name=name, uid=state.new_uid())
+    state.save(cluster)
+    return cluster
+
+
+def test_an_unknown_cluster(refusal: Callable[..., str], tmp_path: Path) -> None:
+    start = f"there is no cluster 'other' in {tmp_path}; start one with: kubarium up --name other"
+    for words in (["status"], ["kubeconfig"], ["logs", "etcd"], ["why", "web"], ["kubectl"], ["node", "add"]):
+        verb = words[:2] if words[0] == "node" else words[:1]
+        assert refusal(*verb, "--name", "other", *words[len(verb) :]) == start
+    assert refusal("status") == f"there is no cluster 'kubarium' in {tmp_path}; start one with: kubarium up"
+
+
+def test_only_pods_have_a_why(refusal: Callable[..., str], tmp_path: Path) -> None:
+    made(tmp_path)
+    assert refusal("why", "deployment/web").startswith("'deployment/web' is no pod")
+
+
+def test_images_for_a_cluster_that_is_down(refusal: Callable[..., str], tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / "image.tar").touch()
+    said = refusal("load", str(tmp_path / "image.tar"))
+    assert said == "cluster 'kubarium' is down; start it with: kubarium up"
+
+
+def test_a_tool_that_is_missing(
+    refusal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = made(tmp_path)
+    state.save(replace(cluster, ports={"etcd": 1}))
+    monkeypatch.setattr(machine, "find", lambda tool: None)
+    assert refusal("etcdctl", "get", "x") == "missing packages: apt-get install etcd-client"
+    assert refusal("up", "--name", "new", "--nodes", "0") == "missing packages: apt-get install etcd-server"
+    assert state.names(tmp_path) == ["kubarium"]
+
+
+def test_a_damaged_file(refusal: Callable[..., str], tmp_path: Path) -> None:
+    folder = made(tmp_path).dir
+    (folder / "cluster.json").write_text("{")
+    for words in (["status"], ["down"], ["up"], ["list"]):
+        said = refusal(*words)
+        assert said.startswith(f"{folder}/cluster.json is damaged (") and said.endswith(f"remove {folder}")
+
+
+def test_a_home_that_is_no_folder(
+    refusal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KUBARIUM_HOME", str(tmp_path / "file"))
+    assert refusal("up", "--nodes", "0") == f"{tmp_path}/file: File exists"
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.check_disk(tmp_path / "not" / "there")
+    monkeypatch.setattr(machine, "DISK_BYTES", 2**62)
+    with pytest.raises(LaunchError, match="MiB are free in "):
+        machine.check_disk(tmp_path / "not" / "there")
