@@ -31,6 +31,8 @@ async def evict(registry: Registry, row: Resource, context: RequestContext, evic
     if name_of(eviction) != name:
         raise errors.BadRequest("name in URL does not match name in Eviction object")
     options: Object = dict(eviction.get("deleteOptions") or {})
+    if options.get("dryRun"):  # the only place where `kubectl drain --dry-run=server` says it
+        context.dry_run = True
     pod = (await registry.get(row, namespace, name, newest=True)).obj
     if not _ignores_budgets(pod):
         budget = await _budget_of(registry, namespace, pod)

@@ -65,6 +65,10 @@ async def test_eviction_asks_the_budget(client: Client, namespace: str, pod: str
         == "The disruption budget b needs 1 healthy pods and has 1 currently"
     )
     await budgets.update_status({**made, "status": status | {"disruptionsAllowed": 1}})
+    tried = eviction(namespace) | {"deleteOptions": {"dryRun": ["All"]}}
+    assert (await client.request("POST", pod + "/eviction", body=tried))["status"] == "Success"
+    assert "deletionTimestamp" not in (await client.request("GET", pod))["metadata"]
+    assert (await budgets.get("b", namespace))["status"]["disruptionsAllowed"] == 1
     older = eviction(namespace) | {"apiVersion": "policy/v1beta1"}  # as clients before 1.22 write
     answer = await client.request("POST", pod + "/eviction", body=older)
     assert answer["status"] == "Success"
