@@ -124,6 +124,14 @@ for command in COMMANDS:
 with_global_flags(cli)
 
 
+def lost(why: str) -> str:
+    """What is said when the server cannot be reached, or went away."""
+    server = why.partition(": ")[0]
+    if "Connect call failed" in why and "Errno 111" in why:
+        return f"The connection to the server {server} was refused - did you specify the right host or port?"
+    return f"Unable to connect to the server: {why}"
+
+
 def main() -> int:
     """Run one command; returns the exit code."""
     try:
@@ -141,9 +149,7 @@ def main() -> int:
         warn(refusal(error))
         return 1
     except (ConnectionError, TimeoutError) as error:
-        warn(
-            f"The connection to the server was refused or lost - did you specify the right host or port? ({error})"
-        )
+        warn(lost(str(error)))
         return 1
     except (KeyboardInterrupt, click.Abort, BrokenPipeError):
         return 130

@@ -14,6 +14,7 @@ from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.apimachinery.owners import controller_of
 from kubarium.client.rest import Client
 from kubarium.component_base.options import format_duration, parse_duration
+from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl.session import say, warn
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -43,6 +44,7 @@ class DrainOptions:
     grace_period: int = -1
     timeout: float = 0.0  # seconds for a node; 0: no end
     pod_selector: str = ""
+    dry_run: str = "none"
 
     @classmethod
     def of_flags(cls, timeout: str, **flags: object) -> DrainOptions:
@@ -87,6 +89,7 @@ class Drain:
     def __init__(self, client: Client, options: DrainOptions) -> None:
         self._pods = client.resource("v1", "pods")
         self._options = options
+        self._tried = options.dry_run == "server"
 
     async def run(self, node: str) -> None:
         """Take away all pods of a node and wait for their end. Raises CannotDrain."""
@@ -119,13 +122,17 @@ class Drain:
         name, namespace = name_of(pod), namespace_of(pod)
         grace = self._options.grace_period if self._options.grace_period >= 0 else None
         verb = "deleting" if self._options.disable_eviction else "evicting"
-        say(f"{verb} pod {namespace}/{name}")
+        say(dry.told(f"{verb} pod {namespace}/{name}", self._options.dry_run))
+        if self._options.dry_run == "client":
+            return
         try:
             if self._options.disable_eviction:
-                await self._pods.delete(name, namespace, grace_period_seconds=grace)
+                await self._pods.delete(name, namespace, grace_period_seconds=grace, dry_run=self._tried)
             else:
                 await self._evict(name, namespace, grace)
         except NotFound:
+            return
+        if self._tried:
             return
         await self._gone(pod)
         say(f"pod/{name} {'deleted' if self._options.disable_eviction else 'evicted'}")
@@ -136,7 +143,9 @@ class Drain:
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, **options}
         while True:
             try:
-                await self._pods.create(body, namespace, name=name, subresource="eviction")
+                await self._pods.create(
+                    body, namespace, name=name, subresource="eviction", dry_run=self._tried
+                )
                 return
             except StatusError as error:
                 if error.code != 429:

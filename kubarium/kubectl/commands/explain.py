@@ -12,7 +12,7 @@ from kubarium.kubectl.commandline import command
 from kubarium.kubectl.names import Kind
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
-WIDTH = 76
+WIDTH = 80
 
 
 @command()
@@ -26,8 +26,9 @@ async def explain(session: Session, path: str, recursive: bool, api_version: str
     kind = await session.names.kind(resource)
     schemas = await _schemas(session, kind)
     schema = _of_kind(schemas, kind)
-    lines = [f"GROUP:      {kind.group}"] if kind.group else []
-    lines += [f"KIND:       {kind.kind}", f"VERSION:    {kind.version}", ""]
+    head = [f"GROUP:      {kind.group}"] if kind.group else []
+    say("\n".join([*head, f"KIND:       {kind.kind}", f"VERSION:    {kind.version}", ""]))
+    lines: list[str] = []
     word = ""
     for name in fields:
         schema = _resolve(schemas, schema)
@@ -37,12 +38,13 @@ async def explain(session: Session, path: str, recursive: bool, api_version: str
         schema = properties[name]
         word = _type(schemas, schema)
     if fields:
-        lines += [f"FIELD: {fields[-1]} <{word}>", ""]
-    lines += ["DESCRIPTION:", *_wrapped(_description(schemas, schema), 4), ""]
+        lines += [f"FIELD: {fields[-1]} <{word}>", "", ""]
+    lines += ["DESCRIPTION:", *_wrapped(_description(schemas, schema), 4), " " * 4]
     properties = _properties(schemas, _resolve(schemas, schema))
     if properties:
         lines += ["FIELDS:", *_fields(schemas, schema, 2, recursive)]
-    say("\n".join(lines).rstrip() + "\n")
+    lines.append("")
+    say("\n".join(lines))
 
 
 async def _schemas(session: Session, kind: Kind) -> Object:
@@ -89,18 +91,18 @@ def _type(schemas: Object, schema: Object) -> str:
     if "$ref" in schema or schema.get("allOf"):
         name = (schema.get("$ref") or schema["allOf"][0].get("$ref", "")).rpartition("/")[2]
         target = schemas.get(name) or {}
-        return (
-            name.rpartition(".")[2]
-            if target.get("properties")
-            else _type(schemas, target)
-            if target
-            else "Object"
-        )
+        plain = target and not target.get("properties") and target.get("type", "object") != "object"
+        return _type(schemas, target) if plain else name.rpartition(".")[2] or "Object"
     if schema.get("type") == "array":
         return f"[]{_type(schemas, schema.get('items') or {})}"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"map[string]{_type(schemas, schema['additionalProperties'])}"
     return str(schema.get("type") or "Object")
+
+
+def _text(schemas: Object, field: Object) -> str:
+    """What is said of a field; of its type only if nothing is."""
+    return str(field.get("description") or "") or _description(schemas, field)
 
 
 def _description(schemas: Object, schema: Object) -> str:
@@ -122,7 +124,7 @@ def _fields(schemas: Object, schema: Object, indent: int, recursive: bool) -> li
             if indent < 40 and name != "jsonSchemaProps":
                 lines += _fields(schemas, field, indent + 2, True)
             continue
-        lines += [*_enum(field, indent + 2), *_wrapped(_description(schemas, field), indent + 2), ""]
+        lines += [*_enum(field, indent + 2), *_wrapped(_text(schemas, field), indent + 2), ""]
     return lines
 
 
@@ -134,7 +136,6 @@ def _enum(field: Any, indent: int) -> list[str]:
 def _wrapped(text: str, indent: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        lines += textwrap.wrap(
-            paragraph, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent
-        ) or [""]
+        wrapped = textwrap.wrap(paragraph, WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+        lines += [" " * indent + line for line in wrapped or [""]]
     return lines

@@ -48,12 +48,13 @@ async def uncordon(session: Session, names: tuple[str, ...], selector: str, dry_
 @click.option("--grace-period", default=-1)
 @click.option("--timeout", default="0s")
 @click.option("--pod-selector", default="")
+@dry.option
 @with_session
 async def drain(session: Session, names: tuple[str, ...], selector: str, **flags: Any) -> None:
     """Drain nodes in preparation for maintenance."""
     nodes = await _nodes(session, names, selector)
     for node in nodes:
-        await _set_unschedulable(session, node, True)
+        await _set_unschedulable(session, node, True, flags["dry_run"])
     work = Drain(session.client, DrainOptions.of_flags(**flags))
     for number, node in enumerate(nodes):
         try:
@@ -64,7 +65,7 @@ async def drain(session: Session, names: tuple[str, ...], selector: str, **flags
                 f'unable to drain node "{name_of(node)}" due to error: {error}, continuing command...\n'
                 + "\n".join(["There are pending nodes to be drained:", *pending, *error.reasons])
             ) from error
-        say(f"node/{name_of(node)} drained")
+        say(dry.told(f"node/{name_of(node)} drained", flags["dry_run"]))
 
 
 @command()

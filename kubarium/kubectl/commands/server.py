@@ -9,7 +9,7 @@ import yaml
 from kubarium.apimachinery.object import name_of, namespace_of
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.printers import columns
-from kubarium.kubectl.session import Session, say, with_session
+from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 CLIENT_VERSION = "v1.36.0+kubarium"
 
@@ -29,6 +29,7 @@ async def cluster_info(session: Session) -> None:
         port = service["spec"]["ports"][0].get("name", "")
         path = f"/api/v1/namespaces/{namespace_of(service)}/services/{name_of(service)}:{port}/proxy"
         say(f"{title} is running at {server}{path}")
+    say("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.")
 
 
 @command()
@@ -50,12 +51,16 @@ async def version(session: Session, client_only: bool, output: str) -> None:
             say(f"Server Version: {found['serverVersion']['gitVersion']}")
 
 
+SORTABLE = {"name": 0, "kind": 4}  # columns of the table
+
+
 @command("api-resources")
 @click.option("--api-group", default=None)
 @click.option("--namespaced", default=None, type=bool)
 @click.option("--verbs", default="")
 @click.option("--no-headers", is_flag=True)
 @click.option("-o", "--output", default="", type=click.Choice(["", "wide", "name"]))
+@click.option("--sort-by", default="")
 @with_session
 async def api_resources(
     session: Session,
@@ -64,8 +69,11 @@ async def api_resources(
     verbs: str,
     no_headers: bool,
     output: str,
+    sort_by: str,
 ) -> None:
     """Print the supported API resources on the server."""
+    if sort_by and sort_by not in SORTABLE:
+        raise CommandFailed("--sort-by accepts only name or kind")
     seen: dict[tuple[str, str], list[str]] = {}
     wanted = set(filter(None, verbs.split(",")))
     for kind in await session.names.kinds():
@@ -83,13 +91,16 @@ async def api_resources(
             kind.kind,
         ]
         seen[(kind.group, kind.plural)] = [*row, ",".join(sorted(kind.verbs)), ",".join(kind.categories)]
+    order = sorted(seen)
+    if sort_by:
+        order.sort(key=lambda key: seen[key][SORTABLE[sort_by]])
     if output == "name":
-        for group, plural in sorted(seen):
+        for group, plural in order:
             say(f"{plural}.{group}" if group else plural)
         return
     heads = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"]
     count = 7 if output == "wide" else 5
-    rows = [row[:count] for _, row in sorted(seen.items())]
+    rows = [seen[key][:count] for key in order]
     say(columns(heads[:count], rows, not no_headers))
 
 

@@ -19,7 +19,6 @@ from kubarium.kubectl.commands import (
     cp,
     create_access,
     create_networking,
-    debug,
     diff,
     edit,
     events,
@@ -222,23 +221,6 @@ def test_a_flag_of_a_commands_own_goes_before_the_global_one() -> None:
     binding = cli.commands["create"].commands["rolebinding"]  # type: ignore[attr-defined]
     assert [parameter.multiple for parameter in binding.params if "--user" in parameter.opts] == [True]
     assert any("--token" in parameter.opts for parameter in binding.params)
-
-
-def test_a_debugger_on_a_node_sees_all_of_it() -> None:
-    flags = {
-        "container": "",
-        "image": "busybox",
-        "stdin": True,
-        "terminal": True,
-        "image_pull_policy": "",
-        "variables": ("A=b=c",),
-    }
-    container = debug.debugger(("sh",), flags)
-    assert container["name"].startswith("debugger-")
-    assert container["env"] == [{"name": "A", "value": "b=c"}]
-    made = debug.node_debugger("n1", container)
-    assert made["spec"]["hostPID"] and made["spec"]["nodeName"] == "n1"
-    assert made["spec"]["containers"][0]["volumeMounts"] == [{"name": "host-root", "mountPath": "/host"}]
 
 
 def test_an_invalid_object_has_a_line_a_field() -> None:
