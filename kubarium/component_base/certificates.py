@@ -228,13 +228,13 @@ def kubeconfig(
         credentials["client-certificate"], credentials["client-key"] = str(pair[0]), str(pair[1])
     if token is not None:
         credentials["token"] = token
-    context = {"cluster": cluster, "user": user} | ({"namespace": namespace} if namespace else {})
-    name = f"{user}@{cluster}"
+    name = f"{user}@{cluster}"  # of the user, too: files of several clusters are often merged
+    context = {"cluster": cluster, "user": name} | ({"namespace": namespace} if namespace else {})
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": cluster, "cluster": {"server": server} | authority}],
-        "users": [{"name": user, "user": credentials}],
+        "users": [{"name": name, "user": credentials}],
         "contexts": [{"name": name, "context": context}],
         "current-context": name,
     }

@@ -5,19 +5,18 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-application/debug-running-p
 
 from __future__ import annotations
 
-import random
-import string
 from typing import Any
 
 import click
 
+from kubarium.apimachinery import names
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl import debug_profiles
 from kubarium.kubectl.commandline import command
-from kubarium.kubectl.commands.exec import attach_to
+from kubarium.kubectl.commands.run import accompany
 from kubarium.kubectl.names import Target
-from kubarium.kubectl.pods import pod_of, until_started
-from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, say, warn, with_session
+from kubarium.kubectl.pods import pod_of
+from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, say, with_session
 
 
 @command()
@@ -58,10 +57,7 @@ async def debug(session: Session, word: str, command: tuple[str, ...], **flags: 
     else:
         pod = await _in_pod(session, await pod_of(session, word), container, flags)
     if flags["stdin"] if flags["attach"] is None else flags["attach"]:
-        pod = await until_started(session, pod, container["name"])
-        code = await attach_to(session, pod, container["name"], flags["stdin"], flags["terminal"])
-        if code:
-            raise SystemExit(code)
+        await accompany(session, pod, container["name"], flags)
 
 
 def check(command: tuple[str, ...], flags: Any) -> None:
@@ -81,7 +77,7 @@ def check(command: tuple[str, ...], flags: Any) -> None:
 def debugger(command: tuple[str, ...], flags: Any) -> Object:
     """The container that one looks with."""
     container: Object = {
-        "name": flags["container"] or f"debugger-{_suffix()}",
+        "name": flags["container"] or f"debugger-{names.random_suffix()}",
         "image": flags["image"],
         "stdin": flags["stdin"],
         "tty": flags["terminal"],
@@ -100,7 +96,7 @@ def debugger(command: tuple[str, ...], flags: Any) -> Object:
 async def _on_node(session: Session, target: Target, container: Object, flags: Any) -> Object:
     await session.resource(target.kind).get(target.name)
     container["name"] = flags["container"] or "debugger"
-    name = f"node-debugger-{target.name}-{_suffix()}"
+    name = f"node-debugger-{target.name}-{names.random_suffix()}"
     pod = debug_profiles.on_node(target.name, name, container, flags["profile"])
     made = await session.client.resource("v1", "pods").create(pod, session.namespace)
     if not flags["quiet"]:
@@ -113,12 +109,12 @@ async def _on_node(session: Session, target: Target, container: Object, flags: A
 async def _copy(session: Session, pod: Object, container: Object, flags: Any) -> Object:
     looks = flags["image"] or flags["container"]
     if looks and not flags["container"] and not flags["quiet"]:
-        warn(f"Defaulting debug container name to {container['name']}.")
+        say(f"Defaulting debug container name to {container['name']}.")
     made = debug_profiles.copy_of(pod, container if looks else None, flags)
     pods = session.client.resource("v1", "pods")
     copied = await pods.create(made, namespace_of(pod), field_manager=FIELD_MANAGER)
     if flags["replace"]:
-        await pods.delete(name_of(pod), namespace_of(pod))
+        await pods.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
     return copied
 
 
@@ -131,20 +127,18 @@ async def _in_pod(session: Session, pod: Object, container: Object, flags: Any) 
                 "it may be because the container runtime doesn't support this feature."
             )
     if not flags["container"] and not flags["quiet"]:
-        warn(f"Defaulting debug container name to {container['name']}.")
+        say(f"Defaulting debug container name to {container['name']}.")
     taken = [each["name"] for each in pod["spec"].get("ephemeralContainers") or ()]
     if container["name"] in taken:
         raise CommandFailed(f'container "{container["name"]}" already exists in pod {name_of(pod)}')
     container = debug_profiles.with_rights(container, flags["profile"])
+    order = [{"name": name} for name in (*taken, container["name"])]
+    added = {"ephemeralContainers": [container], "$setElementOrder/ephemeralContainers": order}
     return await session.client.resource("v1", "pods").patch(
         name_of(pod),
-        {"spec": {"ephemeralContainers": [container]}},
+        {"spec": added},
         namespace_of(pod),
         type="strategic",
         subresource="ephemeralcontainers",
         field_manager=FIELD_MANAGER,
     )
-
-
-def _suffix() -> str:
-    return "".join(random.choices(string.ascii_lowercase + string.digits, k=5))

@@ -68,7 +68,8 @@ async def run(session: Session, name: str, words: tuple[str, ...], **flags: Any)
         session, made, flags["dry_run"], flags["output"], "" if attached else "created", manager=MANAGER
     )
     if attached:
-        code = await _accompany(session, pod, flags)
+        await accompany(session, pod, pod["spec"]["containers"][0]["name"], flags)
+        code = 0 if flags["restart"] == "Always" else await _exit_code(session, pod)
         if flags["remove"]:
             await _remove(session, pod, flags["quiet"])
         if code:
@@ -129,9 +130,8 @@ def overridden(pod: Object, text: str, form: str) -> Object:
     return merge_patch.apply(pod, patch)
 
 
-async def _accompany(session: Session, pod: Object, flags: Mapping[str, Any]) -> int:
-    """Join the container until it ends; what it wrote before is in its log. Returns its exit code."""
-    container = pod["spec"]["containers"][0]["name"]
+async def accompany(session: Session, pod: Object, container: str, flags: Mapping[str, Any]) -> None:
+    """Join the container until it ends; what it wrote before is in its log."""
     if not flags["quiet"]:
         warn(
             "All commands and output from this session will be recorded in container logs, including credentials and "
@@ -147,9 +147,6 @@ async def _accompany(session: Session, pod: Object, flags: Mapping[str, Any]) ->
         except (StatusError, ConnectionError) as error:
             warn(f"warning: couldn't attach to pod/{name_of(pod)}, falling back to streaming logs: {error}")
             await print_log(session, pod, container, follow=True)
-    if flags["restart"] == "Always":
-        return 0
-    return await _exit_code(session, pod)
 
 
 async def _exit_code(session: Session, pod: Object) -> int:

@@ -76,7 +76,7 @@ def test_a_kubeconfig_embeds_bytes_and_refers_to_paths(ca: Authority, tmp_path: 
     config = yaml.safe_load(path.read_text())
     data = config["users"][0]["user"]["client-certificate-data"]
     assert base64.b64decode(data) == pair.cert_pem
-    assert config["current-context"] == "kubernetes-admin@kubernetes"
+    assert config["current-context"] == config["users"][0]["name"] == "kubernetes-admin@kubernetes"
     refers = certificates.kubeconfig("https://h", "/ca.crt", "u", pair=("/c.crt", "/c.key"))
     assert refers["users"][0]["user"] == {"client-certificate": "/c.crt", "client-key": "/c.key"}
     assert refers["clusters"][0]["cluster"]["certificate-authority"] == "/ca.crt"
