@@ -218,11 +218,11 @@ _SHOWN = 30  # bytes of a body that a message ends with
 
 async def read_optional(
     endpoints: Endpoints, context: RequestContext, scope: Scope, receive: Receive, kinds: Sequence[str]
-) -> Object:
+) -> Object | None:
     """A body that may be missing, for DeleteOptions."""
     content = await read(receive)
     if not content:
-        return {}
+        return None
     obj, _ = decode(content, content_type(scope), kinds[0])
     kind: Any = obj.get("kind")
     if kind and kind not in kinds:

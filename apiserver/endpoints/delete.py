@@ -90,9 +90,9 @@ async def handle_collection(
 async def read_options(
     endpoints: Endpoints, context: RequestContext, scope: Scope, receive: Receive
 ) -> Object:
-    """DeleteOptions from the body, or from the query."""
+    """DeleteOptions from the body, whatever it says, or from the query where there is none."""
     options = await body.read_optional(endpoints, context, scope, receive, KINDS)
-    if not options:
+    if options is None:
         options = _options_of_query(context)
     if problems := deletion.options_errors(options):
         raise errors.Invalid.of("meta.k8s.io", "DeleteOptions", "", problems)

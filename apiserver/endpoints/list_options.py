@@ -78,7 +78,10 @@ def list_options(query: Mapping[str, list[str]]) -> ListOptions:
             raise errors.BadRequest("specifying resource version is not allowed when using continue")
         revision, start = decode_token(token)
         return ListOptions(None, max(revision, 0), start, limit, True)
-    revision_asked = revision_in(version)
+    try:
+        revision_asked = revision_in(version)
+    except errors.BadRequest as error:
+        raise errors.BadRequest(f"invalid resource version: {error.message}") from None
     if version == "0":
         return ListOptions(0)  # as upstream: any cached state comes whole
     if revision_asked and (match == EXACT or (limit and not match)):

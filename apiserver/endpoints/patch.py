@@ -27,7 +27,7 @@ from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.apply.value_types import printed
 from kubarium.apimachinery.field_path import FieldPath, forbidden, invalid, required
 from kubarium.apimachinery.group_version import GroupVersionKind, split
-from kubarium.apimachinery.object import Object, copy, metadata_of
+from kubarium.apimachinery.object import Object, copy, metadata_of, name_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch
 from kubarium.apimachinery.schema import builtin, zeros
 from kubarium.apimachinery.schema.structural import ANY, Structural
@@ -135,6 +135,8 @@ class _Patching:
 
         async def change(current: Object | None) -> Object:
             sent = copy(config)
+            if current is None:
+                check_name(self._context, sent)
             if current is None and metadata_of(sent).get("uid"):
                 uid = metadata_of(sent)["uid"]
                 text = (
@@ -148,7 +150,7 @@ class _Patching:
             if current is not None and merged == current:
                 return current
             for key in ("resourceVersion", "uid"):  # what the client demands of the current state
-                if metadata_of(sent).get(key):
+                if key in metadata_of(sent):
                     metadata_of(merged)[key] = metadata_of(sent)[key]
             if self._row.custom is None:
                 zeros.settle(merged, body.type_of(merged), self._endpoints.schemas)
@@ -229,7 +231,8 @@ class _Patching:
                 self._endpoints, self._row, self._context, config, self._kind, whole=False
             )
         self._report_repeated(problems)
-        check_name(self._context, config)
+        if name_of(config):
+            check_name(self._context, config)
         check_place(self._row, self._context, config)
         return config
 

@@ -149,7 +149,7 @@ class Registry:
         """Change an object, starting from the cached state and again from the newest until nobody was faster.
 
         `create` judges the object where an update may create it; without it a missing object is NotFound.
-        `unconditional` is for patches, which never name a resourceVersion unless they mean it.
+        `unconditional` is for patches: they start from what is there, with its resourceVersion and uid.
         """
         key = row.key(namespace, name)
         newest = False
@@ -303,7 +303,7 @@ class Registry:
     def _check_revision(self, row: Resource, new: Object, old: Object, unconditional: bool) -> None:
         wanted = metadata_of(new).get("resourceVersion")
         if not wanted or wanted == "0":
-            if not row.strategy.allow_unconditional_update and not unconditional:
+            if not row.strategy.allow_unconditional_update:
                 text = "Invalid value: 0: must be specified for an update"
                 error = FieldError("FieldValueInvalid", METADATA / "resourceVersion", text)
                 raise errors.Invalid.of(row.group, row.plural, name_of(new), [error])

@@ -137,6 +137,9 @@ async def test_versions_fields_and_tables(client: Client, group: str, namespace:
     assert table["rows"][0]["cells"] == ["my", "* * * * *"]
 
 
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+
+
 async def test_apply_merges_lists_by_key(client: Client, group: str, namespace: str) -> None:
     cron_tabs = client.resource(f"{group}/v1", "crontabs")
 
@@ -178,8 +181,16 @@ async def test_applied_configurations_own_no_defaults(client: Client, group: str
         errors.BadRequest,
         match=r'^error strict decoding YAML: error converting .*\n  line 2: key "kind" already',
     ):
-        await client.request(
-            "PATCH", path, body=repeated, headers={"Content-Type": "application/apply-patch+yaml"}
+        await client.request("PATCH", path, body=repeated, headers=APPLY)
+    nameless = orjson.dumps({**wanted, "metadata": {}})
+    assert (await client.request("PATCH", path, body=nameless, headers=APPLY))["metadata"]["name"] == "my"
+    with pytest.raises(errors.BadRequest, match="undeterminable: name must be provided"):
+        await client.request("PATCH", path.replace("/my?", "/new?"), body=nameless, headers=APPLY)
+    with pytest.raises(
+        errors.Invalid, match=r"metadata\.resourceVersion: Invalid value: 0: must be specified"
+    ):
+        await cron_tabs.patch(
+            "my", {"metadata": {"resourceVersion": ""}, "spec": {"suspend": True}}, namespace
         )
 
 

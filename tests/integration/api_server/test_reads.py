@@ -99,7 +99,7 @@ async def test_items_of_typed_lists_do_not_repeat_their_kind(client: Client, nam
         ({"fieldSelector": "spec.x=y"}, 400, '"spec.x" is not a known field selector'),
         ({"labelSelector": "a=="}, 0, ""),
         ({"labelSelector": "a in b"}, 400, "unable to parse requirement: found 'b' expected: '('"),
-        ({"resourceVersion": "x"}, 400, "invalid syntax"),
+        ({"resourceVersion": "x"}, 400, "invalid resource version: resourceVersion: Invalid value: \"x\""),
         ({"resourceVersion": "99999999999999999999"}, 400, "value out of range"),
         ({"resourceVersion": "999999999"}, 504, "Too large resource version: 999999999, current: "),
         ({"watch": "1", "sendInitialEvents": "true"}, 422, "requires setting resourceVersionMatch to NotOlderThan"),

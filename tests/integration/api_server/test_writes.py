@@ -199,6 +199,11 @@ async def test_propagation_sets_finalizers(client: Client, namespace: str) -> No
     assert (await deployments.get("web", namespace))["metadata"]["finalizers"] == ["foregroundDeletion"]
     await deployments.delete("web", namespace, propagation_policy="Orphan")
     assert (await deployments.get("web", namespace))["metadata"]["finalizers"] == ["orphan"]
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
+    await client.request("DELETE", path, query={"propagationPolicy": "Foreground"}, body={})
+    assert (await deployments.get("web", namespace))["metadata"]["finalizers"] == ["orphan"], (
+        "a body is heard alone"
+    )
     await deployments.patch("web", {"metadata": {"finalizers": []}}, namespace)
     with pytest.raises(errors.NotFound):
         await deployments.get("web", namespace)
