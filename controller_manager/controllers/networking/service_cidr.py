@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from kubarium.apimachinery import conditions
+from kubarium.apimachinery import conditions, time
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -23,6 +23,7 @@ from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
 FINALIZER = "networking.k8s.io/service-cidr-finalizer"
+DELETION_GRACE = 10.0  # seconds; until then every API server has seen that it gives no more addresses of it
 RANGES = ("networking.k8s.io/v1", "servicecidrs")
 ADDRESSES = ("networking.k8s.io/v1", "ipaddresses")
 
@@ -61,13 +62,12 @@ class ServiceCIDRController(Controller):
         found = [one for one in self.ranges.list() if is_deleting(one)]
         return [key_of(one) for one in found if _holds(networks_of(one), name_of(address))]
 
-    async def reconcile(self, key: ObjectKey) -> None:
+    async def reconcile(self, key: ObjectKey) -> float | None:
         one = self.ranges.get(key)
         if one is None:
-            return
+            return None
         if is_deleting(one):
-            await self._let_go_if_unused(one)
-            return
+            return await self._let_go_if_unused(one)
         if FINALIZER not in finalizers_of(one):
             guard = {
                 "resourceVersion": resource_version_of(one),
@@ -75,10 +75,12 @@ class ServiceCIDRController(Controller):
             }
             one = await self.resource.patch(key.name, {"metadata": guard})
         await self._report(one, "True", "", "Kubernetes Service CIDR is ready")
+        return None
 
-    async def _let_go_if_unused(self, one: Object) -> None:
+    async def _let_go_if_unused(self, one: Object) -> float | None:
+        """The answer is for how long it must stay in any case."""
         if FINALIZER not in finalizers_of(one):
-            return
+            return None
         others = [
             network
             for other in self.ranges.list()
@@ -97,10 +99,15 @@ class ServiceCIDRController(Controller):
                 "ServiceCIDR"
             )
             await self._report(one, "False", "Terminating", text)
-            return
+            return None
+        since = time.parse_time(one["metadata"]["deletionTimestamp"])
+        wait = DELETION_GRACE - (self.clock.now() - since).total_seconds()
+        if wait > 0:
+            return wait
         left = [finalizer for finalizer in finalizers_of(one) if finalizer != FINALIZER]
         guard = {"resourceVersion": resource_version_of(one), "finalizers": left or None}
         await self.resource.patch(name_of(one), {"metadata": guard})
+        return None
 
     async def _report(self, one: Object, status: str, reason: str, message: str) -> None:
         changed = copy(one)
