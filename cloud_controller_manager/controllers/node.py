@@ -73,12 +73,12 @@ def labels_from(instance: Instance) -> dict[str, str]:
 
 
 def addresses_of(node: Object, instance: Instance) -> list[Object]:
-    """The machine's addresses; the one that the kubelet was told to use comes first of its type. The name stays."""
-    asked = annotations_of(node).get(PROVIDED_NODE_IP, "")
+    """The machine's addresses; what the kubelet was told to use is all there is of its type. The name stays."""
+    asked = annotations_of(node).get(PROVIDED_NODE_IP, "").split(",")  # one, or one of each family
     found = [{"type": kind, "address": address} for kind, address in instance.addresses]
-    if asked:
-        kinds = {each["type"] for each in found if each["address"] == asked}
-        found = [each for each in found if each["address"] == asked or each["type"] not in kinds]
+    chosen = [each for address in asked for each in found if each["address"] == address]
+    kinds = {each["type"] for each in chosen}
+    found = [*chosen, *(each for each in found if each["type"] not in kinds)]
     known = (node.get("status") or {}).get("addresses") or []
     if not any(each["type"] == "Hostname" for each in found):
         found += [each for each in known if each["type"] == "Hostname"]

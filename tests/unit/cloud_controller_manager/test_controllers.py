@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,6 +135,11 @@ def test_the_address_that_the_kubelet_was_told_to_use_is_the_only_one_of_its_typ
     )
     node = {"metadata": {"annotations": {"alpha.kubernetes.io/provided-node-ip": "10.9.0.1"}}}
     assert [each["address"] for each in addresses_of(node, instance)] == ["10.9.0.1", "1.2.3.4"]
+    both = replace(
+        instance, addresses=(*instance.addresses, ("InternalIP", "fd00::9"), ("InternalIP", "fd00::1"))
+    )
+    node["metadata"]["annotations"]["alpha.kubernetes.io/provided-node-ip"] = "fd00::1,10.9.0.1"
+    assert [each["address"] for each in addresses_of(node, both)] == ["fd00::1", "10.9.0.1", "1.2.3.4"]
 
 
 async def test_a_machine_that_is_off_is_tainted_until_it_is_on(world: World) -> None:
