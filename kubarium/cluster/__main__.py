@@ -148,6 +148,8 @@ def down(name: str, wipe: bool) -> None:
     with state.locked(home / f"{name}.lock"):
         cluster = state.load(home, name)
         if cluster is None:
+            cluster, wipe = launcher.recovered(home, name), True
+        if cluster is None:
             terminal.console.print(f"There is no cluster {name} in {home}.")
             return
         run(launcher.stop(cluster, terminal.TerminalProgress()))

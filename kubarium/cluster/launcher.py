@@ -135,6 +135,24 @@ def save_stopped(cluster: Cluster, names: Iterable[str]) -> None:
     reconfigure(cluster)
 
 
+def recovered(home: Path, name: str) -> Cluster | None:
+    """A running cluster whose folder was removed, known again as far as `stop` needs it."""
+    cluster = Cluster(home=home, name=name)
+    uid = processes.mark_of_folder(cluster.dir)
+    if uid is None:
+        return None
+    cluster = replace(cluster, uid=uid)
+    for alias in Path("/sys/class/net").glob("kb*/ifalias"):
+        if alias.read_text().strip() == uid:
+            cluster = replace(cluster, network=int(alias.parent.name.removeprefix("kb")))
+            spaces = sorted(Path("/run/netns").glob(f"{cluster.netns_prefix}*"))
+            names = [path.name.removeprefix(cluster.netns_prefix) for path in spaces]
+            nodes = tuple(Node(each, index) for index, each in enumerate(names, 1))
+            cluster = replace(cluster, nodes=nodes)
+    state.save(cluster)
+    return cluster
+
+
 async def stop(cluster: Cluster, progress: Progress) -> None:
     """Stop everything and leave nothing in the kernel; the files stay."""
     pid = processes.keeper_pid(cluster)

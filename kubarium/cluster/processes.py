@@ -76,6 +76,21 @@ def marked(cluster: Cluster) -> list[int]:
     return [pid for pid in _all_pids() if pid != os.getpid() and is_marked(cluster, pid)]
 
 
+def mark_of_folder(folder: Path) -> str | None:
+    """The mark of a cluster whose files somebody removed while it ran: its programs were told where they lie."""
+    for pid in _all_pids():
+        try:
+            words = (PROC / str(pid) / "cmdline").read_bytes()
+            if f"{folder}/".encode() not in words:
+                continue
+            for word in (PROC / str(pid) / "environ").read_bytes().decode(errors="replace").split("\0"):
+                if word.startswith(f"{CLUSTER_MARK}="):
+                    return word.partition("=")[2]
+        except OSError:
+            continue
+    return None
+
+
 def is_marked(cluster: Cluster, pid: int) -> bool:
     """Does this process belong to the cluster? A number alone may be someone else's by now."""
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from kubarium.cluster import processes, programs
+from kubarium.cluster import launcher, processes, programs
 from kubarium.cluster.programs import CLUSTER_MARK
+from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster, Node, new_uid
 
 
@@ -41,3 +44,16 @@ def test_all_that_is_kept_alive_is_reported_and_nothing_else(
     for node in nodes:
         kept |= {f"{node.name}/{program.name}" for program in programs.node_programs(cluster, node)}
     assert {report.name for report in processes.reports(cluster)} == kept
+
+
+def test_a_cluster_whose_folder_was_removed_can_still_be_taken_down(tmp_path: Path) -> None:
+    orders, uid = tmp_path / "clusters" / "x" / "programs.json", new_uid()
+    environment = {**os.environ, CLUSTER_MARK: uid}
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()", str(orders)]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, env=environment) as program:
+        assert launcher.recovered(tmp_path, "y") is None
+        cluster = launcher.recovered(tmp_path, "x")
+        assert cluster is not None and cluster.uid == uid and cluster.nodes == ()
+        asyncio.run(launcher.stop(cluster, Progress()))
+        assert program.wait() != 0
+    assert launcher.recovered(tmp_path / "elsewhere", "x") is None
