@@ -133,6 +133,8 @@ def _container(pod: Object, container: Object, seen: Seen, now: datetime) -> Obj
     old = pod_status.of_container(pod, name)
     if runs:
         status = _from_runtime(container, runs, seen, old)
+    elif _begins_anew(name, seen):
+        status = _waiting(pod, container, old) | {"lastState": _state(seen.removed[name], seen.runtime_name)}
     elif old is not None and (old.get("state") or {}).get("terminated"):
         status = dict(old)
         status["ready"] = False
@@ -143,6 +145,11 @@ def _container(pod: Object, container: Object, seen: Seen, now: datetime) -> Obj
     _apply_reason(pod, container, runs, status, seen)
     _apply_probes(pod, container, runs, status, seen)
     return status
+
+
+def _begins_anew(name: str, seen: Seen) -> bool:
+    """Has it been removed with all others, and not been started since?"""
+    return name in seen.removed and not seen.state.all_of(name)
 
 
 def _from_runtime(container: Object, runs: list[ContainerStatus], seen: Seen, old: Object | None) -> Object:
@@ -319,7 +326,7 @@ def _apply_probes(
 
 
 def _phase(pod: Object, init: list[Object], main: list[Object], seen: Seen) -> str:
-    pending_init, failed_init = _init_progress(pod, init)
+    pending_init, failed_init = _init_progress(pod, init, seen)
     waiting = running = stopped = succeeded = 0
     for status in main:
         state = status["state"]
@@ -347,7 +354,7 @@ def _phase(pod: Object, init: list[Object], main: list[Object], seen: Seen) -> s
     return pod_status.SUCCEEDED if stopped == succeeded else pod_status.FAILED
 
 
-def _init_progress(pod: Object, statuses: list[Object]) -> tuple[bool, bool]:
+def _init_progress(pod: Object, statuses: list[Object], seen: Seen) -> tuple[bool, bool]:
     """Is some init container not through; has one failed for good?"""
     pending = failed = False
     for container, status in zip(pod_containers.init_containers_of(pod), statuses, strict=True):
@@ -357,6 +364,8 @@ def _init_progress(pod: Object, statuses: list[Object]) -> tuple[bool, bool]:
         ended = status["state"].get("terminated")
         if ended is None or ended.get("exitCode") != 0:
             pending = True
+            if _begins_anew(container["name"], seen):
+                continue
             last = ended or (status.get("lastState") or {}).get("terminated") or {}
             code = last.get("exitCode") or 0
             failed = failed or (code != 0 and not pod_containers.should_restart(pod, container, code))

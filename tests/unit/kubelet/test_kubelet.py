@@ -240,20 +240,24 @@ async def test_a_crashing_container_is_restarted_later_and_later(node: Node) -> 
     await node.until(lambda: "BackOff" in node.events())
 
 
-async def test_all_containers_that_begin_anew_have_been_restarted(node: Node) -> None:
+@pytest.mark.parametrize("policy", ["Never", "Always"])
+async def test_all_containers_that_begin_anew_have_been_restarted(node: Node, policy: str) -> None:
     rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
-    source = make_container("source", restartPolicy="Never", restartPolicyRules=rules)
-    node.api.put(make_pod(source, make_container("other"), restartPolicy="Never"))
+    source = make_container("source", restartPolicy=policy, restartPolicyRules=rules)
+    other = make_container("other")
+    of_pod = {"initContainers": [source]} if policy == "Always" else {}  # a sidecar
+    node.api.put(make_pod(other, *([] if of_pod else [source]), restartPolicy="Never", **of_pod))
     await node.until(node.is_ready)
     node.runtime.finish("uid-1", "source", exit_code=42)
 
-    def ends() -> list[Any]:
-        statuses = node.status()["containerStatuses"]
-        ends = [(one["lastState"].get("terminated") or {}).get("exitCode") for one in statuses]
-        return [(one["restartCount"], end) for one, end in zip(statuses, ends, strict=True)]
+    def ends() -> dict[str, Any]:
+        status = node.status()
+        statuses = [*(status.get("initContainerStatuses") or []), *status["containerStatuses"]]
+        last = {one["name"]: one["lastState"].get("terminated") or {} for one in statuses}
+        return {one["name"]: (one["restartCount"], last[one["name"]].get("exitCode")) for one in statuses}
 
-    await node.until(lambda: node.is_ready() and ends()[0][0] == 1)
-    assert ends() == [(1, 42), (1, 137)] and node.status()["phase"] == "Running"
+    await node.until(lambda: node.is_ready() and ends()["source"][0] == 1)
+    assert ends() == {"source": (1, 42), "other": (1, 137)} and node.status()["phase"] == "Running"
 
 
 async def test_a_pod_that_is_done_succeeds_and_is_cleared(node: Node) -> None:

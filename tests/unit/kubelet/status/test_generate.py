@@ -186,6 +186,11 @@ def test_what_a_sidecar_stopped_to_begin_anew_has_not_failed() -> None:
     assert status_of(pod, ended, restarting_all=True)["phase"] == "Running"
     early = make_state(end, make_run("i", EXITED, exit_code=137))
     assert status_of(pod, early, restarting_all=True)["phase"] == "Pending"
+    killed = {"i": make_run("i", EXITED, exit_code=137), "main": make_run(state=EXITED, exit_code=137)}
+    between = status_of(pod, make_state(), removed=killed)
+    first = between["containerStatuses"][0]
+    assert between["phase"] == "Running" and first["state"]["waiting"]
+    assert first["lastState"]["terminated"]["exitCode"] == 137
 
 
 def test_an_init_container_with_a_rule_has_not_failed() -> None:
