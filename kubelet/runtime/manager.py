@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -299,7 +299,7 @@ class RuntimeManager:
             raise StartError("CreateContainerError", str(error)) from error
         self._event(pod, container, "Normal", "Created", "Container created")
         try:
-            await self.runtime.start_container(container_id)
+            await _to_its_end(self.runtime.start_container(container_id))
         except ContainerRuntimeError as error:
             self._event(pod, container, "Warning", "Failed", f"Error: {error}")
             raise StartError("RunContainerError", str(error)) from error
@@ -510,3 +510,13 @@ class RuntimeManager:
         self.recorder.event(
             pod, type, reason, message, field_path=pod_containers.field_path_of(pod, container)
         )
+
+
+async def _to_its_end(start: Coroutine[object, object, None]) -> None:
+    """A start is not given up with the pass: half of one would look as if the container had failed."""
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.gather(starting, return_exceptions=True)
+        raise

@@ -292,6 +292,23 @@ async def test_deletion_stops_everything_and_then_deletes_the_object(node: Node)
     await node.until(lambda: "Killing" in node.events())
 
 
+async def test_a_deletion_does_not_break_a_start_off(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = FakeRuntime.start_container
+    started: list[str] = []
+
+    async def slowly(runtime: FakeRuntime, container_id: str) -> None:
+        await node.clock.sleep(5)
+        await start(runtime, container_id)
+        started.append(container_id)
+
+    monkeypatch.setattr(FakeRuntime, "start_container", slowly)
+    node.api.put(make_pod(terminationGracePeriodSeconds=1))
+    await node.until(lambda: len(node.calls("create_container")) == 1)
+    await node.client.resource("v1", "pods").delete("web", "default")
+    await node.until(lambda: not node.pods())
+    assert started and len(node.calls("stop_container")) == 1
+
+
 async def test_what_is_missing_is_waited_for(node: Node) -> None:
     node.api.put(
         make_pod(make_container(image="other:1"), volumes=[{"name": "c", "configMap": {"name": "cm"}}])
