@@ -170,7 +170,7 @@ class Registry:
                 old = row.reread(old)
             try:
                 new = await self._prepared(row, context, old, await change(old), subresource, unconditional)
-                if new is not old:
+                if new is not old or newest:  # what changes nothing is judged, too, once it is certain
                     await judge(new, old)
             except errors.StatusError:
                 if newest:

@@ -73,9 +73,12 @@ async def refusal(client: Client, namespace: str, **data: str) -> errors.StatusE
 
 
 async def test_a_validating_policy_refuses(client: Client, namespace: str, policies: Policies) -> None:
+    older = await create(client, namespace, a="12345")
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}]
     spec = {
-        "variables": [{"name": "size", "expression": "object.data.?a.orValue('').size()"}],
-        "validations": [{"expression": "variables.size < 4",
+        "matchConstraints": {"resourceRules": rules},
+        "variables": [{"name": "size", "expression": "object.?data.?a.orValue('').size()"}],
+        "validations": [{"expression": "request.operation == 'DELETE' || variables.size < 4",
                          "messageExpression": "'a has ' + string(variables.size) + ' letters'"}],
     }  # fmt: skip
     name = await policies.add("Validating", spec, validationActions=["Deny"])
@@ -85,6 +88,11 @@ async def test_a_validating_policy_refuses(client: Client, namespace: str, polic
         f"is forbidden: ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: a has 5 letters"
     )
     assert (await create(client, namespace, a="123"))["data"] == {"a": "123"}
+    config_maps = client.resource("v1", "configmaps")
+    with pytest.raises(errors.Invalid, match="a has 5 letters"):  # an update that changes nothing is judged, too
+        await config_maps.update(older)
+    with pytest.raises(errors.Invalid, match="a has 5 letters"):
+        await config_maps.patch(older["metadata"]["name"], {"data": older["data"]}, namespace, type="merge")
 
 
 async def test_parameters_and_the_authorizer(client: Client, namespace: str, policies: Policies) -> None:
