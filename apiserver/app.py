@@ -100,9 +100,10 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     await process.stopped()
     await server.leave(options, clock)
     await server.stop()
-    storage.end_watches()
     serving.cancel()
-    await asyncio.wait([serving])
+    while not serving.done():  # clients ask again at once, on connections that are still open
+        storage.end_watches()
+        await asyncio.wait([serving], timeout=0.1)
     for etcd in etcds:
         await etcd.close()
     if encryption is not None:

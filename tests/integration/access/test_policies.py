@@ -89,7 +89,9 @@ async def test_a_validating_policy_refuses(client: Client, namespace: str, polic
     )
     assert (await create(client, namespace, a="123"))["data"] == {"a": "123"}
     config_maps = client.resource("v1", "configmaps")
-    with pytest.raises(errors.Invalid, match="a has 5 letters"):  # an update that changes nothing is judged, too
+    with pytest.raises(
+        errors.Invalid, match="a has 5 letters"
+    ):  # an update that changes nothing is judged, too
         await config_maps.update(older)
     with pytest.raises(errors.Invalid, match="a has 5 letters"):
         await config_maps.patch(older["metadata"]["name"], {"data": older["data"]}, namespace, type="merge")
