@@ -151,6 +151,10 @@ class PodWorkers:
         worker = self._workers.get(pod_uid)
         return worker is not None and worker.asked_to_end.is_set()
 
+    def has_namesake(self, mirror: Object) -> bool:
+        """Is there still something of the static pod that is shown by this mirror?"""
+        return bool(self._namesakes(mirror))
+
     def working(self, is_desired: Callable[[str], bool]) -> list[Working]:
         """Every pod that has a worker, as the metrics tell of it."""
         found = []
@@ -177,7 +181,7 @@ class PodWorkers:
     # -- a worker's life -------------------------------------------------------------------------------------------
 
     def _start(self, pod: Object, after: Sequence[str] = ()) -> _Worker:
-        before = [self._workers[uid] for uid in after] + self._former(pod)
+        before = [self._workers[uid] for uid in after] + self._namesakes(pod)
         worker = self._workers[uid_of(pod)] = _Worker(
             pod, seen=self._clock.monotonic(), is_starting=not status_of(pod).get("containerStatuses")
         )
@@ -187,12 +191,15 @@ class PodWorkers:
         )
         return worker
 
-    def _former(self, pod: Object) -> list[_Worker]:
+    def _namesakes(self, pod: Object) -> list[_Worker]:
         """What a static pod was before its file was edited: two of one name would be in each other's way."""
         return [
             worker
             for worker in self._workers.values()
-            if is_static(pod) and is_static(worker.pod) and key_of(worker.pod) == key_of(pod)
+            if is_static(pod)
+            and is_static(worker.pod)
+            and key_of(worker.pod) == key_of(pod)
+            and not worker.finished.is_set()
         ]
 
     @staticmethod

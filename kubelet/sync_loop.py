@@ -240,7 +240,7 @@ class SyncLoop:
         self._on_freed()
 
     def _keep_house(self) -> None:
-        """End what the runtime has and nobody wants; delete mirrors of nothing."""
+        """End what the runtime has and nobody wants; delete mirrors of what is no more."""
         strangers = {
             uid
             for uid in self._pleg.running_pods()
@@ -255,7 +255,8 @@ class SyncLoop:
                 metrics.STRANGERS.add()
                 self._workers.terminate(_stranger(uid, namespace, name), 1)
         for mirror in self._pods.orphaned_mirrors():
-            self._do(self._mirrors.delete(mirror))
+            if not self._workers.has_namesake(mirror):
+                self._do(self._mirrors.delete(mirror))
         for uid in self._workers.uids():
             if self._pods.by_uid(uid) is None and self._workers.forget(uid):
                 self._collect(uid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, copy, labels_of, spec_of, status_of
@@ -20,7 +20,7 @@ log = logging.get(__name__)
 LOOK_PERIOD = 10.0  # seconds between looks (upstream's nodeStatusUpdateFrequency)
 COMING_UP = 120.0  # seconds for which a node that is not ready yet is looked at twice a second
 REPORT_PERIOD = 300.0  # seconds after which an unchanged status is sent all the same
-
+KEPT_LABELS = ("kubernetes.io/os", "kubernetes.io/arch")  # whoever changes them is mistaken
 
 # Condition -> what is said when it is False, when it is True.
 EVENTS = {
@@ -132,11 +132,14 @@ class NodeReporter:
             return
         except errors.AlreadyExists:
             pass
-        present = await self._nodes.get(self._facts.name)
-        wanted = {key: value for key, value in self._labels.items() if labels_of(present).get(key) != value}
+        await self._put_labels_right(await self._nodes.get(self._facts.name), self._labels)
+        log.info("node %s was registered before", self._facts.name)
+
+    async def _put_labels_right(self, node: Object, keys: Iterable[str]) -> None:
+        labels = labels_of(node)
+        wanted = {key: self._labels[key] for key in keys if labels.get(key) != self._labels[key]}
         if wanted:
             await self._nodes.patch(self._facts.name, {"metadata": {"labels": wanted}})
-        log.info("node %s was registered before", self._facts.name)
 
     async def _fresh_node(self) -> Object:
         node: Object = {
@@ -160,6 +163,7 @@ class NodeReporter:
     async def report(self) -> None:
         """Send the status if it has changed or if it is time."""
         node = await self._nodes.get(self._facts.name)
+        await self._put_labels_right(node, KEPT_LABELS)
         wanted = copy(node)
         await self._fill(wanted)
         now = self._clock.monotonic()

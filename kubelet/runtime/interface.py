@@ -74,7 +74,9 @@ CODES: dict[type[ContainerRuntimeError], str] = {
 
 
 def rpc_text(error: Exception) -> str:
-    """Upstream shows the runtime's error as Go prints one of gRPC."""
+    """Upstream shows the runtime's error as Go prints one of gRPC, and the system's as Go does."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
     if not isinstance(error, ContainerRuntimeError):
         return str(error)
     return f"rpc error: code = {CODES.get(type(error), 'Unknown')} desc = {error}"

@@ -431,6 +431,48 @@ async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
     await node.until(lambda: not node.pods() and not node.runtime._containers)
 
 
+async def test_a_mirror_shows_its_pod_until_it_has_ended(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_stop, stop = asyncio.Event(), FakeRuntime.stop_container
+
+    async def slowly(runtime: FakeRuntime, container_id: str, grace: int) -> None:
+        await may_stop.wait()
+        await stop(runtime, container_id, grace)
+
+    monkeypatch.setattr(FakeRuntime, "stop_container", slowly)
+    manifest = tmp_path / "manifests/a.yaml"
+    manifest.write_text(
+        "{apiVersion: v1, kind: Pod, metadata: {name: st}, spec: {containers: [{name: main, image: 'busybox:1'}]}}"
+    )
+    kubelet = node.kubelet
+    files = FileSource(str(tmp_path / "manifests"), "node-1", kubelet.merge, kubelet.recorder, node.clock, 20)
+    files.look()
+    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    shown = node.pods()[0]["metadata"]["uid"]
+    manifest.unlink()
+    files.look()
+    for _ in range(5):
+        await node.clock.advance(5)
+        assert node.pods()[0]["metadata"]["uid"] == shown and node.is_ready("st-node-1")
+    may_stop.set()
+    await node.until(lambda: not node.pods() and not node.runtime._containers)
+
+
+async def test_what_a_node_is_stays_on_its_label(node: Node) -> None:
+    found = node.api.get("v1", "nodes", "", "node-1")
+    arch = found["metadata"]["labels"]["kubernetes.io/arch"]
+    found["metadata"]["labels"] |= {"kubernetes.io/os": "dummy", "kubernetes.io/arch": "dummy", "mine": "a"}
+    node.api.put(found)
+
+    def labels() -> dict[str, str]:
+        told: dict[str, str] = node.api.get("v1", "nodes", "", "node-1")["metadata"]["labels"]
+        return told
+
+    await node.until(lambda: labels()["kubernetes.io/os"] == "linux")
+    assert labels()["kubernetes.io/arch"] == arch and labels()["mine"] == "a"
+
+
 async def test_another_kubelet_takes_over_what_runs(node: Node, tmp_path: Path) -> None:
     node.api.put(make_pod())
     await node.until(node.is_ready)
