@@ -19,20 +19,22 @@ async def until_gone(receive: Receive) -> None:
 
 
 @asynccontextmanager
-async def while_listened(gone: Awaitable[None]) -> AsyncIterator[None]:
+async def while_listened(gone: Awaitable[object]) -> AsyncIterator[None]:
     """Do something for a client; it is broken off, and what follows goes on, when `gone` is done."""
-    loop = asyncio.get_running_loop()
+    loop, under_way = asyncio.get_running_loop(), True
 
-    async def listen() -> None:
-        await gone
-        patience.reschedule(loop.time())
+    def leave(listener: asyncio.Future[object]) -> None:
+        if under_way and not listener.cancelled():
+            patience.reschedule(loop.time())
 
     try:
         async with asyncio.timeout(None) as patience:
-            listener = loop.create_task(listen(), name="departure")
+            listener = asyncio.ensure_future(gone)  # itself, so that it is closed even if it never began
+            listener.add_done_callback(leave)
             try:
                 yield
             finally:
+                under_way = False
                 listener.cancel()
     except TimeoutError:
         if not patience.expired():

@@ -65,6 +65,11 @@ class Streams:
         pod, query = self._pod(namespace, name), parse_qs(scope["query_string"].decode())
         options = self._log_options(query)
         path, container_id = await self._log_file(pod, container, _flag(query, "previous"))
+        if not options.follow and not path.exists():
+            text = (
+                f'failed to try resolving symlinks in path "{path}": lstat {path}: no such file or directory'
+            )
+            raise Refused(400, text)
 
         async def is_running() -> bool:
             if not container_id:

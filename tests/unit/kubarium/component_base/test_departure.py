@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -24,11 +25,23 @@ async def test_it_is_broken_off_when_the_client_goes() -> None:
 
 
 async def test_it_ends_by_itself_and_nothing_of_it_is_left() -> None:
-    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    async with while_listened(gone):
+    before = asyncio.all_tasks()
+    async with while_listened(asyncio.Event().wait()):
         await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "departure"] == []
+    assert asyncio.all_tasks() == before
+
+
+async def test_what_is_done_at_once_leaves_no_listener_that_never_listened() -> None:
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("nobody has listened yet")
+
+    before = asyncio.all_tasks()
+    async with while_listened(until_gone(receive)):
+        pass
+    await asyncio.sleep(0)
+    gc.collect()  # which warns of a coroutine that was never awaited, and warnings are errors
+    assert asyncio.all_tasks() == before
 
 
 async def test_errors_and_cancellation_go_through() -> None:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from kubarium.apimachinery.errors import Forbidden
+from kubarium.apimachinery.object import uid_of
 from kubarium.client.delegated_access import user_of
 from kubarium.client.fake import FakeAPI
 from kubarium.component_base.clock import FakeClock
@@ -18,6 +19,7 @@ from kubelet.options import Options
 from kubelet.pods.manager import PodManager
 from kubelet.resources.cgroups import Cgroups
 from kubelet.resources.stats import Stats
+from kubelet.runtime import interface, sandbox
 from kubelet.runtime.fake import FakeRuntime
 from kubelet.server.app import LISTED, Server
 from kubelet.server.authorization import Door
@@ -136,6 +138,22 @@ async def test_no_runtime_makes_checkpoints(pages: Pages) -> None:
 )
 async def test_refusals(pages: Pages, target: str, status: int, text: str) -> None:
     assert await pages.get(target) == (status, text.encode())
+
+
+async def test_a_log_that_somebody_took_away(pages: Pages, tmp_path: Path) -> None:
+    pod, log = make_pod(), tmp_path / "main/0.log"
+    box = {"metadata": {"name": "web", "namespace": "default", "uid": uid_of(pod)}}
+    sandbox_id = await pages.runtime.run_sandbox(box)
+    config = {
+        "metadata": {"name": "main"},
+        "image": {"image": "busybox:1"},
+        "labels": {**sandbox.identity_labels(pod), interface.CONTAINER_NAME: "main"},
+        "log_path": "main/0.log",
+    }
+    made = await pages.runtime.create_container(sandbox_id, config, {"log_directory": str(tmp_path)})
+    await pages.runtime.start_container(made)
+    text = f'failed to try resolving symlinks in path "{log}": lstat {log}: no such file or directory'
+    assert await pages.get("/containerLogs/default/web/main") == (400, text.encode())
 
 
 async def test_without_a_door_nothing_reaches_into_pods(tmp_path: Path, clock: FakeClock) -> None:
