@@ -111,8 +111,8 @@ class _Patching:
             assert current is not None
             shown = self._shown(current)
             patched = apply(shown)
-            if patched == shown:
-                return current  # nothing to decode, nobody to ask
+            if patched == shown:  # nothing to decode
+                return await self._writing.admit(copy(current), current)
             if isinstance(patched, dict):
                 check_name(self._context, patched)
                 check_place(self._row, self._context, patched)
@@ -148,7 +148,7 @@ class _Patching:
             name = self._subresource.name if self._subresource is not None else ""
             merged = await self._writing.applied(current, sent, name, force)
             if current is not None and merged == current:
-                return current
+                return await self._writing.admit(copy(current), current)
             for key in ("resourceVersion", "uid"):  # what the client demands of the current state
                 if key in metadata_of(sent):
                     metadata_of(merged)[key] = metadata_of(sent)[key]

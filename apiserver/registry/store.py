@@ -178,10 +178,12 @@ class Registry:
                 newest = True  # perhaps it was refused only because the cache lags behind
                 continue
             same = new is old and not self.storage.is_outdated(key)
-            if same or context.dry_run:
-                if same and not newest:
-                    newest = True  # nothing to write: make sure that it is still so
+            if same and not newest:  # nothing to write: make sure that it is still so
+                newest = True
+                if not await self._is_newest(key, current.revision):
                     continue
+                await judge(new, old)
+            if same or context.dry_run:
                 return Written(
                     current if new is old else Unstored(key, await _rehearsed(row, new), current.revision)
                 )
@@ -191,6 +193,12 @@ class Registry:
                 return Written(await self._replace(row, context, current, new, old))
             except storage_errors.RevisionConflict:
                 newest = True
+
+    async def _is_newest(self, key: str, revision: int) -> bool:
+        try:
+            return (await self.storage.get(key)).revision == revision
+        except storage_errors.KeyNotFound:
+            return False
 
     def _fill_system_fields(self, row: Resource, context: RequestContext, metadata: Object) -> None:
         if metadata.get("resourceVersion"):

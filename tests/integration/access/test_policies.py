@@ -24,11 +24,8 @@ class Policies:
 
     async def add(self, sort: str, spec: dict[str, Any], **binding: Any) -> str:
         name = names.generate_name("policy-")
-        rules = [
-            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
-        ]
         kind = f"{sort}AdmissionPolicy"
-        await self._make(kind, name, {"matchConstraints": {"resourceRules": rules}, **spec})
+        await self._make(kind, name, {"matchConstraints": rules("CREATE"), **spec})
         selector = {"matchLabels": {"kubernetes.io/metadata.name": self._namespace}}
         await self._make(
             f"{kind}Binding",
@@ -46,6 +43,12 @@ class Policies:
     async def close(self) -> None:
         for plural, name in self._made:
             await self._client.resource(API, plural).delete(name)
+
+
+def rules(*operations: str) -> dict[str, Any]:
+    """Such writes of config maps are meant."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": operations, "resources": ["configmaps"]}
+    return {"resourceRules": [rule]}
 
 
 @pytest.fixture
@@ -74,9 +77,8 @@ async def refusal(client: Client, namespace: str, **data: str) -> errors.StatusE
 
 async def test_a_validating_policy_refuses(client: Client, namespace: str, policies: Policies) -> None:
     older = await create(client, namespace, a="12345")
-    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}]
     spec = {
-        "matchConstraints": {"resourceRules": rules},
+        "matchConstraints": rules("*"),
         "variables": [{"name": "size", "expression": "object.?data.?a.orValue('').size()"}],
         "validations": [{"expression": "request.operation == 'DELETE' || variables.size < 4",
                          "messageExpression": "'a has ' + string(variables.size) + ' letters'"}],
@@ -121,6 +123,7 @@ async def test_parameters_and_the_authorizer(client: Client, namespace: str, pol
 
 async def test_a_mutating_policy_changes(client: Client, namespace: str, policies: Policies) -> None:
     spec = {
+        "matchConstraints": rules("CREATE", "UPDATE"),
         "reinvocationPolicy": "Never",
         "matchConditions": [{"name": "has-a", "expression": "has(object.data.a)"}],
         "mutations": [
@@ -130,10 +133,15 @@ async def test_a_mutating_policy_changes(client: Client, namespace: str, policie
                 "expression": "[JSONPatch{op: 'add', path: '/data/b', value: object.metadata.labels.seen}]"}},
         ],
     }  # fmt: skip
+    older = await create(client, namespace, a="1")
     await policies.add("Mutating", spec)
     async with asyncio.timeout(60):
         while (made := await create(client, namespace, a="1"))["data"] == {"a": "1"}:
             pass
+    patch = {"data": {"a": "1"}}  # changes nothing by itself
+    config_maps = client.resource("v1", "configmaps")
+    changed = await config_maps.patch(older["metadata"]["name"], patch, namespace, type="merge")
+    assert changed["data"] == {"a": "1", "b": "yes"}
     assert made["data"] == {"a": "1", "b": "yes"} and made["metadata"]["labels"] == {"seen": "yes"}
     assert (await create(client, namespace, c="1"))["data"] == {"c": "1"}
 
