@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubarium.component_base.options import format_duration
 from kubelet import metrics
 from kubelet.runtime.interface import ContainerRuntimeError, Runtime, Unsupported
@@ -152,13 +152,7 @@ class PLEG:
 
     async def _wait(self) -> None:
         """Until the period is over or a hint comes."""
-        sleeper = asyncio.ensure_future(self._clock.sleep(self._period))
-        hint = asyncio.ensure_future(self._hint.wait())
-        try:
-            await asyncio.wait([sleeper, hint], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            hint.cancel()
+        await sleep_unless(self._clock, self._period, self._hint)
         if self._hint.is_set():
             self._hint.clear()
             await self._clock.sleep(HINT_DELAY)

@@ -21,7 +21,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, is_deleting, key_of, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubelet import metrics
 from kubelet.metrics import Working
 from kubelet.pods.merge import is_static
@@ -317,15 +317,8 @@ class PodWorkers:
                 await asyncio.gather(doing, return_exceptions=True)
 
     async def _wait(self, worker: _Worker, delay: float) -> None:
-        sleeper = asyncio.ensure_future(self._clock.sleep(delay))
-        waits: list[asyncio.Future[Any]] = [sleeper, asyncio.ensure_future(worker.wake.wait())]
-        if worker.phase is Phase.SYNCING:
-            waits.append(asyncio.ensure_future(worker.asked_to_end.wait()))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        ends = [worker.asked_to_end] if worker.phase is Phase.SYNCING else []
+        await sleep_unless(self._clock, delay, worker.wake, *ends)
 
 
 def _deletion_grace(pod: Object) -> int | None:

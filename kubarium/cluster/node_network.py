@@ -26,7 +26,7 @@ from kubarium.cluster import processes, state
 from kubarium.cluster.programs import SIMULATED
 from kubarium.cluster.shell import CommandError, run
 from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock, RealClock
+from kubarium.component_base.clock import Clock, RealClock, sleep_unless
 from kubarium.component_base.options import flag, parse
 from kubarium.component_base.process import Process
 from kubarium.component_base.process import run as run_process
@@ -152,14 +152,7 @@ class NodeNetwork:
                 log.warning("sync failed, trying again: %s", error)
                 await self._clock.sleep(1.0)
                 continue
-            await self._until_changed()
-
-    async def _until_changed(self) -> None:
-        wake = asyncio.ensure_future(self._changed.wait())
-        timer = asyncio.ensure_future(self._clock.sleep(RESYNC_SECONDS))
-        await asyncio.wait([wake, timer], return_when=asyncio.FIRST_COMPLETED)
-        for task in (wake, timer):
-            task.cancel()
+            await sleep_unless(self._clock, RESYNC_SECONDS, self._changed)
 
     def _look(self, node: Object) -> None:
         """Heartbeats change a Node often; only a change of place matters here, and a node that comes back."""

@@ -39,6 +39,16 @@ class RealClock:
         await asyncio.sleep(seconds)
 
 
+async def sleep_unless(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
+    """Wait that many seconds of a clock, or until one of the events is set."""
+    waits = [asyncio.ensure_future(clock.sleep(seconds)), *(asyncio.ensure_future(e.wait()) for e in events)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 class FakeClock:
     """A clock that stands still until `advance` turns it.
 

@@ -9,7 +9,7 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, copy, labels_of, spec_of, status_of
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubelet.node import status as node_status
 from kubelet.node.status import Health, NodeFacts
 from kubelet.runtime.inputs import Recorder
@@ -114,13 +114,10 @@ class NodeReporter:
         self._wake.set()
 
     async def _sleep(self, seconds: float) -> None:
-        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._wake.wait())]
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await sleep_unless(self._clock, seconds, self._wake)
         finally:
             self._wake.clear()
-            for wait in waits:
-                wait.cancel()
 
     async def register(self) -> None:
         """Create the Node, or take over the one that is there: its labels must be ours."""

@@ -20,7 +20,7 @@ from kubarium.apimachinery.field_path import METADATA, invalid
 from kubarium.apimachinery.metadata import validate_annotations, validate_labels
 from kubarium.apimachinery.object import Object, ObjectKey, key_of, name_of, namespace_of, uid_of
 from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubarium.component_base.inotify import FolderWatch
 from kubelet.pods.merge import HASH_ANNOTATION, SOURCE_ANNOTATION, Merge
 from kubelet.runtime.inputs import Recorder
@@ -57,22 +57,11 @@ class FileSource:
                     log.warning("static pods in %s not read: %s", self._directory, error)
                 except Exception:
                     log.exception("static pods in %s not read", self._directory)
-                await self._pause()
+                await sleep_unless(self._clock, self._period, self._changed)
 
     def _follow(self, watch: FolderWatch) -> None:
         folder = self._directory.parent if self._directory.is_file() else self._directory
         watch.follow(folder, lambda name: self._changed.set())
-
-    async def _pause(self) -> None:
-        waits = [
-            asyncio.ensure_future(self._clock.sleep(self._period)),
-            asyncio.ensure_future(self._changed.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     def look(self) -> None:
         """Read the directory if anything in it has changed."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubelet.probes.actions import Answer
 
 log = logging.get(__name__)
@@ -71,15 +71,7 @@ class Worker:
         self._poked.set()
 
     async def _wait(self, seconds: float) -> None:
-        waits = [
-            asyncio.ensure_future(self._clock.sleep(seconds)),
-            asyncio.ensure_future(self._poked.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await sleep_unless(self._clock, seconds, self._poked)
 
     async def step(self) -> float:
         """One question, unless it is too early; returns the seconds until the next."""

@@ -34,7 +34,10 @@ def is_member(node: FieldSet) -> bool:
 
 def read(fields: Any) -> FieldSet:
     """A set that a client sent, as it is kept; unknown steps are passed over. Raises ValueError if it is none."""
-    found = _read(fields)
+    try:
+        found = _read(fields)
+    except RecursionError:
+        raise ValueError("a set of fields that is nested too deeply") from None
     found.pop(SELF, None)
     return found
 

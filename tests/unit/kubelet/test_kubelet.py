@@ -400,7 +400,8 @@ async def test_a_critical_pod_makes_others_go(node: Node) -> None:
     assert node.is_ready("urgent"), "critical pods do not go for each other"
 
 
-async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
+async def static_pod(node: Node, tmp_path: Path) -> tuple[Path, FileSource]:
+    """A pod that runs from a file, and who reads the file."""
     manifest = tmp_path / "manifests/a.yaml"
     manifest.write_text(
         "{apiVersion: v1, kind: Pod, metadata: {name: st}, spec: {containers: [{name: main, image: 'busybox:1'}]}}"
@@ -409,6 +410,11 @@ async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
     files = FileSource(str(tmp_path / "manifests"), "node-1", kubelet.merge, kubelet.recorder, node.clock, 20)
     files.look()
     await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    return manifest, files
+
+
+async def test_a_static_pod_has_a_mirror(node: Node, tmp_path: Path) -> None:
+    manifest, files = await static_pod(node, tmp_path)
     mirror = node.pods()[0]
     assert mirror["metadata"]["annotations"]["kubernetes.io/config.mirror"]
     node.api.remove("v1", "pods", "default", "st-node-1")
@@ -441,14 +447,7 @@ async def test_a_mirror_shows_its_pod_until_it_has_ended(
         await stop(runtime, container_id, grace)
 
     monkeypatch.setattr(FakeRuntime, "stop_container", slowly)
-    manifest = tmp_path / "manifests/a.yaml"
-    manifest.write_text(
-        "{apiVersion: v1, kind: Pod, metadata: {name: st}, spec: {containers: [{name: main, image: 'busybox:1'}]}}"
-    )
-    kubelet = node.kubelet
-    files = FileSource(str(tmp_path / "manifests"), "node-1", kubelet.merge, kubelet.recorder, node.clock, 20)
-    files.look()
-    await node.until(lambda: node.pods() and node.is_ready("st-node-1"))
+    manifest, files = await static_pod(node, tmp_path)
     shown = node.pods()[0]["metadata"]["uid"]
     manifest.unlink()
     files.look()

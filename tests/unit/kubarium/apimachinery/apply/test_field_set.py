@@ -74,3 +74,13 @@ def test_what_clients_send_is_kept_in_one_form(sent, kept):
 def test_what_is_no_set_is_refused(sent):
     with pytest.raises(ValueError):
         field_set.read(sent)
+
+
+def test_a_set_that_is_nested_too_deeply_is_none() -> None:
+    fields: dict[str, object] = {}
+    for _ in range(100_000):
+        fields = {"f:a": fields}
+    with pytest.raises(ValueError, match="too deeply"):
+        field_set.read(fields)
+    while fields:  # the interpreter would take it apart by recursion, too
+        fields = fields["f:a"]  # type: ignore[assignment]
