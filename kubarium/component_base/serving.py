@@ -123,7 +123,8 @@ def _secure(config: uvicorn.Config, context: ssl.SSLContext) -> None:
     """Let our own layer of TLS stand below the protocol, instead of the loop's."""
     protocol: Any = config.http_protocol_class
     config.ssl = None
-    config.http_protocol_class = cast(Any, lambda **given: TLSConnection(context, protocol(**given)))
+    sealed = ssl.MemoryBIO()
+    config.http_protocol_class = cast(Any, lambda **given: TLSConnection(context, protocol(**given), sealed))
 
 
 def _refine(context: ssl.SSLContext, tls: TLS) -> None:

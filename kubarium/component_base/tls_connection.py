@@ -5,7 +5,7 @@
 
 The loop has such a layer, too. It keeps for every connection what its largest answer needed, waits half a minute for
 a client's good-bye, and cannot answer who speaks plain HTTP. This one keeps nothing: whatever is written is encrypted
-in parts and sent before `write` returns.
+in parts and sent before `write` returns, by way of one buffer for all connections of a server.
 
 Source: net/http/server.go for how long a handshake and a good-bye may take
 """
@@ -37,18 +37,24 @@ _PART = 256 * 1024  # bytes to encrypt in one go: OpenSSL's buffer stays as larg
 
 
 class TLSConnection(asyncio.Protocol, asyncio.Transport):
-    """A connection of a server: the protocol of a plain transport below, the transport of a protocol above."""
+    """A connection of a server: the protocol of a plain transport below, the transport of a protocol above.
+
+    `sealed` is where OpenSSL leaves what is to be sent. Connections share it, since it keeps the size that it had
+    once: each finds it empty, and empties it before anything else can happen.
+    """
 
     __slots__ = (
-        "_agreed", "_clear", "_closing", "_descriptor", "_incoming", "_loop", "_lower", "_open", "_outgoing",
-        "_paused", "_protocol", "_session", "_timer",
+        "_agreed", "_clear", "_closing", "_descriptor", "_incoming", "_loop", "_lower", "_open", "_paused",
+        "_protocol", "_sealed", "_session", "_timer",
     )  # fmt: skip
 
-    def __init__(self, context: ssl.SSLContext, protocol: asyncio.BaseProtocol) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, protocol: asyncio.BaseProtocol, sealed: ssl.MemoryBIO
+    ) -> None:
         super().__init__()
         self._protocol: asyncio.BaseProtocol = protocol
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming, self._sealed = ssl.MemoryBIO(), sealed
+        self._session = context.wrap_bio(self._incoming, self._sealed, server_side=True)
         self._agreed = False  # there was a handshake, and the protocol knows of us
         self._open = False  # and neither side has said good-bye
         self._closing = False
@@ -137,17 +143,16 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
             pass  # the rest of a record has not come yet
         except ssl.SSLError as error:
             failure = error
+        if self._sealed.pending:
+            self._flush()  # an answer of TLS itself, to new keys say
         if text := b"".join(pieces):
             cast(asyncio.Protocol, self._protocol).data_received(text)
         if failure is not None:
             log.debug("TLS with %s: %s", _address(self._lower), failure)
-            self._flush()
             self.abort()
         elif ended and self._open:
             self._tell_end()
             self.close()
-        elif self._outgoing.pending:
-            self._flush()  # an answer of TLS itself, to new keys say
 
     def _tell_end(self) -> None:
         cast(asyncio.Protocol, self._protocol).eof_received()
@@ -165,6 +170,7 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
                 self._flush()
         except ssl.SSLError as error:
             log.debug("TLS with %s: %s", _address(self._lower), error)
+            self._sealed.read()
             self.abort()
 
     def offer(self, data: bytes) -> bool:
@@ -179,7 +185,7 @@ class TLSConnection(asyncio.Protocol, asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def _flush(self) -> None:
-        sealed = self._outgoing.read()
+        sealed = self._sealed.read()
         if not self._clear and self._lower.get_write_buffer_size():
             self._lower.write(sealed)
             return

@@ -99,10 +99,11 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 async def server(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> AsyncIterator[Server]:
     context, trust = contexts
     found = Server(0, trust)
+    sealed = ssl.MemoryBIO()
 
     def protocol() -> TLSConnection:
         found.came.append(Echo())
-        return TLSConnection(context, found.came[-1])
+        return TLSConnection(context, found.came[-1], sealed)
 
     listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     found.port = listening.sockets[0].getsockname()[1]
@@ -113,6 +114,7 @@ async def server(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> AsyncIterat
                 echo.transport.abort()
                 await echo.lost.wait()
     listening.close()
+    assert not sealed.pending, "whoever used the shared buffer left nothing in it"
     await listening.wait_closed()
 
 
@@ -134,6 +136,19 @@ async def test_whatever_is_said_comes_back_whole(server: Server) -> None:
     await hang_up(writer)
     await echo.lost.wait()
     assert [word for word in echo.told if word not in ("pause", "resume")] == ["made", "end", "lost"]
+
+
+async def test_clients_at_one_time_hear_only_their_own(server: Server) -> None:
+    async def talk(text: bytes) -> bytes:
+        reader, writer = await server.connect()
+        writer.write(text)
+        heard = await reader.readexactly(len(text))
+        await hang_up(writer)
+        return heard
+
+    texts = [bytes([at]) * 700_000 for at in range(8)]
+    async with asyncio.timeout(PATIENCE):
+        assert await asyncio.gather(*map(talk, texts)) == texts
 
 
 async def test_a_slow_client_pauses_the_protocol_and_misses_nothing(server: Server) -> None:
