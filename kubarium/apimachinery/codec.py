@@ -57,7 +57,11 @@ def repetitions(body: bytes, value: Any) -> list[str]:
     """A problem for every key that stands twice in one JSON object of a body, which has been decoded to a value."""
     # A key that is dropped by decoding is missing when the object is encoded again. This is seen by counting, which is
     # ten times as fast as a look at every key; white space before a colon only costs the slower way.
-    if body.count(b'":') == orjson.dumps(value).count(b'":'):
+    try:
+        kept = orjson.dumps(value).count(b'":')
+    except TypeError:  # it reads deeper nesting than it writes
+        raise BadRequest("exceeded max depth") from None
+    if body.count(b'":') == kept:
         return []
     return [f"duplicate field {json.dumps(path)}" for path in duplicate_fields(body)]
 
@@ -71,6 +75,7 @@ def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[
     """The object in a YAML body, and a problem for every key that stands twice in one mapping."""
     loader = _Loader(body)
     try:
+        _refuse_depths(body)
         obj = loader.get_single_data()
         if b"&" in body and b"*" in body:
             _refuse_floods(obj)
@@ -82,6 +87,26 @@ def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[
     finally:
         loader.dispose()
     return _as_object(obj, kind, body), loader.problems
+
+
+_DEEPEST = 1000  # collections within collections: as far as newer libyaml goes
+_MANY_BRACKETS = 250  # each may begin two levels, as in `[a: [a: `
+_LONG_RUN = re.compile(
+    rb"[-?: ]{240}"
+)  # of what stands before a block; each byte may begin two, as a list in its key
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def _refuse_depths(body: bytes) -> None:
+    """Raise ValueError before the stack ends: PyYAML's compiled loader goes down a level of it for each collection."""
+    is_shallow = body.count(b"[") + body.count(b"{") < _MANY_BRACKETS and not _LONG_RUN.search(body)
+    if is_shallow and not body.startswith(_UTF_16):
+        return
+    depth = 0
+    for event in yaml.parse(body, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise ValueError(f"exceeded max depth of {_DEEPEST}")
 
 
 _MOST_ALIASED = 1_000_000

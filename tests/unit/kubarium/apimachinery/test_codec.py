@@ -77,6 +77,31 @@ def test_aliases_are_copies_and_floods_are_refused():
         codec.decode_yaml(b"a: &x [*x]")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b"a: " + b"[a: " * 100_000,
+        b"- " * 100_000,
+        b"a:\r" + b"? " * 100_000,
+        ("- " * 100_000).encode("utf-16"),
+        b"".join(b" " * n + b"a:\n" + b" " * n + b"-\n" for n in range(700)),
+    ],
+)
+def test_yaml_that_is_nested_without_end_does_not_end_the_process(body: bytes):
+    with pytest.raises(BadRequest, match="exceeded max depth of 1000"):
+        codec.decode_yaml(body)
+
+
+def test_what_is_nested_deeper_than_it_could_be_kept_is_refused():
+    nested = b"[" * 500 + b"]" * 500
+    with pytest.raises(BadRequest, match="exceeded max depth"):
+        codec.decode_json_strict(b'{"a": %b}' % nested)
+    with pytest.raises(BadRequest, match="recursion"):
+        codec.decode_yaml(b"a: %b" % nested)
+    assert codec.decode_yaml(b"a: %b" % (b"[" * 200 + b"]" * 200))["a"]
+
+
 def test_yaml_that_json_cannot_say():
     assert codec.decode_yaml(b"a: 123456789012345678901234567890\n")["a"] == pytest.approx(
         1.2345678901234568e29
