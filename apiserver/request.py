@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +77,6 @@ class RequestContext:
     audit_annotations: dict[str, str] = field(default_factory=dict)
     audit_annotations_of_requests: dict[str, str] = field(default_factory=dict)  # told where bodies are told
     on_object: Callable[[Object], None] | None = None  # to be called with the decoded body: it is audited
-    deadline: asyncio.Event | None = None
     waited: float = 0.0  # seconds in queues and for webhooks: what others took
     begun: Callable[[], None] = lambda: None  # to be called when a watch has told what is there
 

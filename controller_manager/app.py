@@ -31,13 +31,10 @@ NAME = "kube-controller-manager"
 class Manager:
     """All controllers of one process, connected. `lead` runs them for as long as it is not cancelled."""
 
-    def __init__(
-        self, client: Client, options: Options, clock: Clock, transport: Transport | None = None
-    ) -> None:
+    def __init__(self, client: Client, options: Options, clock: Clock) -> None:
         self.client, self.options, self.clock = client, options, clock
         self.rows = catalog.chosen(options.controllers)
-        self._transport = transport
-        self._own_transport: Transport | None = None
+        self._anonymous: Transport | None = None
         self.informers: Informers | None = None
 
     async def lead(self) -> None:
@@ -65,8 +62,8 @@ class Manager:
 
     async def close(self) -> None:
         """Close what this manager has opened."""
-        if self._own_transport is not None:
-            await self._own_transport.close()
+        if self._anonymous is not None:
+            await self._anonymous.close()
 
     def _client_for(self, account: str) -> Client:
         if not account or not self.options.use_service_account_credentials:
@@ -75,9 +72,7 @@ class Manager:
 
     def _anonymous_transport(self) -> Transport:
         """Connections without a client certificate: otherwise the server would see that, and not the token."""
-        if self._transport is not None:
-            return self._transport
-        if self._own_transport is None:
+        if self._anonymous is None:
             bare = dataclasses.replace(
                 self.client.config,
                 cert_file="",
@@ -87,8 +82,8 @@ class Manager:
                 token="",
                 token_file="",
             )
-            self._own_transport = NetworkTransport(bare.server, bare.ssl_context())
-        return self._own_transport
+            self._anonymous = NetworkTransport(bare.server, bare.ssl_context())
+        return self._anonymous
 
 
 def without_managed_fields(obj: Object) -> Object:

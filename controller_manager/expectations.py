@@ -59,11 +59,6 @@ class Expectations:
             self.deletion_observed(key, uid)
             raise
 
-    def pending_deletions(self, key: ObjectKey) -> set[str]:
-        """The uids whose deletion has been asked for but not yet been seen."""
-        expected = self._expected.get(key)
-        return set(expected.deletions) if expected is not None else set()
-
     def met(self, key: ObjectKey) -> bool:
         """May the cache be trusted for this owner?"""
         expected = self._expected.get(key)

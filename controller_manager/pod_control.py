@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 from kubarium.api.core.pod.template import generate_name_for, pod_from
 from kubarium.apimachinery import errors, owners
@@ -17,8 +16,6 @@ log = logging.get(__name__)
 
 BURST = 500
 """Most pods that a controller creates or deletes in one go."""
-
-T = TypeVar("T")
 
 
 class PodControl:
@@ -66,15 +63,13 @@ def is_namespace_terminating(error: errors.StatusError) -> bool:
     return any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes())
 
 
-async def slow_start(
-    count: int, work: Callable[[int], Awaitable[None]], initial: int = 1
-) -> tuple[int, Exception | None]:
+async def slow_start(count: int, work: Callable[[int], Awaitable[None]]) -> tuple[int, Exception | None]:
     """Do `work(0)` … `work(count - 1)` in batches of 1, 2, 4, …; stop after a batch with a failure.
 
     A quota that forbids a hundred pods is found out with one refused request instead of a hundred.
     Returns how many succeeded, and the first failure.
     """
-    done, size = 0, min(count, initial)
+    done, size = 0, min(count, 1)
     while size > 0:
         results = await asyncio.gather(*(work(done + i) for i in range(size)), return_exceptions=True)
         failures = failures_in(results)

@@ -19,14 +19,6 @@ KIND, API_VERSION = "KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"
 MODES = ("iptables", "ipvs", "nftables")
 LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix", "")
 PRIMARY = "primary"
-CONNTRACK_NUMBERS = (
-    "maxPerCore",
-    "min",
-    "tcpEstablishedTimeout",
-    "tcpCloseWaitTimeout",
-    "udpTimeout",
-    "udpStreamTimeout",
-)
 
 FIELDS = {  # place in the file -> name of the option
     "featureGates": "feature_gates",

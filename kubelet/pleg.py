@@ -31,13 +31,10 @@ Snapshot = dict[str, tuple[str, str]]
 class PLEG:
     """Says `changed(pod_uid)`."""
 
-    def __init__(
-        self, runtime: Runtime, clock: Clock, changed: Callable[[str], None], period: float = RELIST_PERIOD
-    ) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock, changed: Callable[[str], None]) -> None:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
-        self._period = period
         self._snapshot: Snapshot = {}
         self._containers: set[str] = set()
         self._names: dict[str, tuple[str, str]] = {}
@@ -63,7 +60,7 @@ class PLEG:
                 async for _ in self._runtime.changes():
                     self._hint.set()
             except Unsupported:
-                log.info("the runtime has no events; the list every %.0f s must do", self._period)
+                log.info("the runtime has no events; the list every %.0f s must do", RELIST_PERIOD)
                 return
             except ContainerRuntimeError as error:
                 log.debug("runtime events interrupted: %s", error)
@@ -152,7 +149,7 @@ class PLEG:
 
     async def _wait(self) -> None:
         """Until the period is over or a hint comes."""
-        await sleep_unless(self._clock, self._period, self._hint)
+        await sleep_unless(self._clock, RELIST_PERIOD, self._hint)
         if self._hint.is_set():
             self._hint.clear()
             await self._clock.sleep(HINT_DELAY)

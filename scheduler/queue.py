@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kubarium.apimachinery.object import Object
-from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.metrics import Labels
@@ -34,8 +33,6 @@ from scheduler.framework import metrics
 from scheduler.framework.interface import Action, ClusterEvent, EventHint, Status
 from scheduler.framework.nominator import Nominator
 from scheduler.framework.pod_info import PodInfo
-
-log = logging.get(__name__)
 
 LONGEST_SLEEP = 300.0  # seconds in `unschedulable` before a pod is tried again whatever happened
 FLUSH_PERIOD = 30.0  # seconds between looks for such pods

@@ -24,10 +24,7 @@ from apiserver.configuration import ConfigurationError, FollowedFile
 from apiserver.options import Options
 from kubarium.apimachinery.object import Object
 from kubarium.client.informer import Informers
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 RELOAD_SECONDS = 5.0  # how often the configuration file is looked at
 

@@ -40,30 +40,22 @@ class Accepted:
 PLAIN = Accepted()
 
 
-def header(scope: Scope, wanted: bytes) -> str:
-    """A request header, repeated ones joined; empty when it is absent."""
-    found = [value for name, value in scope["headers"] if name == wanted]
-    return b",".join(found).decode("latin-1") if found else ""
-
-
 def accepted(
     scope: Scope,
     context: RequestContext,
     *,
     stream: bool = False,
-    transforms: bool = True,
     tables: bool = True,
 ) -> Accepted:
     """The form of the answer. Raises NotAcceptable.
 
-    A stream is always JSON. `transforms` says whether the endpoint has objects that can be shown in other forms, and
-    `tables` whether as tables.
+    A stream is always JSON. `tables` says whether the endpoint has objects that can be shown as such.
     """
     text = ""
     for name, value in scope["headers"]:
         if name == b"accept":
             text = f"{text},{value.decode('latin-1')}" if text else value.decode("latin-1")
-    found = negotiate(text, stream, transforms, tables)
+    found = negotiate(text, stream, tables)
     if stream or found.is_yaml:
         return found
     if found.pretty or _wants_pretty(context):
@@ -83,7 +75,7 @@ def as_json(scope: Scope) -> Scope:
 
 
 @lru_cache(maxsize=256)
-def negotiate(accept: str, stream: bool = False, transforms: bool = True, tables: bool = True) -> Accepted:
+def negotiate(accept: str, stream: bool = False, tables: bool = True) -> Accepted:
     """The first clause, best quality first, that can be served. Raises NotAcceptable."""
     if not accept:
         return PLAIN
@@ -94,7 +86,7 @@ def negotiate(accept: str, stream: bool = False, transforms: bool = True, tables
         if media_type not in offered:
             continue
         transform = parameters.get("as", "")
-        if transform and not (transforms and _is_known(transform, parameters)):
+        if transform and not _is_known(transform, parameters):
             continue
         if transform == TABLE and not tables:
             continue

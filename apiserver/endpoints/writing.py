@@ -70,13 +70,10 @@ def attributes_of(
 class Writing:
     """One write on its way: admission changes the object, then judges it; what a failed write reserved is undone."""
 
-    def __init__(
-        self, endpoints: Endpoints, row: Resource, context: RequestContext, options: Object | None = None
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, row: Resource, context: RequestContext) -> None:
         self._endpoints = endpoints
         self._row = row
         self._context = context
-        self._options = options
         self._undo: list[Callable[[], Awaitable[None]]] = []
         self.schema: Structural | None = (
             row.custom.schema if row.custom is not None else endpoints.schemas.schema(row.gvk)
@@ -85,7 +82,7 @@ class Writing:
     async def admit(self, obj: Object, old: Object | None) -> Object:
         """The object after all mutating plugins, defaults filled in once more."""
         operation = CREATE if old is None else UPDATE
-        attributes = attributes_of(self._row, self._context, operation, obj, old, options=self._options)
+        attributes = attributes_of(self._row, self._context, operation, obj, old)
         await self._endpoints.admission.admit(attributes)
         assert attributes.obj is not None
         if self._row.custom is not None:
@@ -105,7 +102,7 @@ class Writing:
         async def judge(new: Object, old: Object | None) -> None:
             await self.undo()
             operation = CREATE if old is None else UPDATE
-            attributes = attributes_of(self._row, self._context, operation, new, old, options=self._options)
+            attributes = attributes_of(self._row, self._context, operation, new, old)
             try:
                 await self._endpoints.admission.validate(attributes)
             finally:

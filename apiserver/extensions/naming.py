@@ -9,7 +9,7 @@ from kubarium.api.apiextensions import approval
 from kubarium.apimachinery import conditions
 from kubarium.apimachinery.object import Object, copy, spec_of, status_of, uid_of
 
-ESTABLISHED, NAMES_ACCEPTED, TERMINATING = "Established", "NamesAccepted", "Terminating"
+ESTABLISHED, NAMES_ACCEPTED = "Established", "NamesAccepted"
 _SINGLE = ("plural", "singular", "kind", "listKind")
 
 

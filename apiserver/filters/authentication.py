@@ -8,11 +8,8 @@ from apiserver.authentication.authenticator import Authenticator, Credentials
 from apiserver.filters.audit import AuditLog, refused
 from apiserver.request import ANONYMOUS, CONTEXT, RequestContext, User
 from kubarium.apimachinery import errors
-from kubarium.component_base import logging
 from kubarium.component_base.metrics import Counts
 from kubarium.component_base.serving import App, Receive, Scope, Send
-
-log = logging.get(__name__)
 
 USER = "kubarium.user"
 """The scope key under which a caller in this process (`client/loopback.py`) says who it is."""

@@ -28,13 +28,8 @@ TYPE_META = (
 _SUMMARY = 30
 
 
-def encode(obj: Any) -> bytes:
-    """An object as compact JSON."""
-    return orjson.dumps(obj)
-
-
 def encode_to_keep(obj: Any) -> bytes:
-    """The same where it is kept: what orjson returns holds on to a buffer of four kilobytes and more."""
+    """Compact JSON that is kept: what orjson returns holds on to a buffer of four kilobytes and more."""
     return bytes(memoryview(orjson.dumps(obj)))
 
 
@@ -64,11 +59,6 @@ def repetitions(body: bytes, value: Any) -> list[str]:
     if body.count(b'":') == kept:
         return []
     return [f"duplicate field {json.dumps(path)}" for path in duplicate_fields(body)]
-
-
-def decode_yaml(body: bytes, kind: str = "object") -> Object:
-    """The object in a YAML (or JSON) body."""
-    return decode_yaml_strict(body, kind)[0]
 
 
 def decode_yaml_strict(body: bytes, kind: str = "object") -> tuple[Object, list[str]]:

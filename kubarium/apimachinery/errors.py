@@ -80,8 +80,8 @@ def is_surprising(error: BaseException) -> bool:
     return not isinstance(error, StatusError | ConnectionError | TimeoutError)
 
 
-def _details(name: str = "", group: str = "", kind: str = "", uid: str = "", **more: Any) -> Object:
-    found = {"name": name, "group": group, "kind": kind, "uid": uid, **more}
+def _details(name: str = "", group: str = "", kind: str = "", **more: Any) -> Object:
+    found = {"name": name, "group": group, "kind": kind, **more}
     return {key: value for key, value in found.items() if value}
 
 
@@ -242,11 +242,11 @@ class TooManyRequests(StatusError):
     code, reason = 429, "TooManyRequests"
 
     @classmethod
-    def after(
-        cls, seconds: int, message: str = "Too many requests, please try again later."
-    ) -> TooManyRequests:
+    def after(cls, seconds: int) -> TooManyRequests:
         """With the seconds to wait."""
-        return cls(message, {"retryAfterSeconds": seconds} if seconds else {})
+        return cls(
+            "Too many requests, please try again later.", {"retryAfterSeconds": seconds} if seconds else {}
+        )
 
 
 class NoRoom(TooManyRequests):

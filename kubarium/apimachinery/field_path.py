@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -183,8 +183,3 @@ def below(path: FieldPath, relative: FieldPath) -> FieldPath:
     if not relative.text:
         return path
     return FieldPath(f"{path.text}.{relative.text}") if path.text else relative
-
-
-def flatten(groups: Iterable[Sequence[FieldError]]) -> list[FieldError]:
-    """Several lists of errors as one."""
-    return [error for group in groups for error in group]

@@ -46,9 +46,6 @@ class FieldSelector:
         return ",".join(f"{r.field}{'=' if r.equals else '!='}{r.value}" for r in self.requirements)
 
 
-EVERYTHING = FieldSelector()
-
-
 class ParseError(ValueError):
     """The text is not a field selector."""
 

@@ -224,9 +224,9 @@ _SUFFIX_LENGTH = 5
 LONGEST_BASE = 63 - _SUFFIX_LENGTH
 
 
-def random_suffix(length: int = _SUFFIX_LENGTH) -> str:
+def random_suffix() -> str:
     """Random letters and digits without vowels, so that no words come out."""
-    return "".join(random.choices(_ALPHABET, k=length))
+    return "".join(random.choices(_ALPHABET, k=_SUFFIX_LENGTH))
 
 
 def generate_name(base: str) -> str:

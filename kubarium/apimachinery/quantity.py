@@ -124,11 +124,6 @@ def is_quantity(text: Any) -> bool:
     return True
 
 
-def is_zero(text: str | int | float) -> bool:
-    """Is there nothing of it?"""
-    return parse(text).nano == 0
-
-
 def _number_text(number: int | float) -> str:
     if isinstance(number, bool):
         raise QuantityError(FORMAT_WRONG)

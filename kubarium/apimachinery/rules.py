@@ -25,7 +25,6 @@ from kubarium.apimachinery.field_path import (
 from kubarium.apimachinery.object import Object
 
 NOT_NEGATIVE = "must be greater than or equal to 0"
-POSITIVE = "must be greater than zero"
 NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 NOT_A_BLOCK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _PERCENT = (
@@ -126,11 +125,6 @@ COUNTED = frozenset(
 )  # fmt: skip
 """Resources of which there are only whole ones."""
 NOT_WHOLE = "must be an integer"
-
-
-def amount_positive(path: FieldPath, amount: Any) -> list[FieldError]:
-    """A quantity of more than 0."""
-    return [invalid(path, amount, POSITIVE)] if quantity.compare(amount, 0) <= 0 else []
 
 
 # ---- networks

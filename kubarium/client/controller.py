@@ -6,7 +6,7 @@ A controller is its `watches` and its `reconcile`:
         name = "replicaset-controller"
 
         def watches(self) -> Sequence[Watch]:
-            return [Watch("apps/v1", "replicasets"), Watch("v1", "pods", keys=owner_key("ReplicaSet"))]
+            return [Watch("apps/v1", "replicasets"), Watch("v1", "pods", keys=self.owners_of)]
 
         async def reconcile(self, key: ObjectKey) -> None: ...
 """
@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, ObjectKey, key_of, namespace_of
-from kubarium.apimachinery.owners import controller_of
+from kubarium.apimachinery.object import Object, ObjectKey, key_of
 from kubarium.client.informer import Informer, Informers
 from kubarium.client.rest import Client
 from kubarium.client.work_queue import ShutDown, WorkQueue
@@ -35,18 +34,6 @@ Keys = Callable[[Object], Iterable[ObjectKey]]
 def own_key(obj: Object) -> Iterable[ObjectKey]:
     """The object itself is to be reconciled."""
     return (key_of(obj),)
-
-
-def owner_key(kind: str) -> Keys:
-    """The object's controller is to be reconciled, if it is of this kind."""
-
-    def keys(obj: Object) -> Iterable[ObjectKey]:
-        owner = controller_of(obj)
-        if owner is None or owner.get("kind") != kind:
-            return ()
-        return (ObjectKey(namespace_of(obj), owner["name"]),)
-
-    return keys
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,6 @@ class ResourceClient:
         resource_version: str = "",
         label_selector: str = "",
         field_selector: str = "",
-        allow_bookmarks: bool = True,
         send_initial_events: bool = False,
         timeout_seconds: int | None = None,
         headers: dict[str, str] | None = None,
@@ -98,7 +97,7 @@ class ResourceClient:
             "resourceVersion": resource_version,
             "labelSelector": label_selector,
             "fieldSelector": field_selector,
-            "allowWatchBookmarks": allow_bookmarks or None,
+            "allowWatchBookmarks": True,
             "sendInitialEvents": send_initial_events or None,
             "resourceVersionMatch": "NotOlderThan" if send_initial_events else "",
             "timeoutSeconds": timeout_seconds,
@@ -201,12 +200,11 @@ class ResourceClient:
         namespace: str = "",
         *,
         label_selector: str = "",
-        field_selector: str = "",
         grace_period_seconds: int | None = None,
         propagation_policy: str | None = None,
     ) -> Object:
         """Delete all that is selected."""
-        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {"labelSelector": label_selector}
         options = _delete_options(grace_period_seconds, propagation_policy, None, False)
         deleted: Object = await self.client.request("DELETE", self.path(namespace), query=query, body=options)
         return deleted

@@ -25,7 +25,7 @@ from kubarium.client import client_authorities, kubeconfig
 from kubarium.client.client_authorities import ClientAuthorities
 from kubarium.client.delegated_access import Door, Rules, Vouchers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging, profiling, serving
+from kubarium.component_base import profiling, serving
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.health import Health
 from kubarium.component_base.issuers import Issuers
@@ -34,17 +34,15 @@ from kubarium.component_base.secure_serving import SecureServing, key_pair
 from kubarium.component_base.serving import Page, Receive, Scope, Send
 from kubarium.component_base.status_pages import TEXT, StatusPages
 
-log = logging.get(__name__)
-
 JSON = "application/json"
 
 
 class SecurePages:
     """One program's port."""
 
-    def __init__(self, name: str, flags: SecureServing, clock: Clock, health: Health | None = None) -> None:
+    def __init__(self, name: str, flags: SecureServing, clock: Clock) -> None:
         self.name = name
-        self.health = health or Health()
+        self.health = Health()
         self._flags, self._clock = flags, clock
         self._table: dict[str, Page] = {
             **self.health.pages(),

@@ -8,7 +8,6 @@ Source: https://kubernetes.io/docs/reference/using-api/websockets/ (subprotocols
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -92,11 +91,6 @@ def exit_code(status: Object) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     raise errors.from_status(status)
-
-
-def port_of(data: bytes) -> int:
-    """The first message of each port-forward channel names its port."""
-    return int(struct.unpack("<H", data[:2])[0])
 
 
 async def _refusal(

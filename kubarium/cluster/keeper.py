@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,8 @@ def read_programs(path: Path) -> tuple[Path, list[Program]]:
 class Keeper:
     """The loop. `children` is keyed by program name; only this object starts or reaps them."""
 
-    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._now = monotonic
         self._children: dict[str, Child] = {}
         self._stopping = False
         self._run = path.parent
@@ -109,7 +108,7 @@ class Keeper:
 
     def _patience(self) -> float:
         """Seconds until something is due."""
-        now = self._now()
+        now = time.monotonic()
         moments = [child.kill_at for child in self._children.values() if child.pid and child.kill_at]
         moments += [child.due for child in self._children.values() if not child.pid and child.program.wanted]
         return max(0.01, min((moment - now for moment in moments), default=60.0)) if moments else 60.0
@@ -129,10 +128,10 @@ class Keeper:
             child = self._children.setdefault(name, Child(program))
             if child.pid and child.program.argv != program.argv:
                 self._ask_to_stop(child)
-            child.program, child.due = program, min(child.due, self._now())
+            child.program, child.due = program, min(child.due, time.monotonic())
 
     def _start_and_stop(self) -> None:
-        now = self._now()
+        now = time.monotonic()
         running = [child for child in self._children.values() if child.pid]
         highest = max((child.program.rank for child in running), default=0)
         for child in list(self._children.values()):
@@ -150,18 +149,18 @@ class Keeper:
         return not child.program.wanted or (self._stopping and child.program.rank == highest)
 
     def _ask_to_stop(self, child: Child) -> None:
-        child.kill_at = self._now() + child.program.grace
+        child.kill_at = time.monotonic() + child.program.grace
         send(child.pid, child.program.off_signal)
 
     def _start(self, child: Child) -> None:
         try:
             child.pid = spawn(child.program)
-            child.started, child.kill_at = self._now(), 0.0
+            child.started, child.kill_at = time.monotonic(), 0.0
         except OSError as error:
             report(f"cannot start {child.program.name}: {error}")
             child.exit = str(error)
             child.failures += 1
-            child.due = self._now() + RESTARTS.delay(child.failures)
+            child.due = time.monotonic() + RESTARTS.delay(child.failures)
         self._write(child)
 
     def _reap(self) -> None:
@@ -178,7 +177,7 @@ class Keeper:
                     self._ended(child, status)
 
     def _ended(self, child: Child, status: int) -> None:
-        now = self._now()
+        now = time.monotonic()
         code = os.waitstatus_to_exitcode(status)
         child.exit = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         asked = bool(child.kill_at)

@@ -6,8 +6,8 @@ import ctypes
 import os
 import platform
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 
@@ -22,9 +22,9 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
     _check(result, target)
 
 
-def unmount(target: str, flags: int = MNT_DETACH) -> None:
-    """umount2(2); by default the mount goes away as soon as nobody uses it."""
-    _check(_libc.umount2(target.encode(), flags), target)
+def unmount(target: str) -> None:
+    """umount2(2); the mount goes away as soon as nobody uses it."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), target)
 
 
 def bind(source: str, target: str) -> None:

@@ -1,4 +1,4 @@
-"""Authorities, key pairs and kubeconfig files: make them, write them, and notice when they were rotated.
+"""Authorities, key pairs and kubeconfig files: make them and write them.
 
     ca = Authority.create("kubernetes")
     ca.server("kube-apiserver", ["kubernetes", "10.96.0.1"]).write("apiserver.crt", "apiserver.key")
@@ -14,8 +14,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
-import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,15 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kubarium.component_base import logging
-from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
-
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
 CLOCK_SKEW = timedelta(minutes=5)  # a certificate is valid a little before it was made
-WATCH_SECONDS = 10.0  # how often rotated files are looked for
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -253,62 +246,6 @@ def write_private(path: Path, content: bytes) -> None:
 def write_public(path: Path, content: bytes) -> None:
     """Replace a file that everyone may read, in one step."""
     _replace(path, content, 0o644)
-
-
-class FileWatch:
-    """Calls back when one of a few files got new content.
-
-    Files are compared by content, so that it does not matter how a rotation replaces them (rename,
-    rewrite, a swapped symlink as in mounted secrets). One that is missing for a moment counts as unchanged.
-    """
-
-    def __init__(
-        self,
-        paths: Iterable[Path | str],
-        changed: Callable[[], Awaitable[None] | None],
-        clock: Clock,
-        seconds: float = WATCH_SECONDS,
-    ) -> None:
-        self._paths = [Path(path) for path in paths]
-        self._changed = changed
-        self._clock = clock
-        self._seconds = seconds
-        self._seen = self._read()
-
-    async def run(self) -> None:
-        """Look again and again."""
-        while True:
-            await self._clock.sleep(self._seconds)
-            try:
-                await self.look()
-            except (OSError, ValueError) as error:  # half-written files are read again next time
-                log.warning("reload of %s failed, the old content stays in use: %s", self._paths[0], error)
-            except Exception:  # the edge of this loop
-                log.exception("reload of %s failed, the old content stays in use", self._paths[0])
-
-    async def look(self) -> bool:
-        """Compare once; returns whether the callback was called."""
-        current = self._read()
-        if current == self._seen or not all(current):
-            return False
-        outcome = self._changed()
-        if outcome is not None:
-            await outcome
-        self._seen = current
-        return True
-
-    def _read(self) -> list[bytes]:
-        return [path.read_bytes() if path.exists() else b"" for path in self._paths]
-
-
-def reload_into(context: ssl.SSLContext, cert_file: str, key_file: str, clock: Clock) -> FileWatch:
-    """A watch that loads a rotated key pair into a TLS context; connections made from then on use it."""
-
-    def load() -> None:
-        context.load_cert_chain(cert_file, key_file)
-        log.info("loaded rotated certificate %s", cert_file)
-
-    return FileWatch([cert_file, key_file], load, clock)
 
 
 def _subject(common_name: str, organizations: Sequence[str]) -> x509.Name:

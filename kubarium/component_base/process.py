@@ -50,11 +50,6 @@ class Process:
         self.exit_code = self.exit_code or exit_code
         self._stopping.set()
 
-    @property
-    def stopping(self) -> bool:
-        """Has someone asked the process to end?"""
-        return self._stopping.is_set()
-
     async def stopped(self) -> None:
         """Return when the process has been asked to end."""
         await self._stopping.wait()

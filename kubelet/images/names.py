@@ -51,11 +51,6 @@ def _split(name: str) -> tuple[str, str, str | None]:
     return registry, path.removesuffix(f":{tag}") if tag is not None else path, tag
 
 
-def registry_of(image: str) -> str:
-    """The host from which an image comes."""
-    return _split(image.partition("@")[0])[0] or DEFAULT_REGISTRY
-
-
 def repository_of(image: str) -> str:
     """The full name without tag and digest: `docker.io/library/busybox`."""
     registry, path, _ = _split(image.partition("@")[0])

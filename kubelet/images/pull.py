@@ -9,7 +9,6 @@ from typing import NoReturn
 
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
 from kubelet import metrics
@@ -26,8 +25,6 @@ from kubelet.runtime.interface import (
     rpc_text,
 )
 from kubelet.runtime.restart_backoff import RestartBackoff
-
-log = logging.get(__name__)
 
 Fetch = Callable[[str, str, str], Awaitable[Object | None]]
 

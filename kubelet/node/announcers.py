@@ -16,10 +16,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kubarium.component_base import logging
-
-log = logging.get(__name__)
-
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 LOGIND, LOGIND_PATH, MANAGER = (
     "org.freedesktop.login1",

@@ -129,10 +129,9 @@ class Inputs:
         if "/etc/hosts" not in taken:
             mounts.append(self._hosts_mount(pod, directory, ips, container))
         message_path = container.get("terminationMessagePath") or "/dev/termination-log"
-        termination_log = ""
         if message_path not in taken:
-            termination_log = _make_termination_log(directory, container["name"])
-            mounts.append({"container_path": message_path, "host_path": termination_log})
+            written = _make_termination_log(directory, container["name"])
+            mounts.append({"container_path": message_path, "host_path": written})
         return ContainerOptions(
             image_ref=image_ref,
             image=self._puller.image(image_ref),
@@ -144,7 +143,6 @@ class Inputs:
             user_ids=users,
             annotations=devices.annotations,
             resources=limits.linux_resources(pod, container, self._rules),
-            termination_log=termination_log,
         )
 
     async def _edits(self, pod: Object, container: Object) -> Edits:

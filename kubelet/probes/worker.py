@@ -8,11 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from kubarium.apimachinery.object import Object
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, sleep_unless
 from kubelet.probes.actions import Answer
-
-log = logging.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)

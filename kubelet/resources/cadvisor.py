@@ -37,8 +37,8 @@ class Row:
     is_limit: bool = False
 
 
-def _stat(name: str, help: str, v1: str, v2: str, type: str = GAUGE) -> Row:
-    return Row(f"container_memory_{name}", type, help, f"memory/memory.stat:total_{v1}", f"memory.stat:{v2}")
+def _stat(name: str, help: str, v1: str, v2: str) -> Row:
+    return Row(f"container_memory_{name}", GAUGE, help, f"memory/memory.stat:total_{v1}", f"memory.stat:{v2}")
 
 
 def _failures(kind: str, scope: str, key: str) -> Row:

@@ -94,9 +94,6 @@ class CRIRuntime:
         answer = await self._call("Status", deadline=10)
         return [RuntimeCondition(c.type, c.status, c.reason, c.message) for c in answer.status.conditions]
 
-    async def update_pod_cidr(self, cidr: str) -> None:
-        await self._call("UpdateRuntimeConfig", runtime_config={"network_config": {"pod_cidr": cidr}})
-
     # -- sandboxes -------------------------------------------------------------------------------------------------
 
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:

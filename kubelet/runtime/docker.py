@@ -51,16 +51,9 @@ SYS_RESOURCE = 24  # the number of the capability
 class DockerRuntime:
     """`Runtime` over the Engine API."""
 
-    def __init__(
-        self,
-        endpoint: str,
-        cni: CNI | None = None,
-        pause_image: str = PAUSE_IMAGE,
-        timeout: float = TIMEOUT,
-    ) -> None:
+    def __init__(self, endpoint: str, cni: CNI | None = None, timeout: float = TIMEOUT) -> None:
         self._api = EngineClient(urlsplit(endpoint).path, timeout)
         self._cni = cni or CNI()
-        self._pause_image = pause_image
         self._streams = Streams(self._api)
         self._lowest_oom_score = lowest_oom_score()
 
@@ -81,18 +74,15 @@ class DockerRuntime:
             network = RuntimeCondition("NetworkReady", False, "NetworkPluginNotReady", NOT_READY)
         return [RuntimeCondition("RuntimeReady", True), network]
 
-    async def update_pod_cidr(self, cidr: str) -> None:
-        return None  # whoever writes the CNI configuration knows
-
     # -- sandboxes -------------------------------------------------------------------------------------------------
 
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
         """1. the container, 2. its network, 3. its resolv.conf; what was begun in vain is taken back."""
         if handler:
             raise ContainerRuntimeError(f'RuntimeHandler "{handler}" not supported')
-        await self._need_image(self._pause_image)
+        await self._need_image(PAUSE_IMAGE)
         name = words.sandbox_name(config["metadata"])
-        body = words.sandbox_body(config, self._pause_image)
+        body = words.sandbox_body(config, PAUSE_IMAGE)
         try:
             made = await self._api.call("POST", "/containers/create", body, name=name)
         except Conflict as error:

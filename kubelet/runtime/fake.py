@@ -52,7 +52,6 @@ class _Container:
 class _Sandbox:
     value: Sandbox
     config: SandboxConfig
-    on_network: bool = True
 
 
 @dataclass(slots=True)
@@ -78,9 +77,9 @@ class FakeRuntime:
 
     # -- for tests -------------------------------------------------------------------------------------------------
 
-    def add_image(self, *names: str, uid: int | None = None, username: str = "") -> Image:
+    def add_image(self, *names: str) -> Image:
         """An image that is there under these names."""
-        image = Image(f"sha256:{len(self.images):064x}", names, (), 1000, uid, username)
+        image = Image(f"sha256:{len(self.images):064x}", names, (), 1000)
         self.images[image.id] = image
         return image
 
@@ -91,14 +90,6 @@ class FakeRuntime:
         found = [one for one in self._containers.values() if one.status.name == name and _uid(one) == pod_uid]
         newest = max(found, key=lambda one: one.status.created_at)
         self._end(newest, exit_code, reason or ("Completed" if exit_code == 0 else "Error"), message)
-
-    def config_of(self, container_id: str) -> ContainerConfig:
-        """What the container was made from."""
-        return self._containers[container_id].config
-
-    def sandbox_config_of(self, sandbox_id: str) -> SandboxConfig:
-        """What the sandbox was made from."""
-        return self._sandboxes[sandbox_id].config
 
     def power_off(self) -> None:
         """Everything ends at once, as when the machine loses power."""
@@ -115,9 +106,6 @@ class FakeRuntime:
 
     async def conditions(self) -> list[RuntimeCondition]:
         return [RuntimeCondition("RuntimeReady", True), RuntimeCondition("NetworkReady", True)]
-
-    async def update_pod_cidr(self, cidr: str) -> None:
-        self.network = cidr.rpartition(".")[0]
 
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
         self._enter("run_sandbox", config["metadata"]["name"])
@@ -140,7 +128,7 @@ class FakeRuntime:
             labels=config.get("labels", {}),
             annotations=config.get("annotations", {}),
         )
-        self._sandboxes[sandbox.id] = _Sandbox(sandbox, config, on_network)
+        self._sandboxes[sandbox.id] = _Sandbox(sandbox, config)
         return sandbox.id
 
     async def stop_sandbox(self, sandbox_id: str) -> None:

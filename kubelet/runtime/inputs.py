@@ -42,7 +42,6 @@ class ContainerOptions:
     cdi_devices: Sequence[str] = ()
     user_ids: Sequence[Mapping[str, int]] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
-    termination_log: str = ""  # path on the node
 
 
 class ContainerInputs(Protocol):

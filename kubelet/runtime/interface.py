@@ -298,10 +298,6 @@ class Runtime(Protocol):
         """Are you ready, and is your network?"""
         ...
 
-    async def update_pod_cidr(self, cidr: str) -> None:
-        """Tell the runtime which addresses are the node's pods'."""
-        ...
-
     async def run_sandbox(self, config: SandboxConfig, handler: str = "") -> str:
         """Make and start a sandbox; returns its id."""
         ...

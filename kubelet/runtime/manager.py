@@ -92,10 +92,8 @@ class RuntimeManager:
         clock: Clock,
         *,
         seccomp: SeccompDefaults,
-        on_start: Callable[[Object, Object, str], None] = lambda pod, container, container_id: None,
         on_kill: Callable[[str], None] = lambda container_id: None,
         backoff: RestartBackoff | None = None,
-        parallel_starts: int = PARALLEL_STARTS,
     ) -> None:
         self.runtime = runtime
         self.inputs = inputs
@@ -108,9 +106,8 @@ class RuntimeManager:
             tuple[str, str], ContainerStatus
         ] = {}  # how containers ended that begin anew with all others
         self._seccomp = seccomp
-        self._on_start = on_start
         self._on_kill = on_kill
-        self._starts = asyncio.Semaphore(parallel_starts)
+        self._starts = asyncio.Semaphore(PARALLEL_STARTS)
 
     async def state(self, pod_uid: str) -> PodState:
         """What the runtime says of a pod now."""
@@ -286,7 +283,6 @@ class RuntimeManager:
         async with self._starts:
             container_id = await self._create_and_start(pod, container, sandbox_id, wanted, config)
         self._event(pod, container, "Normal", "Started", "Container started")
-        self._on_start(pod, container, container_id)
         await self._post_start(pod, container, container_id, ips)
 
     async def _create_and_start(

@@ -28,7 +28,6 @@ LIVENESS = "liveness"
 STARTUP = "startup"
 DEFINITION = "definition"
 UNKNOWN_STATE = "unknown"
-FINISHED = "finished"
 RESIZE = "resize"
 RESTART_ALL = "restart all"
 

@@ -19,8 +19,6 @@ from kubelet.runtime import interface
 from kubelet.runtime.inputs import SandboxOptions
 from kubelet.runtime.interface import SandboxConfig
 
-PROTOCOLS = ("TCP", "UDP", "SCTP")
-
 
 def sandbox_config(pod: Object, options: SandboxOptions, attempt: int) -> SandboxConfig:
     """Everything that the runtime must know to make the sandbox."""

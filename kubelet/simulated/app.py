@@ -19,8 +19,6 @@ from kubelet.simulated.options import Options
 from kubelet.simulated.pods import Pods
 from kubelet.simulated.server import Server
 
-log = logging.get(__name__)
-
 
 async def main(process: Process) -> None:
     """Start all nodes and run until asked to stop."""

@@ -13,15 +13,12 @@ from pathlib import Path
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, namespace_of, spec_of, uid_of
-from kubarium.component_base import logging
 from kubarium.component_base.metrics import Labels
 from kubelet import metrics
 from kubelet.runtime.inputs import Recorder
 from kubelet.volumes import claims, mounts
 from kubelet.volumes.container_mounts import ContainerMounts
 from kubelet.volumes.plugin import Mounted, Plugin, VolumeError, VolumeHost
-
-log = logging.get(__name__)
 
 MAX_FILE = 64 * 1024  # bytes of a file with environment variables
 FAILURES = (VolumeError, errors.StatusError, OSError, TimeoutError)
@@ -188,10 +185,6 @@ class VolumeManager:
         return found
 
     # -- the end ---------------------------------------------------------------------------------------------------
-
-    def is_set_up(self, pod_uid: str) -> bool:
-        """Does the node still hold something of the pod's volumes?"""
-        return self.pod_directory(pod_uid).exists()
 
     async def tear_down(self, pod_uid: str) -> None:
         """Unmount and remove everything of a pod. Raises VolumeError when something could not be undone yet."""

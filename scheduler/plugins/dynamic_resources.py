@@ -126,7 +126,7 @@ class DynamicResources(
         if new is None:
             return claims.is_for_extended_resources(old or {"metadata": {}}, pod.pod)
         try:
-            mine = any(name == name_of(new) for _, name, _ in claims.pod_claims(pod.pod))
+            mine = any(name == name_of(new) for name, _ in claims.pod_claims(pod.pod))
         except ClaimError:
             return False
         return (
@@ -146,7 +146,7 @@ class DynamicResources(
 
     def _claims_of(self, pod: PodInfo) -> list[Object]:
         found = []
-        for _, name, generated in claims.pod_claims(pod.pod):
+        for name, generated in claims.pod_claims(pod.pod):
             claim = self._devices.claim(pod.namespace, name)
             if claim is None:
                 raise ClaimError(f'resourceclaim.resource.k8s.io "{name}" not found')

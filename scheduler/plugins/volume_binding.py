@@ -18,7 +18,6 @@ from kubarium.api.core.pod import resources
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, ObjectKey, copy, labels_of
-from kubarium.component_base import logging
 from scheduler.framework import claims, node_selection
 from scheduler.framework.columns import Mask
 from scheduler.framework.interface import (
@@ -37,8 +36,6 @@ from scheduler.framework.interface import (
 )
 from scheduler.framework.nodes import Nodes
 from scheduler.framework.pod_info import PodInfo
-
-log = logging.get(__name__)
 
 REASON_NODE_CONFLICT = "node(s) didn't match PersistentVolume's node affinity"
 REASON_BIND_CONFLICT = "node(s) didn't find available persistent volumes to bind"

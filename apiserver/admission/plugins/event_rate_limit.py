@@ -14,7 +14,6 @@ from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import Clock
 
-API_VERSION, KIND = "eventratelimit.admission.k8s.io/v1alpha1", "Configuration"
 TYPES = ("Server", "Namespace", "User", "SourceAndObject")
 _CACHE_SIZE = 4096
 

@@ -25,8 +25,8 @@ DEFAULT_GRACE_SECONDS = 30
 FINISHED_PHASES = ("Succeeded", "Failed")
 
 
-def _spec(name: str, default: str = "") -> FieldGetter:
-    return lambda pod: spec_of(pod).get(name) or default
+def _spec(name: str) -> FieldGetter:
+    return lambda pod: spec_of(pod).get(name) or ""
 
 
 def _status(name: str) -> FieldGetter:

@@ -29,7 +29,7 @@ from apiserver.storage.interface import CannotSeal
 from apiserver.storage.stored import IDENTITY_REFUSES, SEALED
 
 BLOCK = 16  # bytes of AES
-GCM_NONCE, GCM_TAG = 12, 16
+GCM_NONCE = 12
 BOX_NONCE, BOX_TAG = 24, 16
 SEED = 32  # bytes, and as many of what is mixed with it
 _TOO_SHORT = "the stored data was shorter than the required size"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kubarium.api.core import taints
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import (
@@ -30,7 +31,6 @@ log = logging.get(__name__)
 
 PERIOD = 20.0  # seconds
 QUARANTINE = 40.0  # seconds that a node must be gone before its pods go too
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 
 class PodGC:
@@ -96,7 +96,7 @@ class PodGC:
             name_of(node)
             for node in self._nodes.lister.list()
             if not conditions.is_true(node, "Ready")
-            and any(taint.get("key") == OUT_OF_SERVICE for taint in spec_of(node).get("taints") or [])
+            and any(taint.get("key") == taints.OUT_OF_SERVICE for taint in spec_of(node).get("taints") or [])
         }
         return [pod for pod in pods if is_deleting(pod) and spec_of(pod).get("nodeName") in lost]
 

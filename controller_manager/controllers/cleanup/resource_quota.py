@@ -24,10 +24,7 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.discovery import Discovery
 from kubarium.client.informer import Informer, Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 Kind = tuple[str, str]  # group, plural
 

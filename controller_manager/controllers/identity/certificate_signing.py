@@ -34,9 +34,7 @@ API = ("certificates.k8s.io/v1", "certificatesigningrequests")
 KUBELET_CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 API_CLIENT = "kubernetes.io/kube-apiserver-client"
-LEGACY = "kubernetes.io/legacy-unknown"
 
-SKEW = timedelta(minutes=5)  # certificates are valid from a little before they are made
 NODE_USAGES = frozenset(("digital signature", "key encipherment"))  # the second is for RSA only
 
 SORTS: dict[type[x509.GeneralName], str] = {

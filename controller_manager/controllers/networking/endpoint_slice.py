@@ -33,10 +33,7 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 MAX_ENDPOINTS = 100
 

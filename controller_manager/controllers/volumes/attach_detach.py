@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kubarium.api.core import persistent_volume
+from kubarium.api.core import persistent_volume, taints
 from kubarium.api.core.pod import claims
 from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import conditions, errors
@@ -33,16 +33,12 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 ATTACHMENTS = ("storage.k8s.io/v1", "volumeattachments")
 DRIVERS = ("storage.k8s.io/v1", "csidrivers")
 OUR_NAMES = re.compile(r"csi-[0-9a-f]{64}")
 MAX_WAIT_FOR_UNMOUNT = 360.0  # seconds
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 EXCLUSIVE = frozenset(("ReadWriteOnce", "ReadWriteOncePod"))
 RETRY = 10.0  # seconds until a volume that is elsewhere is asked for again
 
@@ -179,7 +175,7 @@ class AttachDetachController(Controller):
         if found is None or volume is None or persistent_volume.unique_name(volume) not in in_use:
             self._unwanted_since.pop(name_of(attachment), None)
             return None
-        if any(taint.get("key") == OUT_OF_SERVICE for taint in spec_of(found).get("taints") or []):
+        if any(taint.get("key") == taints.OUT_OF_SERVICE for taint in spec_of(found).get("taints") or []):
             return None
         now = self.clock.monotonic()
         left = self._unwanted_since.setdefault(name_of(attachment), now) + MAX_WAIT_FOR_UNMOUNT - now

@@ -35,10 +35,7 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"

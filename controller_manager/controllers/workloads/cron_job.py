@@ -28,10 +28,7 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 SLACK = 0.1  # seconds; a start a moment early would belong to the time before
 TOO_MANY_MISSED = 100

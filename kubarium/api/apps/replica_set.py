@@ -16,11 +16,6 @@ def replicas_of(replica_set: Object) -> int:
     return 1 if wanted is None else int(wanted)
 
 
-def current_replicas_of(replica_set: Object) -> int:
-    """How many pods were last counted."""
-    return int(status_of(replica_set).get("replicas") or 0)
-
-
 def available_replicas_of(replica_set: Object) -> int:
     """How many of them were available."""
     return int(status_of(replica_set).get("availableReplicas") or 0)

@@ -116,12 +116,6 @@ def replaces_only_failed(job: Object) -> bool:
     return bool(policy == "Failed" or (policy is None and spec_of(job).get("podFailurePolicy")))
 
 
-def started_at(job: Object) -> datetime | None:
-    """Since when pods are made."""
-    text = status_of(job).get("startTime")
-    return time.parse_time(text) if text else None
-
-
 def index_of(pod: Object) -> int | None:
     """The pod's number."""
     text = annotations_of(pod).get(COMPLETION_INDEX) or labels_of(pod).get(COMPLETION_INDEX) or ""

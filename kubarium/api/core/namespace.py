@@ -9,8 +9,7 @@ from kubarium.apimachinery.object import Object, metadata_of
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 FINALIZER = "kubernetes"
-ACTIVE, TERMINATING = "Active", "Terminating"
-DEFAULT, SYSTEM, PUBLIC, NODE_LEASE = "default", "kube-system", "kube-public", "kube-node-lease"
+TERMINATING = "Terminating"
 
 
 def fill_defaults(namespace: Object) -> None:

@@ -22,10 +22,8 @@ DOCKER_CONFIG = "kubernetes.io/dockercfg"
 BASIC_AUTH = "kubernetes.io/basic-auth"
 SSH_AUTH = "kubernetes.io/ssh-auth"
 TLS = "kubernetes.io/tls"
-BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"
 
 SERVICE_ACCOUNT_NAME = "kubernetes.io/service-account.name"
-SERVICE_ACCOUNT_UID = "kubernetes.io/service-account.uid"
 
 _REQUIRED_KEYS = {
     DOCKER_CONFIG_JSON: (".dockerconfigjson",),
@@ -45,11 +43,6 @@ def fill_defaults(secret: Object) -> None:
         data = secret.setdefault("data", {}) or {}
         data |= {key: base64.b64encode(value.encode()).decode() for key, value in text.items()}
         secret["data"] = data
-
-
-def data_of(secret: Object) -> dict[str, bytes]:
-    """The decoded values."""
-    return {key: base64.b64decode(value or "") for key, value in (secret.get("data") or {}).items()}
 
 
 def validate(secret: Object) -> list[FieldError]:

@@ -79,9 +79,9 @@ def _sort_key(address: Object) -> tuple[str, str]:
     return address["ip"], (address.get("targetRef") or {}).get("uid") or ""
 
 
-def truncate(subsets: Sequence[Object], limit: int = MAX_ADDRESSES) -> tuple[list[Object], bool]:
-    """At most `limit` addresses, ready ones first; and whether any had to go."""
-    found, room, cut = [], limit, False
+def truncate(subsets: Sequence[Object]) -> tuple[list[Object], bool]:
+    """At most `MAX_ADDRESSES`, ready ones first; and whether any had to go."""
+    found, room, cut = [], MAX_ADDRESSES, False
     for subset in subsets:
         kept = dict(subset)
         for part in ("addresses", "notReadyAddresses"):

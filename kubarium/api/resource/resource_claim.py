@@ -34,7 +34,6 @@ class ClaimError(Exception):
 class PodClaim(NamedTuple):
     """A claim that a pod names. `generated`: made for it from a template, and so owned by it."""
 
-    pod_claim: str
     name: str
     generated: bool
 
@@ -45,11 +44,11 @@ def pod_claims(pod: Object) -> Iterator[PodClaim]:
     made = {one["name"]: one for one in status_of(pod).get("resourceClaimStatuses") or ()}
     for entry in asked:
         if entry.get("resourceClaimName"):
-            yield PodClaim(entry["name"], entry["resourceClaimName"], False)
+            yield PodClaim(entry["resourceClaimName"], False)
         elif entry["name"] not in made:
             raise ClaimError(f'pod "{namespace_of(pod)}/{name_of(pod)}": ResourceClaim not created yet')
         elif made[entry["name"]].get("resourceClaimName"):
-            yield PodClaim(entry["name"], made[entry["name"]]["resourceClaimName"], True)
+            yield PodClaim(made[entry["name"]]["resourceClaimName"], True)
 
 
 def names_for(pod: Object) -> list[str]:

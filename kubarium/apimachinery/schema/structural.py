@@ -57,11 +57,6 @@ class Structural:
     check: Any = field(default=None, repr=False)
     """The compiled validation, kept by `validation.py`."""
 
-    @property
-    def is_map(self) -> bool:
-        """Free keys, values of one type?"""
-        return self.additional is not None
-
     def child(self, key: str) -> Structural | None:
         """What stands under a key of this object, or None when nothing is said about it."""
         return self.properties.get(key) or self.additional

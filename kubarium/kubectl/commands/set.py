@@ -41,7 +41,6 @@ async def change(
     flags: Any,
     decide: Change,
     done: str,
-    manager: str = "kubectl-set",
 ) -> None:
     """Change all picked objects and tell it; those that are so already are left alone without a word."""
     for picked in await picking.pick(session, named, flags):
@@ -52,7 +51,7 @@ async def change(
         if tried == obj and not flags["output"]:
             continue
         where, target = picking.target_of(session, picked)
-        how = {"type": "strategic", "field_manager": manager}
+        how = {"type": "strategic", "field_manager": "kubectl-set"}
         after = await dry.patch(where, target, body, flags["dry_run"], **how) or tried
         if flags["output"] == "name":
             say(kind.full_name(name_of(obj)))

@@ -31,9 +31,9 @@ class Page:
         texts = [f"{key}{sign}{value}" for key, value in sorted((pairs or {}).items())]
         self.listed(level, title, texts)
 
-    def listed(self, level: int, title: str, texts: Sequence[str], none: str = "<none>") -> None:
+    def listed(self, level: int, title: str, texts: Sequence[str]) -> None:
         """A title and what belongs to it, below each other."""
-        for at, text in enumerate(texts or [none]):
+        for at, text in enumerate(texts or ["<none>"]):
             self.write(level if at == 0 else 0, "" if at else f"{title}:", text)
 
     def annotations(self, level: int, found: Mapping[str, str] | None) -> None:
@@ -80,9 +80,9 @@ def _aligned(rows: list[list[str]], column: int = 0) -> list[list[str]]:
     return done
 
 
-def moment(text: str | None, none: str = "<unset>") -> str:
+def moment(text: str | None) -> str:
     """`Mon, 30 Nov 2026 08:28:10 +0000`, as upstream shows times (RFC 1123)."""
-    return format_datetime(api_time.parse_time(text).astimezone(UTC)) if text else none
+    return format_datetime(api_time.parse_time(text).astimezone(UTC)) if text else "<unset>"
 
 
 def selector_text(selector: Object | None, none: str = "<none>") -> str:
@@ -101,9 +101,9 @@ def selector_text(selector: Object | None, none: str = "<none>") -> str:
     return ",".join(sorted(parts)) or none
 
 
-def map_text(pairs: Mapping[str, str] | None, none: str = "<none>") -> str:
+def map_text(pairs: Mapping[str, str] | None) -> str:
     """`a=b,c=d`."""
-    return ",".join(f"{key}={value}" for key, value in sorted((pairs or {}).items())) or none
+    return ",".join(f"{key}={value}" for key, value in sorted((pairs or {}).items())) or "<none>"
 
 
 def go_list(texts: Iterable[object]) -> str:

@@ -16,7 +16,7 @@ MESSAGES = wire.load(Path(__file__).with_name("csi.proto"))
 SERVICE = "csi.v1.Node"
 
 STAGE, STATS, EXPAND, CONDITION, MULTI_WRITER, MOUNT_GROUP = 1, 2, 3, 4, 5, 6
-BYTES, INODES = 1, 2
+BYTES = 1
 
 
 @dataclass(frozen=True, slots=True)

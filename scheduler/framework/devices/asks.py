@@ -44,7 +44,6 @@ class Ask:
 
     name: str  # `request` or `request/subrequest`
     request: str
-    class_name: str
     class_config: tuple[Object, ...]
     selectors: tuple[Selector, ...]
     count: int  # 0: all
@@ -153,7 +152,6 @@ def _ask(entry: Object, request: str, claim: str, class_of: ClassOf, sub: str = 
     return Ask(
         name=name,
         request=request,
-        class_name=class_name,
         class_config=tuple(spec_of(device_class).get("config") or ()),
         selectors=tuple(selectors),
         count=0 if mode == "All" else int(entry.get("count") or 1),

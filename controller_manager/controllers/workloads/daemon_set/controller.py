@@ -45,11 +45,8 @@ from kubarium.client.controller import Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 FAILED_PODS = Backoff(initial=1.0, maximum=900.0)  # a pod that fails again and again is replaced ever later
 

@@ -44,10 +44,7 @@ from kubarium.client.controller import Controller, Watch
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 LONGEST_NAME = 253  # of a ReplicaSet; the hash at its end is never cut off
 HISTORY_LENGTH = 2000  # characters of the annotation that lists a ReplicaSet's earlier revisions

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kubarium.api.apps import deployment as deployments
 from kubarium.apimachinery import conditions, time
-from kubarium.apimachinery.object import Object, copy, generation_of, name_of, status_of, uid_of
+from kubarium.apimachinery.object import Object, copy, generation_of, name_of, status_of
 
 AVAILABLE = "Available"
 PROGRESSING = "Progressing"
@@ -153,8 +153,3 @@ def paused_or_resumed(deployment: Object, now: datetime) -> Object | None:
     else:
         return None
     return status
-
-
-def is_same_set(one: Object | None, other: Object) -> bool:
-    """Are these the same ReplicaSet?"""
-    return one is not None and uid_of(one) == uid_of(other)

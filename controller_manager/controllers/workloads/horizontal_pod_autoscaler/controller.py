@@ -40,11 +40,8 @@ from kubarium.client.discovery import Discovered
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
-from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock
-
-log = logging.get(__name__)
 
 AUTOSCALERS = ("autoscaling/v2", "horizontalpodautoscalers")
 

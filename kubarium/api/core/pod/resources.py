@@ -14,8 +14,6 @@ from kubarium.apimachinery.object import Object
 
 Amounts = dict[str, int]
 
-POD_LEVEL = ("cpu", "memory")  # and hugepages-*: what `spec.resources` may name
-
 
 def amount(resource: str, text: str | int | float) -> int:
     """One quantity as a whole number: millicores for cpu, units for the rest."""

@@ -24,11 +24,6 @@ HOST_PATH_TYPES = (
 )  # fmt: skip
 
 
-def source_of(volume: Object) -> tuple[str, Object]:
-    """Which kind of volume it is, and its settings."""
-    return next(((kind, volume[kind] or {}) for kind in volume if kind != "name"), ("", {}))
-
-
 def validate_volumes(volumes: list[Object], path: FieldPath) -> tuple[list[FieldError], set[str]]:
     """The errors, and the names that containers may mount."""
     found: list[FieldError] = []

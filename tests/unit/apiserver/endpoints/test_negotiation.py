@@ -44,7 +44,7 @@ def test_what_cannot_be_served(accept: str) -> None:
 
 def test_an_endpoint_without_tables_refuses_them() -> None:
     with pytest.raises(errors.NotAcceptable):
-        negotiate(AS_TABLE, transforms=False)
+        negotiate(AS_TABLE, tables=False)
 
 
 def test_streams_are_json() -> None:

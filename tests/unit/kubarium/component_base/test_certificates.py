@@ -1,4 +1,4 @@
-"""Authorities sign what TLS accepts; kubeconfigs carry it; rotation is noticed."""
+"""Authorities sign what TLS accepts; kubeconfigs carry it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import yaml
 from cryptography import x509
 
 from kubarium.component_base import certificates
-from kubarium.component_base.certificates import Authority, FileWatch
-from kubarium.component_base.clock import FakeClock
+from kubarium.component_base.certificates import Authority
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +79,3 @@ def test_a_kubeconfig_embeds_bytes_and_refers_to_paths(ca: Authority, tmp_path: 
     refers = certificates.kubeconfig("https://h", "/ca.crt", "u", pair=("/c.crt", "/c.key"))
     assert refers["users"][0]["user"] == {"client-certificate": "/c.crt", "client-key": "/c.key"}
     assert refers["clusters"][0]["cluster"]["certificate-authority"] == "/ca.crt"
-
-
-async def test_rotation_is_noticed_once(tmp_path: Path) -> None:
-    clock, calls = FakeClock(), []
-    file = tmp_path / "ca.crt"
-    file.write_text("old")
-    watch = FileWatch([file], lambda: calls.append(file.read_text()), clock, seconds=10)
-    task = asyncio.ensure_future(watch.run())
-    await clock.advance(10)
-    file.write_text("")
-    await clock.advance(10)
-    file.write_text("new")
-    await clock.advance(30)
-    task.cancel()
-    assert calls == ["new"]

@@ -30,15 +30,8 @@ def test_normalize(image: str, expected: str | None) -> None:
         assert names.normalize(image) == expected
 
 
-def test_registry_and_repository() -> None:
+def test_repository() -> None:
     images = ("busybox", "a/b:1", "r.io/b@sha256:1", "localhost:5000/a:1", "docker.io/busybox")
-    assert [names.registry_of(name) for name in images] == [
-        "docker.io",
-        "docker.io",
-        "r.io",
-        "localhost:5000",
-        "docker.io",
-    ]
     assert [names.repository_of(name) for name in images] == [
         "docker.io/library/busybox",
         "docker.io/a/b",
