@@ -17,6 +17,7 @@ from typing import Any
 from apiserver.endpoints.server import Scope
 from kubarium.apimachinery import errors
 from kubarium.component_base.departure import while_listened
+from kubarium.component_base.tunnel import relieve
 
 BINARY, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
@@ -61,11 +62,7 @@ async def send_stream(scope: Scope, parts: AsyncIterable[bytes]) -> None:
         raise errors.InternalError.because("this connection cannot be upgraded")
     chosen, answer = _handshake(dict(scope["headers"]))
     client = _Client(uvicorn)
-    # uvicorn must neither answer nor time out what it no longer owns.
-    uvicorn.cycle.disconnected = True
-    uvicorn._unset_keepalive_if_required()
-    uvicorn.transport.set_protocol(client)
-    uvicorn.transport.resume_reading()
+    relieve(uvicorn, client)
     try:
         async with while_listened(client.gone):
             await client.write(answer + frame(_message(b"", chosen), chosen == BASE64))

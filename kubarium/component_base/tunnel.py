@@ -179,17 +179,20 @@ def streams_of(protocol: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWrite
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(loop=loop)
     taken = _Taken(reader, protocol)
-    _relieve(protocol, taken)
     taken.connection_made(protocol.transport)
+    relieve(protocol, taken)
     return reader, asyncio.StreamWriter(protocol.transport, taken, reader, loop)
 
 
-def _relieve(protocol: Any, by: asyncio.Protocol) -> None:
+def relieve(protocol: Any, by: asyncio.Protocol) -> None:
     """Give uvicorn's transport to somebody else: it must neither answer nor time out what it no longer owns."""
     protocol.cycle.disconnected = True
     protocol._unset_keepalive_if_required()
+    protocol.shutdown = protocol.transport.close  # by a server that leaves: it would wait for an answer otherwise
     protocol.transport.set_protocol(by)
     protocol.transport.resume_reading()
+    if protocol.transport.is_closing():  # the client did not wait so long, and nobody would say so again
+        by.connection_lost(None)
 
 
 async def open_tunnel(
@@ -215,7 +218,7 @@ async def open_tunnel(
     head = [f"{method} {target} HTTP/1.1\r\nHost: {shown}:{port}\r\n".encode()]
     head += [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in DROPPED_HEADERS]
     far.write(b"".join([*head, b"\r\n"]))
-    _relieve(protocol, near)
+    relieve(protocol, near)
     try:
         await near.closed
     finally:
