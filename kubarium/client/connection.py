@@ -15,6 +15,8 @@ from typing import Any
 
 import httptools
 
+from kubarium.component_base import keep_alive
+
 PATIENCE = 2**20  # bytes of a stream that wait for a slow reader; then the server has to wait
 
 
@@ -170,6 +172,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # connections have nothing else
+        keep_alive.probe(transport.get_extra_info("socket"), idle=30, interval=5, probes=3)
 
     def data_received(self, data: bytes) -> None:
         self.answered = True

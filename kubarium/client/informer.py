@@ -206,16 +206,19 @@ class Informers:
                     task.cancel()
 
     async def run(self) -> None:
-        """Run every informer, also those that are asked for later."""
+        """Run every informer, also those that are asked for later. One that fails is not left to grow stale."""
         try:
             while True:
                 self._added.clear()
                 for identity, informer in self._informers.items():
                     if identity not in self._tasks:
                         name = f"informer {informer.plural}"
-                        self._tasks[identity] = asyncio.get_running_loop().create_task(
-                            informer.run(), name=name
-                        )
+                        task = asyncio.get_running_loop().create_task(informer.run(), name=name)
+                        task.add_done_callback(lambda _: self._added.set())
+                        self._tasks[identity] = task
+                for task in self._tasks.values():
+                    if task.done():
+                        task.result()
                 await self._added.wait()
         finally:
             for task in self._tasks.values():

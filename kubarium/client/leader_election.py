@@ -56,7 +56,7 @@ class LeaderElector:
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Wait for the lease, then run `lead` for as long as it is ours. Raises LeadershipLost."""
         _LEADS.set((self._name,), 0.0)
-        while not await self._try():
+        while not await self._try(self._deadline):
             await self._clock.sleep(self._period)
         log.info("became leader of %s as %s", self._name, self._identity)
         _LEADS.set((self._name,), 1.0)
@@ -77,14 +77,16 @@ class LeaderElector:
         renewed = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._period)
-            if await self._try():
+            # Whoever waits for an answer, or stood still, must not believe to lead when the lease has run out.
+            left = renewed + self._period + self._deadline - self._clock.monotonic()
+            if left > 0 and await self._try(left):
                 renewed = self._clock.monotonic()
             elif self._clock.monotonic() - renewed > self._deadline:
                 raise LeadershipLost(f"failed to renew lease {self._namespace}/{self._name}: timed out")
 
-    async def _try(self) -> bool:
+    async def _try(self, patience: float) -> bool:
         try:
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(patience):
                 return await self._acquire_or_renew()
         except errors.Conflict:
             self._seen = None

@@ -104,7 +104,10 @@ class ResourceClient:
         }
         async with self.client.stream("GET", self.path(namespace), query=query, headers=headers) as answer:
             async for line in _lines(answer.chunks()):
-                event = orjson.loads(line)
+                try:
+                    event = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise ConnectionError(f"a watch broke off within an event: {error}") from error
                 if event["type"] == ERROR:
                     raise errors.from_status(event["object"])
                 yield WatchEvent(event["type"], event["object"])

@@ -15,7 +15,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kubarium.component_base import cipher_suites, server_names
+from kubarium.component_base import cipher_suites, keep_alive, server_names
 from kubarium.component_base.tls_connection import TLSConnection
 
 Scope = MutableMapping[str, Any]
@@ -114,6 +114,7 @@ async def serve(
     # uvicorn would end the whole process where it cannot listen.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=config.backlog)
+    keep_alive.probe(listener, idle=15, interval=15, probes=9)  # as Go's listeners
     if started is not None:
         started(listener.getsockname()[1])
     await EmbeddedServer(config).run_until_cancelled(listener)

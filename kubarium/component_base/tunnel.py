@@ -188,7 +188,9 @@ def relieve(protocol: Any, by: asyncio.Protocol) -> None:
     """Give uvicorn's transport to somebody else: it must neither answer nor time out what it no longer owns."""
     protocol.cycle.disconnected = True
     protocol._unset_keepalive_if_required()
-    protocol.shutdown = protocol.transport.close  # by a server that leaves: it would wait for an answer otherwise
+    protocol.shutdown = (
+        protocol.transport.close
+    )  # by a server that leaves: it would wait for an answer otherwise
     protocol.transport.set_protocol(by)
     protocol.transport.resume_reading()
     if protocol.transport.is_closing():  # the client did not wait so long, and nobody would say so again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,7 @@ import pytest
 
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
+from kubarium.client.connection import NetworkAnswer
 from kubarium.client.kubeconfig import ClientConfig
 from kubarium.client.reflector import Reflector
 from kubarium.client.rest import Client
@@ -116,3 +118,22 @@ async def test_a_receiver_that_fails_ends_its_watch_at_once() -> None:
             with suppress(ConnectionError):
                 await watched[0].wait_closed()
         del kept  # with its frames, which hold what the reflector held
+
+
+async def test_a_watch_that_breaks_off_within_an_event_is_a_lost_connection() -> None:
+    async with serving(in_two_parts(b"200 OK", EVENT + EVENT[:30])) as client:
+        events = client.resource("v1", "configmaps").watch()
+        assert (await anext(events)).obj["metadata"]["name"] == "a"
+        with pytest.raises(ConnectionError, match="within an event"):
+            await anext(events)
+
+
+async def test_the_kernel_asks_the_server_of_a_silent_connection_for_a_sign_of_life() -> None:
+    async with serving(in_two_parts(b"200 OK", b"{}")) as client, client.stream("GET", "/") as answer:
+        assert isinstance(answer, NetworkAnswer)
+        transport = answer._connection._transport
+        assert transport is not None
+        connection = transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        await answer.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,19 @@ async def test_a_tunnel_to_a_client_that_has_gone_before_is_closed_at_the_other_
         ) as served:
             await served.taken
             assert (await heard).startswith(b"GET / HTTP/1.1\r\n")
+
+
+async def test_a_client_that_vanishes_without_a_word_is_noticed():
+    """By the kernel: a machine that has lost its power cannot be had here."""
+
+    async def is_probed(protocol: Any) -> int:
+        _, writer = streams_of(protocol)
+        connection = writer.get_extra_info("socket")
+        writer.close()
+        return int(connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    async with tunnel(is_probed) as served:
+        assert await served.taken
 
 
 async def test_a_server_that_leaves_ends_its_tunnels(caplog: pytest.LogCaptureFixture):
