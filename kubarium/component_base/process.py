@@ -87,6 +87,7 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
     async def supervised() -> int:
         process = Process()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_hear)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, process.stop)
         body: asyncio.Future[None] = asyncio.ensure_future(_until_exit(main(process), process))
@@ -109,6 +110,19 @@ def run(main: Callable[[Process], Awaitable[None]]) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(supervised())
+
+
+def _hear(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    """Whatever the loop cannot tell anybody else is logged, but for what is no problem.
+
+    If a connection is given up in the very moment in which TLS is agreed upon (a probe's second is over), uvloop
+    closes it and still wants to send the last word of the handshake (`create_connection` and `_do_read` of its TLS).
+    """
+    error = told.get("exception")
+    if isinstance(error, RuntimeError) and str(error).endswith("the handler is closed"):
+        log.debug("a connection was given up: %s", error)
+    else:
+        loop.default_exception_handler(told)
 
 
 async def _until_exit(work: Awaitable[None], process: Process) -> None:
