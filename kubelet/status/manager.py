@@ -47,6 +47,7 @@ class StatusManager:
         self._changed: dict[str, float] = {}  # when a status changed first that was not told yet
         self._statuses: dict[str, Object] = {}
         self._sent: dict[str, Object] = {}
+        self._deleted: dict[str, str] = {}  # to the uid of the object: the API server need not be asked twice
         self._queue: WorkQueue[str] = WorkQueue(clock)
 
     def get(self, uid: str) -> Object | None:
@@ -92,7 +93,7 @@ class StatusManager:
 
     def forget(self, uid: str) -> None:
         """The pod is gone from the API server."""
-        for table in (self._statuses, self._sent, self._changed):
+        for table in (self._statuses, self._sent, self._changed, self._deleted):
             table.pop(uid, None)
 
     def is_told(self, uid: str) -> bool:
@@ -154,8 +155,10 @@ class StatusManager:
                 startup.observe(before, status, self._clock.now(), self._pulling(uid))
             self._sent[uid] = copy(status)
         all_is_told = status is known and self._statuses.get(uid) is known
-        if all_is_told and is_deleting(pod) and self._may_delete(pod):
+        is_asked = self._deleted.get(uid) == uid_of(pod)
+        if all_is_told and is_deleting(pod) and not is_asked and self._may_delete(pod):
             await self._delete(pod)
+            self._deleted[uid] = uid_of(pod)
 
     def _told(self, pod: Object, status: Object) -> Object:
         """The status as others may know it: no pod has ended while something of it still runs."""
