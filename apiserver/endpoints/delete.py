@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
 
 from apiserver.admission.plugin import DELETE
 from apiserver.endpoints import body
-from apiserver.endpoints.answer import external, send_object, send_stored
+from apiserver.endpoints.answer import send_object, send_stored
 from apiserver.endpoints.forms import LIST_TAIL, form_of
+from apiserver.endpoints.list import metadata_of, page_of
+from apiserver.endpoints.list_options import list_options, number_in
 from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.selection import selection_of
 from apiserver.endpoints.sending import cut, send_bytes
@@ -17,9 +19,9 @@ from apiserver.endpoints.server import Endpoints, Receive, Scope, Send
 from apiserver.endpoints.writing import attributes_of
 from apiserver.registry import deletion
 from apiserver.registry.resource import Resource
-from apiserver.registry.store import Judge, Shown, Written, raise_translated
+from apiserver.registry.store import Judge, Written
 from apiserver.request import RequestContext, first
-from apiserver.storage.interface import StorageError, Stored
+from apiserver.storage.interface import Stored
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, name_of, namespace_of, uid_of
 
@@ -55,35 +57,24 @@ async def handle_collection(
     endpoints: Endpoints, row: Resource, context: RequestContext, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a DELETE of all objects that selectors select."""
-    options = await read_options(endpoints, context, scope, receive)
     wanted = accepted(scope, context)
-    form = form_of(endpoints, wanted, row, context, of_list=True)
+    listed = list_options(context.query)
     selection = selection_of(row, context.info)
-    try:
-        page = await endpoints.storage.list(
-            row.list_prefix(context.info.namespace if row.namespaced else ""),
-            predicate=selection.predicate,
-            hints=selection.hints,
-        )
-    except StorageError as error:
-        raise_translated(row, "", error)
-        raise
+    options = await read_options(endpoints, context, scope, receive)
+    form = form_of(endpoints, wanted, row, context, of_list=True)
+    prefix = row.list_prefix(context.info.namespace if row.namespaced else "")
+    page = await page_of(endpoints, row, prefix, listed, selection)
     judge = judge_of(endpoints, row, context, options)
 
-    async def delete(item: Stored) -> Shown | None:
-        """Its last state; nothing if somebody else was faster."""
+    async def delete(item: Stored) -> None:
         namespace = item.key.rsplit("/", 2)[1] if row.namespaced else ""
-        try:
-            written = await deletion.delete(
-                endpoints.registry, row, context, namespace, item.name, options, judge
-            )
-        except errors.NotFound:
-            return None
-        return external(row, written.stored)
+        with contextlib.suppress(errors.NotFound):  # somebody else was faster
+            await deletion.delete(endpoints.registry, row, context, namespace, item.name, options, judge)
 
-    found = [shown for shown in await _each(page.items, delete) if shown is not None]
-    metadata = {"resourceVersion": str(await endpoints.storage.current_revision(row.prefix))}
-    parts, size = cut(form.list_head(metadata), form.items(cast("list[Stored]", found)), LIST_TAIL)
+    await _each(page.items, delete)
+    # Upstream shows what it found, not what became of it.
+    head = form.list_head(metadata_of(page, prefix, selection))
+    parts, size = cut(head, form.items(page.items), LIST_TAIL)
     await send_bytes(scope, send, wanted, parts, size)
 
 
@@ -104,17 +95,17 @@ async def read_options(
 def _options_of_query(context: RequestContext) -> Object:
     query = context.query
     options: Object = {}
-    if text := first(query, "gracePeriodSeconds"):
-        try:
-            options["gracePeriodSeconds"] = int(text)
-        except ValueError:
-            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if (seconds := number_in(query, "gracePeriodSeconds")) is not None:
+        options["gracePeriodSeconds"] = seconds
     if text := first(query, "propagationPolicy"):
         options["propagationPolicy"] = text
     if text := first(query, "orphanDependents"):
         options["orphanDependents"] = text.lower() in ("1", "t", "true")
     if values := query.get("dryRun"):
         options["dryRun"] = list(values)
+    wanted = {name: text for name in ("uid", "resourceVersion") if (text := first(query, name))}
+    if wanted:
+        options["preconditions"] = wanted
     return options
 
 
@@ -145,16 +136,13 @@ def success(row: Resource, written: Written) -> Object:
     }
 
 
-async def _each(
-    items: Sequence[Stored], work: Callable[[Stored], Awaitable[Shown | None]]
-) -> list[Shown | None]:
-    """The results of some work on each item, a few at a time; after the first failure no more is begun."""
-    results: list[Shown | None] = [None] * len(items)
-    todo = iter(range(len(items)))
+async def _each(items: Sequence[Stored], work: Callable[[Stored], Awaitable[None]]) -> None:
+    """Do some work on each item, on a few at a time; after the first failure no more is begun."""
+    todo = iter(items)
 
     async def work_on() -> None:
-        for at in todo:
-            results[at] = await work(items[at])
+        for item in todo:
+            await work(item)
 
     workers = [asyncio.ensure_future(work_on()) for _ in range(min(WORKERS, len(items)))]
     try:
@@ -164,4 +152,3 @@ async def _each(
             worker.cancel()
         if workers:
             await asyncio.wait(workers)
-    return results

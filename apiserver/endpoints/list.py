@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from apiserver.endpoints.continue_tokens import ExpiredContinue, encode_token
 from apiserver.endpoints.forms import LIST_TAIL, form_of
-from apiserver.endpoints.list_options import (
-    LIST_TOO_OLD,
-    ExpiredContinue,
-    ListOptions,
-    encode_token,
-    list_options,
-    too_large,
-)
+from apiserver.endpoints.list_options import LIST_TOO_OLD, ListOptions, list_options, too_large
 from apiserver.endpoints.negotiation import accepted
 from apiserver.endpoints.selection import Selection, selection_of
 from apiserver.endpoints.sending import cut, send_bytes
@@ -47,17 +41,18 @@ async def handle(
     if row.observed:
         page = await _looked_at(endpoints, row, selection)
     else:
-        page = await _page(endpoints, row, prefix, options, selection)
+        page = await page_of(endpoints, row, prefix, options, selection)
     _LISTS.add((row.group, row.plural, ""))
     _LISTED.add((row.group, row.plural), len(page.items))
-    head = form.list_head(_metadata(page, prefix, selection))
+    head = form.list_head(metadata_of(page, prefix, selection))
     parts, size = cut(head, form.items(page.items), LIST_TAIL)
     await send_bytes(scope, send, wanted, parts, size)
 
 
-async def _page(
+async def page_of(
     endpoints: Endpoints, row: Resource, prefix: str, options: ListOptions, selection: Selection
 ) -> Page:
+    """The objects that a list asks for. Raises StatusError."""
     try:
         return await endpoints.storage.list(
             prefix,
@@ -73,7 +68,7 @@ async def _page(
             raise ExpiredContinue(options.start) from None
         raise errors.Expired(LIST_TOO_OLD) from None
     except RevisionTooLarge as error:
-        raise too_large(error) from None
+        raise too_large(error, retry=not options.exact_revision) from None
     except StorageError as error:
         raise_translated(row, "", error)
         raise
@@ -85,7 +80,8 @@ async def _looked_at(endpoints: Endpoints, row: Resource, selection: Selection) 
     return Page(chosen, 0)  # nothing that is kept: there is no revision
 
 
-def _metadata(page: Page, prefix: str, selection: Selection) -> Object:
+def metadata_of(page: Page, prefix: str, selection: Selection) -> Object:
+    """What a list says about itself."""
     metadata: Object = {"resourceVersion": str(page.revision)} if page.revision else {}
     if page.next_key:
         metadata["continue"] = encode_token(page.revision, page.next_key.removeprefix(prefix))

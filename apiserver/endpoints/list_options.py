@@ -5,32 +5,22 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-ve
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
+from apiserver.endpoints.continue_tokens import decode_token
 from apiserver.request import first, is_true
 from apiserver.storage.interface import RevisionTooLarge
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.field_path import FieldError, FieldPath, forbidden, not_supported
-from kubarium.apimachinery.object import Object
 
 EXACT, NOT_OLDER_THAN = "Exact", "NotOlderThan"
-TOKEN_VERSION = "meta.k8s.io/v1"
+_NUMBER = re.compile("[+-]?[0-9]+")
 _LONGEST = 64  # digits: nobody shall make us read a number of a million of them
 _MATCH = FieldPath("resourceVersionMatch")
 _INITIAL_EVENTS = FieldPath("sendInitialEvents")
 
-CONTINUE_TOO_OLD = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
-    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
-    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
-    "deleted between the time the first chunk was returned and now may show up in the list."
-)
 LIST_TOO_OLD = "The resourceVersion for the provided list is too old."
 
 
@@ -48,19 +38,6 @@ class ListOptions:
 ALL_OF_THE_NEWEST = ListOptions()
 
 
-class ExpiredContinue(errors.Expired):
-    """A continue token is too old; the answer brings another one, for whoever does not mind inconsistency."""
-
-    def __init__(self, start: str) -> None:
-        super().__init__(CONTINUE_TOO_OLD, {})
-        self._token = encode_token(-1, start)
-
-    def status(self) -> Object:
-        body = super().status()
-        body["metadata"] = {"continue": self._token}
-        return body
-
-
 def list_options(query: Mapping[str, list[str]]) -> ListOptions:
     """What a list request asks for. Raises Invalid or BadRequest."""
     if not query:
@@ -74,9 +51,9 @@ def list_options(query: Mapping[str, list[str]]) -> ListOptions:
     limit = integer_in(query, "limit")
     integer_in(query, "timeoutSeconds")  # nobody needs it here, but nonsense is refused
     if token:
+        revision, start = decode_token(token)
         if version not in ("", "0"):
             raise errors.BadRequest("specifying resource version is not allowed when using continue")
-        revision, start = decode_token(token)
         return ListOptions(None, max(revision, 0), start, limit, True)
     try:
         revision_asked = revision_in(version)
@@ -104,6 +81,8 @@ def watch_options(query: Mapping[str, list[str]]) -> WatchOptions:
     """What a watch request asks for. Raises Invalid or BadRequest."""
     version, match = first(query, "resourceVersion"), first(query, "resourceVersionMatch")
     initial = is_true(query, "sendInitialEvents") if "sendInitialEvents" in query else None
+    if initial is None and not match and version in ("", "0"):
+        initial, match = True, NOT_OLDER_THAN  # upstream's default
     problems: list[FieldError] = []
     if initial is not None and match != NOT_OLDER_THAN:
         text = f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}"
@@ -161,51 +140,25 @@ def revision_in(text: str) -> int | None:
 
 
 def integer_in(query: Mapping[str, list[str]], name: str) -> int:
-    """A number in the query; 0 when nothing is said. Raises BadRequest."""
+    """A number in the query, at least 0; 0 when nothing is said. Raises BadRequest."""
+    return max(number_in(query, name) or 0, 0)
+
+
+def number_in(query: Mapping[str, list[str]], name: str) -> int | None:
+    """A number in the query, as Go reads it; None when nothing is said. Raises BadRequest."""
+    if name not in query:
+        return None
     text = first(query, name)
-    if not text:
-        return 0
-    try:
-        return max(int(text), 0)
-    except ValueError:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    is_number = _NUMBER.fullmatch(text) is not None
+    number = int(text) if is_number and len(text) <= _LONGEST else 1 << 63
+    if not -(1 << 63) <= number < 1 << 63:
+        why = "value out of range" if is_number else "invalid syntax"
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": {why}')
+    return number
 
 
-def too_large(error: RevisionTooLarge) -> errors.StatusError:
-    """The client asks for a state that has not come yet: it shall try again."""
+def too_large(error: RevisionTooLarge, *, retry: bool = True) -> errors.StatusError:
+    """The client asks for a state that has not come yet: it shall try again, unless it wants exactly that one."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    return errors.Timeout(f"Timeout: {error}", {"causes": [cause], "retryAfterSeconds": 1})
-
-
-def encode_token(revision: int, start: str) -> str:
-    """A continue token: where to go on, and in which state of the world (-1: the newest)."""
-    body = orjson.dumps({"v": TOKEN_VERSION, "rv": revision, "start": start})
-    return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
-
-
-_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
-
-
-def decode_token(token: str) -> tuple[int, str]:
-    """Revision and start of a continue token. Raises BadRequest."""
-    try:
-        if (illegal := _ILLEGAL.search(token)) is not None or len(token) % 4 == 1:
-            at = illegal.start() if illegal is not None else len(token) - 1
-            raise _bad_token(f"illegal base64 data at input byte {at}")
-        body = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        version, revision, start = body["v"], int(body.get("rv") or 0), str(body.get("start") or "")
-    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _bad_token(str(error)) from None
-    if version != TOKEN_VERSION:
-        raise _bad_token(f'server does not recognize this encoded version "{version}"')
-    if not revision:
-        raise _bad_token(f"incorrect encoded start resourceVersion (version {TOKEN_VERSION})")
-    if not start:
-        raise _bad_token(f"encoded start key empty (version {TOKEN_VERSION})")
-    if start.startswith("/") or ".." in start.split("/"):
-        raise _bad_token(start)
-    return revision, start
-
-
-def _bad_token(why: str) -> errors.BadRequest:
-    return errors.BadRequest(f"invalid continue token: continue key is not valid: {why}")
+    after = {"retryAfterSeconds": 1} if retry else {}
+    return errors.Timeout(f"Timeout: {error}", {"causes": [cause], **after})

@@ -65,8 +65,7 @@ async def handle(
 ) -> None:
     """Answer a watch."""
     options = watch_options(context.query)
-    # A list that comes as a watch is for informers, and what informers keep are objects.
-    wanted = accepted(scope, context, stream=True, tables=not options.initial_events)
+    wanted = accepted(scope, context, stream=True)
     if context.translated:
         _check_translatable(row, wanted)
     selection = selection_of(row, context.info)

@@ -281,7 +281,10 @@ class Cacher:
         hints: Hints = NO_HINTS,
     ) -> Page:
         if exact_revision:
-            await self._cache.wait_for(exact_revision, PATIENCE)
+            if exact_revision > self._cache.revision:
+                await self._catch_up()
+            if exact_revision > self._cache.revision:
+                raise RevisionTooLarge(exact_revision, self._cache.revision)
         elif minimum_revision is None:
             await self._catch_up()
         else:

@@ -14,6 +14,7 @@ from apiserver.storage.interface import (
     Predicate,
     RevisionCompacted,
     RevisionConflict,
+    RevisionTooLarge,
     Stored,
     Watch,
 )
@@ -46,7 +47,9 @@ class MemoryStorage:
         predicate: Predicate | None = None,
         hints: Hints = NO_HINTS,
     ) -> Page:
-        await self._cache.wait_for(max(minimum_revision or 0, exact_revision), PATIENCE)
+        if exact_revision > self._cache.revision:
+            raise RevisionTooLarge(exact_revision, self._cache.revision)
+        await self._cache.wait_for(minimum_revision or 0, PATIENCE)
         return await paging.in_turns(
             self._cache.page(
                 prefix,

@@ -285,6 +285,14 @@ async def test_collections_go_by_selector(client: Client, namespace: str) -> Non
         sent = config_map(name)
         sent["metadata"]["labels"] = {"keep": "yes" if name == "c" else "no"}
         await maps.create(sent, namespace)
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    query = {"labelSelector": "keep", "limit": "1"}
+    first = await client.request("DELETE", path, query=query)  # one page
+    assert [item["metadata"]["name"] for item in first["items"]] == ["a"]
+    rest = await client.request("GET", path, query={**query, "continue": first["metadata"]["continue"]})
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["b"]
+    with pytest.raises(errors.Conflict, match="the UID in the precondition"):
+        await client.request("DELETE", f"{path}/b", query={"uid": "other"})
     await maps.delete_collection(namespace=namespace, label_selector="keep=no")
     assert [item["metadata"]["name"] for item in (await maps.list(namespace))["items"]] == ["c"]
 

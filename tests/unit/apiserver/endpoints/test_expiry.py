@@ -9,7 +9,7 @@ import pytest
 
 from apiserver.endpoints import list as listing
 from apiserver.endpoints import watch as watching
-from apiserver.endpoints.list_options import decode_token, encode_token
+from apiserver.endpoints.continue_tokens import decode_token, encode_token
 from apiserver.endpoints.server import Endpoints
 from apiserver.registry.resource import Resource
 from apiserver.request import LOOPBACK, RequestContext, parse_query, parse_request
@@ -91,7 +91,28 @@ async def test_a_watch_from_long_ago_is_refused_in_the_stream() -> None:
     assert event["object"]["message"] == "too old resource version: 1 (4)"
 
 
-@pytest.mark.parametrize("start", ["/etc", "../x", "a/../b"])
+async def test_an_exact_revision_that_has_not_come_is_not_waited_for() -> None:
+    with pytest.raises(errors.Timeout, match="Too large resource version: 99, current: 1") as failed:
+        await Asking().ask(listing.handle, "resourceVersion=99&resourceVersionMatch=Exact")
+    assert "retryAfterSeconds" not in failed.value.status()["details"]
+
+
+@pytest.mark.parametrize(
+    "query", ["watch=1&allowWatchBookmarks=1", "watch=1&resourceVersion=0&allowWatchBookmarks=1"]
+)
+async def test_old_ways_to_begin_a_watch_are_lists_that_come_as_watches(query: str) -> None:
+    """Upstream fills in `sendInitialEvents`: the bookmark says where the list ends."""
+    asking = Asking()
+    await asking.make("a")
+    found = (await asking.ask(watching.handle, query)).splitlines()
+    added, bookmark = (orjson.loads(line) for line in found)
+    assert added["object"]["metadata"]["name"] == "a"
+    assert bookmark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+    with pytest.raises(errors.Invalid, match="resourceVersionMatch is forbidden when continue is provided"):
+        await asking.ask(watching.handle, query + "&continue=x")
+
+
+@pytest.mark.parametrize("start", ["//etc", "../x", "a/../b", "a//b", "a/"])
 def test_tokens_stay_below_their_prefix(start: str) -> None:
     with pytest.raises(errors.BadRequest, match="continue key is not valid"):
         decode_token(encode_token(5, start))

@@ -9,7 +9,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apiserver.endpoints.list_options import decode_token, encode_token, list_options, watch_options
+from apiserver.endpoints.continue_tokens import decode_token, encode_token
+from apiserver.endpoints.list_options import list_options, watch_options
 from apiserver.endpoints.selection import selection_of
 from apiserver.extensions import json_path
 from apiserver.registry.resource import Resource

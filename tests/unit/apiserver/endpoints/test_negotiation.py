@@ -52,7 +52,7 @@ def test_streams_are_json() -> None:
         negotiate("application/yaml", stream=True)
 
 
-def test_lists_that_come_as_watches_are_no_tables() -> None:
-    assert negotiate(f"{AS_TABLE},application/json", stream=True, tables=False) == PLAIN
+def test_what_is_never_kept_is_no_table() -> None:
+    assert negotiate(f"{AS_TABLE},application/json", tables=False) == PLAIN
     with pytest.raises(errors.NotAcceptable):
-        negotiate(AS_TABLE, stream=True, tables=False)
+        negotiate(AS_TABLE, tables=False)
