@@ -7,6 +7,7 @@ waits for the condition finds the resource. A deleted definition keeps its final
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from apiserver.extensions import naming
 from apiserver.extensions.custom_resource import Conversions, rows_of
@@ -39,6 +40,29 @@ API_VERSION, PLURAL = "apiextensions.k8s.io/v1", "customresourcedefinitions"
 EMPTYING_SECONDS = 0.5  # between looks at a resource that is being emptied
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is served of a definition."""
+
+    revision: str
+    rows: list[GroupVersionResource]
+    meaning: Object
+
+
+def _meaning(definition: Object) -> Object:
+    """What watches depend on: their objects would be read otherwise if it changed."""
+    return {
+        "spec": spec_of(definition),
+        "status": {"acceptedNames": status_of(definition).get("acceptedNames")},
+    }
+
+
+def _prefix(definition: Object) -> str:
+    """Where the objects of a definition are kept, also those that a webhook converts."""
+    spec = spec_of(definition)
+    return f"/registry/{spec['group']}/{spec['names']['plural']}/"
+
+
 class CustomResources(Controller):
     """Follows the definitions and keeps the catalog like them."""
 
@@ -59,9 +83,7 @@ class CustomResources(Controller):
         self._end_watches = end_watches
         self._conversions = conversions
         self._schemas = schemas
-        self._served: dict[
-            str, tuple[str, list[GroupVersionResource]]
-        ] = {}  # by definition: its version, its rows
+        self._served: dict[str, _Served] = {}  # by definition
         self._filled = False
         super().__init__(client, informers, clock)
         self._definitions = self.informer(API_VERSION, PLURAL)
@@ -99,24 +121,26 @@ class CustomResources(Controller):
     def _serve(self, definition: Object) -> None:
         name, revision = name_of(definition), resource_version_of(definition)
         known = self._served.get(name)
-        if known is not None and known[0] == revision:
+        if known is not None and known.revision == revision:
             return
         rows = rows_of(definition, self._schemas, self._conversions)
         if known is None:
             log.info("serving %s", name)
-        gone = [gvr for gvr in known[1] if gvr not in {row.gvr for row in rows}] if known is not None else []
-        self._served[name] = (revision, [row.gvr for row in rows])
+        served = _Served(revision, [row.gvr for row in rows], _meaning(definition))
+        self._served[name] = served
+        gone = [gvr for gvr in known.rows if gvr not in served.rows] if known is not None else []
         if gone:
             self._catalog.remove(gone)
         self._catalog.add(rows)
+        if known is not None and known.meaning != served.meaning:
+            self._end_watches(_prefix(definition))  # upstream: whoever comes again sees what is served now
 
     def _withdraw(self, name: str) -> None:
         known = self._served.pop(name, None)
         if known is not None:
             log.info("no longer serving %s", name)
-            for prefix in {self._catalog.rows[gvr].prefix for gvr in known[1]}:
-                self._end_watches(prefix)
-            self._catalog.remove(known[1])
+            self._end_watches(_prefix(known.meaning))
+            self._catalog.remove(known.rows)
 
     async def _finish(self, definition: Object) -> float | None:
         """Delete the objects of a definition that goes, then let it go."""
@@ -125,7 +149,7 @@ class CustomResources(Controller):
         if naming.is_established(definition):
             self._serve(definition)
         known = self._served.get(name_of(definition))
-        if known is not None and known[1] and await self._delete_objects(definition, known[1][0]):
+        if known is not None and known.rows and await self._delete_objects(definition, known.rows[0]):
             return EMPTYING_SECONDS
         changed = copy(definition)
         changed["metadata"]["finalizers"] = [

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kubarium.api.apiextensions import approval
 from kubarium.apimachinery import conditions
-from kubarium.apimachinery.object import Object, copy, spec_of, status_of, uid_of
+from kubarium.apimachinery.object import Object, copy, spec_of, status_of
 
 ESTABLISHED, NAMES_ACCEPTED = "Established", "NamesAccepted"
 _SINGLE = ("plural", "singular", "kind", "listKind")
@@ -22,11 +22,11 @@ def judged(definition: Object, others: Iterable[Object], now: datetime) -> Objec
     for name in ("plural", "singular", "shortNames", "kind", "listKind", "categories"):
         taken = taken_kinds if name in ("kind", "listKind") else taken_resources
         values = wanted.get(name) or ([] if name in ("shortNames", "categories") else "")
-        conflicts = (
-            []
-            if name == "categories"
-            else [v for v in ([values] if name in _SINGLE else values) if v in taken]
-        )
+        conflicts = []
+        if name != "categories":
+            single = name in _SINGLE
+            own = [accepted.get(name)] if single else accepted.get(name) or []
+            conflicts = [v for v in ([values] if single else values) if v in taken and v not in own]
         if conflicts:
             reason = name[:1].upper() + name[1:] + "Conflict"
             problem = (reason, f'"{conflicts[0]}" is already in use')  # the last one is told
@@ -70,11 +70,11 @@ def _is_true(found: list[Object], type: str) -> bool:
 
 
 def _taken(definition: Object, others: Iterable[Object]) -> tuple[set[str], set[str]]:
-    """The names that other definitions of the group have."""
+    """The names that definitions of the group have, in upstream also this one: no name may stand for two things."""
     resources: set[str] = set()
     kinds: set[str] = set()
     for other in others:
-        if spec_of(other).get("group") != spec_of(definition)["group"] or uid_of(other) == uid_of(definition):
+        if spec_of(other).get("group") != spec_of(definition)["group"]:
             continue
         names = status_of(other).get("acceptedNames") or {}
         resources |= {

@@ -200,7 +200,18 @@ async def test_published_and_forgotten(client: Client, group: str, namespace: st
     document = await client.request("GET", f"/openapi/v3/apis/{group}/v1")
     assert ".".join([*reversed(group.split(".")), "v1", "CronTab"]) in document["components"]["schemas"]
     cron_tabs = client.resource(f"{group}/v1", "crontabs")
-    await cron_tabs.create(cron_tab(group), namespace)
+    made = await cron_tabs.create(cron_tab(group), namespace)
+    query = {"watch": "1", "resourceVersion": made["metadata"]["resourceVersion"]}
+    async with (
+        asyncio.timeout(60),
+        client.stream("GET", f"/apis/{group}/v1/crontabs", query=query) as answer,
+    ):
+        # Another version is kept from now on: nobody may go on with what was true before.
+        flipped = [
+            {"op": "replace", "path": f"/spec/versions/{at}/storage", "value": at == 1} for at in (0, 1)
+        ]
+        await client.resource(*DEFINITIONS).patch(f"crontabs.{group}", flipped, type="json")
+        assert [chunk async for chunk in answer.chunks()] == []
     told = b""
     async with (
         asyncio.timeout(60),

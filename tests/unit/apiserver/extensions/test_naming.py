@@ -33,6 +33,15 @@ def test_taken_names_are_refused(clock: FakeClock) -> None:
     assert status["acceptedNames"]["kind"] == ""
 
 
+def test_a_name_that_comes_later_is_not_one_of_the_others(clock: FakeClock) -> None:
+    known = definition("things", "Thing", "1", shortNames=["th"])
+    known["status"] = naming.judged(known, [], clock.now())
+    assert naming.judged(known, [known], clock.now()) == known["status"]
+    known["spec"]["names"]["shortNames"] = ["th", "thing"]  # its singular
+    accepted = naming.judged(known, [known], clock.now())["conditions"][0]
+    assert (accepted["status"], accepted["reason"]) == ("False", "ShortNamesConflict")
+
+
 def test_paths_of_printer_columns() -> None:
     obj = {
         "spec": {"n": 3, "items": [{"name": "a"}, {"name": "b"}]},
