@@ -9,6 +9,8 @@ Everything above storage works in the version of the request; nothing there know
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ from kubarium.component_base import logging
 log = logging.get(__name__)
 
 TIMEOUT_SECONDS = 30.0
+RETRY_SECONDS = 0.5  # between attempts to convert what a watch has to tell
 _ROOT = "/registry/converted/"
 
 
@@ -239,22 +242,29 @@ class _Keys:
 
 
 class _ConvertedWatch:
-    """A watch whose objects are converted; ends when they cannot be."""
+    """A watch whose objects are converted; changes that cannot be wait until they can, as in upstream."""
 
     def __init__(self, inner: Watch, view: View, keys: _Keys) -> None:
         self._inner, self._view, self._keys = inner, view, keys
+        self._waiting: Sequence[Change] = ()
+        self._woken = asyncio.Event()
 
     def __aiter__(self) -> _ConvertedWatch:
         return self
 
     async def __anext__(self) -> Sequence[Change]:
-        batch = await self._inner.__anext__()
+        """The next batch; an empty one where a failing webhook is to be asked again."""
+        again = bool(self._waiting)
+        batch = self._waiting = self._waiting or await self._inner.__anext__()
         objects = [one for change in batch for one in (change.current, change.previous) if one is not None]
         try:
             shown = iter(await self._view.opened(objects, self._keys.shown))
         except errors.StatusError as error:
-            log.warning("ending a watch: %s", error)
-            raise StopAsyncIteration from error
+            if not again:
+                log.warning("a watch waits: %s", error)
+            await self._pause()
+            return ()
+        self._waiting = ()
         return [
             Change(
                 change.revision,
@@ -265,9 +275,18 @@ class _ConvertedWatch:
             for change in batch
         ]
 
+    async def _pause(self) -> None:
+        """Raises StopAsyncIteration when nobody wants the changes any more, or their definition has changed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._woken.wait()
+        self._woken.clear()
+        if self._inner.ended:
+            raise StopAsyncIteration
+
     @property
     def revision(self) -> int:
-        return self._inner.revision
+        return self._waiting[0].revision - 1 if self._waiting else self._inner.revision
 
     def take(self) -> Sequence[Change]:
         """Nothing without waiting: the webhook must be asked."""
@@ -281,7 +300,9 @@ class _ConvertedWatch:
         return self._inner.ended
 
     def wake(self) -> None:
+        self._woken.set()
         self._inner.wake()
 
     def close(self) -> None:
         self._inner.close()
+        self._woken.set()
