@@ -150,7 +150,7 @@ def request_of(attributes: Attributes, asked: Attributes) -> Object:
             "extra": {key: list(values) for key, values in user.extra.items()},
         },
         "dryRun": attributes.dry_run,
-        "options": attributes.options,
+        "options": attributes.told_options,
     }
 
 

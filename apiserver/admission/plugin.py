@@ -12,6 +12,7 @@ from kubarium.apimachinery.group_version import GroupVersionKind, GroupVersionRe
 from kubarium.apimachinery.object import Object
 
 CREATE, UPDATE, DELETE, CONNECT = "CREATE", "UPDATE", "DELETE", "CONNECT"
+_OPTIONS = {CREATE: "CreateOptions", UPDATE: "UpdateOptions", DELETE: "DeleteOptions"}
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Attributes:
     name: str
     obj: Object | None  # None for DELETE
     old: Object | None  # None for CREATE; read-only
-    options: Object = field(default_factory=dict)  # CreateOptions, UpdateOptions, PatchOptions, DeleteOptions
+    options: Object = field(default_factory=dict)  # CreateOptions, UpdateOptions, DeleteOptions
     undo: list[Callable[[], Awaitable[None]]] = field(
         default_factory=list
     )  # run if the write fails after admission
@@ -43,6 +44,12 @@ class Attributes:
     def dry_run(self) -> bool:
         """Will nothing be kept?"""
         return self.context.dry_run
+
+    @property
+    def told_options(self) -> Object | None:
+        """The options as webhooks and expressions see them; there are none for CONNECT."""
+        kind = _OPTIONS.get(self.operation)
+        return {**self.options, "kind": kind, "apiVersion": "meta.k8s.io/v1"} if kind else None
 
     def is_for(self, group: str, *resources: str, subresource: str = "") -> bool:
         """Is it a write of one of these resources, whatever the version?"""

@@ -101,7 +101,7 @@ class WebhookClient:
         async with self._session.post(
             yarl.URL(target.url, encoded=True),
             data=orjson.dumps(body),
-            headers={"Content-Type": "application/json", "Accept": "application/json",
+            headers={"Content-Type": "application/json", "Accept": "application/json, */*",
                      "User-Agent": "kube-apiserver-admission", **self._authorization(target.host)},
             ssl=context,
             server_hostname=target.server_name,

@@ -10,7 +10,7 @@ from apiserver.endpoints.server import Endpoints
 from apiserver.registry import metadata as meta
 from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.store import Judge
-from apiserver.request import RequestContext
+from apiserver.request import RequestContext, first
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.apply import managed_fields
 from kubarium.apimachinery.apply.managed_fields import Writer
@@ -63,8 +63,19 @@ def attributes_of(
         name,
         obj,
         old,
-        options or {},
+        _options_of_query(context) if options is None else options,
     )
+
+
+def _options_of_query(context: RequestContext) -> Object:
+    """What a write says besides its object."""
+    query = context.query
+    options: Object = {
+        name: text for name in ("fieldManager", "fieldValidation") if (text := first(query, name))
+    }
+    if dry_run := query.get("dryRun"):
+        options["dryRun"] = list(dry_run)
+    return options
 
 
 class Writing:

@@ -341,7 +341,7 @@ async def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple
         if attributes.old is not None
         else None,
         "dryRun": attributes.dry_run,
-        "options": _options(attributes),
+        "options": attributes.told_options,
     }
     if attributes.name:
         request["name"] = attributes.name
@@ -365,13 +365,6 @@ def _user(attributes: Attributes) -> Object:
     if user.extra:
         found["extra"] = {key: list(values) for key, values in user.extra.items()}
     return found
-
-
-def _options(attributes: Attributes) -> Object | None:
-    if attributes.operation == CONNECT:
-        return None
-    kind = {CREATE: "CreateOptions", UPDATE: "UpdateOptions", DELETE: "DeleteOptions"}[attributes.operation]
-    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", **attributes.options}
 
 
 class _Denied(Exception):
