@@ -29,6 +29,7 @@ class Attributes:
     obj: Object | None  # None for DELETE
     old: Object | None  # None for CREATE; read-only
     options: Object = field(default_factory=dict)  # CreateOptions, UpdateOptions, DeleteOptions
+    settle: Callable[[Object], None] = lambda obj: None  # fill in defaults after each change of the object
     undo: list[Callable[[], Awaitable[None]]] = field(
         default_factory=list
     )  # run if the write fails after admission

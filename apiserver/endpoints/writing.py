@@ -94,6 +94,7 @@ class Writing:
         """The object after all mutating plugins, defaults filled in once more."""
         operation = CREATE if old is None else UPDATE
         attributes = attributes_of(self._row, self._context, operation, obj, old)
+        attributes.settle = self._row.strategy.defaults
         await self._endpoints.admission.admit(attributes)
         assert attributes.obj is not None
         if self._row.custom is not None:

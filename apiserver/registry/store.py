@@ -173,7 +173,7 @@ class Registry:
                 if new is not old or newest:  # what changes nothing is judged, too, once it is certain
                     await judge(new, old)
             except errors.StatusError:
-                if newest:
+                if newest or await self._is_newest(key, current.revision):
                     raise
                 newest = True  # perhaps it was refused only because the cache lags behind
                 continue

@@ -100,6 +100,7 @@ class MutatingAdmissionPolicy(AdmissionPlugin):
                 failed.append(error)
         if shown.obj != before:
             attributes.obj = await self._policies.restored(shown.new, attributes)
+            attributes.settle(attributes.obj)
             attributes.changed_by_webhook = True
         return failed
 

@@ -308,6 +308,7 @@ async def _apply(call: Call, attributes: Attributes, operations: Any, convert: C
         raise errors.InternalError.because(f"{error.__cause__ or error}") from error
     if changed.get("apiVersion") != attributes.new.get("apiVersion"):
         changed = await convert(changed, attributes.new.get("apiVersion") or "")
+    attributes.settle(changed)
     if changed != attributes.obj:
         attributes.obj = changed
         attributes.changed_by_webhook = True

@@ -157,6 +157,38 @@ async def test_a_mutating_webhook_changes_the_object(
     )
 
 
+async def test_what_one_webhook_removes_is_filled_in_for_the_next(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    removal = orjson.dumps([{"op": "remove", "path": "/spec/sessionAffinity"}])
+    hook.answer = lambda request: {"allowed": True, **patching(removal)}
+    rule = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"]}
+    for _ in range(2):
+        await registered.add("Mutating", hook.client_config(), rules=[rule])
+    body = {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]},
+            "metadata": {"name": "s", "namespace": namespace}}  # fmt: skip
+    async with asyncio.timeout(60):
+        while len(hook.seen) < 2:
+            hook.seen.clear()
+            await client.resource("v1", "services").create(body, dry_run=True)
+            await asyncio.sleep(0.01)
+    assert [each["request"]["object"]["spec"]["sessionAffinity"] for each in hook.seen] == ["None", "None"]
+
+
+async def test_a_refused_update_is_asked_about_once(
+    client: Client, namespace: str, hook: Hook, registered: Registered
+) -> None:
+    rule = {"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
+    await registered.add("Validating", hook.client_config(), rules=[rule])
+    await until_asked(client, namespace, hook)
+    made = (await create(client, namespace))["metadata"]["name"]
+    hook.answer = lambda request: {"allowed": request["operation"] != "UPDATE"}
+    hook.seen.clear()
+    with pytest.raises(errors.StatusError, match="denied the request without explanation"):
+        await client.resource("v1", "configmaps").patch(made, {"data": {"a": "2"}}, namespace)
+    assert len(hook.seen) == 1
+
+
 async def test_a_validating_webhook_refuses_in_its_own_words(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:
