@@ -22,6 +22,13 @@ class User:
     groups: tuple[str, ...] = ()
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def info(self) -> Object:
+        """A UserInfo, as reviews and the audit log show it."""
+        extra = {key: list(values) for key, values in self.extra.items()}
+        more = {"uid": self.uid, "groups": list(self.groups), "extra": extra}
+        return {"username": self.name, **{key: value for key, value in more.items() if value}}
+
 
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 LOOPBACK = User("system:apiserver", groups=("system:masters",))

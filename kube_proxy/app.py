@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import yaml
 
+from kubarium.api.discovery.endpoint_slice import LAST_CHANGE
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, annotations_of, labels_of
 from kubarium.apimachinery.time import parse_time
@@ -35,7 +36,6 @@ from kube_proxy.topology import NodeView
 
 ZONE = "topology.kubernetes.io/zone"
 NOT_OURS = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
-TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 BACKENDS: dict[str, Callable[[Settings], Backend]] = {
     "iptables": IptablesBackend,
     "nftables": NftablesBackend,
@@ -209,7 +209,7 @@ def watch_endpoint_slices(informers: Informers, proxiers: Sequence[Proxier]) -> 
     def put(slice_: Object, initial: bool = False) -> None:
         for proxier in proxiers:
             if proxier.endpoints.put(slice_):
-                trigger = annotations_of(slice_).get(TRIGGER_TIME)
+                trigger = annotations_of(slice_).get(LAST_CHANGE)
                 since = parse_time(trigger) if trigger and not initial else None
                 proxier.endpoints_changed(since)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, namespace_of
+from kubarium.api.discovery.endpoint_slice import service_of
+from kubarium.apimachinery.object import Object, ObjectKey, key_of, namespace_of
 from kube_proxy.family import IPV4, Family, family_of
 from kube_proxy.services import PortName
-
-SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +32,7 @@ class Endpoint:
 
 def endpoints_of(slice_: Object, family: Family = IPV4) -> dict[PortName, tuple[Endpoint, ...]]:
     """The endpoints in one slice, by port of their Service; none if it is of another family."""
-    service = labels_of(slice_).get(SERVICE_NAME)
+    service = service_of(slice_)
     if not service or slice_.get("addressType") != family.name:
         return {}
     found = {}

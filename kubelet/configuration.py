@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import yaml
 
+from kubarium.api.core import taints
 from kubarium.apimachinery.patch.merge_patch import merge_into
 from kubarium.component_base import features, logging
 from kubarium.component_base.options import Duration, format_duration, parse, parse_duration
@@ -342,16 +343,10 @@ def _shown(name: str, value: Any) -> Any:
             for priority, seconds in value.items()
         ]
     if name == "register_with_taints":
-        return [_taint(text) for text in value]
+        return [taints.of_text(text) for text in value]
     if "Duration" in str(FIELDS[name].type):
         return format_duration(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _taint(text: str) -> dict[str, str]:
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "effect": effect, **({"value": value} if value else {})}
 
 
 def _snake(camel: str) -> str:

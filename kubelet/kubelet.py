@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kubarium.api.core import taints
 from kubarium.api.core.pod import status as pod_status
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery.object import Object, status_of, uid_of
 from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
@@ -34,7 +36,7 @@ from kubelet.pods import source_api
 from kubelet.pods.inputs import Inputs, log_directory
 from kubelet.pods.leftovers import Leftovers
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import Merge, is_static
+from kubelet.pods.merge import Merge
 from kubelet.pods.runtime_classes import RuntimeClasses
 from kubelet.pods.source_files import FileSource
 from kubelet.pods.user_namespaces import UserNamespaces
@@ -323,7 +325,7 @@ class Kubelet:
             self.facts,
             self.clock,
             labels=facts.labels(self.options, self.facts.machine),
-            taints=[facts.taint(text) for text in self.options.register_with_taints],
+            taints=[taints.of_text(text) for text in self.options.register_with_taints],
             provider_id=self.options.provider_id,
             look_period=self.options.node_status_update_frequency,
             report_period=self.options.report_frequency,

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, is_deleting, key_of, status_of, uid_of
 from kubarium.component_base import logging
@@ -24,7 +25,6 @@ from kubarium.component_base.backoff import Backoff
 from kubarium.component_base.clock import Clock, sleep_unless
 from kubelet import metrics
 from kubelet.metrics import Working
-from kubelet.pods.merge import is_static
 from kubelet.runtime.interface import ContainerRuntimeError, StartError
 from kubelet.sync_pod import NotReadyYet, PodSyncer
 from kubelet.volumes.plugin import VolumeError

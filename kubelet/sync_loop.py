@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from kubarium.api.core.pod import status as pod_status
-from kubarium.apimachinery.object import Object, uid_of
+from kubarium.api.core.pod.static import is_mirror, is_static
+from kubarium.apimachinery.object import Object, is_deleting, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.options import format_duration
@@ -36,7 +37,6 @@ from kubelet.pod_workers import PodWorkers
 from kubelet.pods import admission
 from kubelet.pods.admission import Refusal
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import is_mirror, is_static
 from kubelet.runtime.inputs import Recorder
 from kubelet.status import generate
 from kubelet.status.manager import StatusManager
@@ -147,7 +147,7 @@ class SyncLoop:
             return
         self._on_new(pod)
         leaving: Sequence[str] = ()
-        if not pod_status.is_terminal(pod) and not _is_deleting(pod):
+        if not pod_status.is_terminal(pod) and not is_deleting(pod):
             refusal, leaving = self._admit(pod)
             if refusal is not None:
                 self._refuse(pod, refusal)
@@ -161,7 +161,7 @@ class SyncLoop:
         elif self._workers.knows(uid_of(pod)):
             self._workers.sync(pod)
             self._statuses.look_again(uid_of(pod))
-        elif _is_deleting(pod):
+        elif is_deleting(pod):
             # Refused at the door, and now deleted: nothing of it ever ran.
             self._statuses.set(pod, self._statuses.get(uid_of(pod)) or pod.get("status") or {})
             self._statuses.look_again(uid_of(pod))
@@ -172,7 +172,7 @@ class SyncLoop:
             return
         if self._workers.knows(uid_of(pod)) and not self._workers.is_ending(uid_of(pod)) and _has_gates(pod):
             self._workers.sync(pod)
-        if _is_deleting(pod):
+        if is_deleting(pod):
             self._statuses.look_again(uid_of(pod))
 
     def _remove(self, pod: Object) -> None:
@@ -275,10 +275,6 @@ def _stranger(uid: str, namespace: str, name: str) -> Object:
         "metadata": {"uid": uid, "namespace": namespace, "name": name},
         "spec": {"containers": []},
     }
-
-
-def _is_deleting(pod: Object) -> bool:
-    return bool((pod.get("metadata") or {}).get("deletionTimestamp"))
 
 
 def _has_gates(pod: Object) -> bool:

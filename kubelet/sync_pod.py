@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubarium.api.core.pod import status as pod_status
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, is_deleting, spec_of, status_of, uid_of
 from kubarium.component_base import logging
@@ -23,7 +24,6 @@ from kubelet.devices.claims import NotPrepared
 from kubelet.devices.devices import Devices
 from kubelet.devices.manager import Unexpected
 from kubelet.pods.manager import MirrorClient, PodManager
-from kubelet.pods.merge import is_static
 from kubelet.probes.manager import READINESS, STARTUP, ProbeManager
 from kubelet.resources.allocation import Allocations
 from kubelet.resources.cgroups import Cgroups

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kubarium.api.core import service as services
-from kubarium.apimachinery.object import Object, ObjectKey, key_of, labels_of, namespace_of
-
-SERVICE_NAME = "kubernetes.io/service-name"
+from kubarium.api.discovery.endpoint_slice import service_of
+from kubarium.apimachinery.object import Object, ObjectKey, key_of, namespace_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Zone:
 
     def put_slice(self, slice_: Object) -> None:
         """An EndpointSlice appeared or changed."""
-        owner = ObjectKey(namespace_of(slice_), labels_of(slice_).get(SERVICE_NAME, ""))
+        owner = ObjectKey(namespace_of(slice_), service_of(slice_))
         targets = tuple(_targets(slice_))
         if self._slices.get(owner, {}).get(key_of(slice_).name) == targets:
             return
@@ -83,13 +82,13 @@ class Zone:
 
     def replace_slice(self, old: Object, new: Object) -> None:
         """An EndpointSlice changed; perhaps it went to another Service."""
-        if labels_of(old).get(SERVICE_NAME) != labels_of(new).get(SERVICE_NAME):
+        if service_of(old) != service_of(new):
             self.remove_slice(old)
         self.put_slice(new)
 
     def remove_slice(self, slice_: Object) -> None:
         """An EndpointSlice is gone."""
-        owner = ObjectKey(namespace_of(slice_), labels_of(slice_).get(SERVICE_NAME, ""))
+        owner = ObjectKey(namespace_of(slice_), service_of(slice_))
         for target in self._slices.get(owner, {}).pop(key_of(slice_).name, ()):
             owners = self._owners[target.address]
             owners[owner] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.volume_binding import OLD_PROVISIONER, PROVISIONED_BY, PROVISIONER, SELECTED_NODE
 from kubarium.apimachinery.object import (
     Object,
     annotations_of,
@@ -12,10 +13,6 @@ from kubarium.apimachinery.object import (
     uid_of,
 )
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-PROVISIONER = "volume.kubernetes.io/storage-provisioner"
-OLD_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 HOSTNAME = "kubernetes.io/hostname"
 
 

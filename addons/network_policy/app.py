@@ -12,10 +12,11 @@ import prometheus_client
 
 from addons.network_policy import plan
 from addons.network_policy.leases import Lease, Leases
-from addons.network_policy.members import IPV4, IPV6, STATIC_UID, Members
+from addons.network_policy.members import IPV4, IPV6, Members
 from addons.network_policy.nft import Kernel, KernelError
 from addons.network_policy.nodes import Namespaces, Nodes, OneNode
 from addons.network_policy.options import Options
+from kubarium.api.core.pod import static
 from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of
 from kubarium.client.informer import Informers
 from kubarium.client.kubeconfig import in_cluster, load
@@ -204,7 +205,7 @@ def _slim(pod: Object) -> Object:
     metadata = {
         name: pod["metadata"].get(name) for name in ("namespace", "name", "uid", "resourceVersion", "labels")
     }
-    annotations = {STATIC_UID: uid} if (uid := annotations_of(pod).get(STATIC_UID)) else {}
+    annotations = {static.HASH: uid} if (uid := annotations_of(pod).get(static.HASH)) else {}
     metadata["annotations"] = annotations
     return {"metadata": metadata, **{part: keep(pod.get(part) or {}) for part, keep in _KEPT.items()}}
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from addons.network_policy.leases import Lease
+from kubarium.api.core.pod import static
 from kubarium.apimachinery.labels import Selector
 from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, key_of, labels_of, spec_of
 
 IPV4, IPV6 = "ip", "ip6"  # families of addresses, as nft calls them
-# What its kubelet takes for the uid of a pod that comes from a file: the API server gives the mirror another one.
-STATIC_UID = "kubernetes.io/config.hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class Members:
 
     def _leased(self, obj: Object) -> tuple[str, ...]:
         """The addresses that the pod has now: another one of its name, or on another node, has another uid."""
-        uid = annotations_of(obj).get(STATIC_UID) or obj["metadata"].get("uid")
+        uid = annotations_of(obj).get(static.HASH) or obj["metadata"].get("uid")
         mine = (uid, spec_of(obj).get("nodeName"))
         leases = self._leases.get(key_of(obj)) or ()
         return next((one.addresses for one in reversed(leases) if (one.uid, one.node) == mine), ())

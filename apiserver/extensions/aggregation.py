@@ -24,6 +24,7 @@ from apiserver.endpoints.proxying import open_session, repeat, upgrade_of, why_n
 from apiserver.extensions.foreign import BadAnswer, Door, read_group, read_schemas
 from apiserver.registry.resource import Catalog
 from apiserver.request import CONTEXT, RequestContext, User
+from kubarium.api.discovery.endpoint_slice import SERVICE_NAME
 from kubarium.apimachinery import conditions, errors
 from kubarium.apimachinery.object import Object, ObjectKey, copy, labels_of, name_of, spec_of, status_of
 from kubarium.client.controller import Controller, Watch
@@ -40,7 +41,6 @@ log = logging.get(__name__)
 
 API_VERSION, PLURAL = "apiregistration.k8s.io/v1", "apiservices"
 AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
-SLICE_SERVICE = "kubernetes.io/service-name"
 CHECK_SECONDS = 30.0
 SOON_SECONDS = 2.0  # while it is not available
 AGGREGATOR = User("system:kube-aggregator", groups=("system:masters",))
@@ -233,7 +233,7 @@ class Aggregation(Controller):
         if port is None:
             raise Unavailable("ServicePortError", f"{shown} is not listening on port {number}")
         slices = await self.client.resource("discovery.k8s.io/v1", "endpointslices").list(
-            namespace, label_selector=f"{SLICE_SERVICE}={name}"
+            namespace, label_selector=f"{SERVICE_NAME}={name}"
         )
         if not slices["items"]:
             raise Unavailable("EndpointsNotFound", f"cannot find endpointslices for {shown}")

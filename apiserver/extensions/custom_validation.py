@@ -10,7 +10,7 @@ from kubarium.api.apiextensions import embedded_objects
 from kubarium.apimachinery import names
 from kubarium.apimachinery.apply.value_types import go_type, printed
 from kubarium.apimachinery.cel.validation_rules import Rules
-from kubarium.apimachinery.field_path import ROOT, FieldError, FieldPath, invalid
+from kubarium.apimachinery.field_path import ROOT, STATUS, FieldError, FieldPath, invalid
 from kubarium.apimachinery.object import Object, finalizers_of
 from kubarium.apimachinery.schema import list_types, validation
 from kubarium.apimachinery.schema.structural import MISSING, Structural
@@ -25,7 +25,6 @@ _NOT_ASKED = FieldError(
     "Invalid value: null: some validation rules were not checked because the object was invalid; correct the "
     "existing errors to complete validation",
 )
-_STATUS = FieldPath("status")
 
 
 class Judge:
@@ -56,7 +55,7 @@ class Judge:
         found: list[FieldError] = []
         schema = self._own.properties.get("status")
         if "status" in new and schema is not None:
-            found = validation.validate(new["status"], schema, _STATUS, old.get("status", MISSING))
+            found = validation.validate(new["status"], schema, STATUS, old.get("status", MISSING))
         found += status_errors(new, self._scale) if self._scale else ()
         found += self._list_errors(new, old)
         return self._with_rules(found, new, old)

@@ -187,10 +187,10 @@ class _Record:
             "stage": stage,
             "requestURI": scope["path"] + (f"?{query.decode('latin-1')}" if query else ""),
             "verb": context.info.verb,
-            "user": {} if self.anonymous else _user(context.impersonated_by or context.user),
+            "user": {} if self.anonymous else (context.impersonated_by or context.user).info,
         }
         if context.impersonated_by is not None:
-            event["impersonatedUser"] = _user(context.user)
+            event["impersonatedUser"] = context.user.info
             if context.impersonation_constraint:
                 constraint = context.impersonation_constraint
                 event["authenticationMetadata"] = {"impersonationConstraint": constraint}
@@ -263,14 +263,3 @@ def _brief(status: Object | None) -> Object | None:
     if status is None:
         return None
     return {key: status[key] for key in ("status", "message", "reason", "details") if key in status}
-
-
-def _user(user: User) -> Object:
-    found: Object = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    if user.groups:
-        found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return found

@@ -28,16 +28,10 @@ class CertificateSigningRequestStrategy(Strategy):
 
     def prepare_for_create(self, context: RequestContext, obj: Object) -> None:
         super().prepare_for_create(context, obj)
-        spec, user = obj.setdefault("spec", {}), context.user
-        for field_name in ("username", "uid", "groups", "extra"):
+        spec = obj.setdefault("spec", {})
+        for field_name in ("uid", "groups", "extra"):
             spec.pop(field_name, None)
-        spec["username"] = user.name
-        if user.uid:
-            spec["uid"] = user.uid
-        if user.groups:
-            spec["groups"] = list(user.groups)
-        if user.extra:
-            spec["extra"] = {key: list(values) for key, values in user.extra.items()}
+        spec |= context.user.info
 
     def prepare_for_update(self, context: RequestContext, new: Object, old: Object) -> None:
         keep(new, old, "spec")

@@ -38,21 +38,9 @@ def _reviewer(registry: Registry) -> Reviewer:
     return reviewer
 
 
-def user_info(user: User) -> Object:
-    """A user as reviews show it."""
-    shown: Object = {"username": user.name}
-    if user.uid:
-        shown["uid"] = user.uid
-    if user.groups:
-        shown["groups"] = list(user.groups)
-    if user.extra:
-        shown["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return shown
-
-
 async def review_self(registry: Registry, row: Resource, context: RequestContext, review: Object) -> Object:
     """SelfSubjectReview: who am I?"""
-    return _with_status(registry, review, {"userInfo": user_info(context.user)})
+    return _with_status(registry, review, {"userInfo": context.user.info})
 
 
 async def review_token(registry: Registry, row: Resource, context: RequestContext, review: Object) -> Object:
@@ -63,7 +51,7 @@ async def review_token(registry: Registry, row: Resource, context: RequestContex
     user, audiences, problem = await _reviewer(registry).whose(spec["token"], spec.get("audiences") or ())
     if user is None:
         return _with_status(registry, review, {"user": {}, **({"error": problem} if problem else {})})
-    status: Object = {"authenticated": True, "user": user_info(user)}
+    status: Object = {"authenticated": True, "user": user.info}
     if audiences:
         status["audiences"] = list(audiences)
     return _with_status(registry, review, status)

@@ -58,6 +58,7 @@ class FieldPath:
 ROOT = FieldPath()
 SPEC = FieldPath("spec")
 METADATA = FieldPath("metadata")
+STATUS = FieldPath("status")
 
 
 @dataclass(frozen=True, slots=True)

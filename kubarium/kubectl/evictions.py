@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from kubarium.api.core.pod import status
+from kubarium.api.core.pod.static import is_mirror
 from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.apimachinery.owners import controller_of
@@ -17,7 +18,6 @@ from kubarium.component_base.options import format_duration, parse_duration
 from kubarium.kubectl import dry_run as dry
 from kubarium.kubectl.session import say, warn
 
-MIRROR = "kubernetes.io/config.mirror"
 PATIENCE = 5.0  # seconds between two tries, when a disruption budget refuses
 # Why a pod may not simply go, and the flag that lets it.
 FROM_DAEMON_SET = "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"
@@ -63,7 +63,7 @@ class Judgement:
 
 def judge(pod: Object, options: DrainOptions) -> Judgement:
     """May this pod be taken from its node?"""
-    if MIRROR in (pod["metadata"].get("annotations") or {}):
+    if is_mirror(pod):
         return Judgement()
     controller = controller_of(pod)
     if controller is not None and controller["kind"] == "DaemonSet":

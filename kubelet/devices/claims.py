@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, status_of, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.plugin_socket import PluginError
+from kubelet import checkpoint
 from kubelet.devices.drivers import Drivers, UnknownDriver
 
 log = logging.get(__name__)
@@ -39,7 +38,7 @@ class ClaimManager:
         self._drivers = drivers
         self._fetch = fetch
         self._file = root / CHECKPOINT
-        self._prepared: dict[str, dict[str, Any]] = _load(self._file)
+        self._prepared: dict[str, dict[str, Any]] = checkpoint.read(self._file) or {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     # -- prepare ---------------------------------------------------------------------------------------------------
@@ -166,10 +165,7 @@ class ClaimManager:
 
     def _save(self) -> None:
         try:
-            draft = self._file.with_suffix(".tmp")
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(orjson.dumps(self._prepared))
-            draft.rename(self._file)
+            checkpoint.write(self._file, self._prepared)
         except OSError as error:
             log.warning("prepared claims not saved: %s", error)
 
@@ -202,11 +198,3 @@ def wanted_by(pod: Object, container: Object) -> list[tuple[str, str]]:
         if one["containerName"] == container["name"]:
             found.append((extended["resourceClaimName"], one["requestName"]))
     return found
-
-
-def _load(file: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found: dict[str, dict[str, Any]] = orjson.loads(file.read_bytes())
-        return found
-    except (OSError, ValueError):
-        return {}

@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import fields
 from kubarium.api.core.pod.resources import is_extended, is_restartable_init
 from kubarium.apimachinery.object import Object, uid_of
 from kubarium.component_base import logging
 from kubarium.component_base.plugin_socket import PluginError
-from kubelet import metrics
+from kubelet import checkpoint, metrics
 from kubelet.devices import edits
 from kubelet.devices.edits import Edits
 from kubelet.devices.plugins import DevicePlugins, Endpoint
@@ -43,7 +41,7 @@ class DeviceManager:
         self._plugins = plugins
         self._file = folder / CHECKPOINT
         self._active = active  # uids of pods that may keep their devices; None while that is not known
-        self._given: dict[str, dict[str, dict[str, dict[str, Any]]]] = _load(self._file)
+        self._given: dict[str, dict[str, dict[str, dict[str, Any]]]] = checkpoint.read(self._file) or {}
 
     async def allocate(self, pod: Object) -> None:
         """Give every container its devices, if it has not got them yet. Raises Unexpected."""
@@ -198,17 +196,6 @@ class DeviceManager:
 
     def _save(self) -> None:
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._file.with_suffix(".tmp")
-            draft.write_bytes(orjson.dumps(self._given))
-            draft.rename(self._file)
+            checkpoint.write(self._file, self._given)
         except OSError as error:
             log.warning("given devices not saved: %s", error)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = orjson.loads(file.read_bytes())
-        return found
-    except (OSError, ValueError):
-        return {}

@@ -20,6 +20,7 @@ import orjson
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object
 from kubarium.component_base import logging
+from kubelet import checkpoint
 from kubelet.images import names
 from kubelet.images.keyring import Login
 
@@ -106,10 +107,7 @@ class PullRecords:
     @staticmethod
     def _write(place: Path, document: Object) -> None:
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary = place.with_name(f".{place.name}.tmp")
-            temporary.write_bytes(orjson.dumps(document))
-            temporary.rename(place)
+            checkpoint.write(place, document)
         except OSError as error:
             log.warning("record of an image pull not written: %s", error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery.object import Object
 from kubelet import reservations
 from kubelet.node import machine
 from kubelet.node import status as node_status
@@ -42,10 +41,3 @@ def labels(options: Options, found: Machine) -> dict[str, str]:
         "beta.kubernetes.io/arch": found.architecture,
         **options.node_labels,
     }
-
-
-def taint(text: str) -> Object:
-    """`key=value:Effect` -> a taint."""
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "effect": effect, **({"value": value} if value else {})}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kubarium.api.core.pod import affinity, resources
 from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery.object import Object, labels_of, spec_of, status_of
-from kubelet.pods.merge import is_static
 from kubelet.resources import ranking
 
 Port = tuple[str, str, int]

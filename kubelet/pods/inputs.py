@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubarium.api.core.pod import containers as pod_containers
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, uid_of
 from kubarium.component_base.plugin_socket import PluginError
 from kubelet.devices.cdi import UnknownDevice
@@ -17,7 +18,6 @@ from kubelet.images.pull import ImagePuller
 from kubelet.network.dns import ClusterDNS, resolver_of
 from kubelet.pods import environment
 from kubelet.pods.environment import Fetch, Surroundings
-from kubelet.pods.merge import is_static
 from kubelet.pods.user_namespaces import UserNamespaces
 from kubelet.resources import limits
 from kubelet.resources.cgroups import Cgroups

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from kubarium.api.core.pod.static import HASH, MIRROR, is_mirror, is_static
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object, ObjectKey, annotations_of, copy, is_deleting, key_of, uid_of
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
-from kubelet.pods.merge import HASH_ANNOTATION, MIRROR_ANNOTATION, is_mirror, is_static
 
 log = logging.get(__name__)
 
@@ -83,14 +83,14 @@ class MirrorClient:
 
     async def ensure(self, pod: Object, mirror: Object | None) -> None:
         """Have a mirror that shows this very pod; an outdated one goes first."""
-        wanted = annotations_of(pod).get(HASH_ANNOTATION, "")
+        wanted = annotations_of(pod).get(HASH, "")
         if mirror is not None:
-            if annotations_of(mirror).get(MIRROR_ANNOTATION) == wanted and not is_deleting(mirror):
+            if annotations_of(mirror).get(MIRROR) == wanted and not is_deleting(mirror):
                 return
             await self.delete(mirror)
         shown = copy(pod)
         shown["metadata"].pop("uid", None)
-        shown["metadata"]["annotations"][MIRROR_ANNOTATION] = wanted
+        shown["metadata"]["annotations"][MIRROR] = wanted
         shown.pop("status", None)
         try:
             # The pod itself must not wait for its picture.

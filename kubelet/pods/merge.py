@@ -11,20 +11,6 @@ from collections.abc import Callable
 from kubarium.apimachinery.object import Object, annotations_of, labels_of, uid_of
 from kubelet.events import Change, PodAdded, PodReconciled, PodRemoved, PodUpdated
 
-SOURCE_ANNOTATION = "kubernetes.io/config.source"
-HASH_ANNOTATION = "kubernetes.io/config.hash"
-MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
-
-
-def is_mirror(pod: Object) -> bool:
-    """Does this object only show a static pod?"""
-    return MIRROR_ANNOTATION in annotations_of(pod)
-
-
-def is_static(pod: Object) -> bool:
-    """Does the pod come from a file of this node?"""
-    return annotations_of(pod).get(SOURCE_ANNOTATION, "api") != "api"
-
 
 class Merge:
     """Remembers what each source said last, and says what is new."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import yaml
 
-from kubarium.api.core.pod import references
+from kubarium.api.core.pod import references, static
 from kubarium.apimachinery import names
 from kubarium.apimachinery.field_path import METADATA, invalid
 from kubarium.apimachinery.metadata import validate_annotations, validate_labels
@@ -22,7 +22,7 @@ from kubarium.apimachinery.object import Object, ObjectKey, key_of, name_of, nam
 from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock, sleep_unless
 from kubarium.component_base.inotify import FolderWatch
-from kubelet.pods.merge import HASH_ANNOTATION, SOURCE_ANNOTATION, Merge
+from kubelet.pods.merge import Merge
 from kubelet.runtime.inputs import Recorder
 
 log = logging.get(__name__)
@@ -115,8 +115,8 @@ def prepare(pod: Object, file: str, node_name: str) -> Object:
     }
     metadata["annotations"] = {
         **(metadata.get("annotations") or {}),
-        HASH_ANNOTATION: uid,
-        SOURCE_ANNOTATION: SOURCE,
+        static.HASH: uid,
+        static.SOURCE: SOURCE,
     }
     defaults.fill(pod)
     spec = pod["spec"]

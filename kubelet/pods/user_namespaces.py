@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import orjson
-
 from kubarium.apimachinery.object import Object, spec_of, uid_of
+from kubelet import checkpoint
 from kubelet.runtime.interface import ContainerRuntimeError, RuntimeInfo
 
 LENGTH = 65536  # ids of one pod; the first range is the node's own
@@ -54,15 +53,12 @@ class UserNamespaces:
         if first is None:
             raise ContainerRuntimeError("could not find an empty slot to allocate a user namespace")
         mapping = [{"hostId": first, "containerId": 0, "length": LENGTH}]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".tmp")
-        draft.write_bytes(orjson.dumps({"uidMappings": mapping, "gidMappings": mapping}))
-        draft.rename(file)
+        checkpoint.write(file, {"uidMappings": mapping, "gidMappings": mapping})
         return first
 
 
 def _read(file: Path) -> int | None:
     try:
-        return int(orjson.loads(file.read_bytes())["uidMappings"][0]["hostId"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return int(checkpoint.read(file)["uidMappings"][0]["hostId"])
+    except (ValueError, KeyError, IndexError, TypeError):
         return None

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import resources
 from kubarium.api.core.pod.resources import is_restartable_init
 from kubarium.apimachinery.object import Object, generation_of, spec_of, status_of, uid_of
 from kubarium.component_base import logging
+from kubelet import checkpoint
 
 log = logging.get(__name__)
 
@@ -52,7 +51,7 @@ class Allocations:
         self._file = file
         self._allocatable = allocatable
         self._others = others  # every other active pod, as wished
-        self._promised: dict[str, dict[str, Any]] = _load(file)
+        self._promised: dict[str, dict[str, Any]] = checkpoint.read(file) or {}
         self._waiting: dict[str, Object] = {}  # pods whose wish is deferred, the first to wish first
         self._granted: set[str] = set()  # of those, promised since their pods were last looked at
         self._is_saved = True
@@ -160,21 +159,10 @@ class Allocations:
 
     def _save(self) -> None:
         try:
-            temporary = self._file.with_suffix(".tmp")
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(self._promised))
-            temporary.rename(self._file)
+            checkpoint.write(self._file, self._promised)
             self._is_saved = True
         except OSError as error:
             log.warning("allocated resources not saved: %s", error)
-
-
-def _load(file: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found: dict[str, dict[str, Any]] = orjson.loads(file.read_bytes())
-        return found
-    except (OSError, ValueError):
-        return {}
 
 
 def _resources(pod: Object) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from kubarium.apimachinery.object import Object, name_of, namespace_of, spec_of, status_of, uid_of
 from kubarium.apimachinery.time import parse_time
 from kubelet.resources.cgroups import Cgroups
+from kubelet.resources.exposition import number
 
 UNLIMITED = 1 << 62  # the kernel's way to say that there is no limit, rounded to pages
 COUNTER, GAUGE = "counter", "gauge"
@@ -221,7 +222,7 @@ def expose(cgroups: Cgroups, pods: Iterable[Object], summary: Object, cpus: int,
     blocks: dict[tuple[str, str, str], list[str]] = {}
 
     def add(name: str, type: str, help: str, labels: str, value: Any) -> None:
-        blocks.setdefault((name, type, help), []).append(f"{name}{labels} {_number(value)}")
+        blocks.setdefault((name, type, help), []).append(f"{name}{labels} {number(value)}")
 
     add("machine_cpu_cores", GAUGE, "Number of logical CPU cores.", "", cpus)
     add("machine_memory_bytes", GAUGE, "Amount of memory installed on the machine.", "", memory)
@@ -333,7 +334,3 @@ def _told(group: Group, summary: Object) -> Iterator[tuple[str, str, float]]:
             yield "container_fs_usage_bytes", text, part["rootfs"]["usedBytes"]
             text = "Start time of the container since unix epoch in seconds."
             yield "container_start_time_seconds", text, parse_time(part["startTime"]).timestamp()
-
-
-def _number(value: float) -> str:
-    return f"{value:.6f}" if isinstance(value, float) else str(value)

@@ -41,7 +41,7 @@ def resource_metrics(summary: Object) -> str:
     stamp = int(time.time() * 1000)
 
     def add(name: str, labels: str, value: Any) -> None:
-        lines[name].append(f"{name}{labels} {_number(value)} {stamp}")
+        lines[name].append(f"{name}{labels} {number(value)} {stamp}")
 
     node = summary["node"]
     add("node_cpu_usage_seconds_total", "", node["cpu"]["usageCoreNanoSeconds"] / 1e9)
@@ -64,7 +64,8 @@ def resource_metrics(summary: Object) -> str:
     )
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A value as metrics show it."""
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 

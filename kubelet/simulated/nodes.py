@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from kubarium.api.core import taints
 from kubarium.apimachinery import conditions, errors, quantity, time
 from kubarium.apimachinery.object import Object, copy, labels_of, name_of, status_of, uid_of
 from kubarium.client.informer import Informers
@@ -154,7 +155,7 @@ class Nodes:
             "providerID": f"{RUNTIME_NAME}://{node.name}",
         }
         if self._options.register_with_taints:
-            spec["taints"] = [taint_of(text) for text in self._options.register_with_taints]
+            spec["taints"] = [taints.of_text(text) for text in self._options.register_with_taints]
         metadata: Object = {
             "name": node.name,
             "labels": self._labels(node),
@@ -324,10 +325,3 @@ def _kept(lease: Object) -> Object:
         if key in lease["metadata"]
     }
     return {"apiVersion": lease["apiVersion"], "kind": lease["kind"], "metadata": metadata}
-
-
-def taint_of(text: str) -> Object:
-    """`key=value:Effect` -> a taint."""
-    head, _, effect = text.rpartition(":")
-    key, _, value = head.partition("=")
-    return {"key": key, "effect": effect, **({"value": value} if value else {})}

@@ -16,9 +16,9 @@ from kubarium.api.core.pod import containers as pod_containers
 from kubarium.api.core.pod import resources
 from kubarium.api.core.pod import status as pod_status
 from kubarium.api.core.pod.resources import is_restartable_init
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery import conditions, time
 from kubarium.apimachinery.object import Object, generation_of, spec_of, status_of
-from kubelet.pods.merge import is_static
 from kubelet.runtime import interface
 from kubelet.runtime.interface import ContainerStatus, StartError
 from kubelet.runtime.state import PodState

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from kubarium.api.core.pod import status as pod_status
+from kubarium.api.core.pod.static import is_mirror
 from kubarium.apimachinery import time
 from kubarium.apimachinery.object import Object, metadata_of, spec_of, status_of
 from kubelet import metrics
-from kubelet.pods.merge import is_mirror
 
 OF_THE_NODE = ("secret", "configMap", "downwardAPI", "emptyDir", "projected")
 

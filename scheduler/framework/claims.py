@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.volume_binding import BIND_COMPLETED
 from kubarium.apimachinery.object import Object
 from scheduler.framework.pod_info import PodInfo
-
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-NO_PROVISIONER = "kubernetes.io/no-provisioner"
-CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
 def claim_names(pod: PodInfo) -> list[str]:
@@ -32,14 +27,6 @@ def is_bound(claim: Object) -> bool:
     """Has the claim its volume, agreed on by both sides?"""
     annotations = claim["metadata"].get("annotations") or {}
     return bool((claim.get("spec") or {}).get("volumeName")) and BIND_COMPLETED in annotations
-
-
-def class_of(obj: Object) -> str:
-    """The storage class that a claim or volume names, by field or by the older annotation."""
-    annotated: str | None = (obj["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION)
-    if annotated is not None:
-        return annotated
-    return (obj.get("spec") or {}).get("storageClassName") or ""
 
 
 def node_terms_of(volume: Object) -> list[Object] | None:

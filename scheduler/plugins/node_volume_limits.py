@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kubarium.api.core.volume_binding import class_of
 from kubarium.apimachinery.object import Object
 from scheduler.framework import claims
 from scheduler.framework.interface import (
@@ -94,7 +95,7 @@ class NodeVolumeLimits(PreFilterPlugin, FilterPlugin):
         if volume is not None:
             csi = (volume.get("spec") or {}).get("csi")
             return (csi["driver"], csi["volumeHandle"]) if csi else None
-        storage_class = self._classes.get("", claims.class_of(claim))
+        storage_class = self._classes.get("", class_of(claim))
         if storage_class is None:
             return None
         return storage_class.get("provisioner") or "", f"{namespace}/{name}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kubarium.api.core.pod import resources
+from kubarium.api.core.volume_binding import BOUND_BY_CONTROLLER, NO_PROVISIONER, SELECTED_NODE, class_of
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, ObjectKey, copy, labels_of
@@ -109,7 +110,7 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
         return None
 
     def _waits_for_pod(self, claim: Object) -> bool:
-        storage_class = self._classes.get("", claims.class_of(claim))
+        storage_class = self._classes.get("", class_of(claim))
         return storage_class is not None and storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
 
     # ---- which nodes
@@ -188,7 +189,7 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
             ):
                 continue
             if (
-                claims.class_of(volume) == claims.class_of(claim)
+                class_of(volume) == class_of(claim)
                 and _size(volume) >= wanted
                 and (offer.get("volumeMode") or "Filesystem") == (spec.get("volumeMode") or "Filesystem")
                 and set(spec.get("accessModes") or ()) <= set(offer.get("accessModes") or ())
@@ -199,10 +200,10 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
 
     def _provisionable(self, claim: Object, nodes: Nodes) -> tuple[Mask, Mask]:
         """Nodes for which the class makes volumes, and those where the driver has the space for it."""
-        storage_class = self._classes.get("", claims.class_of(claim)) or {}
+        storage_class = self._classes.get("", class_of(claim)) or {}
         provisioner = storage_class.get("provisioner") or ""
         none = np.zeros(nodes.length, dtype=np.bool_)
-        if provisioner in ("", claims.NO_PROVISIONER):
+        if provisioner in ("", NO_PROVISIONER):
             return none, none
         allowed = ~none
         topologies = storage_class.get("allowedTopologies") or []
@@ -288,14 +289,14 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
             "resourceVersion": metadata.get("resourceVersion"),
         }
         annotations = fresh["metadata"].get("annotations") or {}
-        fresh["metadata"]["annotations"] = annotations | {claims.BOUND_BY_CONTROLLER: "yes"}
+        fresh["metadata"]["annotations"] = annotations | {BOUND_BY_CONTROLLER: "yes"}
         fresh.setdefault("apiVersion", "v1")
         fresh.setdefault("kind", "PersistentVolume")
         await self._volume_client.update(fresh)
 
     async def _ask_for(self, claim: Object, node: str) -> None:
         """Tell the provisioner for which node the claim needs a volume."""
-        patch = {"metadata": {"annotations": {claims.SELECTED_NODE: node}}}
+        patch = {"metadata": {"annotations": {SELECTED_NODE: node}}}
         await self._claim_client.patch(claim["metadata"]["name"], patch, claim["metadata"]["namespace"])
 
     async def _wait(self, pod: PodInfo, plan: _Plan, node: str) -> Status | None:

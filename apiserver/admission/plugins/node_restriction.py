@@ -13,12 +13,11 @@ from apiserver.admission.token_audiences import PodAudiences
 from apiserver.request import RequestInfo, User
 from kubarium.api.authentication import users
 from kubarium.api.core.node_labels import reserved_changes
-from kubarium.api.core.pod import references
+from kubarium.api.core.pod import references, static
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.object import Object, annotations_of, labels_of, name_of, spec_of, uid_of
+from kubarium.apimachinery.object import Object, labels_of, name_of, spec_of, uid_of
 from kubarium.client.rest import Client
 
-_MIRROR = "kubernetes.io/config.mirror"
 _LEASES = "kube-node-lease"
 
 May = Callable[[User, RequestInfo], Awaitable[bool]]
@@ -93,9 +92,9 @@ class NodeRestriction(AdmissionPlugin):
     @staticmethod
     def _mirror_pod(attributes: Attributes, node: str) -> None:
         pod = attributes.new
-        if _MIRROR not in annotations_of(pod):
+        if not static.is_mirror(pod):
             raise attributes.forbidden(
-                f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods'
+                f'pod does not have "{static.MIRROR}" annotation, node "{node}" can only create mirror pods'
             )
         if spec_of(pod).get("nodeName") != node:
             raise attributes.forbidden(f'node "{node}" can only create pods with spec.nodeName set to itself')

@@ -6,8 +6,9 @@ import random
 
 from apiserver.admission.plugin import CREATE, UPDATE, AdmissionPlugin, Attributes
 from kubarium.api.core.pod import references
+from kubarium.api.core.pod.static import is_mirror
 from kubarium.apimachinery import errors, names
-from kubarium.apimachinery.object import Object, annotations_of, copy, spec_of
+from kubarium.apimachinery.object import Object, copy, spec_of
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
@@ -16,7 +17,6 @@ DEFAULT = "default"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 VOLUME_PREFIX = "kube-api-access-"
 TOKEN_SECONDS = 3607  # asks for a token that lives on for old clients, see authentication/token_requests.py
-_MIRROR = "kubernetes.io/config.mirror"
 _DEFAULT_ATTEMPTS = 10  # the account `default` is made moments after its namespace
 
 
@@ -37,7 +37,7 @@ class ServiceAccount(AdmissionPlugin):
         if attributes.operation != CREATE or attributes.subresource:
             return
         pod = attributes.new
-        if _MIRROR in annotations_of(pod):
+        if is_mirror(pod):
             return
         spec = pod.setdefault("spec", {})
         name = references.service_account_of(pod) or DEFAULT
@@ -53,7 +53,7 @@ class ServiceAccount(AdmissionPlugin):
         if attributes.operation != CREATE or attributes.subresource:
             return
         pod = attributes.new
-        if _MIRROR not in annotations_of(pod):
+        if not is_mirror(pod):
             await self._account(attributes, references.service_account_of(pod))
         elif references.service_account_of(pod):
             raise attributes.forbidden("a mirror pod may not reference service accounts")

@@ -334,7 +334,7 @@ async def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple
         "requestKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
         "requestResource": {"group": place.group, "version": place.version, "resource": place.resource},
         "operation": attributes.operation,
-        "userInfo": _user(attributes),
+        "userInfo": attributes.user.info,
         "object": await _shown(attributes.obj, call, attributes, convert)
         if attributes.obj is not None
         else None,
@@ -354,18 +354,6 @@ async def _review(call: Call, attributes: Attributes, convert: Convert) -> tuple
     version = next((one for one in versions if one in ("v1", "v1beta1")), "v1")
     review = {"kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": request}
     return request, review
-
-
-def _user(attributes: Attributes) -> Object:
-    user = attributes.user
-    found: Object = {"username": user.name}
-    if user.uid:
-        found["uid"] = user.uid
-    if user.groups:
-        found["groups"] = list(user.groups)
-    if user.extra:
-        found["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return found
 
 
 class _Denied(Exception):

@@ -93,20 +93,13 @@ class EndpointSliceController(Controller):
             Watch(
                 "v1",
                 "pods",
-                keys=self._services_of,
+                keys=lambda pod: slices.services_of(pod, self.services.list(namespace_of(pod))),
                 changed=lambda a, b: not slices.same_pod_endpoint(a, b),
                 delay=self.batch_period,
             ),
             Watch("discovery.k8s.io/v1", "endpointslices", keys=_service_of_slice),
             Watch("v1", "nodes", keys=self._services_on_node, changed=_zone_changed),
             Watch("v1", "nodes", keys=self._services_by_cpu, changed=_share_changed),
-        ]
-
-    def _services_of(self, pod: Object) -> Iterable[ObjectKey]:
-        return [
-            key_of(service)
-            for service in self.services.list(namespace_of(pod))
-            if slices.selects_pods(service) and slices.selector_of(service).matches(labels_of(pod))
         ]
 
     def _services_on_node(self, node: Object) -> Iterable[ObjectKey]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from controller_manager import trigger_times
 from kubarium.api.discovery import endpoint_slice as slices
@@ -14,7 +14,6 @@ from kubarium.apimachinery.object import (
     annotations_of,
     copy,
     is_deleting,
-    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -57,18 +56,11 @@ class EndpointsController(Controller):
             Watch(
                 "v1",
                 "pods",
-                keys=self._services_of,
+                keys=lambda pod: slices.services_of(pod, self.services.list(namespace_of(pod))),
                 changed=lambda a, b: not slices.same_pod_endpoint(a, b),
                 delay=self.batch_period,
             ),
             Watch("v1", "endpoints"),
-        ]
-
-    def _services_of(self, pod: Object) -> Iterable[ObjectKey]:
-        return [
-            key_of(service)
-            for service in self.services.list(namespace_of(pod))
-            if slices.selects_pods(service) and slices.selector_of(service).matches(labels_of(pod))
         ]
 
     async def reconcile(self, key: ObjectKey) -> None:

@@ -14,6 +14,16 @@ from collections.abc import Iterable, Sequence
 
 from kubarium.api.core import persistent_volume_claim
 from kubarium.api.core.pod import claims
+from kubarium.api.core.volume_binding import (
+    BIND_COMPLETED,
+    BOUND_BY_CONTROLLER,
+    NO_PROVISIONER,
+    OLD_PROVISIONER,
+    PROVISIONED_BY,
+    PROVISIONER,
+    SELECTED_NODE,
+    class_of,
+)
 from kubarium.api.storage import storage_class
 from kubarium.apimachinery import errors, labels, quantity
 from kubarium.apimachinery.object import (
@@ -36,15 +46,6 @@ from kubarium.client.events import EventRecorder
 from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
-
-BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
-BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-PROVISIONER = "volume.kubernetes.io/storage-provisioner"
-BETA_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner"
-BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
-NO_PROVISIONER = "kubernetes.io/no-provisioner"
 
 TOO_SMALL = "requested PV is too small"
 VOLUMES = ""  # keys of volumes have no namespace, keys of claims have one
@@ -215,7 +216,7 @@ class PersistentVolumeBinder(Controller):
             text = f"no volume plugin matched name: {provisioner}"
             self.events.event(claim, "Warning", "ProvisioningFailed", text)
             return
-        asked = {PROVISIONER: provisioner, BETA_PROVISIONER: provisioner}
+        asked = {PROVISIONER: provisioner, OLD_PROVISIONER: provisioner}
         if any(annotations_of(claim).get(key) != value for key, value in asked.items()):
             new = copy(claim)
             new["metadata"]["annotations"] = {**annotations_of(claim), **asked}
@@ -361,12 +362,6 @@ class PersistentVolumeBinder(Controller):
             changed["spec"]["claimRef"].pop("uid", None)
         changed = await self.volume_client.update(changed)
         await self._set_volume_phase(changed, "Available")
-
-
-def class_of(obj: Object) -> str:
-    """The name of the storage class of a claim or volume; the empty text: none."""
-    beta = annotations_of(obj).get(BETA_CLASS)
-    return beta if beta is not None else spec_of(obj).get("storageClassName") or ""
 
 
 def capacity_of(volume: Object) -> int:

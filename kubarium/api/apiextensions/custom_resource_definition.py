@@ -25,6 +25,7 @@ from kubarium.apimachinery.conditions import is_true
 from kubarium.apimachinery.field_path import (
     METADATA,
     SPEC,
+    STATUS,
     FieldError,
     FieldPath,
     immutable,
@@ -40,7 +41,6 @@ from kubarium.apimachinery.schema.structure import unsupported
 from kubarium.apimachinery.schema.value_checks import unknown_formats
 
 ESTABLISHED = "Established"
-STATUS = FieldPath("status")
 
 
 def fill_defaults(definition: Object) -> None:

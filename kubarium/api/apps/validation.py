@@ -9,6 +9,7 @@ from kubarium.api.core.pod import validation as pod
 from kubarium.apimachinery import labels, names, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
+    STATUS,
     FieldError,
     FieldPath,
     InOrder,
@@ -43,7 +44,6 @@ def validate_deployment_update(new: Object, old: Object) -> list[FieldError]:
     return [*validate_deployment(new), *_selector_stays(new, old)]
 
 
-_STATUS = FieldPath("status")
 _MORE = "cannot be greater than status.replicas"
 
 
@@ -84,7 +84,7 @@ def validate_daemon_set_status(new: Object, old: Object) -> list[FieldError]:
 
 
 def _counts(obj: Object, fields: Sequence[str]) -> list[FieldError]:
-    return rules.not_negative(obj.get("status") or {}, _STATUS, *fields)
+    return rules.not_negative(obj.get("status") or {}, STATUS, *fields)
 
 
 def _not_more(obj: Object, fields: Sequence[str]) -> list[FieldError]:
@@ -92,13 +92,13 @@ def _not_more(obj: Object, fields: Sequence[str]) -> list[FieldError]:
     status = obj.get("status") or {}
     every, ready = status.get("replicas") or 0, status.get("readyReplicas") or 0
     found = [
-        invalid(_STATUS / field, status.get(field) or 0, _MORE)
+        invalid(STATUS / field, status.get(field) or 0, _MORE)
         for field in fields
         if (status.get(field) or 0) > every
     ]
     if (status.get("availableReplicas") or 0) > ready:
         why = "cannot be greater than readyReplicas"
-        found.append(invalid(_STATUS / "availableReplicas", status["availableReplicas"], why))
+        found.append(invalid(STATUS / "availableReplicas", status["availableReplicas"], why))
     return found
 
 
@@ -106,7 +106,7 @@ def _collisions(new: Object, old: Object) -> list[FieldError]:
     now, before = ((obj.get("status") or {}).get("collisionCount") for obj in (new, old))
     if before is None or (now is not None and now >= before):
         return []
-    return [invalid(_STATUS / "collisionCount", now or 0, "cannot be decremented")]
+    return [invalid(STATUS / "collisionCount", now or 0, "cannot be decremented")]
 
 
 def validate_replica_set(replica_set: Object) -> list[FieldError]:

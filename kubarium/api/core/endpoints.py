@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.service import PROTOCOLS
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import FieldError, FieldPath, required
 from kubarium.apimachinery.object import Object
-
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
 def fill_defaults(endpoints: Object) -> None:

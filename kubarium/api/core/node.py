@@ -10,6 +10,7 @@ from kubarium.apimachinery.field_path import (
     METADATA,
     ROOT,
     SPEC,
+    STATUS,
     FieldError,
     FieldPath,
     InOrder,
@@ -22,7 +23,6 @@ from kubarium.apimachinery.field_path import (
 from kubarium.apimachinery.object import Object, copy
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_STATUS = FieldPath("status")
 _MAY_CHANGE = (
     "node updates may only change labels, taints, or capacity "
     "(or configSource, if the DynamicKubeletConfig feature gate is enabled)"
@@ -54,7 +54,7 @@ def validate(node: Object) -> list[FieldError]:
         found += rules.unique(SPEC / "podCIDRs", ranges)
     for part in ("capacity", "allocatable"):
         for name, amount in (status.get(part) or {}).items():
-            found += rules.amount_of(_STATUS / part / name, name, amount)
+            found += rules.amount_of(STATUS / part / name, name, amount)
     return found
 
 
@@ -65,7 +65,7 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
     for index, address in enumerate((new.get("status") or {}).get("addresses") or []):
         key = (address.get("type") or "", address.get("address") or "")
         if key in seen:
-            found.append(duplicate(_STATUS / "addresses" % index, address))
+            found.append(duplicate(STATUS / "addresses" % index, address))
         seen.add(key)
     after, before = copy(new.get("spec") or {}), copy(old.get("spec") or {})
     if before.get("podCIDRs") and after.get("podCIDRs") != before["podCIDRs"]:

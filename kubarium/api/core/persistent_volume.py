@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 from __future__ import annotations
 
 from kubarium.api.core import node_labels, node_selector, volume_warnings
+from kubarium.api.core.volume_binding import OLD_CLASS
 from kubarium.api.storage.csi import driver_name
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
@@ -26,7 +27,7 @@ ALONE = "may not use ReadWriteOncePod with other access modes"
 VOLUME_MODES = ("Block", "Filesystem")
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 _OLD_ANNOTATIONS = {
-    "volume.beta.kubernetes.io/storage-class": 'deprecated since v1.8; use "storageClassName" attribute instead',
+    OLD_CLASS: 'deprecated since v1.8; use "storageClassName" attribute instead',
     "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
 }
 _RECYCLE = (

@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#persiste
 from __future__ import annotations
 
 from kubarium.api.core.persistent_volume import ACCESS_MODES, ALONE, ONLY_POD, VOLUME_MODES
+from kubarium.api.core.volume_binding import OLD_CLASS
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
@@ -18,8 +19,6 @@ from kubarium.apimachinery.field_path import (
 )
 from kubarium.apimachinery.metadata import validate_label_selector
 from kubarium.apimachinery.object import Object, annotations_of, copy
-
-_BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 def fill_defaults(claim: Object) -> None:
@@ -109,17 +108,15 @@ def _present(spec: Object) -> Object:
 
 def names_class(claim: Object) -> bool:
     """Does it say which class it wants, if only that it wants none?"""
-    return (claim.get("spec") or {}).get("storageClassName") is not None or _BETA_CLASS in annotations_of(
-        claim
-    )
+    return (claim.get("spec") or {}).get("storageClassName") is not None or OLD_CLASS in annotations_of(claim)
 
 
 def warnings(claim: Object, old: Object | None) -> list[str]:
     """An annotation of long ago, a fraction of a byte (`pkg/api/persistentvolumeclaim/util.go`)."""
     found = spec_warnings(claim.get("spec") or {}, "spec")
-    if _BETA_CLASS in annotations_of(claim):
+    if OLD_CLASS in annotations_of(claim):
         text = 'deprecated since v1.8; use "storageClassName" attribute instead'
-        found.insert(0, f"metadata.annotations[{_BETA_CLASS}]: {text}")
+        found.insert(0, f"metadata.annotations[{OLD_CLASS}]: {text}")
     return found
 
 

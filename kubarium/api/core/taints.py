@@ -37,6 +37,13 @@ BY_CONDITION = {
 MANAGED_KEYS = frozenset({*BY_CONDITION.values(), UNSCHEDULABLE})
 
 
+def of_text(text: str) -> Object:
+    """`key=value:Effect` -> a taint."""
+    head, _, effect = text.rpartition(":")
+    key, _, value = head.partition("=")
+    return {"key": key, "effect": effect, **({"value": value} if value else {})}
+
+
 def taints_of(node: Object) -> list[Object]:
     """The node's taints."""
     return spec_of(node).get("taints") or []

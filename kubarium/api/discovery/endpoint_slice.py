@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -11,7 +11,9 @@ from kubarium.api.core.pod import status as pod_status
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.object import (
     Object,
+    ObjectKey,
     is_deleting,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -49,6 +51,15 @@ def selects_pods(service: Object) -> bool:
 def selector_of(service: Object) -> labels.Selector:
     """Which pods serve it."""
     return labels.from_map(spec_of(service).get("selector"))
+
+
+def services_of(pod: Object, services: Iterable[Object]) -> list[ObjectKey]:
+    """Which of the Services of its namespace select a pod."""
+    return [
+        key_of(service)
+        for service in services
+        if selects_pods(service) and selector_of(service).matches(labels_of(pod))
+    ]
 
 
 def is_headless(service: Object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubarium.api.core.service import PROTOCOLS
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     ROOT,
@@ -17,7 +18,6 @@ from kubarium.apimachinery.metadata import validate_labels
 from kubarium.apimachinery.object import Object
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 MAX_ADDRESSES, MAX_ENDPOINTS, MAX_PORTS, MAX_TOPOLOGY, MAX_HINTS = 100, 1000, 20000, 16, 8
 
 

@@ -6,12 +6,11 @@ Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/
 from __future__ import annotations
 
 from kubarium.apimachinery import rules
-from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, invalid
+from kubarium.apimachinery.field_path import SPEC, STATUS, FieldError, invalid
 from kubarium.apimachinery.metadata import validate_label_selector
 from kubarium.apimachinery.object import Object
 
 EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
-_STATUS = FieldPath("status")
 
 
 def validate(budget: Object) -> list[FieldError]:
@@ -40,6 +39,6 @@ def validate_status_update(new: Object, old: Object) -> list[FieldError]:
     status = new.get("status") or {}
     counts = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
     return [
-        *rules.conditions(_STATUS / "conditions", status.get("conditions") or []),
-        *rules.not_negative(status, _STATUS, *counts),
+        *rules.conditions(STATUS / "conditions", status.get("conditions") or []),
+        *rules.not_negative(status, STATUS, *counts),
     ]

@@ -13,6 +13,7 @@ from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.cel.compiler import CompileError
 from kubarium.apimachinery.field_path import (
     SPEC,
+    STATUS,
     FieldError,
     FieldPath,
     duplicate,
@@ -24,14 +25,13 @@ from kubarium.apimachinery.field_path import (
     too_long,
     too_many,
 )
-from kubarium.apimachinery.object import Object
+from kubarium.apimachinery.object import Object, is_deleting
 
 MOST = 32  # requests, constraints, configurations, selectors
 MOST_ALTERNATIVES = 8
 MOST_CONSUMERS = 256
 MAX_EXPRESSION = 10 * 1024  # bytes
 MODES = ("All", "ExactCount")
-_STATUS = FieldPath("status")
 _UNKNOWN_REQUEST = (
     "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 )
@@ -256,7 +256,7 @@ def validate_status_update(new: Object, old: Object) -> list[FieldError]:
     status, before = new.get("status") or {}, old.get("status") or {}
     found: list[FieldError] = []
     reserved, allocation = status.get("reservedFor") or [], status.get("allocation")
-    at = _STATUS / "reservedFor"
+    at = STATUS / "reservedFor"
     if len(reserved) > MOST_CONSUMERS:
         found.append(too_many(at, len(reserved), MOST_CONSUMERS))
     uids = [user.get("uid") for user in reserved]
@@ -268,19 +268,14 @@ def validate_status_update(new: Object, old: Object) -> list[FieldError]:
             found.append(duplicate(at % index / "uid", user.get("uid")))
     if reserved and not allocation:
         found.append(forbidden(at, "may not be specified when `allocated` is not set"))
-    if reserved and is_going(new) and any(uid not in _uids(before) for uid in uids):
+    if reserved and is_deleting(new) and any(uid not in _uids(before) for uid in uids):
         why = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
         found.append(forbidden(at, why))
     if allocation and before.get("allocation"):
-        found += immutable(_STATUS / "allocation", allocation, before["allocation"])
+        found += immutable(STATUS / "allocation", allocation, before["allocation"])
     elif allocation:
-        found += _allocation(allocation, _STATUS / "allocation", _request_names(_requests_of(new)))
+        found += _allocation(allocation, STATUS / "allocation", _request_names(_requests_of(new)))
     return found
-
-
-def is_going(claim: Object) -> bool:
-    """Was its deletion asked for?"""
-    return bool((claim.get("metadata") or {}).get("deletionTimestamp"))
 
 
 def _uids(status: Object) -> set[str]:

@@ -6,6 +6,7 @@ from kubarium.api.storage.csi import driver_name
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
     SPEC,
+    STATUS,
     FieldError,
     FieldPath,
     forbidden,
@@ -17,7 +18,6 @@ from kubarium.apimachinery.object import Object
 
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 MAX_ERROR = 262144  # bytes of a driver's complaint
-_STATUS = FieldPath("status")
 
 
 def validate(attachment: Object) -> list[FieldError]:
@@ -56,8 +56,8 @@ def _source(source: Object, path: FieldPath) -> list[FieldError]:
 
 def _status_errors(attachment: Object) -> list[FieldError]:
     status = attachment.get("status") or {}
-    found = rules.parameters(_STATUS / "attachmentMetadata", status.get("attachmentMetadata") or {})
+    found = rules.parameters(STATUS / "attachmentMetadata", status.get("attachmentMetadata") or {})
     for field in ("attachError", "detachError"):
         if len((status.get(field) or {}).get("message") or "") > MAX_ERROR:
-            found.append(too_long(_STATUS / field / "message", MAX_ERROR))
+            found.append(too_long(STATUS / field / "message", MAX_ERROR))
     return found

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+from kubelet import checkpoint
 
 NOTE = "vol_data.json"
 PLUGIN = "kubernetes.io~csi"
@@ -92,7 +92,7 @@ def read_all(files: Iterable[Path]) -> Iterator[Note]:
 def read(file: Path) -> Note | None:
     """One note; None when there is none."""
     try:
-        found = orjson.loads(file.read_bytes())
+        found = checkpoint.read(file)
         return Note(
             driver=found["driverName"],
             handle=found["volumeHandle"],
@@ -101,16 +101,14 @@ def read(file: Path) -> Note | None:
             block=found.get("volumeMode") == "Block",
             node=found.get("nodeName") or "",
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 
 def write(file: Path, note: Note) -> None:
     """Write a note so that it is whole or not there."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    draft = file.with_suffix(".tmp")
-    draft.write_bytes(orjson.dumps(note.as_dict()))
-    draft.rename(file)
+    checkpoint.write(file, note.as_dict())
 
 
 def remove(*paths: Path) -> None:

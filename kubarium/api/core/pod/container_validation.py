@@ -7,6 +7,7 @@ from collections.abc import Collection
 from kubarium.api.core.pod.probe_validation import validate_probes
 from kubarium.api.core.pod.security_validation import validate_container_security
 from kubarium.api.core.pod.source_validation import validate_env, validate_env_from
+from kubarium.api.core.service import PROTOCOLS
 from kubarium.apimachinery import names, quantity, rules
 from kubarium.apimachinery.field_path import (
     FieldError,
@@ -22,7 +23,6 @@ from kubarium.apimachinery.field_path import (
 from kubarium.apimachinery.object import Object
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-PROTOCOLS = ("SCTP", "TCP", "UDP")
 _BESIDE = ("containers", "initContainers")
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _STANDARD_RESOURCES = ("cpu", "memory", "ephemeral-storage")

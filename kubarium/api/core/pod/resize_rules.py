@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/tasks/configure-pod-container/resize-containe
 from __future__ import annotations
 
 from kubarium.api.core.pod import resources, validation
+from kubarium.api.core.pod.static import is_mirror
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.field_path import SPEC, FieldError, FieldPath, forbidden, invalid
 from kubarium.apimachinery.object import Object
@@ -25,7 +26,7 @@ def same_containers(new: Object, old: Object) -> bool:
 
 def validate_resize(new: Object, old: Object) -> list[FieldError]:
     """A change through `pods/resize`."""
-    if validation.MIRROR in (old["metadata"].get("annotations") or {}):
+    if is_mirror(old):
         return [forbidden(FieldPath(), "static pods cannot be resized")]
     if ((old.get("spec") or {}).get("os") or {}).get("name") == "windows":
         return [forbidden(FieldPath(), "windows pods cannot be resized")]

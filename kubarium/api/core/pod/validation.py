@@ -14,6 +14,7 @@ from kubarium.api.core.pod.placement_validation import (
     validate_tolerations,
 )
 from kubarium.api.core.pod.security_validation import validate_pod_security
+from kubarium.api.core.pod.static import MIRROR
 from kubarium.api.core.pod.volumes import validate_volumes
 from kubarium.apimachinery import names, rules
 from kubarium.apimachinery.field_path import (
@@ -30,7 +31,6 @@ from kubarium.apimachinery.field_path import (
 from kubarium.apimachinery.metadata import validate_annotations, validate_labels
 from kubarium.apimachinery.object import Object, annotations_of, name_of
 
-MIRROR = "kubernetes.io/config.mirror"
 """Annotation on the pod that shows one which a node runs from a file of its own."""
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 RESTART_POLICIES = ("Always", "OnFailure", "Never")

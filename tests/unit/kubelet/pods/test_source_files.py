@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubarium.api.core.pod.static import is_static
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.clock import FakeClock
 from kubelet.events import Change, PodAdded, PodRemoved
-from kubelet.pods.merge import Merge, is_static
+from kubelet.pods.merge import Merge
 from kubelet.pods.source_files import FileSource, prepare
 
 MANIFEST = "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: a, image: 'b%s'}]}}"
