@@ -45,11 +45,7 @@ def check(options: Options) -> None:
 
 def _check_ranges(options: Options) -> None:
     """Services have one range of a family; the server is itself behind one of the first."""
-    flag, ranges, own = (
-        "--service-cluster-ip-range",
-        options.service_cluster_ip_range,
-        options.advertise_address,
-    )
+    flag, ranges = "--service-cluster-ip-range", options.service_cluster_ip_range
     for index, text in enumerate(ranges):
         if address_block(SPEC, text):
             raise ConfigurationError(f"{flag[2:]}[{index}] is not a valid cidr")
@@ -57,6 +53,7 @@ def _check_ranges(options: Options) -> None:
         raise ConfigurationError(f"{flag} must not contain more than two entries")
     if len(ranges) == 2 and family_of(ranges[0]) == family_of(ranges[1]):
         raise ConfigurationError(f"{flag}[0] and {flag}[1] must be of different IP family")
+    own = options.advertise_address
     if own and ranges and family_of(own) != family_of(ranges[0]):
         raise ConfigurationError(f'service IP family "{ranges[0]}" must match public address family "{own}"')
 

@@ -63,13 +63,11 @@ class SyncLoop:
         node: Callable[[], Object],
         sources_ready: Callable[[], bool],
         collect: Callable[[str], None],
-        allowed_sysctls: Sequence[str] = (),
-        refuses: Callable[[Object], Refusal | None] = lambda pod: None,
-        make_room: Callable[
-            [Object, Sequence[Object], Refusal], tuple[Refusal | None, Sequence[str]]
-        ] = lambda pod, others, refusal: (refusal, ()),
-        on_new: Callable[[Object], None] = lambda pod: None,
-        on_freed: Callable[[], None] = lambda: None,
+        allowed_sysctls: Sequence[str],
+        refuses: Callable[[Object], Refusal | None],
+        make_room: Callable[[Object, Sequence[Object], Refusal], tuple[Refusal | None, Sequence[str]]],
+        on_new: Callable[[Object], None],
+        on_freed: Callable[[], None],
     ) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._pods = pods

@@ -9,7 +9,6 @@ Source: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-backen
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from kubarium.apimachinery.object import Object
 from kubarium.client.rest import Client
 from kubarium.component_base import logging
 from kubarium.component_base.backoff import Backoff
-from kubarium.component_base.clock import Clock
+from kubarium.component_base.clock import Clock, sleep_unless
 from kubarium.component_base.metrics import Counts
 
 log = logging.get(__name__)
@@ -168,15 +167,7 @@ class Batching:
         if self._batches.size == 1 or self._batches.wait <= 0:
             await self._full.wait()
             return
-        sleeping = asyncio.ensure_future(self._clock.sleep(self._batches.wait))
-        full = asyncio.ensure_future(self._full.wait())
-        try:
-            await asyncio.wait([sleeping, full], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (sleeping, full):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await sleep_unless(self._clock, self._batches.wait, self._full)
 
     async def _throttle(self) -> None:
         """Wait for a token of the bucket."""

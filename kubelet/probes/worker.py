@@ -61,14 +61,11 @@ class Worker:
             await self._clock.sleep(random.random() * min(self.period, 5.0))
         while True:
             self._poked.clear()
-            await self._wait(await self.step())
+            await sleep_unless(self._clock, await self.step(), self._poked)
 
     def poke(self) -> None:
         """Ask now: what held the questions back is over."""
         self._poked.set()
-
-    async def _wait(self, seconds: float) -> None:
-        await sleep_unless(self._clock, seconds, self._poked)
 
     async def step(self) -> float:
         """One question, unless it is too early; returns the seconds until the next."""

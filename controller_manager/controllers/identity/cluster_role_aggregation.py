@@ -56,5 +56,6 @@ def aggregate(role: Object, roles: Iterable[Object]) -> list[Object]:
         for one in ordered:
             if matcher.matches(labels_of(one)):
                 for rule in one.get("rules") or []:
-                    found += [rule] if rule not in found else []
+                    if rule not in found:
+                        found.append(rule)
     return found

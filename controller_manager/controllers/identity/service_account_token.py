@@ -46,6 +46,7 @@ LAST_USED = "kubernetes.io/legacy-token-last-used"
 INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
 DAY = "%Y-%m-%d"
+FAILURES = (errors.StatusError, ConnectionError, TimeoutError)
 
 
 class LegacyIssuer:
@@ -174,11 +175,15 @@ class LegacyTokenCleaner:
             await informer.synced()
         while True:
             try:
-                if await self._has_watched_long_enough():
-                    for secret in self._secrets.lister.list():
-                        await self._judge(secret)
-            except (errors.StatusError, ConnectionError, TimeoutError) as error:  # the edge of the loop
+                is_time = await self._has_watched_long_enough()
+            except FAILURES as error:
                 log.info("cannot clean up token secrets: %s", error)
+                is_time = False
+            for secret in self._secrets.lister.list() if is_time else ():
+                try:
+                    await self._judge(secret)
+                except FAILURES as error:  # of this one: the others have their turn all the same
+                    log.info("cannot clean up secret %s: %s", key_of(secret), error)
             await self._clock.sleep(min(86400.0, self._age.total_seconds() / 2))
 
     async def _has_watched_long_enough(self) -> bool:

@@ -10,6 +10,7 @@ import jwt
 from controller_manager.controllers.identity.bootstrap_tokens import detached_signature, may_sign
 from controller_manager.controllers.identity.cluster_role_aggregation import aggregate
 from controller_manager.controllers.identity.service_account_token import LegacyIssuer
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import Object
 from kubarium.component_base.certificates import service_account_key
 from tests.unit.controller_manager.cluster import Cluster
@@ -95,9 +96,11 @@ async def test_unused_automatic_tokens_are_marked_and_later_go(cluster: Cluster)
     def secrets() -> list[Object]:
         return cluster.api.objects("v1", "secrets")
 
-    names = ("unused", "used", "mounted")
+    names = ("kept", "unused", "used", "mounted")
     put("ServiceAccount", "robot", secrets=[{"name": name} for name in names])
     put("Pod", "web", spec={"volumes": [{"name": "t", "secret": {"secretName": "mounted"}}]})
+    token("kept")
+    cluster.api.refuse = lambda action, obj: errors.Forbidden("keep it") if action.name == "kept" else None
     token("unused")
     token("used", **{"kubernetes.io/legacy-token-last-used": "2025-12-31"})
     token("mounted")
@@ -106,10 +109,10 @@ async def test_unused_automatic_tokens_are_marked_and_later_go(cluster: Cluster)
     put("ConfigMap", tracking, "kube-system", data={"since": "2025-12-29"})
     cleaner = "legacy-serviceaccount-token-cleaner-controller"
     await cluster.start(cleaner, legacy_service_account_token_clean_up_period=2 * 86400.0)
-    assert left() == {"unused": "2026-01-01", "used": None, "mounted": None, "by-hand": None}
+    assert left() == {"kept": None, "unused": "2026-01-01", "used": None, "mounted": None, "by-hand": None}
     for _ in range(4):
         await cluster.settle(86400)
-    assert left() == {"used": "2026-01-03", "mounted": None, "by-hand": None}
+    assert left() == {"kept": None, "used": "2026-01-03", "mounted": None, "by-hand": None}
 
 
 def test_rules_are_gathered_by_name_and_once() -> None:
