@@ -200,7 +200,7 @@ def watch_services(informers: Informers, proxiers: Sequence[Proxier]) -> None:
                 proxier.service_changed()
 
     informer = informers.informer("v1", "services", label_selector=NOT_OURS)
-    informer.add_handler(lambda obj, initial: put(obj), lambda old, new: put(new), remove)
+    informer.follow(put, remove)
 
 
 def watch_endpoint_slices(informers: Informers, proxiers: Sequence[Proxier]) -> None:
@@ -244,7 +244,7 @@ def watch_own_node(
                 proxier.changed()
 
     informer = informers.informer("v1", "nodes", field_selector=f"metadata.name={options.node_name}")
-    informer.add_handler(lambda obj, initial: see(obj), lambda old, new: see(new))
+    informer.follow(see)
 
 
 def _text(text: str) -> Page:

@@ -65,11 +65,7 @@ class Readiness:
 
 def follow(informers: Informers, zone: Zone) -> None:
     """Services, EndpointSlices and namespaces."""
-    informers.informer("v1", "services").add_handler(
-        lambda obj, initial: zone.put_service(obj),
-        lambda old, new: zone.put_service(new),
-        zone.remove_service,
-    )
+    informers.informer("v1", "services").follow(zone.put_service, zone.remove_service)
     informers.informer("discovery.k8s.io/v1", "endpointslices").add_handler(
         lambda obj, initial: zone.put_slice(obj), zone.replace_slice, zone.remove_slice
     )

@@ -93,30 +93,19 @@ class Agent:
     def follow(self, informers: Informers) -> None:
         """Pods and namespaces are kept as members only: their informers hold no more than what that needs."""
 
-        def everywhere(put: Callable[[Members, Object], bool]) -> Callable[[Object], None]:
-            def everyone(obj: Object) -> None:
-                changes = [put(members, obj) for members in self._members]
+        def everywhere(note: Callable[[Members, Object], bool]) -> Callable[[Object], None]:
+            def hear(obj: Object) -> None:
+                changes = [note(members, obj) for members in self._members]
                 self._changed(any(changes))
 
-            return everyone
+            return hear
 
-        put_pod, put_namespace = everywhere(Members.put_pod), everywhere(Members.put_namespace)
         pods = informers.informer("v1", "pods", transform=_slim)
-        pods.add_handler(
-            lambda obj, initial: put_pod(obj),
-            lambda old, new: put_pod(new),
-            everywhere(Members.remove_pod),
-        )
-        informers.informer("v1", "namespaces").add_handler(
-            lambda obj, initial: put_namespace(obj),
-            lambda old, new: put_namespace(new),
-            everywhere(Members.remove_namespace),
-        )
-        informers.informer("networking.k8s.io/v1", "networkpolicies").add_handler(
-            lambda obj, initial: self._put_policy(obj),
-            lambda old, new: self._put_policy(new),
-            self._remove_policy,
-        )
+        pods.follow(everywhere(Members.put_pod), everywhere(Members.remove_pod))
+        namespaces = informers.informer("v1", "namespaces")
+        namespaces.follow(everywhere(Members.put_namespace), everywhere(Members.remove_namespace))
+        policies = informers.informer("networking.k8s.io/v1", "networkpolicies")
+        policies.follow(self._put_policy, self._remove_policy)
 
     def follow_notes(self, cni_notes: str, node_netns: str, watch: FolderWatch) -> None:
         """Hear of nodes when they come, and of pods' addresses when the network plugins give them."""

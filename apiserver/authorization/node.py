@@ -174,26 +174,13 @@ class NodeAuthorizer:
     def follow(self, informers: Informers) -> None:
         """Keep the graph as pods and volumes change."""
         graph = self.graph
-        informers.informer("v1", "pods", transform=brief).add_handler(
-            lambda obj, initial: graph.put_pod(obj), lambda old, new: graph.put_pod(new), graph.remove_pod
-        )
-        self._hear(informers, "v1", "persistentvolumes", graph.put_volume, graph.remove_volume)
-        self._hear(
-            informers, "storage.k8s.io/v1", "volumeattachments", graph.put_attachment, graph.remove_attachment
-        )
-        self._hear(informers, "resource.k8s.io/v1", "resourceslices", graph.put_slice, graph.remove_slice)
-
-    @staticmethod
-    def _hear(
-        informers: Informers,
-        api_version: str,
-        plural: str,
-        put: Callable[[Object], None],
-        remove: Callable[[Object], None],
-    ) -> None:
-        informers.informer(api_version, plural).add_handler(
-            lambda obj, initial: put(obj), lambda old, new: put(new), remove
-        )
+        informers.informer("v1", "pods", transform=brief).follow(graph.put_pod, graph.remove_pod)
+        for api_version, plural, put, remove in (
+            ("v1", "persistentvolumes", graph.put_volume, graph.remove_volume),
+            ("storage.k8s.io/v1", "volumeattachments", graph.put_attachment, graph.remove_attachment),
+            ("resource.k8s.io/v1", "resourceslices", graph.put_slice, graph.remove_slice),
+        ):
+            informers.informer(api_version, plural).follow(put, remove)
 
     def authorize(self, user: User, info: RequestInfo) -> Verdict:
         """What a node may do with the objects it needs; else what the role `system:node` says."""

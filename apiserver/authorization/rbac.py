@@ -12,8 +12,9 @@ Everything is kept by plain functions (`put`, `remove`) that informer handlers c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from apiserver.authorization.authorizer import ALLOWED, NO_OPINION, Verdict
 from apiserver.request import RequestInfo, User
@@ -56,18 +57,9 @@ class RBAC:
     def follow(self, informers: Informers) -> None:
         """Keep the index as the cluster's roles and bindings change."""
         for plural, kind in _KINDS.items():
-            informers.informer(API_VERSION, plural).add_handler(
-                on_add=self._adder(kind), on_update=self._updater(kind), on_delete=self._remover(kind)
+            informers.informer(API_VERSION, plural).follow(
+                partial(self.put, kind), partial(self.remove, kind)
             )
-
-    def _adder(self, kind: str) -> Callable[[Object, bool], None]:
-        return lambda obj, initial: self.put(kind, obj)
-
-    def _updater(self, kind: str) -> Callable[[Object, Object], None]:
-        return lambda old, new: self.put(kind, new)
-
-    def _remover(self, kind: str) -> Callable[[Object], None]:
-        return lambda obj: self.remove(kind, obj)
 
     def put(self, kind: str, obj: Object) -> None:
         """Learn of a new or changed role or binding."""

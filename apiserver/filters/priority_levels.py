@@ -63,16 +63,9 @@ class PriorityLevels:
 
     def follow(self, informers: Informers) -> None:
         """Keep up with the cluster's configuration."""
-        informers.informer(API_VERSION, "flowschemas").add_handler(
-            lambda obj, initial: self.put_schema(obj),
-            lambda old, new: self.put_schema(new),
-            lambda obj: self.remove_schema(obj),
-        )
-        informers.informer(API_VERSION, "prioritylevelconfigurations").add_handler(
-            lambda obj, initial: self.put_level(obj),
-            lambda old, new: self.put_level(new),
-            lambda obj: self.remove_level(obj),
-        )
+        informers.informer(API_VERSION, "flowschemas").follow(self.put_schema, self.remove_schema)
+        levels = informers.informer(API_VERSION, "prioritylevelconfigurations")
+        levels.follow(self.put_level, self.remove_level)
 
     async def run(self) -> None:
         """Share the seats out anew, again and again."""

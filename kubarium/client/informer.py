@@ -91,6 +91,12 @@ class Informer:
         for obj in self._store.all():
             handler.on_add(obj, True)
 
+    def follow(
+        self, put: Callable[[Object], None], remove: Callable[[Object], None] = _ignore_delete
+    ) -> None:
+        """Hear of what there is now, whether it came or changed, and of what is gone."""
+        self.add_handler(lambda obj, initial: put(obj), lambda old, new: put(new), remove)
+
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Let the lister find objects by what the function reads from them."""
         self._store.add_index(name, function)

@@ -135,11 +135,7 @@ class NodeNetwork:
         self._clock = clock
         self._changed = asyncio.Event()
         self._seen: dict[str, tuple[object, ...]] = {}
-        nodes.add_handler(
-            on_add=lambda node, initial: self._look(node),
-            on_update=lambda old, node: self._look(node),
-            on_delete=lambda node: self._changed.set(),
-        )
+        nodes.follow(self._look, lambda node: self._changed.set())
 
     async def run(self) -> None:
         """Follow the nodes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kubarium.apimachinery.object import Object
+from functools import partial
+
 from kubarium.client.informer import Informer, Informers
 from kubelet.pods.merge import Merge
 
@@ -12,15 +13,5 @@ SOURCE = "api"
 def connect(informers: Informers, node_name: str, merge: Merge) -> Informer:
     """Feed the pods whose `spec.nodeName` is this node into the merge."""
     informer = informers.informer("v1", "pods", field_selector=f"spec.nodeName={node_name}")
-
-    def added(pod: Object, initial: bool) -> None:
-        merge.put(SOURCE, pod)
-
-    def updated(old: Object, new: Object) -> None:
-        merge.put(SOURCE, new)
-
-    def deleted(pod: Object) -> None:
-        merge.remove(SOURCE, pod)
-
-    informer.add_handler(added, updated, deleted)
+    informer.follow(partial(merge.put, SOURCE), partial(merge.remove, SOURCE))
     return informer

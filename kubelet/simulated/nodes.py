@@ -76,11 +76,7 @@ class Nodes:
     def connect(self, informers: Informers) -> None:
         """See when somebody changes or deletes our nodes."""
         informer = informers.informer("v1", "nodes", label_selector=f"{LABEL}=true", transform=_trimmed)
-        informer.add_handler(
-            on_add=lambda node, initial: self._look(node),
-            on_update=lambda old, node: self._look(node),
-            on_delete=lambda node: self._forget(name_of(node), uid_of(node)),
-        )
+        informer.follow(self._look, lambda node: self._forget(name_of(node), uid_of(node)))
 
     # -- registration ----------------------------------------------------------------------------------------------
 

@@ -278,11 +278,7 @@ class DefaultSelectors:
             "ReplicationController": informers.informer("v1", "replicationcontrollers").lister,
         }
         self._known: dict[tuple[PodKind, str], Selector | None] = {}
-        services.add_handler(
-            lambda obj, initial: self._known.clear(),
-            lambda old, new: self._known.clear(),
-            lambda obj: self._known.clear(),
-        )
+        services.follow(lambda obj: self._known.clear(), lambda obj: self._known.clear())
 
     def of(self, pod: PodInfo) -> Selector | None:
         """None when neither a service nor an owner speaks of the pod."""

@@ -79,11 +79,10 @@ class BootstrapSigner(Controller):
         self.resource = client.resource("v1", "configmaps")
         super().__init__(client, informers, clock)
         for informer in (self.maps, self.secrets):
-            informer.add_handler(
-                lambda obj, _: self.queue.add(INFO),
-                lambda _, new: self.queue.add(INFO),
-                lambda _: self.queue.add(INFO),
-            )
+            informer.follow(self._wake, self._wake)
+
+    def _wake(self, changed: Object) -> None:
+        self.queue.add(INFO)
 
     async def started(self) -> None:
         await self.maps.synced()
@@ -117,7 +116,7 @@ class TokenCleaner(Controller):
         self.secrets = informers.informer("v1", "secrets", namespace=SYSTEM)
         self.resource = client.resource("v1", "secrets")
         super().__init__(client, informers, clock)
-        self.secrets.add_handler(lambda secret, _: self._see(secret), lambda _, secret: self._see(secret))
+        self.secrets.follow(self._see)
 
     def watches(self) -> Sequence[Watch]:
         return ()

@@ -39,9 +39,7 @@ class RootCAPublisher(Controller):
         self.root_ca = root_ca
         self.namespaces = informers.informer("v1", "namespaces").lister
         maps = informers.informer("v1", "configmaps", field_selector=f"metadata.name={NAME}")
-        maps.add_handler(
-            lambda obj, _: self._touch(obj), lambda _, new: self._touch(new), lambda obj: self._touch(obj)
-        )
+        maps.follow(self._touch, self._touch)
         self.maps = maps
         self.resource = client.resource("v1", "configmaps")
         super().__init__(client, informers, clock)

@@ -98,9 +98,7 @@ class ServiceAccountTokenController(Controller):
         self.resource = client.resource("v1", "secrets")
         self.account_client = client.resource("v1", "serviceaccounts")
         super().__init__(client, informers, clock)
-        self.secrets_informer.add_handler(
-            lambda secret, _: self.enqueue(secret), lambda _, secret: self.enqueue(secret)
-        )
+        self.secrets_informer.follow(self.enqueue)
 
     def watches(self) -> Sequence[Watch]:
         return [Watch("v1", "serviceaccounts", keys=self._secrets_of, changed=lambda old, new: False)]

@@ -32,21 +32,9 @@ class Devices:
         self._claims.add_index(OWNER, _owners)
         self._classes = informers.informer(API_VERSION, "deviceclasses")
         slices = informers.informer(API_VERSION, "resourceslices")
-        slices.add_handler(
-            lambda slice, initial: self.inventory.put_slice(slice),
-            lambda old, new: self.inventory.put_slice(new),
-            self.inventory.remove_slice,
-        )
-        self._claims.add_handler(
-            lambda claim, initial: self.ledger.put(claim),
-            lambda old, new: self.ledger.put(new),
-            self.ledger.remove,
-        )
-        self._classes.add_handler(
-            lambda one, initial: self._index_classes(),
-            lambda old, new: self._index_classes(),
-            lambda one: self._index_classes(),
-        )
+        slices.follow(self.inventory.put_slice, self.inventory.remove_slice)
+        self._claims.follow(self.ledger.put, self.ledger.remove)
+        self._classes.follow(self._index_classes, self._index_classes)
         self._class_of_resource: dict[str, str] = {}
         self.classes_version = 0
 
@@ -90,7 +78,7 @@ class Devices:
         """A decision about a claim is taken back."""
         self.ledger.release(uid_of(claim), self.shown(claim["metadata"]["namespace"], name_of(claim)))
 
-    def _index_classes(self) -> None:
+    def _index_classes(self, changed: Object) -> None:
         """Of two classes for one resource the younger counts, of two of the same age the first by name."""
         classes = sorted(self._classes.lister.list(), key=name_of, reverse=True)
         classes.sort(key=lambda one: one["metadata"].get("creationTimestamp") or "")

@@ -143,7 +143,7 @@ class Watcher:
             if self._followed.get(key) is informer:
                 self._look(self._graph.remove(uid_of(obj)))
 
-        informer.add_handler(lambda obj, _: put(obj), lambda _, new: put(new), gone)
+        informer.follow(put, gone)
 
     def _unfollow(self, key: tuple[str, str]) -> None:
         informer = self._followed.pop(key)
