@@ -34,8 +34,8 @@ from kubelet.runtime.interface import ContainerRuntimeError, rpc_text
 from kubelet.runtime.manager import RuntimeManager
 from kubelet.runtime.state import PodState
 from kubelet.status import generate
-from kubelet.status.generate import Seen
 from kubelet.status.manager import StatusManager
+from kubelet.status.seen import Seen
 from kubelet.volumes.manager import VolumeManager
 
 log = logging.get(__name__)

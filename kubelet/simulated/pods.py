@@ -24,8 +24,9 @@ from kubelet.simulated.behaviour import Registry, behaviour_of
 from kubelet.simulated.life import Life
 from kubelet.simulated.usage import Usage
 from kubelet.status import generate
-from kubelet.status.generate import OWN_CONDITIONS, Seen
+from kubelet.status.conditions import OWN_CONDITIONS
 from kubelet.status.manager import StatusManager
+from kubelet.status.seen import Seen
 
 log = logging.get(__name__)
 

@@ -13,7 +13,7 @@ from kubarium.component_base import logging
 from kubarium.component_base.clock import Clock
 from kubelet import metrics
 from kubelet.status import startup
-from kubelet.status.generate import OWN_CONDITIONS
+from kubelet.status.conditions import OWN_CONDITIONS
 
 log = logging.get(__name__)
 

@@ -11,7 +11,8 @@ from kubarium.component_base.clock import FakeClock
 from kubelet.runtime import interface
 from kubelet.runtime.interface import StartError
 from kubelet.runtime.state import PodState
-from kubelet.status.generate import Seen, failed, generate
+from kubelet.status.generate import failed, generate
+from kubelet.status.seen import Seen
 from tests.unit.kubelet.making import make_container, make_pod, make_run, make_state
 
 EXITED = interface.EXITED
