@@ -26,6 +26,7 @@ import orjson
 
 from kubarium.apimachinery import errors, fields, labels, names, time
 from kubarium.apimachinery.object import Object, copy, finalizers_of, is_deleting, labels_of
+from kubarium.apimachinery.patch import json_patch
 from kubarium.client.loopback import LoopbackTransport
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock, RealClock
@@ -380,7 +381,7 @@ def _read(obj: Object, path: str) -> str:
 
 def _patched(obj: Object, patch: Any, content_type: str) -> Object:
     if content_type.startswith("application/json-patch"):
-        return _json_patched(obj, patch)
+        return json_patch.apply(obj, patch)
     _merge(obj, patch)
     return obj
 
@@ -396,28 +397,6 @@ def _merge(target: Object, patch: Object) -> None:
             target[key] = list(by_type.values())
         else:
             target[key] = value
-
-
-def _json_patched(obj: Object, operations: list[Object]) -> Object:
-    for operation in operations:
-        *path, last = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
-        target: Any = obj
-        for part in path:
-            target = target[int(part)] if isinstance(target, list) else target[part]
-        if operation["op"] == "test":
-            found = target[int(last)] if isinstance(target, list) else target.get(last)
-            if found != operation.get("value"):
-                raise errors.Invalid("the server rejected our request due to an error in our request")
-        elif isinstance(target, list):
-            if operation["op"] in ("remove", "replace"):
-                del target[int(last)]
-            if operation["op"] in ("add", "replace"):
-                target.insert(len(target) if last == "-" else int(last), operation["value"])
-        elif operation["op"] == "remove":
-            del target[last]
-        else:
-            target[last] = operation["value"]
-    return obj
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -15,10 +15,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kubarium.api.core.pod import resources
-from kubarium.api.core.volume_binding import BOUND_BY_CONTROLLER, NO_PROVISIONER, SELECTED_NODE, class_of
+from kubarium.api.core.volume_binding import (
+    BOUND_BY_CONTROLLER,
+    NO_PROVISIONER,
+    SELECTED_NODE,
+    capacity_of,
+    class_of,
+    fits,
+    refers_to,
+    wanted_by,
+)
 from kubarium.apimachinery import labels
 from kubarium.apimachinery.errors import StatusError
-from kubarium.apimachinery.object import Object, ObjectKey, copy, labels_of
+from kubarium.apimachinery.object import Object, ObjectKey, copy, name_of, spec_of, status_of
 from scheduler.framework import claims, node_selection
 from scheduler.framework.columns import Mask
 from scheduler.framework.interface import (
@@ -138,7 +147,7 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
         left = reach.copy()
         no_volume = np.zeros(nodes.length, dtype=np.bool_)
         no_space = np.zeros(nodes.length, dtype=np.bool_)
-        for claim in sorted(plan.waiting, key=_wanted_bytes):
+        for claim in sorted(plan.waiting, key=wanted_by):
             matched = self._match(claim, nodes, left, taken, plan)
             provisioned, spacious = self._provisionable(claim, nodes)
             no_volume |= left & ~matched & ~provisioned
@@ -169,33 +178,18 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
         return matched
 
     def _candidates(self, claim: Object, key: ObjectKey) -> list[Object]:
-        """Free volumes of the right class, size, mode and labels; one made for this claim first, then the smallest."""
-        spec = claim["spec"]
-        selector = labels.from_label_selector(spec["selector"]) if spec.get("selector") else labels.EVERYTHING
-        wanted = _wanted_bytes(claim)
-        found = []
+        """Free volumes that fit; one made for this claim first, then the smallest."""
+        own_class, found = class_of(claim), []
         for volume in self._volumes.list():
-            offer = volume.get("spec") or {}
-            reference = offer.get("claimRef")
-            if reference and (reference.get("namespace"), reference.get("name")) != tuple(key):
+            is_promised, name = bool(spec_of(volume).get("claimRef")), name_of(volume)
+            if is_promised and not refers_to(volume, claim):
                 continue
-            if reference and reference.get("uid") not in (None, "", claim["metadata"].get("uid")):
-                continue  # it holds what an earlier claim of that name left
-            if not reference and (volume.get("status") or {}).get("phase") != "Available":
+            if not is_promised and status_of(volume).get("phase") != "Available":
                 continue
-            if (
-                self._reserved.get(volume["metadata"]["name"], key) != key
-                or "deletionTimestamp" in volume["metadata"]
-            ):
+            if self._reserved.get(name, key) != key:
                 continue
-            if (
-                class_of(volume) == class_of(claim)
-                and _size(volume) >= wanted
-                and (offer.get("volumeMode") or "Filesystem") == (spec.get("volumeMode") or "Filesystem")
-                and set(spec.get("accessModes") or ()) <= set(offer.get("accessModes") or ())
-                and selector.matches(labels_of(volume))
-            ):
-                found.append((not reference, _size(volume), volume["metadata"]["name"], volume))
+            if class_of(volume) == own_class and fits(volume, claim):
+                found.append((not is_promised, capacity_of(volume), name, volume))
         return [entry[-1] for entry in sorted(found, key=lambda entry: entry[:-1])]
 
     def _provisionable(self, claim: Object, nodes: Nodes) -> tuple[Mask, Mask]:
@@ -221,7 +215,7 @@ class VolumeBinding(PreFilterPlugin, FilterPlugin, ReservePlugin, PreBindPlugin)
         driver = self._drivers.get("", provisioner)
         if driver is None or not (driver.get("spec") or {}).get("storageCapacity"):
             return allowed, ~none
-        return allowed, self._with_space(storage_class["metadata"]["name"], _wanted_bytes(claim), nodes)
+        return allowed, self._with_space(storage_class["metadata"]["name"], wanted_by(claim), nodes)
 
     def _with_space(self, storage_class: str, wanted: int, nodes: Nodes) -> Mask:
         spacious = np.zeros(nodes.length, dtype=np.bool_)
@@ -331,14 +325,3 @@ def _objection(pod: PodInfo, volume: Object, name: str, claim: Object | None) ->
         if not any(owner.get("uid") == pod.uid for owner in owners):
             return f"PVC {pod.namespace}/{name} was not created for pod {pod.namespace}/{pod.name} (pod is not owner)"
     return ""
-
-
-def _wanted_bytes(claim: Object) -> int:
-    requests = ((claim.get("spec") or {}).get("resources") or {}).get("requests") or {}
-    return resources.amount("storage", requests.get("storage") or "0")
-
-
-def _size(volume: Object) -> int:
-    return resources.amount(
-        "storage", ((volume.get("spec") or {}).get("capacity") or {}).get("storage") or "0"
-    )

@@ -22,10 +22,16 @@ from kubarium.api.core.volume_binding import (
     PROVISIONED_BY,
     PROVISIONER,
     SELECTED_NODE,
+    can_hold,
+    capacity_of,
     class_of,
+    fits,
+    is_free,
+    mismatch,
+    refers_to,
 )
 from kubarium.api.storage import storage_class
-from kubarium.apimachinery import errors, labels, quantity
+from kubarium.apimachinery import errors
 from kubarium.apimachinery.object import (
     Object,
     ObjectKey,
@@ -33,7 +39,6 @@ from kubarium.apimachinery.object import (
     copy,
     is_deleting,
     key_of,
-    labels_of,
     name_of,
     namespace_of,
     resource_version_of,
@@ -47,7 +52,6 @@ from kubarium.client.informer import Informers
 from kubarium.client.rest import Client
 from kubarium.component_base.clock import Clock
 
-TOO_SMALL = "requested PV is too small"
 VOLUMES = ""  # keys of volumes have no namespace, keys of claims have one
 
 
@@ -362,64 +366,3 @@ class PersistentVolumeBinder(Controller):
             changed["spec"]["claimRef"].pop("uid", None)
         changed = await self.volume_client.update(changed)
         await self._set_volume_phase(changed, "Available")
-
-
-def capacity_of(volume: Object) -> int:
-    """How much it holds, in bytes."""
-    return quantity.value((spec_of(volume).get("capacity") or {}).get("storage") or "0")
-
-
-def is_free(volume: Object) -> bool:
-    """Is nobody bound to it?"""
-    return (
-        not spec_of(volume).get("claimRef")
-        and not is_deleting(volume)
-        and status_of(volume).get("phase") in (None, "Available", "Pending")
-    )
-
-
-def refers_to(volume: Object, claim: Object) -> bool:
-    """Is this claim the one that the volume names?"""
-    reference = spec_of(volume).get("claimRef") or {}
-    return (reference.get("namespace"), reference.get("name")) == (
-        namespace_of(claim),
-        name_of(claim),
-    ) and reference.get("uid") in (None, "", uid_of(claim))
-
-
-def can_hold(volume: Object, claim: Object) -> bool:
-    """Is it large enough, of the right sort, and here to stay? That is asked even of a volume that names the claim."""
-    return not is_deleting(volume) and not _shape_problem(volume, claim)
-
-
-def mismatch(volume: Object, claim: Object) -> str:
-    """Why the volume cannot serve the claim; nothing if it can."""
-    if is_deleting(volume):
-        return f'the volume is marked for deletion "{name_of(volume)}"'
-    problem = _shape_problem(volume, claim)
-    if problem == TOO_SMALL:
-        return problem
-    if class_of(volume) != class_of(claim):
-        return "storageClassName does not match"
-    ours, theirs = (spec_of(one).get("volumeAttributesClassName") or "" for one in (claim, volume))
-    return "volumeAttributesClassName does not match" if ours != theirs else problem
-
-
-def _shape_problem(volume: Object, claim: Object) -> str:
-    wanted = ((spec_of(claim).get("resources") or {}).get("requests") or {}).get("storage") or "0"
-    if capacity_of(volume) < quantity.value(wanted):
-        return TOO_SMALL
-    ours, theirs = (spec_of(one).get("volumeMode") or "Filesystem" for one in (claim, volume))
-    if ours != theirs:
-        return "incompatible volumeMode"
-    if not set(spec_of(claim).get("accessModes") or []) <= set(spec_of(volume).get("accessModes") or []):
-        return "incompatible accessMode"
-    return ""
-
-
-def fits(volume: Object, claim: Object) -> bool:
-    """May this free volume be given to the claim?"""
-    selector = spec_of(claim).get("selector")
-    if selector is not None and not labels.from_label_selector(selector).matches(labels_of(volume)):
-        return False
-    return not mismatch(volume, claim)

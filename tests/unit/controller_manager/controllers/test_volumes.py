@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller_manager.controllers.volumes import binder, protection
+from controller_manager.controllers.volumes import protection
+from kubarium.api.core import volume_binding
 from kubarium.apimachinery.object import Object, finalizers_of, name_of
 from tests.unit.controller_manager.cluster import Cluster
 
@@ -141,7 +142,7 @@ async def test_a_volume_that_names_a_claim_must_be_large_enough_for_it(cluster: 
 def test_why_a_volume_cannot_serve_a_claim() -> None:
     claim = a_claim(storageClassName="x", volumeAttributesClassName="gold")
     volume = a_volume(storageClassName="x", volumeAttributesClassName="gold")
-    assert binder.mismatch(volume, claim) == ""
+    assert volume_binding.mismatch(volume, claim) == ""
     spec = volume["spec"]
     for changed, why in (
         ({"capacity": {"storage": "1Mi"}, "storageClassName": "y"}, "requested PV is too small"),
@@ -153,9 +154,9 @@ def test_why_a_volume_cannot_serve_a_claim() -> None:
         ({"volumeMode": "Block", "accessModes": []}, "incompatible volumeMode"),
         ({"accessModes": ["ReadOnlyMany"]}, "incompatible accessMode"),
     ):
-        assert binder.mismatch({**volume, "spec": {**spec, **changed}}, claim) == why
+        assert volume_binding.mismatch({**volume, "spec": {**spec, **changed}}, claim) == why
     going = {**volume, "metadata": {"name": "v", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
-    assert binder.mismatch(going, claim) == 'the volume is marked for deletion "v"'
+    assert volume_binding.mismatch(going, claim) == 'the volume is marked for deletion "v"'
 
 
 def a_user(claim: str, **volume: Any) -> Object:

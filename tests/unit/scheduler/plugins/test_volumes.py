@@ -88,8 +88,9 @@ async def test_an_unbound_immediate_claim_is_waited_for(start: Any) -> None:
         assert "pod has unbound immediate PersistentVolumeClaims" in cluster.condition("web")["message"]
 
 
-async def test_the_smallest_free_volume_is_promised_before_the_pod_is_bound(start: Any) -> None:
-    volumes = [make_volume("large", "a", size="9Gi"), make_volume("small", "b", size="2Gi")]
+async def test_the_smallest_volume_that_fits_is_promised_before_the_pod_is_bound(start: Any) -> None:
+    other = make_volume("other", "b", size="2Gi", volumeAttributesClassName="gold")
+    volumes = [other, make_volume("large", "a", size="9Gi"), make_volume("small", "b", size="2Gi")]
     objects = [make_class("local"), *volumes, make_claim("data", size="2Gi"), mounting("web", "data")]
     async with start(make_node("b"), make_node("c"), *objects) as cluster:
 
