@@ -24,8 +24,8 @@ from apiserver.registry.store import Change
 from apiserver.request import RequestContext, is_true
 from kubarium.apimachinery import codec, errors
 from kubarium.apimachinery.apply import managed_fields
-from kubarium.apimachinery.apply.value_types import printed
 from kubarium.apimachinery.field_path import FieldPath, forbidden, invalid, required
+from kubarium.apimachinery.go_text import printed
 from kubarium.apimachinery.group_version import GroupVersionKind, split
 from kubarium.apimachinery.object import Object, copy, metadata_of, name_of
 from kubarium.apimachinery.patch import json_patch, merge_patch, strategic_merge_patch

@@ -11,9 +11,9 @@ from typing import Any
 
 from apiserver.registry.metadata import annotation_errors, label_errors
 from kubarium.apimachinery import errors
-from kubarium.apimachinery.apply.value_types import go_type
 from kubarium.apimachinery.codec import json_type
 from kubarium.apimachinery.field_path import METADATA
+from kubarium.apimachinery.go_text import go_type
 from kubarium.apimachinery.group_version import split
 from kubarium.apimachinery.object import Object
 

@@ -21,6 +21,7 @@ from apiserver.registry.resource import Resource, Subresource
 from apiserver.registry.strategy import Column, Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
 from apiserver.request import RequestContext
+from kubarium.api.apiextensions.custom_resource_definition import schema_of
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.group_version import GroupVersionKind, join
@@ -215,13 +216,8 @@ def _schemas_of(definition: Object) -> dict[str, Structural]:
     }
 
 
-def _schema_of(version: Object) -> Object | None:
-    document: Object | None = (version.get("schema") or {}).get("openAPIV3Schema")
-    return document
-
-
 def _document_of(version: Object) -> Object:
-    return _schema_of(version) or {"x-kubernetes-preserve-unknown-fields": True}
+    return schema_of(version) or {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def _row(
@@ -241,7 +237,7 @@ def _row(
         _whole(own, schemas),
         own,
         schemas,
-        _schema_of(version) or {},
+        schema_of(version) or {},
         names.get("listKind") or names["kind"] + "List",
         names["plural"],
         kept,

@@ -8,9 +8,9 @@ from typing import Any
 from apiserver.admission.metrics import EVALUATED
 from kubarium.api.apiextensions import embedded_objects
 from kubarium.apimachinery import names
-from kubarium.apimachinery.apply.value_types import go_type, printed
 from kubarium.apimachinery.cel.validation_rules import Rules
 from kubarium.apimachinery.field_path import ROOT, STATUS, FieldError, FieldPath, invalid
+from kubarium.apimachinery.go_text import go_type, printed
 from kubarium.apimachinery.object import Object, finalizers_of
 from kubarium.apimachinery.schema import list_types, validation
 from kubarium.apimachinery.schema.structural import MISSING, Structural

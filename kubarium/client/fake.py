@@ -381,7 +381,8 @@ def _read(obj: Object, path: str) -> str:
 
 def _patched(obj: Object, patch: Any, content_type: str) -> Object:
     if content_type.startswith("application/json-patch"):
-        return json_patch.apply(obj, patch)
+        changed: Object = json_patch.apply(obj, patch)
+        return changed
     _merge(obj, patch)
     return obj
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kubarium.apimachinery.go_text import go_syntax
 from kubarium.kubectl.go_template.lexer import TemplateError
 
 FILTER = re.compile(r"^@(?P<path>[^=!<> ]*)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<value>.+))?$")
@@ -53,7 +54,7 @@ def render(template: str, data: Any) -> str:
         raise TemplateError(
             f'error executing jsonpath "{template}": Error executing template: {error}. Printing more information '
             f"for debugging the template:\n\ttemplate was:\n\t\t{template}\n\tobject given to jsonpath engine was:"
-            f"\n\t\t{_go_syntax(data)}\n\n"
+            f"\n\t\t{go_syntax(data)}\n\n"
         ) from error
     return text
 
@@ -61,16 +62,6 @@ def render(template: str, data: Any) -> str:
 def _is_word(text: str) -> bool:
     """`end`, a quoted text, a number, a truth: what is no path."""
     return text == "end" or text[:1] in "\"'" or bool(CONSTANT.fullmatch(text))
-
-
-def _go_syntax(value: Any) -> str:
-    """A value as Go's source would write it, for the eyes of those who debug a template."""
-    if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)}:{_go_syntax(value[key])}" for key in sorted(value))
-        return f"map[string]interface {{}}{{{inner}}}"
-    if isinstance(value, list):
-        return f"[]interface {{}}{{{', '.join(map(_go_syntax, value))}}}"
-    return "interface {}(nil)" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def find(path: str, data: Any, strict: bool = False) -> list[Any]:

@@ -125,17 +125,12 @@ def _admin_request(attributes: Attributes) -> FieldPath | None:
 
 
 def _new_admin_result(attributes: Attributes) -> FieldPath | None:
-    if any(result.get("adminAccess") for result in _results(attributes.old or {})):
+    if any(result.get("adminAccess") for result in claims.results_of(attributes.old or {})):
         return None  # an allocation does not change
-    for index, result in enumerate(_results(attributes.new)):
+    for index, result in enumerate(claims.results_of(attributes.new)):
         if result.get("adminAccess"):
             return FieldPath("status") / "allocation" / "devices" / "results" % index / "adminAccess"
     return None
-
-
-def _results(claim: Object) -> list[Object]:
-    allocation = claims.allocation_of(claim) or {}
-    return (allocation.get("devices") or {}).get("results") or []
 
 
 def _changed_drivers(new: Object, old: Object) -> Iterator[str]:

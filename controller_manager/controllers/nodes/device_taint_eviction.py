@@ -100,7 +100,7 @@ class DeviceTaintEvictionController(Controller):
         return min((end for claim in held for end in self._ends_of(claim)), default=None)
 
     def _ends_of(self, claim: Object) -> Iterator[datetime]:
-        for given in _devices_of(claim):
+        for given in claims.results_of(claim):
             slices = self.slices.by_index("pool", f"{given['driver']}/{given['pool']}")
             for taint in devices.no_execute(devices.find(slices, given["device"])):
                 end = devices.end_of_patience(taint, given.get("tolerations") or (), self.clock.now())
@@ -108,13 +108,8 @@ class DeviceTaintEvictionController(Controller):
                     yield end
 
 
-def _devices_of(claim: Object) -> list[Object]:
-    allocation = claims.allocation_of(claim) or {}
-    return (allocation.get("devices") or {}).get("results") or []
-
-
 def _pools_of(claim: Object) -> Iterator[Pool]:
-    return ((given["driver"], given["pool"]) for given in _devices_of(claim))
+    return ((given["driver"], given["pool"]) for given in claims.results_of(claim))
 
 
 def _pool_of(piece: Object) -> Pool:

@@ -130,7 +130,7 @@ _NEW = Old()
 def _old(new: Object, old: Object) -> Old:
     before = {version.get("name"): version for version in spec_of(old).get("versions") or ()}
     after = {version.get("name"): version for version in spec_of(new).get("versions") or ()}
-    schemas = [_schema_of(version) for version in before.values()]
+    schemas = [schema_of(version) for version in before.values()]
     allowances = [allowances_of(schema) for schema in schemas]
     return Old(
         Leniency(
@@ -142,7 +142,7 @@ def _old(new: Object, old: Object) -> Old:
             any(default_values.has_unpruned(schema) for schema in schemas),
         ),
         frozenset(
-            name for name in after if name in before and _schema_of(after[name]) == _schema_of(before[name])
+            name for name in after if name in before and schema_of(after[name]) == schema_of(before[name])
         ),
         frozenset(name for name in after if _has_too_many(after[name], before.get(name))),
         conversion_settings.tolerance_of(old, is_true(old, ESTABLISHED)),
@@ -154,7 +154,8 @@ def _has_too_many(version: Object, before: Object | None) -> bool:
     return len(fields) > MOST_SELECTABLE and fields == (before or {}).get("selectableFields")
 
 
-def _schema_of(version: Object) -> Object | None:
+def schema_of(version: Object) -> Object | None:
+    """What a version says of its objects."""
     schema: Object | None = (version.get("schema") or {}).get("openAPIV3Schema")
     return schema
 
@@ -195,9 +196,9 @@ def _spec_errors(definition: Object, before: Object, old: Old) -> Iterator[Field
 def _version_errors(spec: Object, old: Old) -> Iterator[FieldError]:
     versions = spec.get("versions") or []
     for index, version in enumerate(versions):
-        if _schema_of(version) is None:
+        if schema_of(version) is None:
             yield required(SPEC / "versions" % index / "schema" / "openAPIV3Schema")
-    if spec.get("preserveUnknownFields") and any(default_values.has_any(_schema_of(one)) for one in versions):
+    if spec.get("preserveUnknownFields") and any(default_values.has_any(schema_of(one)) for one in versions):
         text = "must be false in order to use defaults in the schema"
         yield invalid(SPEC / "preserveUnknownFields", True, text)
     for index, version in enumerate(versions):
@@ -247,9 +248,9 @@ def _schema_errors(
 def _selectable_errors(
     versions: Sequence[Object], old: Old, value: Sequence[Object], at: FieldPath, version: Object
 ) -> Iterator[FieldError]:
-    schemas = [_schema_of(one) for one in versions]
+    schemas = [schema_of(one) for one in versions]
     shared = at == SPEC / "selectableFields"
-    schema = _schema_of(version)
+    schema = schema_of(version)
     if shared and any(one != schema for one in schemas):
         yield invalid(at, "", "may only be set when validations.schema is included")
     elif not shared and schemas and all(one == schema for one in schemas):

@@ -77,6 +77,11 @@ def allocation_of(claim: Object) -> Object | None:
     return status_of(claim).get("allocation")
 
 
+def results_of(claim: Object) -> list[Object]:
+    """The devices that were given to it."""
+    return ((allocation_of(claim) or {}).get("devices") or {}).get("results") or []
+
+
 def consumers_of(claim: Object) -> list[Object]:
     """Who may use the claim at the moment."""
     return status_of(claim).get("reservedFor") or []

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from kubarium.apimachinery.apply.value_types import go_type, printed
 from kubarium.apimachinery.errors import BadRequest, Invalid, StatusError
+from kubarium.apimachinery.go_text import go_type, printed
 from kubarium.apimachinery.object import Object, copy
 from kubarium.apimachinery.patch.json_patch import REJECTED
 from kubarium.apimachinery.schema.structural import ANY, Structural

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kubarium.api.resource.resource_claim import allocation_of
+from kubarium.api.resource.resource_claim import results_of
 from kubarium.apimachinery import quantity
 from kubarium.apimachinery.object import Object, resource_version_of, uid_of
 from scheduler.framework.devices.inventory import DeviceKey, PoolKey
@@ -43,7 +43,7 @@ class Ledger:
                 return
             del self._written[uid]
         if uid not in self._pending:
-            self._hold(uid, _results(claim))
+            self._hold(uid, results_of(claim))
 
     def remove(self, claim: Object) -> None:
         """The claim was deleted."""
@@ -61,7 +61,7 @@ class Ledger:
         """It will not be written after all; what counts is what the informer shows."""
         if uid in self._pending:
             self._pending.discard(uid)
-            self._hold(uid, _results(shown) if shown is not None else [])
+            self._hold(uid, results_of(shown) if shown is not None else [])
 
     def wrote(self, claim: Object, shown: Object | None) -> None:
         """This was written; the informer will show it, or shows it already."""
@@ -69,7 +69,7 @@ class Ledger:
         self._pending.discard(uid)
         if shown is None or uid_of(shown) != uid or _revision(shown) < _revision(claim):
             self._written[uid] = shown = claim
-        self._hold(uid, _results(shown))
+        self._hold(uid, results_of(shown))
 
     def _hold(self, uid: str, results: list[Object]) -> None:
         before = self._results.pop(uid, [])
@@ -103,11 +103,6 @@ class Ledger:
         taken.discard(key)
         if not taken:
             del self.in_pool[PoolKey(key.driver, key.pool)]
-
-
-def _results(claim: Object) -> list[Object]:
-    allocation = allocation_of(claim) or {}
-    return (allocation.get("devices") or {}).get("results") or []
 
 
 def _revision(claim: Object) -> int:
