@@ -34,6 +34,9 @@ class AcceptedFlags:
     disable_http2_serving: bool = flag(False, _HTTP)
     emulated_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
     emulation_forward_compatible: bool = flag(False, "Accepted; no other version is emulated.")
+    enable_aggregator_routing: bool = flag(
+        False, "Accepted; aggregated servers are always reached by endpoint."
+    )
     enable_garbage_collector: bool = flag(True, "Accepted; see the controller manager's flag of this name.")
     enable_logs_handler: bool = flag(
         False, "Accepted; there is no /logs.", deprecated="Log handler functionality is deprecated"
@@ -53,12 +56,14 @@ class AcceptedFlags:
     livez_grace_period: Duration = flag(0.0, "Accepted; the server is alive when it listens.")
     max_connection_bytes_per_sec: int = flag(0, "Accepted if 0.", choices=(0,))
     min_compatibility_version: tuple[str, ...] = flag((), "Accepted; no other version is emulated.")
+    min_request_timeout: int = flag(1800, "Accepted; watches last for half an hour at least.")
     peer_advertise_ip: str = flag("", _NO_PEERS)
     peer_advertise_port: str = flag("", _NO_PEERS)
     peer_ca_file: str = flag("", _NO_PEERS)
     permit_address_sharing: bool = flag(False, "Accepted; the address is shared.")
     permit_port_sharing: bool = flag(False, "Accepted; the port is not shared.")
     profiling: bool = flag(True, "Accepted; there is no profiler behind /debug/pprof.")
+    runtime_config: dict[str, str] = flag({}, "Accepted; all versions are served that there are.")
     runtime_config_emulation_forward_compatible: bool = flag(False, "Accepted; no other version is emulated.")
     service_account_lookup: bool = flag(
         True, "Accepted if true: tokens end with their account.", choices=(True,)

@@ -71,7 +71,6 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
     request_timeout: Duration = flag(
         Duration(60.0), "How long a handler may take before the request is timed out."
     )
-    min_request_timeout: int = flag(1800, "The least number of seconds that a watch lasts.")
     cors_allowed_origins: tuple[str, ...] = flag(
         (), "Regular expressions of origins whose pages may read answers in browsers."
     )
@@ -244,15 +243,11 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
         "", "Client certificate for aggregated API servers and webhooks.", group=MISC
     )
     proxy_client_key_file: str = flag("", "Key of --proxy-client-cert-file.", group=MISC)
-    enable_aggregator_routing: bool = flag(
-        False, "Reach aggregated servers by endpoint instead of cluster IP.", group=MISC
-    )
     allow_privileged: bool = flag(False, "Allow privileged containers.", group=MISC)
     enable_priority_and_fairness: bool = flag(True, "Queue and limit requests by flow schemas.")
     max_requests_inflight: int = flag(400, "The most reading requests under way at a time.")
     max_mutating_requests_inflight: int = flag(200, "The most writing requests under way at a time.")
     feature_gates: tuple[str, ...] = flag((), f"Pairs of component:name=value. {features.HELP}")
-    runtime_config: dict[str, str] = flag({}, "API versions to serve or not: apps/v1=true.", group=MISC)
 
     @property
     def node_ports(self) -> tuple[int, int]:

@@ -28,6 +28,7 @@ class AcceptedFlags:
     enable_controller_attach_detach: bool = flag(True, "Accepted; the controller manager attaches volumes.")
     exit_on_lock_contention: bool = flag(False, "Accepted; there is no lock file.")
     http_check_frequency: Duration = flag(20.0, "Accepted; no pods come from a URL.")
+    image_service_endpoint: str = flag("", "Accepted; the runtime is asked for images, too.")
     kernel_memcg_notification: bool = flag(False, "Accepted; memory is looked at regularly.")
     kube_api_content_type: str = flag("application/vnd.kubernetes.protobuf", "Accepted; JSON is spoken.")
     kubelet_cgroups: str = flag("", "Accepted; the kubelet stays in its cgroup.")

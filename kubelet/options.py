@@ -43,7 +43,6 @@ class Options(AcceptedFlags, LoggingFlags):
     container_runtime_endpoint: str = flag(
         "unix:///run/containerd/containerd.sock", "The endpoint of container runtime service."
     )
-    image_service_endpoint: str = flag("", "The endpoint of container image service; the runtime's if empty.")
     runtime_request_timeout: Duration = flag(
         Duration(120.0), "Timeout of all runtime requests except long running requests."
     )
