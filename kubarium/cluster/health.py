@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
+from collections.abc import Mapping
 
 import httpx
 
 from kubarium.apimachinery.errors import StatusError
-from kubarium.cluster import waiting
+from kubarium.cluster import keeper, processes, programs, waiting
 from kubarium.cluster.state import Cluster
 
 SECONDS = 3.0
+FLAG_SECONDS = 4.0  # a program that does not like its flags has said so by then
 
 
 async def of_all(cluster: Cluster) -> dict[str, str]:
@@ -31,6 +34,41 @@ async def of_all(cluster: Cluster) -> dict[str, str]:
     }
     words = await asyncio.gather(*(_ask(cluster, *page) for page in pages.values()))
     return dict(zip(pages, words, strict=True)) | await _nodes(cluster)
+
+
+async def wait_steady(cluster: Cluster, before: Mapping[str, int]) -> None:
+    """Return when every program runs, and for long enough to be believed; `before` is how often each was restarted."""
+    missing: list[str] = []
+
+    async def steady() -> bool:
+        nonlocal missing
+        missing = unsteady(cluster, before, await of_all(cluster) if cluster.extra else {})
+        return not missing
+
+    await waiting.until(
+        steady, waiting.READY_SECONDS, lambda: f"these do not run: {', '.join(missing)}", cluster
+    )
+
+
+def unsteady(cluster: Cluster, before: Mapping[str, int], words: Mapping[str, str]) -> list[str]:
+    """Programs that do not run, or not for long enough to be believed: after an end, and with flags that people set."""
+    ordered = programs.ordered(cluster)
+    found = []
+    for each in processes.reports(cluster):
+        member = cluster.node(each.name.partition("/")[0])
+        if each.pid is None:
+            if each.name not in cluster.stopped and (member is None or member.on):
+                found.append(each.name)
+            continue
+        needed = 0.0
+        if each.restarts > before.get(each.name, 0):
+            needed = keeper.STABLE_SECONDS
+        elif {each.name, each.name.rpartition("/")[2]} & cluster.extra.keys():
+            is_old = processes.argv(each.pid) != ordered[each.name]
+            needed = math.inf if is_old or words.get(each.name, "ok") != "ok" else FLAG_SECONDS
+        if processes.age(each.pid) < needed:
+            found.append(each.name)
+    return found
 
 
 async def all_ready(cluster: Cluster) -> bool:

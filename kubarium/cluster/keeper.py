@@ -116,10 +116,10 @@ class Keeper:
     def _read(self) -> None:
         try:
             self._run, programs = read_programs(self._path)
+            self._run.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError, TypeError) as error:
             report(f"cannot read {self._path}, going on as before: {error}")
             return
-        self._run.mkdir(parents=True, exist_ok=True)
         wanted = {program.name: program for program in programs}
         for name, child in self._children.items():
             if name not in wanted:
@@ -160,6 +160,7 @@ class Keeper:
             report(f"cannot start {child.program.name}: {error}")
             child.exit = str(error)
             child.failures += 1
+            child.restarts += 1
             child.due = time.monotonic() + RESTARTS.delay(child.failures)
         self._write(child)
 
@@ -194,8 +195,11 @@ class Keeper:
         known = {"pid": child.pid, "restarts": child.restarts, "exit": child.exit, "log": child.program.log}
         path = self._run / f"{child.program.name}.json"
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(known))
-        draft.replace(path)
+        try:
+            draft.write_text(json.dumps(known))
+            draft.replace(path)
+        except OSError as error:  # a full disk: the programs live on
+            report(f"cannot write {path}: {error}")
 
     def _forget_if_gone(self, child: Child) -> None:
         del self._children[child.program.name]
@@ -241,8 +245,9 @@ def send(pid: int, number: int) -> None:
 def report(text: str) -> None:
     """One line into the keeper's own log."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f'time={moment} level=info component=keeper msg="{text}"\n')
-    sys.stderr.flush()
+    line = f'time={moment} level=info component=keeper msg="{text}"\n'
+    with contextlib.suppress(OSError):  # on a full disk nothing can be told, and the programs live on
+        os.write(sys.stderr.fileno(), line.encode())
 
 
 def keep_what_was_inherited() -> None:

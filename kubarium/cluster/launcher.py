@@ -32,7 +32,7 @@ from kubarium.cluster import (
 from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.progress import Progress
 from kubarium.cluster.shell import succeeds
-from kubarium.cluster.state import Cluster, Node
+from kubarium.cluster.state import Cluster, Node, Settings
 from kubarium.cluster.waiting import READY_SECONDS, admin_client, gone, until
 
 SHUTDOWN_SECONDS = 45.0  # the kubelet promises 30
@@ -43,8 +43,6 @@ def create(
     home: Path,
     name: str,
     nodes: int,
-    proxy_mode: str = "iptables",
-    extra: dict[str, dict[str, str]] | None = None,
     simulated: int = 0,
     ip_family: str = "ipv4",
 ) -> Cluster:
@@ -60,25 +58,19 @@ def create(
         network=network,
         nodes=members,
         simulated=simulated,
-        proxy_mode=proxy_mode,
         ip_family=ip_family,
-        extra=extra or {},
     )
     state.save(cluster)
     return cluster
 
 
 def with_settings(
-    cluster: Cluster, proxy_mode: str | None, extra: dict[str, dict[str, str]], simulated: int | None = None
+    cluster: Cluster, proxy_mode: str | None, settings: Settings, simulated: int | None = None
 ) -> Cluster:
     """The cluster with other flags from its next start on."""
-    merged = {name: dict(flags) for name, flags in cluster.extra.items()}
-    for program, flags in extra.items():
-        merged[program] = merged.get(program, {}) | flags
     cluster = replace(
-        cluster,
+        cluster.with_flags(settings),
         proxy_mode=proxy_mode or cluster.proxy_mode,
-        extra=merged,
         simulated=cluster.simulated if simulated is None else simulated,
     )
     state.save(cluster)
@@ -183,8 +175,8 @@ def wipe(cluster: Cluster) -> None:
     shutil.rmtree(cluster.dir)
 
 
-async def add_node(cluster: Cluster, name: str, extra: dict[str, dict[str, str]] | None = None) -> Cluster:
-    """Plug in one more node; `extra` are flags of its programs."""
+async def add_node(cluster: Cluster, name: str, settings: Settings) -> Cluster:
+    """Plug in one more node; the settings are flags of its programs."""
     if cluster.node(name) is not None:
         raise LaunchError(f"node {name!r} is there already")
     machine.check_machine()
@@ -193,8 +185,7 @@ async def add_node(cluster: Cluster, name: str, extra: dict[str, dict[str, str]]
             "the cluster was made without real nodes: make another one with kubarium up --nodes 1"
         )
     member = Node(name, cluster.free_index())
-    own = {f"{name}/{program}": flags for program, flags in (extra or {}).items()}
-    cluster = replace(cluster.with_node(member), extra={**cluster.extra, **own})
+    cluster = cluster.with_node(member).with_flags(settings, place=f"{name}/")
     pki.make_node(cluster, member, pki.authority(cluster))
     await node_disk.prepare(cluster, member, await images.prepared_root(cluster.cache))
     state.save(cluster)

@@ -23,7 +23,8 @@ TOOLS = {  # program -> Debian package
 }
 
 
-DISK_BYTES = 256 * 2**20
+DISK_BYTES = 256 * 2**20  # for a new cluster: etcd alone reserves two files of 64 MB before it answers
+SPARE_BYTES = 32 * 2**20  # for one that has its files
 
 
 class LaunchError(Exception):
@@ -59,13 +60,13 @@ def check_family(ip_family: str) -> None:
         )
 
 
-def check_disk(home: Path) -> None:
-    """Is there room for a new cluster? etcd alone reserves two files of 64 MB before it answers."""
+def check_disk(home: Path, needed: int) -> None:
+    """Is there room for a cluster?"""
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
-    if free < DISK_BYTES:
+    if free < needed:
         raise LaunchError(
-            f"only {free / 2**20:.0f} MiB are free in {there}; a cluster needs {DISK_BYTES // 2**20}. "
+            f"only {free / 2**20:.0f} MiB are free in {there}; a cluster needs {needed // 2**20}. "
             "Make room, or set KUBARIUM_HOME to a folder on another disk"
         )
 

@@ -137,6 +137,14 @@ def kill(pid: int, number: int) -> bool:
     return True
 
 
+def argv(pid: int) -> tuple[str, ...]:
+    """The command line of a process; nothing when it is gone."""
+    try:
+        return tuple((PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1])
+    except OSError:
+        return ()
+
+
 def memory(pid: int) -> int:
     """Bytes that this process costs: shared pages count by their share."""
     try:

@@ -105,6 +105,14 @@ def node_programs(cluster: Cluster, node: Node) -> list[Program]:
     ]
 
 
+def ordered(cluster: Cluster) -> dict[str, tuple[str, ...]]:
+    """The command line of every program: of "kube-scheduler", of "node-1/kubelet"."""
+    found = {each.name: each.argv for each in host_programs(cluster)}
+    for node in cluster.nodes:
+        found |= {f"{node.name}/{each.name}": each.argv for each in node_programs(cluster, node)}
+    return found
+
+
 def etcd(cluster: Cluster) -> Flags:
     """One member on loopback, for clients with a certificate."""
     pki = cluster.pki / "etcd"

@@ -34,6 +34,8 @@ KUBERNETES_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 DNS_DOMAIN = "cluster.local"
 
+Settings = dict[str, dict[str, str | None]]  # program -> flag -> value to set, or None: to take back
+
 
 @dataclass(frozen=True)
 class Node:
@@ -185,6 +187,14 @@ class Cluster:
     def without_node(self, name: str) -> Cluster:
         """The cluster without that node."""
         return replace(self, nodes=tuple(node for node in self.nodes if node.name != name))
+
+    def with_flags(self, settings: Settings, place: str = "") -> Cluster:
+        """The cluster with other flags of its programs, or of the programs in one place: `node-1/`."""
+        extra = {name: dict(flags) for name, flags in self.extra.items()}
+        for program, flags in settings.items():
+            own = extra.get(f"{place}{program}", {}) | flags
+            extra[f"{place}{program}"] = {flag: value for flag, value in own.items() if value is not None}
+        return replace(self, extra={name: flags for name, flags in extra.items() if flags})
 
     def free_index(self) -> int:
         """The lowest node index that no node has."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from kubarium.apimachinery.errors import Invalid, StatusError
 from kubarium.client import kubeconfig
 from kubarium.client.rest import Client
-from kubarium.cluster import addons, node_network, processes
+from kubarium.cluster import addons, node_network, processes, programs
 from kubarium.cluster.machine import LaunchError
 from kubarium.cluster.progress import Progress
 from kubarium.cluster.state import Cluster
 
 READY_SECONDS = 120.0
+ENDS = 3  # in a row; who ended that often ends again
+BY_HAND_SECONDS = 8.0  # for a program that was stopped: somebody may be starting it by hand
+LAST_WORDS = 5  # lines
 
 
 async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READY_SECONDS) -> None:
@@ -24,7 +28,11 @@ async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READ
     async with admin_client(cluster) as client:
         with progress.step("API server"):
             await until(
-                lambda: api_is_ready(client), seconds, lambda: "the API server does not answer", cluster
+                lambda: api_is_ready(client),
+                seconds,
+                lambda: "the API server does not answer",
+                cluster,
+                lambda: ("etcd", "kube-apiserver"),
             )
         with progress.step("add-ons"):
             await until(
@@ -47,8 +55,11 @@ async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READ
                 names.append(f"{cluster.simulated - simulated} of {cluster.simulated} simulated nodes")
             return f"not ready: {', '.join(names)}"
 
+        def needed() -> list[str]:
+            return [f"{name}/{program}" for name in sorted(missing) for program in programs.NODE_PROGRAMS]
+
         with progress.step("nodes"):
-            await until(nodes_ready, seconds, what_is_missing, cluster)
+            await until(nodes_ready, seconds, what_is_missing, cluster, needed)
 
 
 @asynccontextmanager
@@ -74,12 +85,19 @@ async def ready_nodes(client: Client) -> set[str]:
 
 
 async def until(
-    done: Callable[[], Awaitable[bool]], seconds: float, what: Callable[[], str], cluster: Cluster
+    done: Callable[[], Awaitable[bool]],
+    seconds: float,
+    what: Callable[[], str],
+    cluster: Cluster,
+    needed: Callable[[], Collection[str]] = tuple,
 ) -> None:
-    """Ask again and again; an API server that is not there yet is no reason to stop asking."""
-    deadline = time.monotonic() + seconds
+    """Ask again and again; an API server that is not there yet is no reason to stop asking, one that cannot come is.
+
+    `needed` are programs that are missed even if people stopped them themselves.
+    """
+    began, before = time.monotonic(), restarts(cluster)
     last = ""
-    while time.monotonic() < deadline:
+    while (passed := time.monotonic() - began) < seconds:
         try:
             if await done():
                 return
@@ -87,11 +105,39 @@ async def until(
             raise LaunchError(f"{what()}: {error}") from error
         except (StatusError, OSError, TimeoutError) as error:
             last = f" ({error})"
+        missed = needed() if passed > BY_HAND_SECONDS else ()
+        if found := _obstacle(cluster, before, missed):
+            raise LaunchError(f"{what()}: {found}\nSee: kubarium status; take it away with: kubarium down")
         await asyncio.sleep(0.1)
     raise LaunchError(
         f"{what()} after {seconds:.0f} s{last}; {_failures(cluster)}"
         f"see the logs in {cluster.logs} and: kubarium status"
     )
+
+
+def _obstacle(cluster: Cluster, before: Mapping[str, int], missed: Collection[str]) -> str:
+    """Why it is in vain to wait on, with the last words of the program that is to blame; nothing if it is not."""
+    if processes.keeper_pid(cluster) is None and (cluster.dir / "keeper.pid").exists():
+        return f"the keeper, which starts every program, has ended{_last_words(cluster.logs / 'keeper.log')}"
+    for each in processes.reports(cluster):
+        if each.restarts - before.get(each.name, 0) >= ENDS:
+            return f"{each.name} ends again and again ({each.exit}){_last_words(each.log)}"
+    if stopped := [name for name in cluster.stopped if name in missed]:
+        return f"{', '.join(stopped)} was stopped; let it run again: kubarium start {stopped[0]}"
+    return ""
+
+
+def _last_words(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-LAST_WORDS:]
+    except OSError:
+        lines = []
+    return "\n  ".join([f"; the end of {log}:", *lines]) if lines else ""
+
+
+def restarts(cluster: Cluster) -> dict[str, int]:
+    """How often each program was started again."""
+    return {each.name: each.restarts for each in processes.reports(cluster)}
 
 
 def _failures(cluster: Cluster) -> str:

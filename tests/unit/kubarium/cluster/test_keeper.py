@@ -118,3 +118,11 @@ def test_a_program_that_cannot_start_is_reported(kept: Kept) -> None:
 def log_of(kept: Kept, name: str) -> str:
     path = kept.folder / f"{name}.log"
     return path.read_text() if path.exists() else ""
+
+
+def test_a_report_that_cannot_be_written(kept: Kept) -> None:
+    (kept.folder / "run" / "one.draft").mkdir(parents=True)
+    kept.order(program(kept.folder, "one"), program(kept.folder, "other"))
+    kept.running("other")
+    assert kept.process is not None and kept.process.poll() is None
+    assert kept.report("one") == {}

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubarium.cluster import __main__ as command
+from kubarium.cluster import commands as command
 from kubarium.cluster import machine, state
-from kubarium.cluster.machine import LaunchError
 
 
 @pytest.fixture
@@ -86,8 +85,9 @@ def test_a_home_that_is_no_folder(
     assert refusal("up", "--nodes", "0") == f"{tmp_path}/file: File exists"
 
 
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.check_disk(tmp_path / "not" / "there")
-    monkeypatch.setattr(machine, "DISK_BYTES", 2**62)
-    with pytest.raises(LaunchError, match="MiB are free in "):
-        machine.check_disk(tmp_path / "not" / "there")
+def test_a_full_disk(refusal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path)
+    monkeypatch.setattr(machine, "SPARE_BYTES", 2**62)
+    assert f"MiB are free in {tmp_path}; a cluster needs " in refusal("up")
+    monkeypatch.setattr(machine, "DISK_BYTES", 2**61)
+    assert f"a cluster needs {2**41}. " in refusal("up", "--name", "new", "--nodes", "0")

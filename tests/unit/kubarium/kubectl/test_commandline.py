@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubarium.kubectl import __main__, commandline
-from kubarium.kubectl.__main__ import cli
+from kubarium.kubectl import commandline
+from kubarium.kubectl.cli import cli, main
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
 ) -> tuple[int | str | None, str, str]:
     monkeypatch.setattr("sys.argv", ["kubectl", *words])
     try:
-        code: int | str | None = __main__.main()
+        code: int | str | None = main()
     except SystemExit as end:
         code = end.code
     said = capsys.readouterr()

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from kubarium.apimachinery.errors import StatusError
-from kubarium.kubectl.__main__ import cli
+from kubarium.kubectl.cli import cli
 from kubarium.kubectl.commands import (
     change,
     cp,

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from kubarium.apimachinery.object import Object
 from kubarium.client.fake import FakeAPI
-from kubarium.kubectl import __main__, dry_run
-from kubarium.kubectl.__main__ import cli
+from kubarium.kubectl import dry_run
+from kubarium.kubectl.cli import cli, main
 from kubarium.kubectl.commands.create import ALIASES, create
 from kubarium.kubectl.commands.logs import pods_to_read
 from kubarium.kubectl.commands.rollout import CHANGE_CAUSE, revision_template, template_text
@@ -146,7 +146,7 @@ def test_no_resource_and_no_file(
     def run(*words: str) -> tuple[int | str | None, str]:
         monkeypatch.setattr("sys.argv", ["kubectl", "--server", "http://127.0.0.1:1", *words])
         try:
-            code: int | str | None = __main__.main()
+            code: int | str | None = main()
         except SystemExit as end:
             code = end.code
         return code, capsys.readouterr().err
