@@ -40,6 +40,14 @@ def keeper_pid(cluster: Cluster) -> int | None:
     return pid if is_marked(cluster, pid) else None
 
 
+def keeper_has_ended(cluster: Cluster) -> bool:
+    """Was there a keeper, and is it gone? One that starts this very moment does not show its mark yet."""
+    try:
+        return has_ended(int((cluster.dir / "keeper.pid").read_text()))
+    except (OSError, ValueError):
+        return False
+
+
 def node_pid(cluster: Cluster, node: Node) -> int | None:
     """Pid 1 of a node, as the host counts."""
     outer = node_outer_pid(cluster, node)

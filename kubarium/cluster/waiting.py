@@ -117,7 +117,7 @@ async def until(
 
 def _obstacle(cluster: Cluster, before: Mapping[str, int], missed: Collection[str]) -> str:
     """Why it is in vain to wait on, with the last words of the program that is to blame; nothing if it is not."""
-    if processes.keeper_pid(cluster) is None and (cluster.dir / "keeper.pid").exists():
+    if processes.keeper_has_ended(cluster):
         return f"the keeper, which starts every program, has ended{_last_words(cluster.logs / 'keeper.log')}"
     for each in processes.reports(cluster):
         if each.restarts - before.get(each.name, 0) >= ENDS:
