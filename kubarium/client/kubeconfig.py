@@ -10,7 +10,7 @@ import dataclasses
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,44 @@ def _load_from_memory(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
         context.load_cert_chain(file.name)
 
 
-def default_path() -> str:
-    """`$KUBECONFIG` (its first existing file), else `~/.kube/config`."""
+SECTIONS = ("clusters", "contexts", "users")
+
+
+def paths() -> list[str]:
+    """All files of `$KUBECONFIG`, else `~/.kube/config`."""
     named = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
-    existing = [path for path in named if Path(path).exists()]
-    return (existing or named or [str(Path.home() / ".kube" / "config")])[0]
+    return list(dict.fromkeys(named)) or [str(Path.home() / ".kube" / "config")]
+
+
+def default_path() -> str:
+    """Where new entries go: the first file that exists, else the last."""
+    return next((path for path in paths() if Path(path).exists()), paths()[-1])
+
+
+def read(path: str) -> dict[str, Any]:
+    """One file; empty if there is none. Raises ConfigError."""
+    try:
+        return yaml.safe_load(Path(path).read_text()) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f'error loading config file "{path}": {error}') from error
+
+
+def merged(files: Sequence[str]) -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
+    """Several files as one, and from which of them each entry is: the first that has a name wins, as a whole."""
+    found: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": ""}
+    entries: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    origins: dict[tuple[str, str], str] = {}
+    for path in files:
+        for key, value in read(path).items():
+            for entry in value or () if key in entries else ():
+                if entry["name"] not in entries[key]:
+                    entries[key][entry["name"]] = entry
+                    origins[key, entry["name"]] = path
+            if key not in entries and value and not found.get(key):
+                found[key] = value
+    return found | {section: [*each.values()] for section, each in entries.items()}, origins
 
 
 def load(
@@ -86,23 +119,21 @@ def load(
     cluster: str | None = None,
     user: str | None = None,
 ) -> ClientConfig:
-    """Read a kubeconfig file; a cluster and a user that are named replace those of the context. Raises ConfigError."""
-    path = path or default_path()
-    try:
-        document = yaml.safe_load(Path(path).read_text()) or {}
-    except FileNotFoundError as error:
-        raise ConfigError(f"stat {path}: no such file or directory") from error
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f'error loading config file "{path}": {error}') from error
+    """Read kubeconfig files; a cluster and a user that are named replace those of the context. Raises ConfigError."""
+    files = [path] if path else paths()
+    if not any(Path(each).exists() for each in files):
+        raise ConfigError(f"stat {files[0]}: no such file or directory")
+    document, origins = merged(files)
     chosen = context or document.get("current-context") or ""
     entry = _named(document, "contexts", "context", chosen)
     cluster_name, user_name = cluster or entry.get("cluster", ""), user or entry.get("user", "")
     server = _named(document, "clusters", "cluster", cluster_name)
     login = _named(document, "users", "user", user_name) if user_name else {}
-    base = Path(path).resolve().parent
+    base = Path(origins.get(("users", user_name), files[0])).resolve().parent
+    near_server = Path(origins["clusters", cluster_name]).resolve().parent
     return ClientConfig(
         server=server["server"].rstrip("/"),
-        ca_file=_file(base, server.get("certificate-authority")),
+        ca_file=_file(near_server, server.get("certificate-authority")),
         ca_data=_data(server.get("certificate-authority-data")),
         cert_file=_file(base, login.get("client-certificate")),
         cert_data=_data(login.get("client-certificate-data")),
@@ -164,10 +195,9 @@ def _data(text: str | None) -> bytes:
 
 def users(path: str) -> dict[str, ClientConfig]:
     """How each user of a file proves who he is; the server is left open. Raises ConfigError."""
-    try:
-        document = yaml.safe_load(Path(path).read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f'error loading config file "{path}": {error}') from error
+    if not Path(path).exists():
+        raise ConfigError(f"stat {path}: no such file or directory")
+    document = read(path)
     base = Path(path).resolve().parent
     return {entry["name"]: _of_user(entry.get("user") or {}, base) for entry in document.get("users") or ()}
 

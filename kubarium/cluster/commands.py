@@ -96,9 +96,15 @@ def up(
     wait: bool,
 ) -> None:
     """Start a cluster, or start it again as it was."""
-    home = state.home()
-    with state.locked(home / f"{name}.lock"):
-        run(_up(home, name, nodes, simulated, proxy_mode, ip_family, parse_settings(settings), wait))
+    extra = parse_settings(settings)
+    with locked(name) as home:
+        try:
+            run(_up(home, name, nodes, simulated, proxy_mode, ip_family, extra, wait))
+        except KeyboardInterrupt:
+            terminal.complain(
+                "interrupted; go on with: kubarium up, or take away what there is: kubarium down"
+            )
+            raise
 
 
 async def _up(
@@ -150,8 +156,7 @@ async def _up(
 @click.option("--wipe", is_flag=True, help="Forget the cluster's data, too.")
 def down(name: str, wipe: bool) -> None:
     """Stop a cluster; its data stays, unless --wipe."""
-    home = state.home()
-    with state.locked(home / f"{name}.lock"):
+    with locked(name) as home:
         cluster = state.load(home, name)
         if cluster is None:
             cluster, wipe = launcher.recovered(home, name), True
@@ -169,6 +174,8 @@ def down(name: str, wipe: bool) -> None:
 def status(name: str) -> None:
     """Show every process: pid, memory, health, log file."""
     cluster = known(name)
+    if processes.keeper_pid(cluster) is None:
+        terminal.say(f"Cluster {name} is down; start it with: {up_command(name)}")
     terminal.status(cluster, run(health.of_all(cluster)))
 
 
@@ -178,7 +185,10 @@ def status(name: str) -> None:
 @click.option("--tail", default=None, type=int, help="Only that many lines from the end.")
 @click.argument("component")
 def logs(name: str, component: str, follow: bool, tail: int | None) -> None:
-    """Print the log of a program (etcd, kube-apiserver, node-1/kubelet)."""
+    """Print the log of a program.
+
+    COMPONENT is a name from kubarium status: etcd, kube-apiserver (or apiserver), node-1/kubelet.
+    """
     path = report(known(name), component).log
     if not path.exists():
         raise LaunchError(f"{component} has not written anything yet")
@@ -204,7 +214,10 @@ command_that_sends("restart", signal.SIGTERM, "Ask a program to end; its keeper 
 @name_option
 @click.argument("component")
 def stop_program(name: str, component: str) -> None:
-    """Stop a program and tell how to run it by hand: in a debugger, changed, or another one in its place."""
+    """Stop a program and tell how to run it by hand.
+
+    In a debugger, changed, or another one in its place; until then it is not started again.
+    """
     with held(name) as cluster:
         program = report(cluster, component).name
         command = programs.by_hand(cluster, program)
@@ -309,7 +322,10 @@ def node_exec(name: str, node_name: str, command: tuple[str, ...]) -> None:
 @name_option
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
 def load(name: str, archive: Path) -> None:
-    """Import an image archive (docker save, OCI) on every node; - is read from a pipe."""
+    """Import an archive of images on every node.
+
+    ARCHIVE is a file of docker save or of OCI's layout; - is read from a pipe. Nodes that are added later get it, too.
+    """
     cluster = known(name)
     if processes.keeper_pid(cluster) is None:
         raise LaunchError(f"cluster {name!r} is down; start it with: {up_command(name)}")
@@ -332,7 +348,10 @@ def load(name: str, archive: Path) -> None:
 @click.option("--all", "every", is_flag=True, help="Every attempt that is remembered, not only the last.")
 @click.argument("pod")
 def why(name: str, namespace: str, every: bool, pod: str) -> None:
-    """Tell why a pod is on its node, or on none: kubarium why pod/web."""
+    """Tell why a pod is on its node, or on none.
+
+    kubarium why pod/web: every node, how each of the scheduler's plugins scored it or which one refused it.
+    """
     cluster = known(name)
     kind, _, bare = pod.rpartition("/")
     if kind not in ("", "pod", "pods", "po"):
@@ -358,7 +377,10 @@ def kubeconfig(name: str) -> None:
 @name_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def kubectl(name: str, arguments: tuple[str, ...]) -> None:
-    """Run the bundled client against the cluster, or against the one that --kubeconfig names."""
+    """Run the bundled kubectl against the cluster.
+
+    Or against another one, if --kubeconfig names it.
+    """
     environment = dict(os.environ)
     if not any(word.startswith("--kubeconfig") for word in arguments):
         environment["KUBECONFIG"] = str(known(name).admin_conf)
@@ -371,7 +393,10 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
 @name_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def etcdctl(name: str, arguments: tuple[str, ...]) -> None:
-    """Run etcd's own client against the cluster's etcd, with a certificate that it believes."""
+    """Run etcd's own client against the cluster's etcd.
+
+    kubarium etcdctl get --prefix /registry: it gets the certificate that etcd believes.
+    """
     cluster = known(name)
     pki = cluster.pki / "etcd"
     given = {
@@ -388,6 +413,8 @@ def etcdctl(name: str, arguments: tuple[str, ...]) -> None:
 def list_clusters() -> None:
     """Show the clusters of this home."""
     home = state.home()
+    if not state.names(home):
+        terminal.say(f"There is no cluster in {home}; start one with: kubarium up")
     for name in state.names(home):
         cluster = state.load(home, name)
         if cluster is not None:
@@ -420,9 +447,20 @@ def become(program: str, *arguments: str, environment: Mapping[str, str] = os.en
 
 
 @contextmanager
+def locked(name: str) -> Iterator[Path]:
+    """The home; nobody else changes the cluster of that name meanwhile."""
+
+    def busy() -> None:
+        terminal.say(f"Another command works on cluster {name}; waiting for its end.")
+
+    with state.locked(state.home() / f"{name}.lock", busy):
+        yield state.home()
+
+
+@contextmanager
 def held(name: str) -> Iterator[Cluster]:
     """The cluster of that name, as it is now; nobody else changes it meanwhile."""
-    with state.locked(state.home() / f"{name}.lock"):
+    with locked(name):
         yield known(name)
 
 

@@ -17,7 +17,7 @@ import ipaddress
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -241,9 +241,13 @@ def names(home_dir: Path) -> list[str]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Only one at a time; the kernel frees the lock of a process that dies."""
+def locked(path: Path, busy: Callable[[], None]) -> Iterator[None]:
+    """Only one at a time, who must wait is told that it is busy; the kernel frees the lock of a process that dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            busy()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

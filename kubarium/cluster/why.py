@@ -23,20 +23,31 @@ class NothingKnown(Exception):
 
 async def decisions(cluster: Cluster, namespace: str, pod: str) -> list[Object]:
     """What the scheduler decided about a pod, oldest first. Raises NothingKnown."""
-    server = f"https://127.0.0.1:{cluster.ports['scheduler']}"
-    config = replace(kubeconfig.load(str(cluster.admin_conf)), server=server)
+    api_server = kubeconfig.load(str(cluster.admin_conf))
+    config = replace(api_server, server=f"https://127.0.0.1:{cluster.ports['scheduler']}")
     async with Client(config, user_agent="kubarium") as client:
         try:
             found = await client.request("GET", f"/debug/decisions/{namespace}/{pod}")
         except errors.NotFound as error:
-            raise NothingKnown(
-                f"the scheduler remembers no decision about pod {namespace}/{pod}: it knows only what it "
-                "decided itself since it was started"
-            ) from error
+            async with Client(api_server, user_agent="kubarium") as admin:
+                raise NothingKnown(await _why_nothing(admin, namespace, pod)) from error
         except OSError as error:
             raise NothingKnown(f"the scheduler does not answer ({error}); see: kubarium status") from error
     attempts: list[Object] = found if isinstance(found, list) else found["decisions"]
     return attempts
+
+
+async def _why_nothing(client: Client, namespace: str, pod: str) -> str:
+    try:
+        found = await client.resource("v1", "pods").get(pod, namespace)
+    except errors.NotFound:
+        return f"there is no pod {namespace}/{pod}; see: kubectl get pods --all-namespaces"
+    node, scheduler = (found["spec"].get(field) or "" for field in ("nodeName", "schedulerName"))
+    where = f"it is on {node}" if node else f"it waits for the scheduler that it names: {scheduler}"
+    return (
+        f"the scheduler remembers no decision about pod {namespace}/{pod}: it knows only what it decided itself since "
+        f"it was started, and what names its node itself it is not asked about; {where}"
+    )
 
 
 def render(attempt: Object) -> RenderableType:

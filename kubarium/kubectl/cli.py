@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from kubarium.apimachinery.errors import StatusError
 from kubarium.client.kubeconfig import ConfigError
+from kubarium.kubectl import plugins
 from kubarium.kubectl.commandline import Told, group, words_of
 from kubarium.kubectl.commands import (
     about,
     apply_last,
     change,
+    cluster_info_dump,
     create,
     create_access,
     create_data,
@@ -38,6 +43,7 @@ from kubarium.kubectl.commands.events import events
 from kubarium.kubectl.commands.expose import expose
 from kubarium.kubectl.commands.get import get
 from kubarium.kubectl.commands.logs import logs
+from kubarium.kubectl.commands.plugin import plugin
 from kubarium.kubectl.commands.port_forward import port_forward
 from kubarium.kubectl.commands.proxy import proxy
 from kubarium.kubectl.commands.replace import replace
@@ -52,8 +58,16 @@ from kubarium.kubectl.printers import OutputError
 from kubarium.kubectl.refusals import refusal
 from kubarium.kubectl.session import Chosen, CommandFailed, warn, with_global_flags
 
-# Of `create` and `apply`: they add themselves.
-SUBCOMMANDS = (apply_last, set_env, create_access, create_data, create_networking, create_workloads)
+# Of `create`, `apply`, `set`, `cluster-info`: they add themselves.
+SUBCOMMANDS = (
+    apply_last,
+    cluster_info_dump,
+    set_env,
+    create_access,
+    create_data,
+    create_networking,
+    create_workloads,
+)
 COMMANDS = (
     create.create,
     expose,
@@ -94,7 +108,10 @@ COMMANDS = (
     server.api_resources,
     server.api_versions,
     config,
+    plugin,
     server.version,
+    about.completion,
+    about.help_command,
     about.options,
 )
 
@@ -132,6 +149,8 @@ def lost(why: str) -> str:
 
 def main() -> int:
     """Run one command; returns the exit code."""
+    if argv := plugins.found(sys.argv[1:], cli.commands):
+        os.execv(argv[0], argv)
     try:
         cli(standalone_mode=False, prog_name="kubectl")
     except Told as told:

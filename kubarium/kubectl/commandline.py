@@ -15,6 +15,8 @@ from typing import Any
 import click
 import yaml
 
+from kubarium.component_base.options import parse_duration
+
 TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 FALSE = {"0", "f", "F", "false", "FALSE", "False"}
 FAR = 2  # edits between a word and one that was perhaps meant
@@ -22,6 +24,23 @@ USAGES = Path(__file__).with_name("usage.yaml")
 HINT = 'Use "kubectl <command> --help" for more information about a given command.'
 ALL_FLAGS = 'Use "kubectl options" for a list of global command-line options (applies to all commands).'
 AFTER_DASHES = "kubarium.kubectl.after_dashes"  # how many words followed `--`, in the context's meta
+
+
+class Duration(click.ParamType[float]):
+    """`1m30s`, as Go writes it; becomes seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            return float(parse_duration(str(value)))
+        except ValueError:
+            flag = max(param.opts, key=len) if param else ""
+            self.fail(
+                f'invalid argument "{value}" for "{flag}" flag: time: invalid duration "{value}"',
+                param,
+                context,
+            )
 
 
 class Command(click.Command):
@@ -47,7 +66,7 @@ class Group(click.Group):
     command_class = Command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        if not args and not self.invoke_without_command:
+        if not args and not self.invoke_without_command and not context.resilient_parsing:
             raise Told(self.get_help(context), 0 if context.parent is None else 1)
         words = [word for each in args[:1] for word in _as_click(self, each)] + args[1:]
         return super().parse_args(context, words)
@@ -55,9 +74,17 @@ class Group(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self.get_command(context, args[0]) is None:
+        if self.get_command(context, args[0]) is None and not context.resilient_parsing:
             raise UnknownCommand(args[0], context, self.list_commands(context))
         return super().resolve_command(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except click.UsageError as error:
+            if error.message == "Missing command.":
+                raise Told(self.get_help(context), 1) from error
+            raise
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -130,7 +157,7 @@ def _bad_value(error: click.BadParameter, parameter: click.Option) -> str:
     names = ", ".join(sorted(parameter.opts, key=len))
     given = re.match(r"'(.*)' is not a valid (\w+)", error.message)
     if given is None:
-        return error.format_message()
+        return error.message if error.message.startswith("invalid argument") else error.format_message()
     parser = {"integer": "ParseInt", "float": "ParseFloat", "boolean": "ParseBool"}.get(given[2], "Parse")
     return f'invalid argument "{given[1]}" for "{names}" flag: strconv.{parser}: parsing "{given[1]}": invalid syntax'
 

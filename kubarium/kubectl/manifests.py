@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -15,8 +18,10 @@ from kubarium.apimachinery import labels
 from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object
 
+BUILDERS = (("kustomize", "build"), ("kubectl", "kustomize"))
+ASKED = "KUBARIUM_ASKED_TO_KUSTOMIZE"
 NO_KUSTOMIZE = (
-    "this kubectl cannot build kustomizations; build them with another one and pass them on with -f -"
+    "this kubectl lets others build kustomizations, and neither kustomize nor another kubectl is on PATH"
 )
 PATIENCE = 30.0  # seconds for a file of the web
 ENDINGS = (".yaml", ".yml", ".json")
@@ -55,23 +60,45 @@ def chosen(
     files: Sequence[str], folder: str, recursive: bool, selector: str = "", verb: str = "apply"
 ) -> list[tuple[Object, str]]:
     """What `-f` or `-k` names and `-l` chooses."""
-    if folder:
-        raise ManifestError(NO_KUSTOMIZE)
+    if folder and files:
+        raise ManifestError("only one of -f or -k can be specified")
     wanted = labels.parse(selector)
-    found = sourced(files, recursive, verb)
+    found = [*_parsed(folder, kustomized(folder))] if folder else sourced(files, recursive, verb)
     return [each for each in found if wanted.matches((each[0].get("metadata") or {}).get("labels") or {})]
+
+
+def kustomized(folder: str) -> str:
+    """What a kustomization builds. Raises ManifestError."""
+    for tool, verb in BUILDERS:
+        # Where kubectl is a name of this very program, it must not ask itself for ever.
+        if ASKED not in os.environ and (path := shutil.which(tool)):
+            done = subprocess.run(
+                [path, verb, folder],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, ASKED: "1"},
+            )
+            if done.returncode:
+                raise ManifestError(done.stderr.strip().removeprefix("error: ").removeprefix("Error: "))
+            return done.stdout
+    raise ManifestError(NO_KUSTOMIZE)
 
 
 def _documents(name: str, recursive: bool) -> Iterator[tuple[Object, str]]:
     for source, text in _texts(name, recursive):
-        try:
-            documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-        except yaml.YAMLError as error:
-            raise ManifestError(
-                f"error parsing {source}: error converting YAML to JSON: yaml: {_yaml_problem(error)}"
-            ) from error
-        for document in documents:
-            yield from ((obj, source) for obj in _objects(document, source))
+        yield from _parsed(source, text)
+
+
+def _parsed(source: str, text: str) -> Iterator[tuple[Object, str]]:
+    try:
+        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError as error:
+        raise ManifestError(
+            f"error parsing {source}: error converting YAML to JSON: yaml: {_yaml_problem(error)}"
+        ) from error
+    for document in documents:
+        yield from ((obj, source) for obj in _objects(document, source))
 
 
 def _objects(document: object, source: str) -> Iterator[Object]:

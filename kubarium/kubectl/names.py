@@ -115,7 +115,8 @@ class Names:
         if not slash or not name:
             raise WrongArguments(
                 "there is no need to specify a resource type as a separate argument when passing arguments in "
-                f"resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of '{word}')"
+                "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource "
+                "resource/<resource_name>'"
             )
         return Target(await self.kind(resource), name)
 

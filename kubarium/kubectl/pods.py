@@ -39,7 +39,9 @@ def container_of(pod: Object, wanted: str, quiet: bool = False) -> str:
     known = names + [container["name"] for container in others]
     if wanted:
         if wanted not in known:
-            raise CommandFailed(f"container {wanted} not found in pod {name_of(pod)}_{namespace_of(pod)}")
+            raise CommandFailed(
+                f"container {wanted} is not valid for pod {name_of(pod)} out of: {_all_containers(pod)}"
+            )
         return wanted
     annotated = str((pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER))
     if annotated in known:

@@ -18,6 +18,7 @@ from kubarium.client.kubeconfig import ClientConfig, ConfigError
 from kubarium.client.resource import ResourceClient
 from kubarium.client.rest import Client
 from kubarium.client.transport import Answer, Query
+from kubarium.component_base.options import parse_duration
 from kubarium.kubectl.names import Kind, Names
 
 FIELD_MANAGER = "kubectl"
@@ -31,11 +32,14 @@ class TellingClient(Client):
     """A client that passes on what the server warns of, each warning once."""
 
     field_validation = ""  # what becomes of unknown fields in what is written, if the command has a say
+    request_timeout = 0.0  # seconds for one request that is no stream, if the user has a say
     _told: frozenset[str] = frozenset()
 
     async def _send(self, method: str, path: str, *, query: Query | None = None, **how: Any) -> Answer:
         if self.field_validation and method in ("POST", "PUT", "PATCH"):
             query = {**(query or {}), "fieldValidation": self.field_validation}
+        if self.request_timeout and how.get("timeout") is not None:
+            how["timeout"] = self.request_timeout
         answer = await super()._send(method, path, query=query, **how)
         for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', answer.headers.get("warning", "")):
             if text not in self._told:
@@ -89,6 +93,8 @@ class Chosen:
     insecure_skip_tls_verify: bool | None = None
     impersonate: str | None = None
     impersonate_group: str | None = None
+    tls_server_name: str | None = None
+    request_timeout: str = "0"
     field_validation: str = ""
 
     def config(self) -> ClientConfig:
@@ -106,10 +112,21 @@ class Chosen:
             "cert_file": self.client_certificate,
             "key_file": self.client_key,
             "insecure_skip_tls_verify": self.insecure_skip_tls_verify,
+            "tls_server_name": self.tls_server_name,
             "impersonate": self.impersonate,
             "impersonate_group": self.impersonate_group,
         }
         return replace(found, **{field: value for field, value in ruled.items() if value})
+
+    def seconds(self) -> float:
+        """`--request-timeout`: `5`, `5s`; 0 for no limit. Raises CommandFailed."""
+        try:
+            return float(parse_duration(self.request_timeout + "s" * self.request_timeout.isdecimal()))
+        except ValueError as error:
+            raise CommandFailed(
+                "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+                "corresponding time unit (e.g. 1s | 2m | 3h)"
+            ) from error
 
 
 @asynccontextmanager
@@ -117,7 +134,7 @@ async def connect(chosen: Chosen) -> AsyncIterator[Session]:
     """Open a session as the flags and the kubeconfig say."""
     config = chosen.config()
     client = TellingClient(config, user_agent="kubectl/kubarium")
-    client.field_validation = chosen.field_validation
+    client.field_validation, client.request_timeout = chosen.field_validation, chosen.seconds()
     namespace = chosen.namespace or config.namespace
     try:
         yield Session(client, Names(client), namespace, chosen.namespace is not None)
@@ -166,6 +183,14 @@ GLOBAL_FLAGS: dict[tuple[str, ...], dict[str, Any]] = {
     ("--insecure-skip-tls-verify",): HIDDEN | {"is_flag": True, "default": None},
     ("--as", "impersonate"): {},
     ("--as-group", "impersonate_group"): HIDDEN,
+    ("--tls-server-name",): HIDDEN,
+    ("--request-timeout",): {},
+    # Understood, so that scripts run; there is nothing here that they could change.
+    ("--v", "-v"): HIDDEN,
+    ("--cache-dir",): HIDDEN,
+    ("--kuberc",): HIDDEN,
+    ("--match-server-version",): HIDDEN | {"is_flag": True, "default": None},
+    ("--disable-compression",): HIDDEN | {"is_flag": True, "default": None},
 }
 
 

@@ -141,7 +141,7 @@ async def apply_patch(
         with manifests.in_file("creating", source):
             return await resource.create(wanted, dry_run=tried, field_manager=manager), "created"
     before = last_applied.remembered(current)
-    if before is None:
+    if before is None and remember:
         warn(MISSING.format(f"{kind.plural}/{name_of(obj)}", last_applied.ANNOTATION))
     schema = last_applied.schema_of(kind)
     change = three_way.patch(before or {}, wanted, current, *(() if schema is None else (schema,)))
@@ -175,14 +175,27 @@ async def _take_over(session: Session, kind: Kind, obj: Object, manager: str) ->
         current = await resource.get(name_of(obj), where)
     except NotFound:
         return
-    fields = current["metadata"].get("managedFields") or []
-    if (after := taken_over(fields, manager)) != fields:
+    if taken_over(fields := _managed(current), manager) == fields:
+        return
+    note = (current["metadata"].get("annotations") or {}).get(last_applied.ANNOTATION)
+    if note is not None and manager == FIELD_MANAGER:
+        # It would go with what is not applied any more: somebody else owns it first.
+        own = {"name": name_of(obj), "annotations": {last_applied.ANNOTATION: note}}
+        own |= {"namespace": where} if where else {}
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": own}
+        current = await resource.apply(body, field_manager=f"{FIELD_MANAGER}-last-applied", force=True)
+    if (after := taken_over(fields := _managed(current), manager)) != fields:
         version = current["metadata"]["resourceVersion"]
         change = [
             {"op": "replace", "path": "/metadata/managedFields", "value": after},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
         ]
         await resource.patch(name_of(obj), change, where, type="json")
+
+
+def _managed(obj: Object) -> list[Object]:
+    found: list[Object] = obj["metadata"].get("managedFields") or []
+    return found
 
 
 def taken_over(entries: Sequence[Object], manager: str) -> list[Object]:

@@ -28,10 +28,11 @@ class Words:
     done: str
     undone: str
     manager: str
+    article: str
 
 
-LABELS = Words("labels", "label", "labeled", "unlabeled", "kubectl-label")
-ANNOTATIONS = Words("annotations", "annotation", "annotated", "annotated", "kubectl-annotate")
+LABELS = Words("labels", "label", "labeled", "unlabeled", "kubectl-label", "a")
+ANNOTATIONS = Words("annotations", "annotation", "annotated", "annotated", "kubectl-annotate", "an")
 
 
 def with_changes(function: Any) -> Any:
@@ -140,6 +141,10 @@ async def _set_metadata(session: Session, words: Sequence[str], nouns: Words, fl
         raise CommandFailed(picking.NOTHING)
     if not changes and not flags["only_list"]:
         raise CommandFailed(f"at least one {nouns.noun} update is required")
+    if len({*changes}) < len([word for word in words if word not in named]):
+        raise CommandFailed(
+            f"can not both modify and remove {nouns.article} {nouns.noun} in the same command"
+        )
     everything = await picking.pick(session, named, flags)
     for picked in everything:
         kind, obj = picked

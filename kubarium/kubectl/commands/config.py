@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from kubarium.apimachinery.object import Object
 from kubarium.client import kubeconfig
 from kubarium.kubectl.commandline import group
 from kubarium.kubectl.printers import columns, document
-from kubarium.kubectl.session import Chosen, CommandFailed, say
+from kubarium.kubectl.session import Chosen, CommandFailed, say, warn
 
 SECRETS = {
     "certificate-authority-data": "DATA+OMITTED",
@@ -166,6 +165,11 @@ def rename_context(old: str, new: str) -> None:
 @click.argument("name")
 def delete_context(name: str) -> None:
     """Delete the specified context from the kubeconfig."""
+    if name == _read()["current-context"]:
+        warn(
+            "warning: this removed your active context, "
+            'use "kubectl config use-context" to select a different one'
+        )
     _delete("contexts", "context", name)
 
 
@@ -208,7 +212,13 @@ def minified(found: Object, context: str) -> Object:
     }
 
 
+def _files() -> list[str]:
+    chosen = click.get_current_context().ensure_object(Chosen)
+    return [chosen.kubeconfig] if chosen.kubeconfig else kubeconfig.paths()
+
+
 def _path() -> Path:
+    """Where new entries go."""
     chosen = click.get_current_context().ensure_object(Chosen)
     return Path(chosen.kubeconfig or kubeconfig.default_path())
 
@@ -219,30 +229,40 @@ def _context() -> str:
 
 
 def _read() -> Object:
-    """The file, or an empty one; every section is there."""
-    try:
-        found = yaml.safe_load(_path().read_text()) or {}
-    except FileNotFoundError:
-        found = {}
-    except yaml.YAMLError as error:
-        raise CommandFailed(f'error loading config file "{_path()}": {error}') from error
-    empty = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "",
-        "clusters": [],
-        "contexts": [],
-        "users": [],
-    }
-    return empty | {key: value for key, value in found.items() if value is not None}
+    """All files as one, or an empty one; every section is there."""
+    return kubeconfig.merged(_files())[0]
 
 
 def _write(found: Object) -> None:
-    path = _path()
+    """Bring each file to what is wanted: an entry stays where it is, a new one goes to the default file."""
+    before, origins = kubeconfig.merged(_files())
+    default = str(_path())
+    documents = {path: kubeconfig.read(path) for path in dict.fromkeys([*_files(), default])}
+    changed = set()
+    for section in kubeconfig.SECTIONS:
+        old, new = ({each["name"]: each for each in one[section]} for one in (before, found))
+        # One that goes while another comes was renamed, and stays in its file.
+        moved = next((origins[section, name] for name in old if name not in new), default)
+        for name in [name for name in {**old, **new} if old.get(name) != new.get(name)]:
+            path = origins.get((section, name), moved if name in new else default)
+            others = documents[path].get(section) or []
+            at = [each["name"] for each in others].index(name) if name in old else len(others)
+            documents[path][section] = [*others[:at], *filter(None, [new.get(name)]), *others[at + 1 :]]
+            changed.add(path)
+    if before["current-context"] != found["current-context"]:
+        documents[default]["current-context"] = found["current-context"]
+        changed.add(default)
+    for path in changed:
+        _save(Path(path), documents[path])
+
+
+def _save(path: Path, found: Object) -> None:
+    empty: Object = {"apiVersion": "v1", "kind": "Config", "current-context": ""}
+    empty |= {section: [] for section in kubeconfig.SECTIONS}
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.touch(mode=0o600)
-    new.write_text(document(found, "yaml") + "\n")
+    new.write_text(document(empty | {key: value for key, value in found.items() if value}, "yaml") + "\n")
     new.replace(path)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from kubarium.apimachinery.errors import NotFound, StatusError
+from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, name_of
 from kubarium.component_base.options import parse_duration
 from kubarium.kubectl import dry_run as dry
@@ -46,6 +46,24 @@ ALIASES = {
     "resourcequota": "quota",
     "sa": "serviceaccount",
     "svc": "service",
+}
+
+
+# How a refusal begins of what a few words made: of some kinds only.
+FAILED = {
+    "ClusterRoleBinding": "clusterrolebinding:",
+    "ConfigMap": "configmap:",
+    "CronJob": "cronjob:",
+    "Deployment": "deployment:",
+    "Ingress": "ingress:",
+    "Job": "job:",
+    "PodDisruptionBudget": "poddisruptionbudgets:",
+    "PriorityClass": "priorityclass:",
+    "ResourceQuota": "quota:",
+    "RoleBinding": "rolebinding:",
+    "Secret": "secret",
+    "Service": "{type} service:",
+    "ServiceAccount": "serviceaccount:",
 }
 
 
@@ -173,7 +191,7 @@ async def token(session: Session, name: str, **flags: Any) -> None:
     accounts = session.client.resource("v1", "serviceaccounts")
     try:
         made = await accounts.create(request, session.namespace, name=name, subresource="token")
-    except NotFound as error:
+    except StatusError as error:
         raise CommandFailed(f"failed to create token: {error.message}") from error
     if flags["output"]:
         printers.emit(made, flags["output"])
@@ -199,7 +217,15 @@ async def make(
     else:
         place(session, kind, obj)
         with manifests.in_file("creating", source) if source else contextlib.nullcontext():
-            obj = await session.resource(kind).create(obj, dry_run=dry_run == "server", field_manager=manager)
+            try:
+                obj = await session.resource(kind).create(
+                    obj, dry_run=dry_run == "server", field_manager=manager
+                )
+            except StatusError as error:
+                if source or word != "created" or kind.kind not in FAILED:
+                    raise
+                noun = FAILED[kind.kind].format(type=(obj.get("spec") or {}).get("type"))
+                raise CommandFailed(f"failed to create {noun} {error.message}") from error
     if output == "name":
         say(kind.full_name(name_of(obj)))
     elif output:

@@ -16,12 +16,19 @@ from kubarium.kubectl.names import Kind, WrongArguments
 from kubarium.kubectl.refusals import tell_failures
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
-CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan", "true": "Background"}
+CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
+OLD_CASCADES = {"true": "background", "false": "orphan"}
+FORCED = (
+    "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
 
 
 @command()
 @click.argument("words", nargs=-1)
 @click.option("-f", "--filename", "files", multiple=True)
+@click.option("-R", "--recursive", is_flag=True)
+@click.option("-k", "--kustomize", default="")
 @click.option("-l", "--selector", default="")
 @click.option("--field-selector", default="")
 @click.option("--all", "everything", is_flag=True)
@@ -34,27 +41,35 @@ CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "O
 @click.option("--ignore-not-found", is_flag=True)
 @click.option("--timeout", default="0s", hidden=True)
 @click.option("-o", "--output", default="")
+@click.option("--raw", default="")
 @dry.option
 @with_session
 async def delete(session: Session, words: tuple[str, ...], files: tuple[str, ...], **flags: Any) -> None:
-    """Delete resources by file names, stdin, resources and names, or by label selector."""
+    """Delete resources by file names, stdin, resources and names, or by resources and label selector."""
+    if flags["raw"]:
+        received = await session.client.fetch("DELETE", flags["raw"])
+        click.echo(received.content.decode(errors="replace"), nl=False)
+        return
+    _check(flags)
     victims = await _victims(session, words, files, flags)
     deleted: list[tuple[Kind, Object]] = []
     failures: list[StatusError] = []
-    for kind, namespace, name in victims:
+    for kind, namespace, name, source in victims:
         try:
             answer = (
                 await session.resource(kind).delete(
                     name,
                     namespace,
                     grace_period_seconds=_grace(flags),
-                    propagation_policy=CASCADES.get(flags["cascade"], flags["cascade"]),
+                    propagation_policy=CASCADES[flags["cascade"]],
                     dry_run=flags["dry_run"] == "server",
                 )
                 if flags["dry_run"] != "client"
                 else await session.resource(kind).get(name, namespace)
             )
         except NotFound as error:
+            if source:
+                error.message = f'error when deleting "{source}": {error.message}'
             if not flags["ignore_not_found"]:
                 failures.append(error)
             continue
@@ -67,10 +82,30 @@ async def delete(session: Session, words: tuple[str, ...], files: tuple[str, ...
         )
         deleted.append((kind, _identity(answer, namespace, name)))
     if not victims and not flags["ignore_not_found"]:
-        warn("No resources found")
+        say("No resources found")
     if flags["wait"] and flags["dry_run"] == "none":
         await asyncio.gather(*(until_gone(session, kind, obj) for kind, obj in deleted))
     tell_failures(failures)
+
+
+def _check(flags: Any) -> None:
+    """Raises CommandFailed for flags that contradict each other."""
+    if (old := flags["cascade"]) in OLD_CASCADES:
+        flags["cascade"] = OLD_CASCADES[old]
+        warn(
+            f"warning: --cascade={old} is deprecated (boolean value) and can be replaced with "
+            f"--cascade={flags['cascade']}."
+        )
+    if flags["cascade"] not in CASCADES:
+        raise CommandFailed(f'invalid cascade value ({old}). Must be "background", "foreground", or "orphan"')
+    if flags["output"] not in ("", "name"):
+        raise CommandFailed(f"unexpected -o output mode: {flags['output']}. We only support '-o name'")
+    if flags["force"] and flags["grace_period"] > 0:
+        raise CommandFailed("--force and --grace-period greater than 0 cannot be specified together")
+    if flags["force"] and flags["grace_period"] <= 0:
+        warn(FORCED)
+    # What is only listed may be gone before its turn comes: whoever owned it was deleted, too.
+    flags["ignore_not_found"] = flags["ignore_not_found"] or flags["everything"]
 
 
 async def until_gone(session: Session, kind: Kind, obj: Object) -> None:
@@ -89,13 +124,14 @@ async def until_gone(session: Session, kind: Kind, obj: Object) -> None:
 
 async def _victims(
     session: Session, words: tuple[str, ...], files: tuple[str, ...], flags: Any
-) -> list[tuple[Kind, str, str]]:
-    if files:
+) -> list[tuple[Kind, str, str, str]]:
+    """Kind, namespace, name, and the file that says so."""
+    if files or flags["kustomize"]:
         found = []
-        for obj in manifests.read(files):
-            kind = await session.names.of_object(obj)
+        for obj, source in manifests.chosen(files, flags["kustomize"], flags["recursive"]):
+            kind = await session.names.of_object(obj, source)
             where = (namespace_of(obj) or session.namespace) if kind.namespaced else ""
-            found.append((kind, where, name_of(obj)))
+            found.append((kind, where, name_of(obj), source))
         return found
     try:
         targets = await session.names.targets(words)
@@ -105,17 +141,19 @@ async def _victims(
         flags["everything"] or flags["selector"] or flags["field_selector"]
     ):
         raise CommandFailed("resource(s) were provided, but no name was specified")
+    if any(target.name for target in targets) and (flags["everything"] or flags["selector"]):
+        raise CommandFailed("name cannot be provided when a selector is specified")
     victims = []
     for target in targets:
         if target.name:
-            victims.append((target.kind, session.where(target.kind), target.name))
+            victims.append((target.kind, session.where(target.kind), target.name, ""))
             continue
         listed = await session.resource(target.kind).list(
             session.where(target.kind, flags["all_namespaces"]),
             label_selector=flags["selector"],
             field_selector=flags["field_selector"],
         )
-        victims += [(target.kind, namespace_of(item), name_of(item)) for item in listed["items"]]
+        victims += [(target.kind, namespace_of(item), name_of(item), "") for item in listed["items"]]
     return victims
 
 

@@ -7,15 +7,18 @@ import os
 import shlex
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kubarium.apimachinery.errors import NotFound
+from kubarium.apimachinery.errors import NotFound, StatusError
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.kubectl import manifests
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.commands.apply import apply_patch, place
+from kubarium.kubectl.names import NoMatch
 from kubarium.kubectl.printers import document
+from kubarium.kubectl.refusals import refusal
 from kubarium.kubectl.session import FIELD_MANAGER, CommandFailed, Session, warn, with_session
 
 PROGRAM = "KUBECTL_EXTERNAL_DIFF"
@@ -24,29 +27,50 @@ MASK = ("***", "*** (before)", "*** (after)")
 
 
 @command()
-@click.option("-f", "--filename", "files", multiple=True, required=True)
+@click.option("-f", "--filename", "files", multiple=True)
+@click.option("-k", "--kustomize", default="")
 @click.option("-R", "--recursive", is_flag=True)
 @click.option("--server-side", is_flag=True)
 @click.option("--force-conflicts", is_flag=True)
 @click.option("--field-manager", default=FIELD_MANAGER)
 @click.option("--show-managed-fields", is_flag=True)
 @with_session
-async def diff(
+async def diff(session: Session, **flags: Any) -> None:
+    """Diff the live version against a would-be applied version."""
+    try:
+        if not flags["files"] and not flags["kustomize"]:
+            raise CommandFailed("must specify one of -f and -k")
+        code = await _differences(session, **flags)
+    except (
+        CommandFailed,
+        manifests.ManifestError,
+        NoMatch,
+    ) as error:  # no difference: the exit code must not say 1
+        warn(f"error: {error}")
+        code = TROUBLE
+    except StatusError as error:
+        warn(refusal(error))
+        code = TROUBLE
+    if code:
+        raise SystemExit(code)
+
+
+async def _differences(
     session: Session,
     files: tuple[str, ...],
+    kustomize: str,
     recursive: bool,
     server_side: bool,
     force_conflicts: bool,
     field_manager: str,
     show_managed_fields: bool,
-) -> None:
-    """Diff the live version against a would-be applied version."""
+) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="LIVE-") as live,
         tempfile.TemporaryDirectory(prefix="MERGED-") as merged,
     ):
-        for obj in _read(files, recursive):
-            kind = await session.names.of_object(obj)
+        for obj, source in manifests.chosen(files, kustomize, recursive):
+            kind = await session.names.of_object(obj, source)
             place(session, kind, obj)
             resource = session.resource(kind)
             try:
@@ -71,17 +95,7 @@ async def diff(
         code = await _compare(live, merged)
     if code > 1:
         raise CommandFailed(f"exit status {code}")
-    if code:
-        raise SystemExit(code)
-
-
-def _read(files: tuple[str, ...], recursive: bool) -> list[Object]:
-    """The files' objects; one that cannot be read is no difference, so the exit code must not say 1."""
-    try:
-        return manifests.read(files, recursive)
-    except manifests.ManifestError as error:
-        warn(f"error: {error}")
-        raise SystemExit(TROUBLE) from error
+    return code
 
 
 def mask(before: Object | None, after: Object) -> None:

@@ -10,7 +10,7 @@ from kubarium.apimachinery import time as api_time
 from kubarium.apimachinery.object import Object, namespace_of
 from kubarium.kubectl.commandline import command
 from kubarium.kubectl.printers import columns, document
-from kubarium.kubectl.session import Session, say, warn, with_session
+from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
 
 
 @command()
@@ -34,6 +34,8 @@ async def events(
     where = "" if all_namespaces else session.namespace
     selector = await _selector(session, about)
     wanted = {word.lower() for word in types.split(",") if word}
+    if wanted - {"normal", "warning"}:
+        raise CommandFailed("valid --types are Normal or Warning")
     resource = session.client.resource("v1", "events")
     listed = await resource.list(where, field_selector=selector)
     found = sorted((event for event in listed["items"] if _wanted(event, wanted)), key=last_seen)

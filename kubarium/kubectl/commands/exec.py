@@ -16,12 +16,14 @@ from typing import Any
 import click
 import orjson
 
+from kubarium.apimachinery.errors import StatusError
 from kubarium.apimachinery.object import Object, name_of, namespace_of
 from kubarium.client import streams
 from kubarium.client.streams import Stream
-from kubarium.kubectl.commandline import command
+from kubarium.kubectl import manifests
+from kubarium.kubectl.commandline import AFTER_DASHES, command
 from kubarium.kubectl.pods import container_of, pod_of
-from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
+from kubarium.kubectl.session import CommandFailed, Session, misused, warn, with_session
 
 
 @command("exec")
@@ -29,12 +31,21 @@ from kubarium.kubectl.session import CommandFailed, Session, warn, with_session
 @click.option("-t", "--tty", "terminal", is_flag=True)
 @click.option("-c", "--container", default="")
 @click.option("-q", "--quiet", is_flag=True)
-@click.argument("pod")
-@click.argument("command", nargs=-1)
+@click.option("-f", "--filename", default="")
+@click.argument("given", metavar="POD", nargs=-1)
 @with_session
-async def exec_command(session: Session, pod: str, command: tuple[str, ...], **flags: Any) -> None:
+async def exec_command(session: Session, given: tuple[str, ...], **flags: Any) -> None:
     """Execute a command in a container."""
-    words = list(command)
+    count = click.get_current_context().meta[AFTER_DASHES]
+    before, words = given[: len(given) - count], list(given[len(given) - count :])
+    if len(before) > (not flags["filename"]):
+        raise misused("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead")
+    if flags["filename"]:
+        obj = manifests.read([flags["filename"]])[0]
+        before = ((await session.names.of_object(obj)).full_name(name_of(obj)),)
+    if not before:
+        raise CommandFailed("pod, type/name or --filename must be specified")
+    (pod,) = before
     if not words:
         raise CommandFailed("you must specify at least one command for the container")
     found = await pod_of(session, pod)
@@ -94,7 +105,10 @@ def _query(container: str, stdin: bool, terminal: bool) -> dict[str, Any]:
 
 
 async def _converse(session: Session, path: str, query: dict[str, Any], stdin: bool, terminal: bool) -> int:
-    terminal = terminal and sys.stdin.isatty()
+    if terminal and not sys.stdin.isatty():
+        warn("Unable to use a TTY - input is not a terminal or the right kind of file")
+        terminal = False
+        query = query | {"tty": False, "stderr": True}
     stream = await streams.open_stream(session.client, path, query)
     tasks = []
     with _raw_terminal() if terminal else contextlib.nullcontext():
@@ -119,7 +133,10 @@ async def _print_output(stream: Stream) -> int:
             sys.stderr.buffer.write(data)
             sys.stderr.buffer.flush()
         elif channel == streams.ERROR:
-            return streams.exit_code(orjson.loads(data))
+            try:
+                return streams.exit_code(orjson.loads(data))
+            except StatusError as error:
+                raise CommandFailed(error.message) from error
     return 0
 
 

@@ -24,6 +24,11 @@ async def explain(session: Session, path: str, recursive: bool, api_version: str
     """Get documentation for a resource."""
     resource, *fields = path.split(".")
     kind = await session.names.kind(resource)
+    if api_version and api_version != kind.api_version:
+        others = [each for each in await session.names.kinds() if each.api_version == api_version]
+        kind = next((each for each in others if each.plural == kind.plural), kind)
+        if kind.api_version != api_version:
+            raise CommandFailed(f'couldn\'t find resource for "{api_version}, Resource={kind.plural}"')
     schemas = await _schemas(session, kind)
     schema = _of_kind(schemas, kind)
     head = [f"GROUP:      {kind.group}"] if kind.group else []

@@ -31,6 +31,7 @@ EXPLAIN_HINT = (
 @click.argument("words", nargs=-1)
 @click.option("-f", "--filename", "files", multiple=True)
 @click.option("-R", "--recursive", is_flag=True)
+@click.option("-k", "--kustomize", default="")
 @with_output
 @click.option("-A", "--all-namespaces", is_flag=True)
 @click.option("-l", "--selector", default="")
@@ -56,10 +57,16 @@ async def get(session: Session, words: tuple[str, ...], files: tuple[str, ...], 
     if flags["output_watch_events"] and not watching:
         raise CommandFailed("--output-watch-events option can only be used with --watch or --watch-only")
     if flags["raw"]:
+        if not flags["raw"].startswith("/"):
+            raise CommandFailed(
+                f'--raw must be a valid URL path: parse "{flags["raw"]}": invalid URI for request'
+            )
         answer = await session.client.fetch("GET", flags["raw"])
         click.echo(answer.content.decode(errors="replace"), nl=False)
         return
     targets = await _targets(session, words, files, flags)
+    if any(target.name for target in targets) and words and (flags["selector"] or flags["field_selector"]):
+        raise CommandFailed("name cannot be provided when a selector is specified")
     if flags["all_namespaces"] and any(target.name for target in targets):
         raise CommandFailed("a resource cannot be retrieved by name across all namespaces")
     if watching:
@@ -71,13 +78,14 @@ async def get(session: Session, words: tuple[str, ...], files: tuple[str, ...], 
 
 
 async def _targets(session: Session, words: Sequence[str], files: Sequence[str], flags: Any) -> list[Target]:
-    if not files and not words:
+    from_files = bool(files or flags["kustomize"])
+    if not from_files and not words:
         warn(f"You must specify the type of resource to get. {API_RESOURCES_HINT}\n")
         raise CommandFailed(f"Required resource not specified.\n{EXPLAIN_HINT}")
-    if not files:
+    if not from_files:
         return await session.names.targets(words)
-    objects = manifests.read(files, flags["recursive"])
-    return [Target(await session.names.of_object(obj), name_of(obj)) for obj in objects]
+    objects = manifests.chosen(files, flags["kustomize"], flags["recursive"])
+    return [Target(await session.names.of_object(obj, source), name_of(obj)) for obj, source in objects]
 
 
 async def _tables(session: Session, targets: list[Target], flags: Any) -> None:

@@ -96,6 +96,8 @@ async def taint(
             raise CommandFailed(
                 f"node {name_of(node)} already has {effects} taint(s) with same effect(s) and --overwrite is false"
             )
+        if not additions and not removals:
+            raise CommandFailed("at least one taint update is required")
         after = retainted(before, additions, removals)
         patch = {
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]},

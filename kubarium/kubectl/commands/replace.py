@@ -41,7 +41,8 @@ async def replace(
             try:
                 present = await resource.get(name_of(obj), namespace_of(obj))
                 await resource.delete(name_of(obj), namespace_of(obj), grace_period_seconds=grace)
-                say(f'{kind.full_name(name_of(obj)).rpartition("/")[0]} "{name_of(obj)}" deleted')
+                where = f" from {namespace_of(obj)} namespace" if kind.namespaced else ""
+                say(f'{kind.full_name(name_of(obj)).rpartition("/")[0]} "{name_of(obj)}" deleted{where}')
                 await until_gone(session, kind, present)
             except NotFound:
                 pass

@@ -7,16 +7,24 @@ import orjson
 import yaml
 
 from kubarium.apimachinery.object import name_of, namespace_of
-from kubarium.kubectl.commandline import command
+from kubarium.kubectl.commandline import command, group
 from kubarium.kubectl.printers import columns
 from kubarium.kubectl.session import CommandFailed, Session, say, with_session
 
 CLIENT_VERSION = "v1.36.0+kubarium"
 
 
-@command("cluster-info")
+@group("cluster-info", invoke_without_command=True)
+@click.pass_context
+def cluster_info(context: click.Context, /) -> None:
+    """Display cluster information."""
+    if context.invoked_subcommand is None:
+        context.invoke(addresses)
+
+
+@command()
 @with_session
-async def cluster_info(session: Session) -> None:
+async def addresses(session: Session) -> None:
     """Display addresses of the control plane and services."""
     server = session.client.config.server
     say(f"Kubernetes control plane is running at {server}")
@@ -61,9 +69,11 @@ SORTABLE = {"name": 0, "kind": 4}  # columns of the table
 @click.option("--no-headers", is_flag=True)
 @click.option("-o", "--output", default="", type=click.Choice(["", "wide", "name"]))
 @click.option("--sort-by", default="")
+@click.option("--categories", default="")
 @with_session
 async def api_resources(
     session: Session,
+    categories: str,
     api_group: str | None,
     namespaced: bool | None,
     verbs: str,
@@ -75,9 +85,11 @@ async def api_resources(
     if sort_by and sort_by not in SORTABLE:
         raise CommandFailed("--sort-by accepts only name or kind")
     seen: dict[tuple[str, str], list[str]] = {}
-    wanted = set(filter(None, verbs.split(",")))
+    wanted, within = (set(filter(None, words.split(","))) for words in (verbs, categories))
     for kind in await session.names.kinds():
         if (kind.group, kind.plural) in seen or not kind.verbs or not wanted <= kind.verbs:
+            continue
+        if not within <= {*kind.categories}:
             continue
         if api_group is not None and kind.group != api_group:
             continue

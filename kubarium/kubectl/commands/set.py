@@ -41,14 +41,15 @@ async def change(
     flags: Any,
     decide: Change,
     done: str,
+    always: bool = False,
 ) -> None:
-    """Change all picked objects and tell it; those that are so already are left alone without a word."""
+    """Change all picked objects and tell it; those that are so already are left alone, mostly without a word."""
     for picked in await picking.pick(session, named, flags):
         kind, obj = picked
         obj = {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
         body = decide(obj)
         tried = strategic_merge_patch.apply(obj, body, last_applied.schema_of(kind) or ANY)
-        if tried == obj and not flags["output"]:
+        if tried == obj and not flags["output"] and not always:
             continue
         where, target = picking.target_of(session, picked)
         how = {"type": "strategic", "field_manager": "kubectl-set"}
@@ -183,7 +184,7 @@ async def selector(session: Session, words: tuple[str, ...], **flags: Any) -> No
             raise CommandFailed("setting a selector is only supported for Services")
         return {"spec": {"selector": {**dict.fromkeys(obj["spec"].get("selector") or {}), **wanted}}}
 
-    await change(session, named, flags, decide, "selector updated")
+    await change(session, named, flags, decide, "selector updated", always=True)
 
 
 @set_group.command()

@@ -40,8 +40,6 @@ async def env(session: Session, words: tuple[str, ...], **flags: Any) -> None:
         for kind, obj in await picking.pick(session, named, flags):
             _list({"kind": kind.kind, **obj}, flags["containers"])
         return
-    if not sets and not removals:
-        raise CommandFailed("at least one environment variable must be provided")
     await change(
         session, named, flags, lambda obj: env_patch(obj, flags["containers"], sets, removals), "env updated"
     )

@@ -10,25 +10,38 @@ import click
 
 from kubarium.apimachinery.errors import NotFound
 from kubarium.apimachinery.object import Object, name_of, namespace_of
-from kubarium.component_base.options import parse_duration
-from kubarium.kubectl import jsonpath
-from kubarium.kubectl.commandline import command
-from kubarium.kubectl.names import Kind
+from kubarium.kubectl import jsonpath, manifests, picking
+from kubarium.kubectl.commandline import Duration, command
+from kubarium.kubectl.names import Kind, Target
 from kubarium.kubectl.session import CommandFailed, Session, say, warn, with_session
+
+A_WEEK = 7 * 86400.0  # seconds: what a negative --timeout means
+UNEXPECTED_PATH = (
+    "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or "
+    "'{.name1.name2}'"
+)
 
 
 @command()
-@click.argument("words", nargs=-1, required=True)
+@click.argument("words", nargs=-1)
+@click.option("-f", "--filename", "files", multiple=True)
+@click.option("-R", "--recursive", is_flag=True)
 @click.option("--for", "condition", required=True)
 @click.option("-l", "--selector", default="")
 @click.option("--field-selector", default="")
 @click.option("--all", "everything", is_flag=True)
 @click.option("-A", "--all-namespaces", is_flag=True)
-@click.option("--timeout", default="30s")
+@click.option("--timeout", default="30s", type=Duration())
 @with_session
-async def wait(session: Session, words: tuple[str, ...], condition: str, timeout: str, **flags: Any) -> None:
+async def wait(
+    session: Session, words: tuple[str, ...], condition: str, timeout: float, **flags: Any
+) -> None:
     """Wait for a specific condition on one or many resources."""
-    deadline = time.monotonic() + abs(float(parse_duration(timeout)))
+    if condition.startswith("jsonpath=") and condition.count("{") != condition.count("}"):
+        raise CommandFailed(UNEXPECTED_PATH)
+    if not words and not flags["files"]:
+        raise CommandFailed(picking.NO_RESOURCE)
+    deadline = time.monotonic() + (timeout if timeout >= 0 else A_WEEK)
     waiting = await _objects(session, words, flags, condition)
     if not waiting and condition != "delete":
         raise CommandFailed("no matching resources found")
@@ -75,7 +88,10 @@ def holds(obj: Object, condition: str) -> bool:
         )
     if kind == "jsonpath":
         path, value = _path_and_value(rest)
-        found = [jsonpath.show(each) for each in jsonpath.find(path, obj)]
+        values = jsonpath.find(path, obj)
+        if value is not None and any(isinstance(each, dict | list) for each in values):
+            raise CommandFailed("jsonpath leads to a nested object or list which is not supported")
+        found = [jsonpath.show(each) for each in values]
         return bool(found) if value is None else value in found
     raise CommandFailed(f'unrecognized condition: "{condition}"')
 
@@ -89,14 +105,24 @@ def _path_and_value(text: str) -> tuple[str, str | None]:
     return path, value if equals else None
 
 
+async def _targets(session: Session, words: tuple[str, ...], flags: Any) -> list[tuple[Target, str]]:
+    """What to wait for, and in which namespace it is."""
+    if not flags["files"]:
+        return [(each, session.where(each.kind)) for each in await session.names.targets(words)]
+    found = []
+    for obj, source in manifests.chosen(flags["files"], "", flags["recursive"], flags["selector"]):
+        kind = await session.names.of_object(obj, source)
+        found.append((Target(kind, name_of(obj)), namespace_of(obj) or session.where(kind)))
+    return found
+
+
 async def _objects(
     session: Session, words: tuple[str, ...], flags: Any, condition: str
 ) -> list[tuple[Kind, Object]]:
     found: list[tuple[Kind, Object]] = []
-    for target in await session.names.targets(words):
+    for target, where in await _targets(session, words, flags):
         resource = session.resource(target.kind)
         if target.name:
-            where = session.where(target.kind)
             try:
                 found.append((target.kind, await resource.get(target.name, where)))
             except NotFound:

@@ -100,6 +100,9 @@ def test_apply_says_what_it_did(kubectl: Kubectl) -> None:
     assert "-  replicas: 1\n+  replicas: 3\n" in different
     assert kubectl.run("apply", "-f", file) == "deployment.apps/web configured\n"
     assert kubectl.field("deployment/web", ".spec.replicas") == "3"
+    kubectl.run("apply", "--server-side", "-f", file)
+    kept = r".metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration"
+    assert '"replicas":3' in kubectl.field("deployment/web", kept)
     taken = kubectl.run(
         "apply", "--server-side", "--field-manager=other", "-f", kubectl.file(DEPLOYMENT), status=1
     )

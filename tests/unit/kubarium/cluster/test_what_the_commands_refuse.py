@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,3 +92,18 @@ def test_a_full_disk(refusal: Callable[..., str], tmp_path: Path, monkeypatch: p
     assert f"MiB are free in {tmp_path}; a cluster needs " in refusal("up")
     monkeypatch.setattr(machine, "DISK_BYTES", 2**61)
     assert f"a cluster needs {2**41}. " in refusal("up", "--name", "new", "--nodes", "0")
+
+
+def test_who_must_wait_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def free() -> None:
+        told.append("busy")
+        fcntl.flock(other, fcntl.LOCK_UN)
+
+    with (tmp_path / "x.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with state.locked(tmp_path / "x.lock", free):
+            assert told == ["busy"]
+        with state.locked(tmp_path / "x.lock", free):
+            assert told == ["busy"]

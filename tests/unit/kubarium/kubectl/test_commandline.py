@@ -37,6 +37,34 @@ def run(
             'error: Invalid dry-run value (x). Must be "none", "server", or "client".',
         ),
         ("label pods", "error: at least one label update is required"),
+        ("label pod x a=b a-", "error: can not both modify and remove a label in the same command"),
+        (
+            "wait pod/x --for=create --timeout=x",
+            'error: invalid argument "x" for "--timeout" flag: time: invalid duration "x"\n'
+            "See 'kubectl wait --help' for usage.",
+        ),
+        (
+            "delete pod x --cascade=y",
+            'error: invalid cascade value (y). Must be "background", "foreground", or "orphan"',
+        ),
+        (
+            "exec x echo",
+            "error: exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\n"
+            "See 'kubectl exec -h' for help and examples",
+        ),
+        (
+            "logs x -l a=b",
+            "error: only a selector (-l) or a POD name is allowed\nSee 'kubectl logs -h' for help and examples",
+        ),
+        (
+            "completion foo",
+            "error: Unsupported shell type \"foo\".\nSee 'kubectl completion -h' for help and examples",
+        ),
+        (
+            "get pods --request-timeout=x",
+            "error: Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+            "corresponding time unit (e.g. 1s | 2m | 3h)",
+        ),
     ],
 )
 def test_what_is_said_of_a_wrong_command_line(
@@ -56,8 +84,13 @@ def test_alone_it_tells_what_there_is(
     assert "Basic Commands (Beginner):\n  create" in out
     code, out, _ = run(monkeypatch, capsys, "options")
     assert code == 0 and "\n    -n, --namespace='':" in out
+    monkeypatch.setenv("PATH", "")
     code, _, err = run(monkeypatch, capsys, "kustomize", "d")
-    assert code == 1 and err.startswith("error: d: this kubectl cannot build kustomizations")
+    assert code == 1 and err.startswith("error: this kubectl lets others build kustomizations")
+    code, out, _ = run(monkeypatch, capsys, "help", "rollout", "undo")
+    assert code == 0 and "Usage:\n  kubectl rollout undo" in out
+    code, out, _ = run(monkeypatch, capsys, "help", "nope")
+    assert code == 0 and out.startswith("Unknown help topic [`nope`]\n")
     code, out, _ = run(monkeypatch, capsys, "rollout")
     assert code == 1
     assert "Available Commands:\n" in out and "Usage:\n  kubectl rollout SUBCOMMAND [options]" in out
@@ -93,4 +126,21 @@ def test_flags_are_read_as_go_reads_them(words: str, flag: str, value: object) -
 def test_each_usage_is_of_a_command_that_there_is() -> None:
     known = yaml.safe_load(commandline.USAGES.read_text())
     grouped = [name for names in known["groups"].values() for name in names]
-    assert set(cli.commands) <= set(grouped) | {"options"}
+    assert set(cli.commands) <= set(grouped) | {"options", "help"}
+
+
+def test_a_shell_completes_commands_and_flags(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, "completion", "zsh")
+    assert code == 0 and "_KUBECTL_COMPLETE=zsh_complete kubarium kubectl)" in out
+    for typed, found in (
+        ("kubectl roll", "rollout"),
+        ("kubectl rollout un", "undo"),
+        ("kubectl get --fie", "--field-"),
+    ):
+        monkeypatch.setenv("_KUBECTL_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+        _, out, err = run(monkeypatch, capsys)
+        assert out.startswith(f"plain,{found}") and err == ""

@@ -13,6 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from kubarium.apimachinery.errors import StatusError
+from kubarium.client import kubeconfig
 from kubarium.kubectl.cli import cli
 from kubarium.kubectl.commands import (
     change,
@@ -250,7 +251,34 @@ def test_a_kubeconfig_is_written_step_by_step(tmp_path: Path) -> None:
     assert "secret" not in config("view") and "REDACTED" in config("view", "--minify")
     assert "secret" in config("view", "--raw")
     assert config("rename-context", "x", "y") == 'Context "x" renamed to "y".'
-    assert config("delete-context", "y") == f"deleted context y from {path}"
+    assert config("delete-context", "y").startswith(f"deleted context y from {path}\nwarning: ")
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(CommandFailed, match='no context exists with the name: "y"'):
         config("use-context", "y")
+
+
+def test_several_kubeconfigs_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = (tmp_path / name / "config" for name in ("a", "b", "missing"))
+    monkeypatch.setenv("KUBECONFIG", f"{third}:{first}:{second}")
+
+    def config(*words: str, file: Path | None = None) -> str:
+        given = ["--kubeconfig", str(file)] if file else []
+        return CliRunner().invoke(cli, ["config", *words, *given], catch_exceptions=False).output.strip()
+
+    config("set-cluster", "one", "--server", "https://one", file=first)
+    config("set-cluster", "one", "--server", "https://other", file=second)
+    config("set-cluster", "two", "--server", "https://two", file=second)
+    config("set-context", "x", "--cluster", "two", "--user", "u", file=second)
+    config("use-context", "x", file=second)
+    config("set-credentials", "u", "--token", "secret", file=second)
+    before = second.read_text()
+
+    assert config("current-context") == "x" and kubeconfig.load().server == "https://two"
+    assert kubeconfig.load(cluster="one").server == "https://one"  # the first that has a name wins
+    config("set-cluster", "two", "--server", "https://new")  # it stays where it is
+    config("set-context", "new", "--cluster", "one")  # and this comes into the first file that exists
+    config("use-context", "new")
+    assert "https://two" in before and second.read_text() == before.replace("https://two", "https://new")
+    assert "current-context: new" in first.read_text() and kubeconfig.load().server == "https://one"
+    config("rename-context", "x", "renamed")
+    assert "name: renamed" in second.read_text() and not third.exists()
