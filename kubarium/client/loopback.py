@@ -57,6 +57,7 @@ class LoopbackAnswer:
         error = None if task.cancelled() else task.exception()
         if not self.started.done():
             self.started.set_exception(ConnectionError(f"the application ended without an answer: {error}"))
+            self.started.exception()  # who waited may be gone: that nobody hears it is no news then
         if self._parts.full():
             self._parts.get_nowait()
         self._parts.put_nowait(None)

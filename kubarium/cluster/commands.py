@@ -137,7 +137,8 @@ async def _up(
     changes = proxy_mode is not None or bool(extra) or simulated not in (None, cluster.simulated)
     if not changes and processes.keeper_pid(cluster) is not None and await health.all_ready(cluster):
         terminal.console.print(
-            f"Cluster [bold]{name}[/] is up: {len(cluster.nodes)} nodes. See: kubarium status"
+            f"Cluster [bold]{name}[/] is up: {len(cluster.nodes)} nodes, {cluster.simulated} simulated. "
+            "See: kubarium status"
         )
         return
     cluster = launcher.with_settings(cluster, proxy_mode, extra, simulated)

@@ -20,7 +20,8 @@ from kubarium.cluster.state import Cluster
 READY_SECONDS = 120.0
 ENDS = 3  # in a row; who ended that often ends again
 BY_HAND_SECONDS = 8.0  # for a program that was stopped: somebody may be starting it by hand
-LAST_WORDS = 5  # lines
+LAST_WORDS, TRACEBACK = 5, 40  # lines
+CRASH = " at=kubarium.component_base.process msg="
 
 
 async def wait_ready(cluster: Cluster, progress: Progress, seconds: float = READY_SECONDS) -> None:
@@ -118,20 +119,23 @@ async def until(
 def _obstacle(cluster: Cluster, before: Mapping[str, int], missed: Collection[str]) -> str:
     """Why it is in vain to wait on, with the last words of the program that is to blame; nothing if it is not."""
     if processes.keeper_has_ended(cluster):
-        return f"the keeper, which starts every program, has ended{_last_words(cluster.logs / 'keeper.log')}"
+        return f"the keeper, which starts every program, has ended{last_words(cluster.logs / 'keeper.log')}"
     for each in processes.reports(cluster):
         if each.restarts - before.get(each.name, 0) >= ENDS:
-            return f"{each.name} ends again and again ({each.exit}){_last_words(each.log)}"
+            return f"{each.name} ends again and again ({each.exit}){last_words(each.log)}"
     if stopped := [name for name in cluster.stopped if name in missed]:
         return f"{', '.join(stopped)} was stopped; let it run again: kubarium start {stopped[0]}"
     return ""
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
+    """What a program said of its end, or what it said last of all."""
     try:
-        lines = log.read_text(errors="replace").splitlines()[-LAST_WORDS:]
+        lines = log.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
+    told = [line for line in lines[-TRACEBACK:] if CRASH in line and "level=error " in line]
+    lines = told[-1:] or lines[-LAST_WORDS:]
     return "\n  ".join([f"; the end of {log}:", *lines]) if lines else ""
 
 

@@ -60,6 +60,15 @@ def test_a_program_that_ends_again_and_again(cluster: Cluster) -> None:
     )
 
 
+def test_what_a_program_said_of_its_end(tmp_path: Path) -> None:
+    said = 'level=error component=x at=kubarium.component_base.process msg="task serving failed: taken"'
+    (tmp_path / "log").write_text(f"begins\n{said}\nTraceback\nnoise\n")
+    assert waiting.last_words(tmp_path / "log") == f"; the end of {tmp_path}/log:\n  {said}"
+    (tmp_path / "log").write_text("1\n2\n3\n4\n5\n6\n")
+    assert waiting.last_words(tmp_path / "log") == f"; the end of {tmp_path}/log:\n  2\n  3\n  4\n  5\n  6"
+    assert waiting.last_words(tmp_path / "none") == ""
+
+
 def test_a_program_that_was_stopped(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "BY_HAND_SECONDS", 0.0)
     cluster = replace(cluster, stopped=("kube-apiserver", "kube-scheduler"))
