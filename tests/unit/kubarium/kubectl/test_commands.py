@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -282,3 +283,35 @@ def test_several_kubeconfigs_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "current-context: new" in first.read_text() and kubeconfig.load().server == "https://one"
     config("rename-context", "x", "renamed")
     assert "name: renamed" in second.read_text() and not third.exists()
+
+
+def test_which_ports_are_forwarded() -> None:
+    target = pod()
+    container = {"name": "c", "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]}
+    target["spec"]["containers"] = [container]
+    ports = [
+        {"name": "web", "port": 80, "targetPort": "http"},
+        {"port": 81, "targetPort": 9000},
+        {"port": 82},
+    ]
+    service = {"metadata": {"name": "s"}, "spec": {"clusterIP": "10.96.0.9", "ports": ports}}
+    headless = {"metadata": {"name": "s"}, "spec": {"clusterIP": "None", "ports": ports}}
+    for text, behind, pair in (
+        ("80", None, (80, 80)),
+        (":80", None, (0, 80)),
+        ("1:http", None, (1, 8080)),
+        ("80", service, (80, 8080)),
+        ("1:web", service, (1, 8080)),
+        ("1:81", service, (1, 9000)),
+        ("1:81", headless, (1, 81)),
+    ):
+        assert port_forward.pair_of(text, target, behind) == pair
+    for text, behind, said in (
+        ("x:80", None, "error parsing local port 'x': strconv.ParseUint: parsing \"x\": invalid syntax"),
+        ("99999:80", None, 'parsing "99999": value out of range'),
+        ("1:0", None, "remote port must be > 0"),
+        ("1:x", None, "does not have a named port 'x'"),
+        ("1:83", service, "Service s does not have a service port 83"),
+    ):
+        with pytest.raises(CommandFailed, match=re.escape(said)):
+            port_forward.pair_of(text, target, behind)
