@@ -15,7 +15,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kubarium.component_base import cipher_suites, keep_alive, server_names
+from kubarium.component_base import cipher_suites, keep_alive, renewal, server_names
 from kubarium.component_base.tls_connection import TLSConnection
 
 Scope = MutableMapping[str, Any]
@@ -107,6 +107,7 @@ async def serve(
             options |= {"ssl_ca_certs": tls.client_ca_file, "ssl_cert_reqs": ssl.CERT_OPTIONAL}
     config = uvicorn.Config(app, **(options | settings))
     config.load()
+    context = config.ssl
     if tls is not None and config.ssl is not None:
         _refine(config.ssl, tls)
         server_names.serve_by_name(config.ssl, tls.by_name, lambda context: _trusting(context, tls))
@@ -117,7 +118,14 @@ async def serve(
     keep_alive.probe(listener, idle=15, interval=15, probes=9)  # as Go's listeners
     if started is not None:
         started(listener.getsockname()[1])
-    await EmbeddedServer(config).run_until_cancelled(listener)
+    if tls is None or context is None:
+        await EmbeddedServer(config).run_until_cancelled(listener)
+        return
+    following = asyncio.ensure_future(renewal.follow(context, tls.cert_file, tls.key_file))
+    try:
+        await EmbeddedServer(config).run_until_cancelled(listener)
+    finally:
+        following.cancel()
 
 
 def _secure(config: uvicorn.Config, context: ssl.SSLContext) -> None:

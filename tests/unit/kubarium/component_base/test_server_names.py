@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
-from kubarium.component_base import server_names
+from kubarium.component_base import renewal, server_names
 from kubarium.component_base.certificates import Authority
 from kubarium.component_base.serving import TLS, pages, serve
 
@@ -54,6 +55,41 @@ async def test_each_name_has_its_certificate(authority: Authority, tmp_path: Pat
     assert {name: await shown(port, name) for name in expected} == expected
     server.cancel()
     await asyncio.wait([server])
+
+
+async def test_a_certificate_that_is_renewed_in_its_place_is_shown(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if its two files come one after the other."""
+    looks: list[object] = []
+    look = renewal._state
+
+    def noted(*files: str) -> Any:
+        looks.append(files)
+        return look(*files)
+
+    monkeypatch.setattr(renewal, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(renewal, "_state", noted)
+    cert, key = tmp_path / "default.crt", tmp_path / "default.key"
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    server = asyncio.ensure_future(
+        serve(pages({}), "127.0.0.1", 0, TLS(str(cert), str(key)), started=listening.set_result)
+    )
+    try:
+        async with asyncio.timeout(60.0):
+            port = await listening
+            assert await shown(port, "") == "default"
+            (tmp_path / "own.crt").replace(cert)
+            done = len(looks) + 2  # the next look is over when the one after it begins
+            while len(looks) < done:  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.01)
+            assert await shown(port, "") == "default"
+            (tmp_path / "own.key").replace(key)
+            while await shown(port, "") != "own":  # noqa: ASYNC110  it looks by itself
+                await asyncio.sleep(0.01)
+    finally:
+        server.cancel()
+        await asyncio.wait([server])
 
 
 def test_a_pair_names_two_files() -> None:
