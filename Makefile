@@ -18,6 +18,10 @@ for package in "$$@"; do
   dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"
 done
 [ -n "$$missing" ] || exit 0
+if [ "$$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "root must install first:$$missing"; exit 1; }
+  exec sudo sh -c "$$INSTALL" install $$missing
+fi
 echo "installing$$missing"
 policy=/usr/sbin/policy-rc.d
 [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; trap 'rm -f $$policy' EXIT; }
@@ -35,16 +39,17 @@ help:  ## show this list
 install: $(VENV)/.installed  ## system packages and Python packages, if they are missing
 
 $(VENV)/.installed: constraints.txt pyproject.toml
-	@$(SUDO) sh -c "$$INSTALL" install $(SYSTEM)
+	@sh -c "$$INSTALL" install $(SYSTEM)
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
-	  { $(SUDO) sh -c "$$INSTALL" install python3-venv && $(PYTHON) -m venv $(VENV); }
+	  { sh -c "$$INSTALL" install python3-venv && $(PYTHON) -m venv $(VENV); }
+	@echo "installing Python packages in $(VENV)"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -m compileall -q -j 0 $(CODE)
 	@touch $@
 
 install-test: install  ## what only the tests need: nginx for an image, a Docker Engine for compose, a kubectl if there is none
-	@$(SUDO) sh -c "$$INSTALL" install $(TEST_SYSTEM)
-	@command -v kubectl >/dev/null || $(SUDO) sh -c "$$INSTALL" install kubernetes-client
+	@sh -c "$$INSTALL" install $(TEST_SYSTEM)
+	@command -v kubectl >/dev/null || sh -c "$$INSTALL" install kubernetes-client
 
 up: install  ## a cluster of NODES nodes (3)
 	@$(SUDO) $(BIN)/kubarium up --nodes $(NODES)
