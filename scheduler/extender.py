@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 
 from kubarium.api.core.pod import resources
 from kubarium.apimachinery.errors import StatusError
@@ -169,7 +170,14 @@ class Extender:
     async def _post(self, verb: str, body: Object) -> Any:
         path = "/" + self._verbs[verb]
         try:
-            return await self._client.request("POST", path, body=body, timeout=self._timeout)
+            answer = await self._client.fetch("POST", path, body=body, timeout=self._timeout)
+            return orjson.loads(
+                answer.content
+            )  # whatever it calls itself: Go's servers say text/plain by default
+        except orjson.JSONDecodeError as error:
+            raise ExtenderError(
+                f"the answer of {self.name.rstrip('/')}{path} is not JSON: {error}"
+            ) from error
         except StatusError as error:
             where = self.name.rstrip("/") + path
             raise ExtenderError(

@@ -51,7 +51,7 @@ class ExtenderServer:
                 answer = orjson.dumps(await self.answer(verb, body))
                 status = b"500 Internal Server Error" if self.broken else b"200 OK"
                 writer.write(
-                    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+                    b"HTTP/1.1 %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n%s"
                     % (status, len(answer), answer)
                 )
         except (asyncio.IncompleteReadError, ConnectionError):
