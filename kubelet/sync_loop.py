@@ -117,6 +117,7 @@ class SyncLoop:
 
     def handle(self, event: Event) -> None:
         """One event."""
+        self._tell(event)
         match event:
             case PodAdded(pod):
                 self._add(pod)
@@ -134,6 +135,12 @@ class SyncLoop:
                 self._finished(pod)
             case Housekeeping():
                 self._keep_house()
+
+    def _tell(self, event: Event) -> None:
+        if log.isEnabledFor(logging.at(2)) and not isinstance(event, Housekeeping):
+            uid = getattr(event, "pod_uid", "")
+            pod = self._pods.by_uid(uid) if uid else getattr(event, "pod", None)
+            log.debug("%s: %s", type(event).__name__, logging.name(pod) if pod else uid)
 
     def _add(self, pod: Object) -> None:
         self._pods.remember(pod)

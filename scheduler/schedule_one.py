@@ -204,6 +204,7 @@ class Scheduler:
         for plugin in verdict.plugins:
             self._watch_refusals(plugin, framework.name)
         self._put_back(queued, verdict.plugins)
+        log.debug("no node for %s: %s", pod.key, message)
         framework.handle.record(pod.pod, "Warning", "FailedScheduling", "Scheduling", _shortened(message))
         self._start(self._tell_condition(pod, "Unschedulable", message, result.nominated_node))
 

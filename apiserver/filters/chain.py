@@ -20,6 +20,7 @@ from apiserver.filters.metrics import Metrics
 from apiserver.filters.priority_levels import PriorityLevels
 from apiserver.filters.protobuf_answers import ProtobufAnswers
 from apiserver.filters.read_request_info import ReadRequestInfo
+from apiserver.filters.request_log import RequestLog, is_wanted
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.serving import App
 
@@ -58,4 +59,6 @@ def build_chain(
         inner = Draining(inner, shutdown)
     if directives:
         inner = StrictTransport(inner, directives)
+    if is_wanted():
+        inner = RequestLog(inner, clock)  # -v=3
     return ReadRequestInfo(inner, clock)  # URL -> verb, resource, name

@@ -28,6 +28,8 @@ from kubarium.component_base.clock import Clock, RealClock
 
 log = logging.get(__name__)
 
+TURNS = logging.at(4)
+
 Keys = Callable[[Object], Iterable[ObjectKey]]
 
 
@@ -163,6 +165,7 @@ class Controller:
                 log.warning("%s: cannot reconcile %s: %s", self.name, key, error, exc_info=surprising)
                 self.queue.add_rate_limited(key)
             else:
+                log.log(TURNS, "%s: reconciled %s", self.name, key)
                 self.queue.forget(key)
                 if again is not None:
                     self.queue.add_after(key, again)

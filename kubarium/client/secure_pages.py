@@ -13,7 +13,6 @@ Source: https://kubernetes.io/docs/reference/instrumentation/zpages/
 
 from __future__ import annotations
 
-import logging as standard_logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ from kubarium.client import client_authorities, kubeconfig
 from kubarium.client.client_authorities import ClientAuthorities
 from kubarium.client.delegated_access import Door, Rules, Vouchers
 from kubarium.client.rest import Client
-from kubarium.component_base import profiling, serving
+from kubarium.component_base import logging, profiling, serving
 from kubarium.component_base.clock import Clock
 from kubarium.component_base.health import Health
 from kubarium.component_base.issuers import Issuers
@@ -112,8 +111,7 @@ class SecurePages:
                 TEXT,
                 f'error setting verbosity: strconv.ParseInt: parsing "{text}": invalid syntax'.encode(),
             )
-        level = standard_logging.DEBUG if int(text) >= 2 else standard_logging.INFO
-        standard_logging.getLogger().setLevel(level)
+        logging.show(int(text))
         return 200, TEXT, f"successfully set klog.logging.verbosity to {text}".encode()
 
 

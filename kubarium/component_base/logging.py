@@ -15,6 +15,16 @@ def get(name: str) -> logging.Logger:
     return logging.getLogger(name)
 
 
+def at(verbosity: int) -> int:
+    """The level of lines that are shown from `-v=verbosity` on, the flag of upstream's components."""
+    return logging.INFO if verbosity < 2 else max(1, logging.DEBUG + 2 - verbosity)
+
+
+def show(verbosity: int) -> None:
+    """Show the lines of all levels up to this one."""
+    logging.getLogger().setLevel(at(verbosity))
+
+
 def name(obj: Mapping[str, Any]) -> str:
     """`namespace/name` of an API object, for a log line."""
     metadata = obj.get("metadata") or {}
@@ -32,7 +42,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         text = record.getMessage().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        head = f"time={moment} level={record.levelname.lower()} component={self._component} at={record.name}"
+        level = logging.getLevelName(max(record.levelno, logging.DEBUG)).lower()
+        head = f"time={moment} level={level} component={self._component} at={record.name}"
         line = f'{head} msg="{text}"'
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -53,7 +64,7 @@ class JSONFormatter(logging.Formatter):
             "msg": record.getMessage(),
         }
         if record.levelno < logging.WARNING:
-            line["v"] = 2 if record.levelno < logging.INFO else 0
+            line["v"] = max(2, logging.DEBUG + 2 - record.levelno) if record.levelno < logging.INFO else 0
         if record.exc_info:
             line["err"] = self.formatException(record.exc_info)
         return json.dumps(line | {"logger": self._component})
@@ -62,12 +73,12 @@ class JSONFormatter(logging.Formatter):
 def setup(component: str, verbosity: int = 0, form: str = "text") -> None:
     """Send every log line of this process to standard error.
 
-    `verbosity` is the `-v` flag of upstream's components: from 2 on debug lines are shown; `form` is text or json.
+    From `-v=2` on debug lines are shown, from 3 on requests, from 4 on the turns of controllers; `form`: text or json.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter(component) if form == "json" else LineFormatter(component))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbosity >= 2 else logging.INFO)
+    show(verbosity)
     for noisy in ("httpx", "httpcore", "hpack", "asyncio", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

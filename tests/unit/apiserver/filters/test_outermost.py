@@ -22,6 +22,7 @@ from apiserver.options import Options
 from apiserver.storage.interface import CannotSeal
 from apiserver.storage.stored import Unreadable
 from kubarium.client.loopback import LoopbackTransport
+from kubarium.component_base import logging
 from kubarium.component_base.clock import RealClock
 from kubarium.component_base.serving import App, Receive, Scope, Send, respond
 
@@ -197,3 +198,14 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
         ConfigurationError, match=r'egressSelections\[0\].name: Unsupported value: "elsewhere"'
     ):
         refused_flags.check(Options(egress_selector_config_file=file))
+
+
+async def test_at_v_3_each_request_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.at(2)):
+        await ask(door(idle()))
+    assert not caplog.messages
+    with caplog.at_level(logging.at(3)):
+        await ask(door(idle()), target=f"{PODS}?limit=5", headers={"user-agent": "kubectl/v1.36.4"})
+    (line,) = caplog.messages
+    assert line.startswith(f"GET {PODS}?limit=5: 200 to system:anonymous in ")
+    assert line.endswith(" ms, by kubectl/v1.36.4")

@@ -15,7 +15,7 @@ import kube_proxy.options
 import kubelet.options
 import scheduler.options
 from kubarium.component_base import features
-from kubarium.component_base.logging import JSONFormatter
+from kubarium.component_base.logging import JSONFormatter, LineFormatter, at
 from kubarium.component_base.options import parse
 from kubarium.component_base.process import Process, run
 
@@ -237,3 +237,10 @@ def test_a_log_line_in_json_says_what_upstreams_says() -> None:
     line = json.loads(JSONFormatter("kube-scheduler").format(record))
     assert (line["msg"], line["v"], line["logger"]) == ('bound "web"', 0, "kube-scheduler")
     assert line["ts"] == pytest.approx(record.created * 1000)
+
+
+def test_lines_of_high_levels_are_debug_lines_that_tell_their_level_in_json() -> None:
+    record = logging.LogRecord("apiserver", at(4), "", 0, "GET /", (), None)
+    assert json.loads(JSONFormatter("kube-apiserver").format(record))["v"] == 4
+    assert " level=debug " in LineFormatter("kube-apiserver").format(record)
+    assert [at(verbosity) for verbosity in (0, 1, 2)] == [logging.INFO, logging.INFO, logging.DEBUG]
