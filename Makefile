@@ -70,7 +70,7 @@ format: install  ## write the code as the formatter wants it
 test: install-test  ## all tests, those on real clusters included
 	$(SUDO) $(BIN)/pytest
 
-unit: install  ## tests without a machine: seconds
+unit: install  ## tests without a machine: minutes
 	$(BIN)/pytest tests/unit tests/contracts tests/architecture
 
 integration: install-test  ## a real etcd, an API server, real clients
