@@ -36,14 +36,18 @@ class HelperPods:
     async def done(self, wanted: Object) -> bool:
         """Start the pod, or see whether it has done its work; then it goes. Ask again until it has."""
         try:
-            pod = await self._pods.create(wanted)
-        except errors.AlreadyExists:
             pod = await self._pods.get(name_of(wanted), namespace_of(wanted))
+        except errors.NotFound:
+            pod = await self._pods.create(wanted)
         phase = status_of(pod).get("phase")
         if phase in ("Succeeded", "Failed") and not is_deleting(pod):
-            with contextlib.suppress(errors.NotFound):
-                await self._pods.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
+            await self.stop(pod)
         return phase == "Succeeded"
+
+    async def stop(self, pod: Object) -> None:
+        """Let the pod go, whatever it has done."""
+        with contextlib.suppress(errors.NotFound):
+            await self._pods.delete(name_of(pod), namespace_of(pod), grace_period_seconds=0)
 
 
 class Provisioner(Controller):
@@ -61,6 +65,7 @@ class Provisioner(Controller):
         self._known_volumes = self.informer("v1", "persistentvolumes").lister
         self._volumes = client.resource("v1", "persistentvolumes")
         self._helpers = HelperPods(client)
+        self._begun: dict[ObjectKey, Object] = {}  # volumes whose folders are being made
 
     def watches(self) -> Sequence[Watch]:
         return [Watch("v1", "persistentvolumeclaims")]
@@ -68,31 +73,44 @@ class Provisioner(Controller):
     async def reconcile(self, key: ObjectKey) -> float | None:
         claim = self._claims.get(key)
         name = self._options.provisioner_name
+        begun = self._begun.get(key)
+        if begun is not None and (claim is None or name_of(begun) != volumes.volume_name(claim)):
+            await self._give_up(begun)
+            del self._begun[key]
+            begun = None
         if claim is None or is_deleting(claim) or not volumes.is_ours(claim, name):
             return None
         node = volumes.selected_node(claim)
         storage_class = self._classes.get("", spec_of(claim).get("storageClassName") or "")
         if not node or storage_class is None or self._known_volumes.get("", volumes.volume_name(claim)):
             return None
-        self._events.event(
-            claim, "Normal", "Provisioning", f'External provisioner is provisioning volume for claim "{key}"'
-        )
+        if begun is None:
+            text = f'External provisioner is provisioning volume for claim "{key}"'
+            self._events.event(claim, "Normal", "Provisioning", text)
         problem = volumes.refusal(claim)
         if problem:
             text = f'failed to provision volume with StorageClass "{name_of(storage_class)}": {problem}'
             self._events.event(claim, "Warning", "ProvisioningFailed", text)
             return REFUSED_SECONDS
         wanted = volumes.volume_for(claim, storage_class, node, name, self._options.path)
-        options = self._options
-        if not await self._helpers.done(
-            volumes.creation_pod(wanted, options.namespace, options.helper_image)
-        ):
+        self._begun[key] = wanted
+        if not await self._helpers.done(self._creation_pod(wanted)):
             return POLL_SECONDS
         with contextlib.suppress(errors.AlreadyExists):
             await self._volumes.create(wanted)
+        del self._begun[key]
         text = f"Successfully provisioned volume {name_of(wanted)}"
         self._events.event(claim, "Normal", "ProvisioningSucceeded", text)
         return None
+
+    async def _give_up(self, volume: Object) -> None:
+        """The claim went while the folder was made: the volume comes all the same, and goes as any that is released."""
+        await self._helpers.stop(self._creation_pod(volume))
+        with contextlib.suppress(errors.AlreadyExists):
+            await self._volumes.create(volume)
+
+    def _creation_pod(self, volume: Object) -> Object:
+        return volumes.creation_pod(volume, self._options.namespace, self._options.helper_image)
 
 
 class Remover(Controller):

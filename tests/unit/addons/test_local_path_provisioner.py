@@ -62,8 +62,11 @@ async def provisioned(api: FakeAPI) -> dict:
 
 async def test_a_claim_with_a_node_gets_a_folder_there() -> None:
     api = FakeAPI(CLASS, make_claim(**ASKED, **{"volume.kubernetes.io/selected-node": "node-2"}))
+    asked: list[tuple[str, str]] = []
+    api.refuse = lambda action, obj: asked.append((action.verb, action.resource))
     async with running(api):
         volume = await provisioned(api)
+    assert asked.count(("create", "pods")) == 1
     assert volume["spec"]["hostPath"]["path"].endswith("_default_data")
     assert volume["spec"]["claimRef"]["name"] == "data"
     term = volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]
@@ -81,6 +84,14 @@ async def test_a_released_volume_is_emptied_on_its_node_and_removed() -> None:
         assert pod["spec"]["containers"][0]["command"][:2] == ["rm", "-rf"]
         api.put({**pod, "status": {"phase": "Succeeded"}})
         await until(lambda: not api.objects("v1", "persistentvolumes"))
+
+
+async def test_a_claim_that_goes_while_its_folder_is_made_leaves_a_volume_to_remove() -> None:
+    api = FakeAPI(CLASS, make_claim(**ASKED, **{"volume.kubernetes.io/selected-node": "node-2"}))
+    async with running(api):
+        await until(lambda: api.objects("v1", "pods"))
+        api.remove("v1", "persistentvolumeclaims", "default", "data")
+        await until(lambda: api.objects("v1", "persistentvolumes") and not api.objects("v1", "pods"))
 
 
 async def test_a_claim_that_a_folder_cannot_serve_is_refused() -> None:
