@@ -146,6 +146,18 @@ def is_true(query: Mapping[str, list[str]], key: str) -> bool:
     return values is not None and values[:1] != [] and values[0].lower() not in ("0", "false")
 
 
+_PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")  # whoever reads with bare eyes
+
+
+def wants_pretty(context: RequestContext) -> bool:
+    """Is the answer for people? `?pretty=1` says so, or what the client calls itself."""
+    if context.query:
+        asked = first(context.query, "pretty")
+        if asked or "pretty" in context.query:
+            return asked not in ("0", "false")
+    return context.user_agent.startswith(_PRETTY_AGENTS)
+
+
 def parse_request(method: str, path: str, query: Mapping[str, list[str]]) -> RequestInfo:
     """Understand a URL and a method, by the rules of upstream's `RequestInfoFactory`."""
     parts = path.strip("/").split("/")

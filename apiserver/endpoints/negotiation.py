@@ -12,14 +12,13 @@ from functools import lru_cache
 from typing import Any
 
 from apiserver.endpoints.server import Scope
-from apiserver.request import RequestContext, first
+from apiserver.request import RequestContext, wants_pretty
 from kubarium.apimachinery import codec, errors
 
 TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
 _META_GROUP = "meta.k8s.io"
 _META_VERSIONS = ("v1", "v1beta1")
 _WILDCARDS = frozenset({"*/*", "application/*"})
-_PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")  # whoever reads with bare eyes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def accepted(
     found = negotiate(text, stream, tables)
     if stream or found.is_yaml:
         return found
-    if found.pretty or _wants_pretty(context):
+    if found.pretty or wants_pretty(context):
         return Accepted(found.media_type, found.transform, found.version, True)
     return found
 
@@ -124,14 +123,6 @@ def _quality(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
-
-
-def _wants_pretty(context: RequestContext) -> bool:
-    if context.query:
-        asked = first(context.query, "pretty")
-        if asked or "pretty" in context.query:
-            return asked not in ("0", "false")
-    return context.user_agent.startswith(_PRETTY_AGENTS)
 
 
 def accepts_gzip(scope: Scope) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from apiserver.request import CONTEXT
+from apiserver.request import CONTEXT, wants_pretty
 from apiserver.storage.interface import CannotSeal
 from apiserver.storage.stored import Unreadable
 from kubarium.apimachinery import errors
@@ -49,9 +49,11 @@ class Errors:
             context = scope.get(CONTEXT)
             log.warning("answer to %s broke off: %s", context.info.path if context else scope["path"], error)
             return
+        option = None
         if context := scope.get(CONTEXT):
             context.translated = True
-        body = error.plain_text.encode() or orjson.dumps(error.status()) + b"\n"
+            option = orjson.OPT_INDENT_2 if wants_pretty(context) else None
+        body = error.plain_text.encode() or orjson.dumps(error.status(), option=option) + b"\n"
         media_type = b"text/plain; charset=utf-8" if error.plain_text else b"application/json"
         headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
         if error.plain_text:
