@@ -114,7 +114,8 @@ def judge_of(endpoints: Endpoints, row: Resource, context: RequestContext, optio
 
     async def judge(new: Object, old: Object | None) -> None:
         attributes = attributes_of(row, context, DELETE, None, old, options=options)
-        attributes.name = name_of(new)
+        if context.info.verb == "deletecollection":
+            attributes.name = ""  # upstream names none of them, nor the one that a selector may name
         if row.namespaced:
             attributes.namespace = namespace_of(new)
         await endpoints.admission.admit(attributes)

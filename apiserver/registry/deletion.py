@@ -59,6 +59,7 @@ async def delete(
         try:
             current = await registry.storage.get(key, minimum_revision=None if newest else 0)
             obj = current.decode()
+            check_preconditions(row, obj, options.get("preconditions") or {})
             if judge is not None:
                 await judge(obj, obj)
             return await _delete_state(registry, row, context, current, obj, options)
@@ -66,7 +67,7 @@ async def delete(
             if newest:
                 raise errors.NotFound.of(row.group, row.plural, name) from None
         except errors.Conflict:
-            if newest:
+            if newest or await registry.is_newest(key, current.revision):
                 raise
         except (_Moved, storage_errors.RevisionConflict):
             pass
@@ -79,7 +80,6 @@ async def delete(
 async def _delete_state(
     registry: Registry, row: Resource, context: RequestContext, current: Stored, obj: Object, options: Object
 ) -> Written:
-    check_preconditions(row, obj, options.get("preconditions") or {})
     marked = _marked(registry, row, context, obj, options)
     if marked is None or row.strategy.is_finished(marked):
         return await _remove(registry, row, context, current, options)

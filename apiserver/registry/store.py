@@ -173,14 +173,14 @@ class Registry:
                 if new is not old or newest:  # what changes nothing is judged, too, once it is certain
                     await judge(new, old)
             except errors.StatusError:
-                if newest or await self._is_newest(key, current.revision):
+                if newest or await self.is_newest(key, current.revision):
                     raise
                 newest = True  # perhaps it was refused only because the cache lags behind
                 continue
             same = new is old and not self.storage.is_outdated(key)
             if same and not newest:  # nothing to write: make sure that it is still so
                 newest = True
-                if not await self._is_newest(key, current.revision):
+                if not await self.is_newest(key, current.revision):
                     continue
                 await judge(new, old)
             if same or context.dry_run:
@@ -194,7 +194,8 @@ class Registry:
             except storage_errors.RevisionConflict:
                 newest = True
 
-    async def _is_newest(self, key: str, revision: int) -> bool:
+    async def is_newest(self, key: str, revision: int) -> bool:
+        """Has the object not changed since?"""
         try:
             return (await self.storage.get(key)).revision == revision
         except storage_errors.KeyNotFound:

@@ -175,18 +175,27 @@ async def test_what_one_webhook_removes_is_filled_in_for_the_next(
     assert [each["request"]["object"]["spec"]["sessionAffinity"] for each in hook.seen] == ["None", "None"]
 
 
-async def test_a_refused_update_is_asked_about_once(
+async def test_a_refused_write_is_asked_about_once(
     client: Client, namespace: str, hook: Hook, registered: Registered
 ) -> None:
     rule = {"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}
     await registered.add("Validating", hook.client_config(), rules=[rule])
     await until_asked(client, namespace, hook)
     made = (await create(client, namespace))["metadata"]["name"]
-    hook.answer = lambda request: {"allowed": request["operation"] != "UPDATE"}
+    hook.answer = lambda request: {"allowed": False, "status": {"reason": "Conflict", "code": 409}}
     hook.seen.clear()
-    with pytest.raises(errors.StatusError, match="denied the request without explanation"):
-        await client.resource("v1", "configmaps").patch(made, {"data": {"a": "2"}}, namespace)
-    assert len(hook.seen) == 1
+    maps = client.resource("v1", "configmaps")
+    with pytest.raises(errors.Conflict, match="denied the request: Conflict"):
+        await maps.patch(made, {"data": {"a": "2"}}, namespace)
+    with pytest.raises(errors.Conflict, match="denied the request: Conflict"):
+        await maps.delete(made, namespace)
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    with pytest.raises(errors.Conflict, match="the UID in the precondition"):
+        await client.request("DELETE", f"{path}/{made}", query={"uid": "other"})  # nobody is asked
+    with pytest.raises(errors.Conflict, match="denied the request: Conflict"):
+        await client.request("DELETE", path, query={"fieldSelector": f"metadata.name={made}"})
+    asked = [(each["request"]["operation"], each["request"].get("name")) for each in hook.seen]
+    assert asked == [("UPDATE", made), ("DELETE", made), ("DELETE", None)]
 
 
 async def test_a_validating_webhook_refuses_in_its_own_words(
