@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,11 +13,11 @@ import orjson
 from apiserver.admission.metrics import COMPILED
 from apiserver.extensions import custom_openapi, json_path
 from apiserver.extensions.conversion import ConversionWebhook, ConvertingStorage, View
+from apiserver.extensions.custom_columns import columns_of
 from apiserver.extensions.custom_validation import Judge, finalizer_warnings
-from apiserver.registry.columns.shared import AGE, NAME, UNKNOWN
 from apiserver.registry.columns.workloads import scale_of_custom
 from apiserver.registry.resource import Resource, Subresource
-from apiserver.registry.strategy import Column, Strategy, keep
+from apiserver.registry.strategy import Strategy, keep
 from apiserver.registry.subresources import SCALE, carry_preconditions, replicas_of, scale_of, status
 from apiserver.request import RequestContext
 from kubarium.api.apiextensions.custom_resource_definition import schema_of
@@ -38,7 +37,6 @@ from kubarium.apimachinery.object import (
 from kubarium.apimachinery.schema import builtin, structural
 from kubarium.apimachinery.schema.catalog import Catalog as Schemas
 from kubarium.apimachinery.schema.structural import MISSING, Structural
-from kubarium.apimachinery.time import human_duration, parse_time
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 
@@ -372,68 +370,13 @@ def _strategy(own: Structural, version: Object, has_status: bool) -> Strategy:
         has_status=has_status,
         has_generation=True,
         allow_unconditional_update=False,
-        columns=_columns(version.get("additionalPrinterColumns") or ()),
+        columns=columns_of(version.get("additionalPrinterColumns") or ()),
         selectable_fields=fields,
     )
 
 
 def _selected(path: str, obj: Object) -> str:
     return json_path.text(obj, path)
-
-
-def _columns(wanted: Sequence[Object]) -> Sequence[Column]:
-    if not wanted:
-        return (NAME, replace(AGE, type="date"))
-    return (
-        NAME,
-        *(
-            Column(
-                column["name"],
-                partial(_moment if column["type"] == "date" else _cell, column["jsonPath"], column["type"]),
-                type=column["type"],
-                format=column.get("format") or "",
-                description=column.get("description") or f"{_COLUMN}: {column['jsonPath']}",
-                priority=column.get("priority") or 0,
-                needs_now=column["type"] == "date",
-            )
-            for column in wanted
-        ),
-    )
-
-
-_COLUMN = "Custom resource definition column (in JSONPath format)"
-
-
-def _cell(path: str, type: str, obj: Object) -> Any:
-    """The first value at a path; nothing if it is not of the column's type."""
-    value = _first(path, obj)
-    if type == "string":
-        if value is None or isinstance(value, str):
-            return value
-        return orjson.dumps(value).decode() if isinstance(value, dict | list) else json_path.text(obj, path)
-    if type == "boolean":
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if type == "integer" else value
-
-
-def _moment(path: str, type: str, obj: Object, now: datetime) -> Any:
-    """How long ago a moment was."""
-    value = _first(path, obj)
-    if not isinstance(value, str):
-        return None
-    try:
-        return human_duration((now - parse_time(value)).total_seconds()) if value else UNKNOWN
-    except ValueError:
-        return "<invalid>"
-
-
-def _first(path: str, obj: Object) -> Any:
-    try:
-        return json_path.first(obj, path)
-    except json_path.BadPath:
-        return None
 
 
 def _subresources(api_version: str, kind: str, wanted: Object) -> dict[str, Subresource]:
