@@ -86,26 +86,31 @@ class NodeReporter:
 
     async def run(self) -> None:
         """Register, then report on change and every five minutes."""
-        registered = not self._register
         while True:
             wait = self._look_period
             try:
-                if not registered:
-                    await self.register()
-                    registered = True
-                await self.report()
-                is_coming_up = self._clock.monotonic() - self._started < COMING_UP
-                if self._last_report is not None and not self.is_ready and is_coming_up:
-                    wait = 0.5  # it is waited for
-            except errors.NotFound:
-                registered = not self._register
-                wait = 1.0
-            except (errors.StatusError, OSError, TimeoutError) as error:
-                log.warning("node status not sent: %s", error)
-                wait = 1.0
+                wait = await self.turn()
             except Exception:
                 log.exception("node status not sent")
             await self._sleep(wait)
+
+    async def turn(self) -> float:
+        """Register if that is still to be done, and report; in so many seconds it is to be done again."""
+        try:
+            if self._register:
+                await self.register()
+                self._register = False
+            await self.report()
+            is_coming_up = self._clock.monotonic() - self._started < COMING_UP
+            if self._last_report is not None and not self.is_ready and is_coming_up:
+                return 0.5  # it is waited for
+        except errors.NotFound as error:
+            # Whoever deleted the node meant it: as upstream's, a kubelet joins once, when it starts.
+            log.warning("node status not sent: %s", error)
+        except (errors.StatusError, OSError, TimeoutError) as error:
+            log.warning("node status not sent: %s", error)
+            return 1.0
+        return self._look_period
 
     is_ready = False
 
