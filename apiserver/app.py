@@ -55,6 +55,7 @@ from apiserver.storage import metrics
 from apiserver.storage.cacher import Cacher
 from apiserver.storage.interface import Storage
 from apiserver.storage.split import SplitStorage
+from kubarium.api.core.pod import security_validation
 from kubarium.apimachinery import errors
 from kubarium.apimachinery.schema import catalog as schema_catalog
 from kubarium.client.informer import Informers
@@ -76,6 +77,8 @@ async def main(process: Process, options: Options, clock: Clock | None = None) -
     """Connect to etcd, build the server, serve until the process stops."""
     clock = clock or RealClock()
     refused_flags.check(options)
+    if not options.allow_privileged:
+        security_validation.forbid_privileged()
     encryption = await storage_assembly.encryption(options, _server_id(options), clock)
     etcds, storage = storage_assembly.etcds(options, encryption, clock)
     for etcd in etcds:

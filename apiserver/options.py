@@ -243,7 +243,7 @@ class Options(AuditFlags, AcceptedFlags, MetricsFlags, LoggingFlags):
         "", "Client certificate for aggregated API servers and webhooks.", group=MISC
     )
     proxy_client_key_file: str = flag("", "Key of --proxy-client-cert-file.", group=MISC)
-    allow_privileged: bool = flag(False, "Allow privileged containers.", group=MISC)
+    allow_privileged: bool = flag(False, "If true, allow privileged containers.", group=MISC)
     enable_priority_and_fairness: bool = flag(True, "Queue and limit requests by flow schemas.")
     max_requests_inflight: int = flag(400, "The most reading requests under way at a time.")
     max_mutating_requests_inflight: int = flag(200, "The most writing requests under way at a time.")

@@ -325,6 +325,19 @@ async def test_services_get_addresses_and_ports(client: Client, namespace: str) 
     assert again["spec"]["clusterIP"] == address
 
 
+async def test_privileges_want_a_server_that_allows_them(client: Client, namespace: str) -> None:
+    container = {"name": "a", "image": "b", "securityContext": {"privileged": True}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec}
+    with pytest.raises(errors.Invalid) as refused:
+        await client.resource("apps/v1", "deployments").create(deployment, namespace)
+    assert refused.value.message == (
+        'Deployment.apps "d" is invalid: spec.template.spec.containers[0].securityContext.privileged: '
+        "Forbidden: disallowed by cluster policy"
+    )
+
+
 async def test_what_is_not_there_is_said_so(client: Client, namespace: str) -> None:
     for path, known in (
         ("/api/v1/nothings", True),

@@ -23,6 +23,13 @@ _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
 _SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*([a-z0-9][-_a-z0-9]*)?[a-z0-9]")
 _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
 
+_allowed = {"privileged"}
+
+
+def forbid_privileged() -> None:
+    """Let no container of this process's cluster be privileged (kube-apiserver without --allow-privileged)."""
+    _allowed.clear()
+
 
 def validate_pod_security(spec: Object, path: FieldPath) -> list[FieldError]:
     """`spec.securityContext`, and which namespaces of the node the pod shares."""
@@ -48,7 +55,10 @@ def validate_pod_security(spec: Object, path: FieldPath) -> list[FieldError]:
 
 def validate_container_security(security: Object, path: FieldPath, spec: Object) -> list[FieldError]:
     """`securityContext` of one container of the pod with this spec."""
-    found = _ids(security, path, "runAsUser", "runAsGroup")
+    found = []
+    if security.get("privileged") and "privileged" not in _allowed:
+        found.append(forbidden(path / "privileged", "disallowed by cluster policy"))
+    found += _ids(security, path, "runAsUser", "runAsGroup")
     found += _profiles(security, path)
     mount = security.get("procMount")
     if mount is not None:
