@@ -38,6 +38,8 @@ def checked_name(context: click.Context, parameter: click.Parameter, text: str |
     return text
 
 
+_ASK_NOBODY = ("completion", "help", "kustomize", "plugin")  # commands of kubectl that need no cluster
+
 name_option = click.option(
     "--name",
     default=lambda: os.environ.get("KUBARIUM_NAME", DEFAULT_NAME),
@@ -383,7 +385,8 @@ def kubectl(name: str, arguments: tuple[str, ...]) -> None:
     Or against another one, if --kubeconfig names it.
     """
     environment = dict(os.environ)
-    if not any(word.startswith("--kubeconfig") for word in arguments):
+    asks_nobody = "".join(arguments[:1]) in _ASK_NOBODY or "_KUBECTL_COMPLETE" in environment
+    if not asks_nobody and not any(word.startswith("--kubeconfig") for word in arguments):
         environment["KUBECONFIG"] = str(known(name).admin_conf)
     os.execve(sys.executable, [sys.executable, "-m", "kubarium.kubectl", *arguments], environment)
 

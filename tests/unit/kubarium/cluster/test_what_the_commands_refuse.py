@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +48,19 @@ def test_an_unknown_cluster(refusal: Callable[..., str], tmp_path: Path) -> None
         verb = words[:2] if words[0] == "node" else words[:1]
         assert refusal(*verb, "--name", "other", *words[len(verb) :]) == start
     assert refusal("status") == f"there is no cluster 'kubarium' in {tmp_path}; start one with: kubarium up"
+
+
+def test_words_are_completed_without_a_cluster(tmp_path: Path) -> None:
+    kubectl = [sys.executable, "-m", "kubarium.cluster", "kubectl"]
+    environment = os.environ | {"KUBARIUM_HOME": str(tmp_path)}
+    script = subprocess.check_output([*kubectl, "completion", "bash"], env=environment, text=True)
+    assert "_KUBECTL_COMPLETE=bash_complete" in script
+    asked = environment | {
+        "_KUBECTL_COMPLETE": "bash_complete",
+        "COMP_WORDS": "kubectl roll",
+        "COMP_CWORD": "1",
+    }
+    assert "rollout" in subprocess.check_output(kubectl, env=asked, text=True)
 
 
 def test_only_pods_have_a_why(refusal: Callable[..., str], tmp_path: Path) -> None:
